@@ -1,0 +1,140 @@
+"""The seams: what a step, a filter, a detector, an index and a sink promise each other.
+
+Knows the waist and nothing else.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from greenroom.exchange import Action, Edit, Exchange, Passage, Reply, Stage, Verdict
+
+
+Mode = Literal["off", "observe", "suggest", "apply"]
+
+
+class StepConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What every step's table may say; a step's own Config adds to it.
+
+    The pipeline leaves "off" steps out and obeys `on_error`; a step that edits text sets `applied` of its
+    edits by `mode == "apply"`.
+    """
+
+    mode: Mode = "apply"
+    on_error: Literal["allow", "refuse"] = "allow"
+
+
+class Step(Protocol):
+    """One named part of preprocess, ground or check.
+
+    Called once per exchange. Reads and changes the exchange, notes what it did in `exchange.steps[-1]`
+    (the pipeline puts a fresh `StepRecord` there before the call and fills stage, step, ns itself; the
+    outcome turns to "changed" when `changes` holds an applied edit). Returns None to go on, a `Reply`
+    with `refusal` set to answer now. May raise: the pipeline decides by the step's `on_error`.
+    """
+
+    name: str
+    stage: Stage
+
+    async def __call__(self, exchange: Exchange) -> Reply | None: ...
+
+
+class TextFilter(Protocol):
+    """Rewrites answer text that arrives in pieces.
+
+    `feed` returns what is final and keeps back what later text could still change, never more than
+    `lookback` characters. `flush` returns the rest. However the text is cut, the joined output is the same.
+    """
+
+    lookback: int
+    edits: list[Edit]
+    """What was changed, counted in the text this filter was fed."""
+    verdicts: list[Verdict]
+    notes: dict[str, object]
+    rejected: str | None
+    """Set to a rule's name when nothing more may be released; what is held is then dropped."""
+
+    def feed(self, text: str) -> str: ...
+    def flush(self) -> str: ...
+
+
+class PostStep(Protocol):
+    """One named part of postprocess: opens a filter for each text of the answer.
+
+    `where` is "content" for the answer's prose and "arguments" for the JSON text of a tool call.
+    None means this exchange gives it nothing to do.
+    """
+
+    name: str
+
+    def open(self, exchange: Exchange, where: str) -> TextFilter | None: ...
+
+
+class Finding(Struct, kw_only=True, frozen=True):
+    """Something a detector saw in a text; offsets count in that text."""
+
+    start: int
+    end: int
+    rule: str
+    """For instance "br.cpf" or "secret.aws_access_key"."""
+    label: str
+    """What stands in the mask: "CPF" makes `<CPF_1>`."""
+    category: str
+    """"personal_data" or "secret"."""
+    score: float = 1.0
+    severity: int = 2
+
+
+class Detector(Protocol):
+    """Finds things in text, in linear time; used on prompts, passages and reply windows alike."""
+
+    def find(self, text: str) -> list[Finding]:
+        """All findings, sorted, not overlapping. A decision about a span looks at most 64 characters around it."""
+        ...
+
+    def safe_end(self, text: str) -> int:
+        """The largest position such that no finding that starts before it could still grow or appear,
+        whatever text follows. Never more than 256 characters before the end."""
+        ...
+
+
+class Searcher(Protocol):
+    """Finds passages in collections a project may see."""
+
+    async def search(
+        self, query: str, *, project: str, collections: Sequence[str], limit: int
+    ) -> list[Passage]: ...
+
+
+class Sink(Protocol):
+    """Takes finished exchanges; never waits, never raises."""
+
+    def put(self, exchange: Exchange) -> None: ...
+
+
+class Upstream(Protocol):
+    """Something that answers. Raises `UpstreamError`."""
+
+    async def __call__(self, exchange: Exchange) -> Reply: ...
+
+
+def mask(label: str, number: int) -> str:
+    """What stands for a sensitive value: `<CPF_1>`."""
+    return f"<{label}_{number}>"
+
+
+__all__ = [
+    "Action",
+    "Detector",
+    "Finding",
+    "Mode",
+    "PostStep",
+    "Searcher",
+    "Sink",
+    "Step",
+    "StepConfig",
+    "TextFilter",
+    "Upstream",
+    "mask",
+]
