@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from greenroom.exchange import Action, Edit, Exchange, Passage, Reply, Stage, Verdict
 
-
 Mode = Literal["off", "observe", "suggest", "apply"]
 
 
@@ -95,7 +94,8 @@ class Detector(Protocol):
 
     def safe_end(self, text: str) -> int:
         """The largest position such that no finding that starts before it could still grow or appear,
-        whatever text follows. Never more than 256 characters before the end."""
+        whatever text follows. Never more than 256 characters before the end.
+        """
         ...
 
 

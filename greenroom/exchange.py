@@ -216,6 +216,7 @@ class ChatRequest:
         "added",
         "fields",
         "has_tools",
+        "include_usage",
         "max_tokens",
         "metadata",
         "model",
@@ -224,7 +225,6 @@ class ChatRequest:
         "response_format",
         "roles",
         "stream",
-        "include_usage",
         "texts",
         "user",
     )
@@ -271,6 +271,8 @@ class Reply(Struct, kw_only=True):
     """Set when a step answered instead of the model: the sentence for the user."""
     step: str | None = None
     """The step that refused."""
+    view: object = None
+    """The decoded body, by the dialect that read it, so that it is decoded once."""
     close: Callable[[], None] | None = None
 
 

@@ -1,0 +1,196 @@
+"""`greenroom.toml`: one optional file, typed, unknown keys refused by name.
+
+Knows the shape of the file; a step's own table is decoded by the step's own Struct in assembly.
+"""
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from greenroom.errors import ConfigError
+
+FILE_NAME = "greenroom.toml"
+
+PREPROCESS = ("clean", "fit")
+GROUND = ("history", "documents")
+CHECK = ("pii", "secrets")
+POSTPROCESS = ("decode", "cite", "guard", "unmask")
+
+ProviderKind = Literal["openai", "anthropic", "gemini", "openai_compatible", "reader"]
+
+
+T = TypeVar("T")
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+
+
+class _Table(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class ServerConfig(_Table, kw_only=True, frozen=True):
+    """[server]: where Greenroom listens, and what it refuses."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback needs `GREENROOM_ADMIN_KEY` or an existing admin key."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8484
+    workers: Annotated[int, Meta(ge=1, le=1)] = 1
+    """One process. More come with a shared store."""
+    hosts: tuple[str, ...] = ()
+    """Host names accepted in the Host header besides loopback and `host`; guards against DNS rebinding."""
+    body_limit_mb: Annotated[int, Meta(ge=1, le=1024)] = 20
+    header_timeout_s: Annotated[float, Meta(gt=0)] = 10.0
+    body_timeout_s: Annotated[float, Meta(gt=0)] = 30.0
+    idle_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
+    write_timeout_s: Annotated[float, Meta(gt=0)] = 30.0
+    drain_s: Annotated[float, Meta(ge=0)] = 30.0
+    """How long running answers may go on after the first signal to stop."""
+    connections: Annotated[int, Meta(ge=1)] = 4096
+    in_flight: Annotated[int, Meta(ge=1)] = 1024
+    """Requests at work at once; more are told to come back (503)."""
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+
+class StoreConfig(_Table, kw_only=True, frozen=True):
+    """[store]: where traces, keys and documents live."""
+
+    url: str = "sqlite:./data"
+    capture: Literal["off", "redacted", "full"] = "redacted"
+    """What of the texts is kept: none, with personal data and secrets masked, or everything."""
+    retention_days: Annotated[int, Meta(ge=1)] = 30
+
+
+class ProviderConfig(_Table, kw_only=True, frozen=True):
+    """[providers.NAME]: an API that serves models."""
+
+    kind: ProviderKind
+    base_url: str | None = None
+    api_key_env: str | None = None
+    """Name of the environment variable with the key."""
+    api_key_file: str | None = None
+    """File with the key."""
+    headers: dict[str, str] = {}
+
+
+class ModelConfig(_Table, kw_only=True, frozen=True):
+    """[models.NAME]: a name clients may ask for, answered by one or more targets in order."""
+
+    targets: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """`provider/model`, tried in this order until the first content."""
+    route: Literal["ordered"] = "ordered"
+    timeout_s: Annotated[float, Meta(gt=0)] = 600.0
+    """The whole call, in seconds."""
+    first_token_s: Annotated[float, Meta(gt=0)] = 60.0
+    """Until the first content, in seconds; then the next target is tried."""
+    idle_s: Annotated[float, Meta(gt=0)] = 30.0
+    """Between two pieces of a stream, in seconds."""
+    connect_s: Annotated[float, Meta(gt=0)] = 5.0
+
+
+class AppConfig(_Table, kw_only=True, frozen=True):
+    """[apps.NAME]: the four stages and the model that clients get by asking for NAME."""
+
+    model: str | None = None
+    """A configured model or `provider/model`; without it the model chosen at start."""
+    pipeline: Literal["on", "off"] = "on"
+    """"off" is pure pass-through: keys, limits, money and traces stay."""
+    preprocess: tuple[str, ...] = PREPROCESS
+    ground: tuple[str, ...] = GROUND
+    check: tuple[str, ...] = CHECK
+    postprocess: tuple[str, ...] = POSTPROCESS
+    collections: tuple[str, ...] | None = None
+    """Collections of documents this app may use; without it all of the project's."""
+    on_block: Literal["answer", "error"] = "answer"
+    steps: dict[str, dict[str, Any]] = {}  # Any: each table is decoded by its step
+
+
+class Config(_Table, kw_only=True, frozen=True):
+    """The whole file."""
+
+    server: ServerConfig = ServerConfig()
+    store: StoreConfig = StoreConfig()
+    providers: dict[str, ProviderConfig] = field(default_factory=dict)
+    models: dict[str, ModelConfig] = field(default_factory=dict)
+    apps: dict[str, AppConfig] = field(default_factory=dict)
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)  # Any: each table is decoded by its step
+
+
+def load(path: Path | None) -> Config:
+    """Read a file, or give the defaults for None.
+
+    Raises: ConfigError with file, line and the nearest known key.
+    """
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} can't be read: {error.__class__.__name__}. Check its path and rights."
+        ) from None
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}.") from None
+    return decode_table(tables, Config, str(path), text)
+
+
+def decode_table(tables: object, kind: type[T], source: str, text: str = "", prefix: str = "") -> T:
+    """Turn a TOML table into its Struct. Raises ConfigError naming `source`, the line and the key."""
+    try:
+        return msgspec.convert(tables, kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        place = prefix + path.rstrip("`").lstrip(".")
+        unknown = _UNKNOWN.search(message)
+        hint = ""
+        if unknown is not None:
+            name = unknown[1]
+            message = f"unknown key '{name}'"
+            close = difflib.get_close_matches(name, _known_keys(kind, path.rstrip("`").lstrip(".")), n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            place = f"{place}.{name}".lstrip(".")
+        line = _line_of(text, place)
+        at = f", line {line}" if line else ""
+        raise ConfigError(f"{source}{at}: {message}{hint} (at '{place or 'the top'}').") from None
+
+
+def _known_keys(kind: object, path: str) -> list[str]:
+    """Field names of the Struct that `path` leads to."""
+    info = msgspec.inspect.type_info(kind)
+    for step in [part for part in re.split(r"[.\[\]]", path) if part]:
+        if isinstance(info, msgspec.inspect.StructType):
+            found = next((field.type for field in info.fields if field.encode_name == step), None)
+            if found is None:
+                return []
+            info = found
+        elif isinstance(info, msgspec.inspect.DictType):
+            info = info.value_type
+    if isinstance(info, msgspec.inspect.StructType):
+        return [field.encode_name for field in info.fields]
+    return []
+
+
+def _line_of(text: str, place: str) -> int | None:
+    """The line where a key stands: by its last name, under its table's heading where there is one."""
+    names = [name for name in re.split(r"[.\[\]]", place) if name and name != "..." and not name.isdigit()]
+    if not names or not text:
+        return None
+    table = ".".join(names[:-1])
+    current = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            current = stripped.strip("[] ").replace('"', "")
+            if current == ".".join(names):
+                return number
+        elif re.match(rf"\"?{re.escape(names[-1])}\"?\s*=", stripped) and (
+            not table or current == table or "..." in place
+        ):
+            return number
+    return None

@@ -1,0 +1,290 @@
+"""How an app runs: its steps in order, the model, the filters over the answer.
+
+Knows lists of contracts; no concrete step, provider or store. Which step broke is recorded; whether that refuses
+the request is the step's `on_error`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+from msgspec.json import Decoder
+
+from greenroom.contracts import PostStep, Step
+from greenroom.errors import GreenroomError, RequestError, StepFailed
+from greenroom.exchange import Exchange, Reply, StepRecord, Usage
+from greenroom.gateway.chain import Chain, open_chain
+from greenroom.wire import openai
+
+log = logging.getLogger("greenroom.pipeline")
+
+_any: Decoder[Any] = Decoder()  # Any: a provider's whole answer, of which we know only some fields
+
+
+class StepEntry(NamedTuple):
+    """A step and what happens when it breaks."""
+
+    step: Step
+    refuse_on_error: bool
+
+
+class PostEntry(NamedTuple):
+    """A postprocess step and what happens when it breaks."""
+
+    step: PostStep
+    refuse_on_error: bool
+
+
+class App(NamedTuple):
+    """A named configuration of the four stages and its models, ready to run."""
+
+    name: str
+    model: str
+    steps: tuple[StepEntry, ...]
+    post: tuple[PostEntry, ...]
+    call: Callable[[Exchange], Awaitable[Reply]]
+    why: str
+    pipeline_off: bool = False
+    on_block: str = "answer"
+    remember: Callable[[Exchange], None] | None = None
+
+
+async def prepare(exchange: Exchange, app: App, *, keep_going: bool = False) -> Reply | None:
+    """Run preprocess, ground and check. Returns a `Reply` when a step answered instead of the model.
+
+    With `keep_going` (inspection) every step runs even after one refused; the first refusal is returned.
+    Raises: RequestError of a step (a prompt too long, say); StepFailed when a step broke and must not be missed.
+    """
+    refusal: Reply | None = None
+    for step, refuse_on_error in app.steps:
+        record = StepRecord(step.stage, step.name)
+        exchange.steps.append(record)
+        began = perf_counter_ns()
+        try:
+            reply = await step(exchange)
+        except RequestError:
+            record.ns = perf_counter_ns() - began
+            record.outcome = "refused"
+            raise
+        except Exception as error:  # the edge that must not die: the step's policy decides
+            record.ns = perf_counter_ns() - began
+            _failed(record, error)
+            if refuse_on_error:
+                raise StepFailed(step.name) from error
+            continue
+        record.ns = perf_counter_ns() - began
+        if reply is not None:
+            record.outcome = "refused"
+            reply.step = step.name
+            if not keep_going:
+                return reply
+            refusal = refusal or reply
+        elif record.changes and any(edit.applied for change in record.changes for edit in change.edits):
+            record.outcome = "changed"
+    return refusal
+
+
+def _failed(record: StepRecord, error: Exception) -> None:
+    record.outcome = "failed"
+    record.notes["error"] = type(error).__name__
+    log.error("step failed", extra={"step": record.step, "error": type(error).__name__}, exc_info=error)
+
+
+class Postprocess:
+    """The filters over one exchange's answer: opened per text, reported at the end."""
+
+    def __init__(self, exchange: Exchange, app: App) -> None:
+        self._exchange = exchange
+        self._entries = app.post
+        self._steps = [entry.step for entry in app.post]
+        self.records = [StepRecord("postprocess", step.name) for step in self._steps]
+        self._chains: list[tuple[int, Chain]] = []
+        exchange.steps.extend(self.records)
+
+    def open(self, where: str, index: int) -> Chain | None:
+        """A chain for one text; `index` is the choice it belongs to. Raises StepFailed."""
+        if not self._steps:
+            return None
+        try:
+            chain = open_chain(self._steps, self.records, self._exchange, where)
+        except Exception as error:
+            raise StepFailed("postprocess") from error
+        if chain is not None:
+            self._chains.append((index, chain))
+        return chain
+
+    def report(self) -> None:
+        """Put what the filters did into their records."""
+        for index, chain in self._chains:
+            chain.report(index)
+
+    @property
+    def rejected(self) -> StepRecord | None:
+        """The record of the step that stopped a text, if one did."""
+        for _, chain in self._chains:
+            if chain.rejected is not None:
+                return chain.rejected
+        return None
+
+
+def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
+    """Run the filters over a whole answer and give the body to send.
+
+    The provider's own bytes go out when nothing was changed and there is nothing to add.
+    """
+    view = reply.view
+    assert isinstance(view, openai.Completion)
+    post = Postprocess(exchange, app)
+    changed: dict[tuple[int, int], str] = {}
+    for place, choice in enumerate(view.choices):
+        message = choice.message
+        exchange.finish_reason = choice.finish_reason
+        text = message.content
+        exchange.reply_raw.append(text or "")
+        if text:
+            new = _through(post.open("content", place), text)
+            exchange.reply_text.append(new)
+            if new != text:
+                changed[place, -1] = new
+        else:
+            exchange.reply_text.append("")
+        for number, call in enumerate(message.tool_calls or ()):
+            if call.function is not None and call.function.arguments:
+                new = _through(post.open("arguments", place), call.function.arguments)
+                if new != call.function.arguments:
+                    changed[place, number] = new
+    post.report()
+    exchange.usage = openai.read_usage(view.usage) or estimate_usage(exchange)
+    settle(exchange)
+    rejected = post.rejected
+    if rejected is not None:
+        return refuse_answer(exchange, rejected)
+    exchange.outcome = "answered"
+    return _patched(exchange, reply.body, changed, post)
+
+
+def _through(chain: Chain | None, text: str) -> str:
+    if chain is None:
+        return text
+    return chain.feed(text) + chain.flush()
+
+
+def _patched(
+    exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str], post: Postprocess
+) -> bytes:
+    annotations = [note for record in post.records for note in _annotations(record)]
+    facts = facts_of(exchange)
+    if not (changed or annotations or facts):
+        return body
+    if not (changed or annotations):
+        return b'%b,"greenroom":%b}' % (body.rstrip()[:-1], openai.encode(facts))
+    answer = _any.decode(body)
+    for (place, number), text in changed.items():
+        message = answer["choices"][place]["message"]
+        if number < 0:
+            message["content"] = text
+        else:
+            message["tool_calls"][number]["function"]["arguments"] = text
+    if annotations:
+        answer["choices"][0]["message"]["annotations"] = annotations
+    if facts:
+        answer["greenroom"] = facts
+    return openai.encode(answer)
+
+
+def _annotations(record: StepRecord) -> Sequence[object]:
+    found = record.notes.get("annotations", ())
+    return found if isinstance(found, list) else ()
+
+
+def annotations_of(exchange: Exchange) -> list[object]:
+    """All citations that postprocess noted."""
+    return [note for record in exchange.steps for note in _annotations(record)]
+
+
+def facts_of(exchange: Exchange) -> dict[str, object]:
+    """What goes under the key `greenroom` of an answer: findings and sources, when there are any."""
+    facts: dict[str, object] = {}
+    verdicts = [
+        {"step": one.step, "rule": one.rule, "category": one.category, "severity": one.severity,
+         "where": one.where, "action": one.action}
+        for record in exchange.steps for one in record.verdicts
+    ]  # fmt: skip
+    if verdicts:
+        facts["verdicts"] = verdicts
+    sources = [
+        {"id": one.id, "document": one.document, "title": one.title, "cited": one.cited}
+        for one in exchange.passages
+    ]
+    if sources:
+        facts["passages"] = sources
+    dropped = exchange.context.get("dropped")
+    if dropped:
+        facts["dropped"] = dropped
+    if facts:
+        facts["outcome"] = exchange.outcome
+    return facts
+
+
+def refuse_request(exchange: Exchange, reply: Reply) -> bytes:
+    """The whole answer that a refusing step gives instead of the model."""
+    exchange.outcome = "refused"
+    exchange.finish_reason = "content_filter"
+    exchange.usage = Usage()
+    exchange.cost_nano_usd = 0
+    exchange.reply_text.append(reply.refusal or "")
+    return _refusal_body(exchange, reply.refusal or "", reply.step)
+
+
+_OUTPUT_REFUSAL = {
+    "en": "The answer was withheld because it did not pass the checks of this service.",
+    "pt": "A resposta foi retida porque não passou nas verificações deste serviço.",
+    "es": "La respuesta fue retenida porque no superó las comprobaciones de este servicio.",
+}
+
+
+def output_refusal(exchange: Exchange) -> str:
+    """The sentence for an answer that `guard` stopped, in the user's language."""
+    code = exchange.language[0] if exchange.language else "en"
+    return _OUTPUT_REFUSAL.get(code, _OUTPUT_REFUSAL["en"])
+
+
+def refuse_answer(exchange: Exchange, record: StepRecord) -> bytes:
+    """The whole answer when a filter stopped the model's own."""
+    exchange.outcome = "refused"
+    exchange.finish_reason = "content_filter"
+    sentence = output_refusal(exchange)
+    exchange.reply_text[:] = [sentence]
+    return _refusal_body(exchange, sentence, record.step)
+
+
+def _refusal_body(exchange: Exchange, sentence: str, step: str | None) -> bytes:
+    return openai.completion(
+        id=exchange.id,
+        created=exchange.created_ns // 1_000_000_000,
+        model=exchange.asked,
+        content=sentence,
+        finish_reason="content_filter",
+        usage=exchange.usage,
+        greenroom={**facts_of(exchange), "outcome": "refused", "step": step},
+    )
+
+
+def estimate_usage(exchange: Exchange) -> Usage:
+    """Our own count where the provider gave none: about four characters a token."""
+    asked = sum(len(text.value) for text in exchange.request.texts)
+    answered = sum(len(text) for text in exchange.reply_raw)
+    return Usage(input_tokens=asked // 4 + 1, output_tokens=(answered + 3) // 4, estimated=True)
+
+
+def settle(exchange: Exchange) -> None:
+    """Turn usage into money by the price of the target that answered; unknown stays unknown."""
+    price = exchange.context.get("price")
+    if price is not None and exchange.usage is not None:
+        exchange.cost_nano_usd = price.cost_nano(exchange.usage)  # type: ignore[attr-defined]  # models' Price
+    elif exchange.target == "greenroom/reader":
+        exchange.cost_nano_usd = 0
+
+
+__all__ = ["App", "GreenroomError", "PostEntry", "StepEntry", "finish_whole", "prepare"]

@@ -1,0 +1,556 @@
+"""Calling providers: a pool of keep-alive HTTP/1.1 connections on asyncio and httptools.
+
+The only file that opens a socket outward. Knows bytes, headers and deadlines; nothing of JSON, models or keys.
+TLS is verified, redirects are never followed, proxies come from the environment, every wait has a limit.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import ssl
+from base64 import b64encode
+from collections import deque
+from typing import NamedTuple, Self
+from urllib.parse import unquote, urlsplit
+
+import httptools
+
+from greenroom.errors import (
+    UpstreamDisconnected,
+    UpstreamError,
+    UpstreamProtocol,
+    UpstreamTimeout,
+    UpstreamTLS,
+    UpstreamUnreachable,
+)
+from greenroom.wire.decompress import Decompressor
+
+HEADER_LIMIT_BYTES = 65_536
+HEADER_LIMIT_COUNT = 200
+BODY_LIMIT_BYTES = 64 * 1024 * 1024
+STREAM_HIGH_WATER_BYTES = 256 * 1024
+IDLE_KEEP_S = 30.0
+PER_ORIGIN_IDLE = 128
+
+
+class Limits(NamedTuple):
+    """How long to wait, in seconds: for the connection, the first byte, between pieces, and in all."""
+
+    connect_s: float = 5.0
+    first_byte_s: float = 60.0
+    idle_s: float = 15.0
+    total_s: float = 600.0
+
+
+class Origin(NamedTuple):
+    """Where a base URL leads."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Split a base URL. Raises ValueError when it is not an http or https URL with a host."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+            raise ValueError(f"{url!r} is not a plain http:// or https:// address")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return cls(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
+
+    @property
+    def netloc(self) -> str:
+        """Host and port as the Host header has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.scheme == "https" else 80
+        return host if self.port == default else f"{host}:{self.port}"
+
+
+class Response:
+    """An answer whose head has come. Whole: `await read()`. Stream: `async for data in response`."""
+
+    __slots__ = ("_connection", "headers", "status")
+
+    def __init__(self, connection: "Connection", status: int, headers: dict[bytes, bytes]) -> None:
+        self._connection = connection
+        self.status = status
+        self.headers = headers
+
+    async def read(self) -> bytes:
+        """The whole body, decompressed. Raises UpstreamError when it is cut, late or too large."""
+        pieces = [piece async for piece in self]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = await self._connection.next_piece()
+        if data is None:
+            raise StopAsyncIteration
+        return data
+
+    def close(self) -> None:
+        """Give up on the rest; the connection goes back to the pool only if the answer was read whole."""
+        self._connection.finish()
+
+
+class Connection(asyncio.Protocol):
+    """One socket to one origin, one request at a time."""
+
+    def __init__(self, pool: "Pool", origin: Origin) -> None:
+        self.pool = pool
+        self.origin = origin
+        self.transport: asyncio.Transport | None = None
+        self.deadline = 0.0
+        self.idle_since = 0.0
+        self.used = False
+        self._limits = Limits()
+        self._total_deadline = 0.0
+        self._parser: httptools.HttpResponseParser | None = None
+        self._head: asyncio.Future[Response] | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._headers: dict[bytes, bytes] = {}
+        self._header_bytes = 0
+        self._header_count = 0
+        self._pieces: deque[bytes] = deque()
+        self._held = 0
+        self._size = 0
+        self._complete = False
+        self._error: UpstreamError | None = None
+        self._keep = False
+        self._paused = False
+        self._got_bytes = False
+        self._decompressor: Decompressor | None = None
+        self._until_close = False
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        parser = self._parser
+        if parser is None or self._complete:
+            self._abort()  # bytes nobody asked for
+            return
+        self._got_bytes = True
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._fail(cause if isinstance(cause, UpstreamError) else UpstreamProtocol(_NOT_HTTP))
+        except httptools.HttpParserError:
+            if not self._complete:
+                self._fail(UpstreamProtocol(_NOT_HTTP))
+        if self._head is None and not self._complete:
+            self.deadline = min(self.pool.now() + self._limits.idle_s, self._total_deadline)
+
+    def eof_received(self) -> bool:
+        if self._parser is not None and self._until_close and not self._complete and self._head is None:
+            self.on_message_complete()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self.pool.forget(self)
+        if self._parser is not None and not self._complete:
+            if self._until_close and self._head is None and exc is None:
+                self.on_message_complete()
+            else:
+                self._fail(UpstreamDisconnected("The connection was closed before the answer was complete."))
+
+    # httptools callbacks
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        self._header_count += 1
+        if self._header_bytes > HEADER_LIMIT_BYTES or self._header_count > HEADER_LIMIT_COUNT:
+            raise UpstreamProtocol("The answer's headers are larger than any real ones.")
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        assert parser is not None
+        status = parser.get_status_code()
+        if status < 200:
+            self._headers = {}
+            return
+        headers = self._headers
+        self._keep = parser.should_keep_alive()
+        length = headers.get(b"content-length")
+        self._until_close = (
+            length is None and b"transfer-encoding" not in headers and status not in {204, 304}
+        )
+        if length is not None and int(length) > BODY_LIMIT_BYTES:
+            raise UpstreamProtocol("The answer is larger than 64 MiB.")
+        encoding = headers.get(b"content-encoding")
+        if encoding and encoding != b"identity":
+            self._decompressor = Decompressor(encoding.decode("latin-1"), BODY_LIMIT_BYTES)
+        head = self._head
+        self._head = None
+        self.deadline = min(self.pool.now() + self._limits.idle_s, self._total_deadline)
+        if head is not None and not head.done():
+            head.set_result(Response(self, status, headers))
+
+    def on_body(self, data: bytes) -> None:
+        if self._decompressor is not None:
+            data = self._decompressor.feed(data)
+        self._size += len(data)
+        if self._size > BODY_LIMIT_BYTES:
+            raise UpstreamProtocol("The answer is larger than 64 MiB.")
+        if data:
+            self._pieces.append(data)
+            self._held += len(data)
+            if self._held > STREAM_HIGH_WATER_BYTES and not self._paused and self.transport is not None:
+                self._paused = True
+                self.transport.pause_reading()
+            self._notify()
+
+    def on_message_complete(self) -> None:
+        parser = self._parser
+        if parser is None or (parser.get_status_code() < 200 and not self._until_close):
+            return
+        if self._decompressor is not None:
+            try:
+                rest = self._decompressor.flush()
+            except UpstreamError as error:
+                self._fail(error)
+                return
+            if rest:
+                self._pieces.append(rest)
+        self._complete = True
+        if self._until_close:
+            self._keep = False
+        self._notify()
+
+    # one request
+
+    async def send(self, data: bytes, limits: Limits) -> Response:
+        """Write a request and wait for the head of its answer."""
+        assert self.transport is not None
+        self._reset()
+        self._limits = limits
+        now = self.pool.now()
+        self._total_deadline = now + limits.total_s
+        self.deadline = min(now + limits.first_byte_s, self._total_deadline)
+        self._parser = httptools.HttpResponseParser(self)
+        head = self._head = self.pool.loop.create_future()
+        self.transport.write(data)
+        try:
+            return await head
+        except asyncio.CancelledError:
+            self._abort()
+            raise
+
+    async def next_piece(self) -> bytes | None:
+        """The next piece of the body; None at its proper end."""
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error
+            if self._complete:
+                self.finish()
+                return None
+            self._wake = self.pool.loop.create_future()
+            try:
+                await self._wake
+            except asyncio.CancelledError:
+                self._abort()
+                raise
+            finally:
+                self._wake = None
+        if len(self._pieces) == 1:
+            data = self._pieces.popleft()
+        else:
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+        self._held = 0
+        if self._paused and self.transport is not None:
+            self._paused = False
+            self.transport.resume_reading()
+        return data
+
+    def finish(self) -> None:
+        """The caller is done: keep the socket if the answer was whole, else close it."""
+        if self._parser is None:
+            return
+        self._parser = None
+        if self._complete and self._keep and self.transport is not None and not self.transport.is_closing():
+            self.pool.give_back(self)
+        else:
+            self._abort()
+
+    def expire(self) -> None:
+        """The deadline has passed. A stream that a slow client holds back is not the provider's fault."""
+        if self._paused:
+            return
+        what = "did not begin to answer" if self._head is not None else "stopped in the middle of its answer"
+        self._fail(UpstreamTimeout(f"The provider {what} in time."))
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a reused socket was dead before it answered anything: the request may be sent once more."""
+        return self.used and not self._got_bytes
+
+    def _fail(self, error: UpstreamError) -> None:
+        self._error = error
+        head, self._head = self._head, None
+        self._abort()
+        if head is not None and not head.done():
+            head.set_exception(error)
+        self._notify()
+
+    def _notify(self) -> None:
+        wake = self._wake
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+    def _abort(self) -> None:
+        self._parser = None
+        self.pool.forget(self)
+        if self.transport is not None:
+            self.transport.abort()
+            self.transport = None
+
+
+_NOT_HTTP = "The provider's answer is not HTTP."
+
+
+class Pool:
+    """Keep-alive connections by origin. `start` before use, `stop` closes everything."""
+
+    def __init__(self, context: ssl.SSLContext | None = None, proxies: "Proxies | None" = None) -> None:
+        self._context = context
+        self._proxies = proxies or Proxies({})
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._busy: set[Connection] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self.loop: asyncio.AbstractEventLoop
+
+    def start(self) -> None:
+        """Bind to the running loop."""
+        self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time
+        self._sweep()
+
+    def stop(self) -> None:
+        """Close every connection at once."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in [*self._busy, *(one for many in self._idle.values() for one in many)]:
+            if connection.transport is not None:
+                connection.transport.abort()
+        self._idle.clear()
+
+    @property
+    def in_use(self) -> int:
+        """Connections with a request on them."""
+        return len(self._busy)
+
+    async def request(self, origin: Origin, data: bytes, limits: Limits) -> Response:
+        """Send `data` (head and body) and return the answer once its head is there.
+
+        A kept socket that turns out dead before a byte came back is replaced once, silently.
+        Raises: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, UpstreamDisconnected, UpstreamProtocol.
+        """
+        connection = self._take(origin)
+        if connection is not None:
+            try:
+                return await connection.send(data, limits)
+            except UpstreamDisconnected:
+                if not connection.is_stale:
+                    raise
+        connection = await self._connect(origin, limits.connect_s)
+        self._busy.add(connection)
+        return await connection.send(data, limits)
+
+    def _take(self, origin: Origin) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.transport is not None and not connection.transport.is_closing():
+                connection.used = True
+                self._busy.add(connection)
+                return connection
+        return None
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a healthy connection for the next request."""
+        self._busy.discard(connection)
+        idle = self._idle.setdefault(connection.origin, [])
+        if len(idle) >= PER_ORIGIN_IDLE:
+            if connection.transport is not None:
+                connection.transport.abort()
+            return
+        connection.idle_since = self.now()
+        idle.append(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """Drop a connection that is gone."""
+        self._busy.discard(connection)
+        idle = self._idle.get(connection.origin)
+        if idle and connection in idle:
+            idle.remove(connection)
+
+    def _sweep(self) -> None:
+        now = self.now()
+        for connection in [one for one in self._busy if one.deadline and one.deadline < now]:
+            connection.expire()
+        for idle in self._idle.values():
+            while idle and idle[0].idle_since + IDLE_KEEP_S < now:
+                old = idle.pop(0)
+                if old.transport is not None:
+                    old.transport.abort()
+        self._timer = self.loop.call_later(0.1, self._sweep)
+
+    async def _connect(self, origin: Origin, connect_s: float) -> Connection:
+        try:
+            async with asyncio.timeout(connect_s):
+                return await self._open(origin)
+        except TimeoutError:
+            raise UpstreamTimeout("The provider could not be connected to in time.") from None
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            raise UpstreamTLS(f"The provider's TLS is not to be trusted: {_tls_reason(error)}.") from None
+        except OSError:
+            raise UpstreamUnreachable("The provider could not be reached.") from None
+
+    async def _open(self, origin: Origin) -> Connection:
+        tls = self._tls() if origin.scheme == "https" else None
+        proxy = self._proxies.choose(origin)
+        connection = Connection(self, origin)
+        if proxy is None:
+            await self.loop.create_connection(
+                lambda: connection,
+                origin.host,
+                origin.port,
+                ssl=tls,
+                server_hostname=origin.host if tls else None,
+                happy_eyeballs_delay=None if _is_address(origin.host) else 0.25,
+            )
+            return connection
+        return await _open_through(self.loop, proxy, origin, connection, tls)
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = ssl.create_default_context()
+            self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return self._context
+
+
+def _is_address(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return False
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message or "the certificate is not valid"
+    return (error.reason or "the handshake failed").replace("_", " ").lower()
+
+
+class Proxy(NamedTuple):
+    """An HTTP proxy: where, and its credentials encoded for the header."""
+
+    host: str
+    port: int
+    authorization: str | None
+
+
+class Proxies:
+    """Which proxy an origin is called through, by the usual variables.
+
+    `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, upper or lower case. Loopback is never proxied.
+    """
+
+    def __init__(self, environment: dict[str, str] | os._Environ[str]) -> None:
+        def read(name: str) -> str:
+            return environment.get(name.lower()) or environment.get(name) or ""
+
+        self._by_scheme = {
+            "https": _proxy(read("HTTPS_PROXY") or read("ALL_PROXY")),
+            "http": _proxy(read("HTTP_PROXY") or read("ALL_PROXY")),
+        }
+        self._direct = [
+            entry.strip().lstrip(".").lower() for entry in read("NO_PROXY").split(",") if entry.strip()
+        ]
+
+    def choose(self, origin: Origin) -> Proxy | None:
+        """The proxy for this origin, or None to go directly."""
+        proxy = self._by_scheme[origin.scheme]
+        host = origin.host.lower()
+        if proxy is None or host == "localhost" or host == "::1" or host.startswith("127."):
+            return None
+        for entry in self._direct:
+            if entry == "*" or host == entry or host.endswith("." + entry):
+                return None
+        return proxy
+
+
+def _proxy(url: str) -> Proxy | None:
+    if not url:
+        return None
+    parts = urlsplit(url if "//" in url else f"http://{url}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError("a proxy variable of the environment is not an http:// address")
+    authorization = None
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + b64encode(pair.encode()).decode()
+    return Proxy(parts.hostname, parts.port or 3128, authorization)
+
+
+class _Tunnel(asyncio.Protocol):
+    """Waits for the proxy's answer to CONNECT."""
+
+    def __init__(self, done: "asyncio.Future[bytes]") -> None:
+        self._done = done
+        self._data = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        if (b"\r\n\r\n" in self._data or len(self._data) > HEADER_LIMIT_BYTES) and not self._done.done():
+            self._done.set_result(self._data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_exception(ConnectionError("the proxy closed the connection"))
+
+
+async def _open_through(
+    loop: asyncio.AbstractEventLoop,
+    proxy: Proxy,
+    origin: Origin,
+    connection: Connection,
+    tls: ssl.SSLContext | None,
+) -> Connection:
+    done: asyncio.Future[bytes] = loop.create_future()
+    transport, _ = await loop.create_connection(lambda: _Tunnel(done), proxy.host, proxy.port)
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    lines = [f"CONNECT {host}:{origin.port} HTTP/1.1", f"Host: {host}:{origin.port}"]
+    if proxy.authorization:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    transport.write("\r\n".join([*lines, "", ""]).encode())
+    try:
+        answer = await done
+        status = answer.split(b" ", 2)[1:2]
+        if status != [b"200"]:
+            raise UpstreamUnreachable("The proxy refused to connect to the provider.")
+        transport.set_protocol(connection)
+        if tls is None:
+            connection.connection_made(transport)
+            return connection
+        upgraded = await loop.start_tls(transport, connection, tls, server_hostname=origin.host)
+    except BaseException:
+        transport.abort()
+        raise
+    assert upgraded is not None
+    connection.connection_made(upgraded)
+    return connection

@@ -1,0 +1,266 @@
+"""Who answers over HTTP: one small class per dialect, each turning a body into a `Reply`.
+
+Knows the pool and the dialects; nothing of steps, keys of callers or the store. Every failure leaves here as an
+`UpstreamError` whose message holds no address and no key; dispatch adds the target's name.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+
+from msgspec import DecodeError, Raw, Struct, ValidationError
+from msgspec.json import Decoder
+
+from greenroom.errors import (
+    UpstreamAuth,
+    UpstreamDisconnected,
+    UpstreamError,
+    UpstreamProtocol,
+    UpstreamRefused,
+)
+from greenroom.exchange import Exchange, Reply
+from greenroom.models.connection import Limits, Origin, Pool, Response
+from greenroom.wire import anthropic
+from greenroom.wire.anthropic_stream import StreamTranslator
+from greenroom.wire.openai import decode_completion
+from greenroom.wire.sse import EventParser, NamedEventParser
+
+MESSAGE_LIMIT = 500
+
+
+class Provider(Protocol):
+    """An API that serves models."""
+
+    name: str
+
+    async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
+        """Send an OpenAI chat body and answer in the same dialect. Raises UpstreamError."""
+        ...
+
+
+class _ErrorDetail(Struct):
+    message: str = ""
+    type: str | None = None
+    code: str | int | None = None
+
+
+class _ErrorBody(Struct):
+    error: _ErrorDetail | str | None = None
+    message: str | None = None
+
+
+class _MaybeError(Struct):
+    error: Raw | None = None
+
+
+_error = Decoder(_ErrorBody)
+_maybe_error = Decoder(_MaybeError)
+
+
+class OpenAICompatible:
+    """Any service that speaks `/chat/completions`."""
+
+    def __init__(
+        self, name: str, base_url: str, key: str | None, pool: Pool, headers: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self._origin = Origin.parse(base_url)
+        self._pool = pool
+        extra = {"Authorization": f"Bearer {key}", **headers} if key else dict(headers)
+        self._head = _request_head(self._origin, "/chat/completions", extra)
+
+    async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
+        """Send the body as it is."""
+        request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+        response = await self._pool.request(self._origin, request, limits)
+        if response.status != 200:
+            raise await _refused(response, _openai_error)
+        if exchange.request.stream:
+            _expect_events(response)
+            return Reply(chunks=_openai_events(response), close=response.close)
+        data = await response.read()
+        return Reply(body=data, view=_read_completion(data))
+
+
+class Anthropic:
+    """Anthropic's Messages API, translated both ways."""
+
+    def __init__(
+        self, name: str, base_url: str, key: str | None, pool: Pool, headers: Mapping[str, str],
+        default_max_tokens: int = 4096,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self._origin = Origin.parse(base_url)
+        self._pool = pool
+        self._default_max_tokens = default_max_tokens
+        extra = {"anthropic-version": "2023-06-01", **headers}
+        if key:
+            extra["x-api-key"] = key
+        self._head = _request_head(self._origin, "/v1/messages", extra)
+
+    async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
+        """Translate, send, translate back. What Anthropic cannot carry is noted in `context["dropped"]`."""
+        translated, lost = anthropic.to_messages(body, model, self._default_max_tokens)
+        if lost:
+            exchange.context["dropped"] = lost
+        request = b"%b%d\r\n\r\n%b" % (self._head, len(translated), translated)
+        response = await self._pool.request(self._origin, request, limits)
+        if response.status != 200:
+            raise await _refused(response, anthropic.error_from)
+        created = exchange.created_ns // 1_000_000_000
+        if exchange.request.stream:
+            _expect_events(response)
+            translator = StreamTranslator(exchange.asked, created, True)
+            return Reply(chunks=_anthropic_events(response, translator), close=response.close)
+        data = await response.read()
+        if not data.lstrip().startswith(b"{"):
+            raise UpstreamProtocol("The provider did not answer with JSON.")
+        answer = anthropic.from_message(data, asked=exchange.asked, created=created)
+        return Reply(body=answer, view=_read_completion(answer))
+
+
+class BuiltIn:
+    """A model inside this process (the reader), called like any provider."""
+
+    def __init__(self, name: str, upstream: Callable[[Exchange], Awaitable[Reply]]) -> None:
+        self.name = name
+        self._upstream = upstream
+
+    async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
+        """Ask it."""
+        reply = await self._upstream(exchange)
+        if reply.body:
+            reply.view = _read_completion(reply.body)
+        return reply
+
+
+def _request_head(origin: Origin, path: str, headers: Mapping[str, str]) -> bytes:
+    lines = [
+        f"POST {origin.path}{path} HTTP/1.1",
+        f"Host: {origin.netloc}",
+        "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
+        "Accept-Encoding: identity",
+        "User-Agent: greenroom",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    for line in lines:
+        if "\r" in line or "\n" in line or not line.isascii():
+            raise ValueError("a provider's key or header has a line break or a character outside ASCII")
+    return "\r\n".join([*lines, "Content-Length: "]).encode("ascii")
+
+
+def _expect_events(response: Response) -> None:
+    if not response.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
+        response.close()
+        raise UpstreamProtocol("The provider did not answer with a stream of events.")
+
+
+def _read_completion(data: bytes) -> object:
+    try:
+        return decode_completion(data)
+    except RecursionError:
+        raise UpstreamProtocol("The provider's answer is nested too deeply.") from None
+    except (ValidationError, DecodeError, UnicodeDecodeError):
+        message = _embedded_error(data)
+        if message is not None:
+            raise UpstreamRefused(message, upstream_status=502) from None
+        raise UpstreamProtocol("The provider's answer is not a chat completion.") from None
+
+
+def _embedded_error(data: bytes) -> str | None:
+    """The message of `{"error": …}` inside an answer that says 200."""
+    try:
+        if _maybe_error.decode(data).error is None:
+            return None
+        return _openai_error(200, data)[0]
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+async def _openai_events(response: Response) -> AsyncIterator[list[bytes]]:
+    parser = EventParser()
+    done = False
+    try:
+        async for data in response:
+            payloads = parser.feed(data)
+            if payloads and payloads[-1] == b"[DONE]":
+                done = True
+            if done or b"[DONE]" in payloads:
+                done = True
+                payloads = payloads[: payloads.index(b"[DONE]")] if b"[DONE]" in payloads else []
+            if payloads:
+                yield payloads
+            if done:
+                yield [b"[DONE]"]
+                await response.read()
+                return
+    finally:
+        response.close()
+
+
+async def _anthropic_events(response: Response, translator: StreamTranslator) -> AsyncIterator[list[bytes]]:
+    parser = NamedEventParser()
+    try:
+        async for data in response:
+            payloads = [one for event, body in parser.feed(data) for one in translator.feed(event, body)]
+            if payloads:
+                yield payloads
+            if translator.done:
+                yield [b"[DONE]"]
+                await response.read()
+                return
+        translator.finish()
+    finally:
+        response.close()
+
+
+async def _refused(response: Response, read: Callable[[int, bytes], tuple[str, str]]) -> UpstreamError:
+    """The error that a status other than 200 stands for."""
+    status = response.status
+    try:
+        data = await response.read()
+    except UpstreamDisconnected:
+        data = b""
+    wait = _retry_after(response.headers)
+    if status in {401, 403}:
+        return UpstreamAuth("The provider does not accept the key it is configured with.")
+    if status < 200 or 300 <= status < 400 or 200 < status < 300:
+        return UpstreamProtocol(f"The provider answered with status {status}, which is not an answer.")
+    message, code = read(status, data[:65_536])
+    if status >= 500:
+        message = f"The provider answered with status {status}."
+    return UpstreamRefused(
+        message[:MESSAGE_LIMIT] or f"The provider answered with status {status}.",
+        upstream_status=status,
+        upstream_code=code or None,
+        retry_after_s=wait,
+    )
+
+
+def _openai_error(status: int, data: bytes) -> tuple[str, str]:
+    """Message and code of an OpenAI-shaped error body, or empty strings."""
+    try:
+        body = _error.decode(data)
+    except (ValidationError, DecodeError, UnicodeDecodeError, RecursionError):
+        return "", ""
+    if isinstance(body.error, _ErrorDetail):
+        return body.error.message, str(body.error.code or "")
+    return body.error or body.message or "", ""
+
+
+def _retry_after(headers: Mapping[bytes, bytes]) -> float | None:
+    """Seconds to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date."""
+    milliseconds = headers.get(b"retry-after-ms")
+    plain = headers.get(b"retry-after")
+    try:
+        if milliseconds is not None:
+            return max(0.0, float(milliseconds) / 1000)
+        if plain is not None and plain.strip().replace(b".", b"", 1).isdigit():
+            return float(plain)
+        if plain is not None:
+            return max(0.0, parsedate_to_datetime(plain.decode("latin-1")).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+    return None

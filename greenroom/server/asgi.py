@@ -1,0 +1,87 @@
+"""A bridge from our protocol to an ASGI application, for pages and administration.
+
+Speaks ASGI 3 HTTP: whole body in one `http.request`, streamed responses, disconnects. No websockets.
+"""
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from greenroom.server.protocol import HttpProtocol, Request
+
+
+class AsgiCycle:
+    """One request handed to the app and its answer written back."""
+
+    def __init__(self, protocol: "HttpProtocol", request: "Request") -> None:
+        self._protocol = protocol
+        self._request = request
+        self._body_given = False
+        self._head: bytes | None = None
+        self._chunked = False
+        self._no_body = request.method == b"HEAD"
+
+    async def run(self) -> None:
+        """Call the app. What it raises is the protocol's to report."""
+        await self._protocol.app(self._scope(), self._receive, self._send)
+
+    def _scope(self) -> dict[str, Any]:
+        request = self._request
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": None,
+            "client": request.client,
+            "scheme": "https" if request.secure else "http",
+            "method": request.method.decode("ascii"),
+            "root_path": "",
+            "path": unquote(request.path.decode("latin-1"), errors="replace"),
+            "raw_path": request.path,
+            "query_string": request.query,
+            "headers": request.raw_headers,
+            "state": self._protocol.app_state.copy(),
+        }
+
+    async def _receive(self) -> dict[str, Any]:
+        if not self._body_given:
+            self._body_given = True
+            return {"type": "http.request", "body": self._request.body, "more_body": False}
+        # The app waits for a disconnect; the task is cancelled when it comes.
+        await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self._start(message)
+        elif message["type"] == "http.response.body":
+            await self._write(message.get("body", b""), more=message.get("more_body", False))
+
+    def _start(self, message: MutableMapping[str, Any]) -> None:
+        status = message["status"]
+        lines = [b"HTTP/1.1 %d \r\n" % status]
+        has_length = False
+        for name, value in message.get("headers", ()):
+            lines.append(b"%b: %b\r\n" % (name, value))
+            has_length = has_length or name.lower() == b"content-length"
+        self._no_body = self._no_body or status in {204, 304}
+        if not has_length and not self._no_body:
+            self._chunked = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        lines += (self._protocol.close_after(), b"\r\n")
+        self._head = b"".join(lines)
+
+    async def _write(self, body: bytes, *, more: bool) -> None:
+        head, self._head = self._head or b"", b""
+        if self._no_body:
+            data = head
+        elif self._chunked:
+            piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            data = head + piece + (b"" if more else b"0\r\n\r\n")
+        else:
+            data = head + body
+        if data:
+            self._protocol.raw(data)
+        await self._protocol.drained()

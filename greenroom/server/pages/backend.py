@@ -1,0 +1,39 @@
+"""What the pages ask of the rest of Greenroom. Knows no store, no gateway, no key."""
+
+from typing import Any, Protocol
+
+
+class PagesBackend(Protocol):
+    """The few questions the pages put; all but `ask` are called in a worker thread.
+
+    Any of them may raise `GreenroomError`: its sentence is shown with its status.
+    """
+
+    def list_traces(self, **filters: str | int) -> tuple[list[dict[str, Any]], str | None]:  # Any: JSON
+        """Return traces, newest first, and the cursor of the next older page.
+
+        Filters are those of `GET /api/traces` that are set: q, app, model, outcome, session, user, tag, from,
+        to, limit, cursor. A row is a record without its stages and bodies (id, created_at, app, outcome,
+        model, usage, cost_usd, timing_ms) with `preview`: the first words of the newest user message.
+        """
+        ...
+
+    def get_trace(self, id: str, /) -> dict[str, Any] | None:  # Any: JSON
+        """Return the record, or None when there is none with this id."""
+        ...
+
+    def verify_key(self, key: str, /) -> str | None:
+        """Return the role of a key that may use the pages (admin, operator, viewer), else None."""
+        ...
+
+    async def ask(self, text: str, app: str, /) -> str:
+        """Send `text` through the app's pipeline and return the trace id, refused and failed ones included."""
+        ...
+
+    def apps(self) -> list[str]:
+        """Return the names of the apps one may ask, the default one first."""
+        ...
+
+    def about(self) -> dict[str, Any]:  # Any: JSON
+        """Return `{"version": str, "model": {"name": str, "why": str}, "losses": {name: count}}`."""
+        ...

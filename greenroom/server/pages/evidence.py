@@ -1,0 +1,117 @@
+"""What stands beside the river: findings with their place in the text, judged sentences, payloads."""
+
+import json
+from typing import Any, NamedTuple
+
+from greenroom.server.pages import figures
+from greenroom.server.pages.glyphs import Run, runs
+from greenroom.server.pages.record import Record, VerdictView
+
+PAYLOAD_LIMIT = 64 * 1024
+"""Characters of a body that are shown; the rest is behind the link to the JSON."""
+_AROUND = 28
+_LONGEST_SPAN = 120
+_LABELS = {"supported": "supported", "partly": "partly", "not": "not"}
+
+
+class Finding(NamedTuple):
+    """One verdict with the span it is about, between a little of what stands around it."""
+
+    step: str
+    rule: str
+    category: str
+    severity: int
+    score: str
+    where: str
+    action: str
+    before: list[Run]
+    span: list[Run]
+    after: list[Run]
+
+
+class Sentence(NamedTuple):
+    """A stretch of the reply; `label` is empty for what was not judged."""
+
+    runs: list[Run]
+    label: str
+
+
+class Payload(NamedTuple):
+    """A body as text, cut at `PAYLOAD_LIMIT`."""
+
+    text: str
+    size: str
+    is_cut: bool
+
+
+def findings(record: Record, most: int = 200) -> list[Finding]:
+    """Return the verdicts of a record, up to `most`."""
+    newest = record.newest_user()[0]
+    return [_finding(record, one, newest) for one in record.all_verdicts[:most]]
+
+
+def _finding(record: Record, one: VerdictView, newest: int) -> Finding:
+    index = one.index
+    if index is None:
+        index = -1 if one.where == "output" else newest
+    # A passage's offsets count in the passage, and the verdict does not say which one it was.
+    text = "" if one.where == "passage" or (index < 0 and one.where != "output") else record.text_of(index)
+    is_inside = 0 <= one.start < one.end <= len(text)
+    start, end = (one.start, one.end) if is_inside else (0, 0)
+    span = text[start:end]
+    if len(span) > _LONGEST_SPAN:
+        span = span[:_LONGEST_SPAN] + "…"
+    return Finding(
+        one.step,
+        one.rule,
+        one.category.replace("_", " "),
+        one.severity,
+        figures.score(one.score),
+        one.where,
+        one.action,
+        runs(("…" if start > _AROUND else "") + text[max(start - _AROUND, 0) : start]) if is_inside else [],
+        runs(span, all_of_them=True),
+        runs(text[end : end + _AROUND] + ("…" if len(text) > end + _AROUND else "")) if is_inside else [],
+    )
+
+
+def sentences(record: Record) -> list[Sentence]:
+    """Return the reply cut by the sentences `verify` judged, up to `PAYLOAD_LIMIT` characters."""
+    text = (record.reply.text or "")[:PAYLOAD_LIMIT] if record.reply else ""
+    cut: list[Sentence] = []
+    at = 0
+    for start, end, label in sorted(_judged(record)):
+        if not at <= start < end <= len(text):
+            continue
+        if start > at:
+            cut.append(Sentence(runs(text[at:start]), ""))
+        cut.append(Sentence(runs(text[start:end]), label))
+        at = end
+    if at < len(text):
+        cut.append(Sentence(runs(text[at:]), ""))
+    return cut
+
+
+def _judged(record: Record) -> list[tuple[int, int, str]]:
+    found: list[tuple[int, int, str]] = []
+    for step in record.stages:
+        judged = step.notes.get("sentences")
+        if step.step != "verify" or not isinstance(judged, list):
+            continue
+        for one in judged:
+            if not isinstance(one, dict):
+                continue
+            start, end, label = one.get("start"), one.get("end"), one.get("label")
+            if isinstance(start, int) and isinstance(end, int) and label in _LABELS:
+                found.append((start, end, _LABELS[label]))
+    return found
+
+
+def payload(body: Any) -> Payload | None:  # Any: JSON or text
+    """Return a body to show, or None when there is none."""
+    if body is None:
+        return None
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, indent=2, default=str)
+    size = len(text.encode("utf-8", "replace"))
+    shown = f"{size:,} bytes" if size < 1024 else f"{size / 1024:,.1f} KB"
+    return Payload(text[:PAYLOAD_LIMIT], shown, len(text) > PAYLOAD_LIMIT)

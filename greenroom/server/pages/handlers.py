@@ -1,0 +1,335 @@
+"""The pages' handlers: who may see what, and which view goes into which template.
+
+Knows the backend by its protocol alone. Backend questions and large pages are answered in worker threads.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
+from greenroom.server.pages.backend import PagesBackend
+from greenroom.server.pages.evidence import findings, payload, sentences
+from greenroom.server.pages.forms import local_path, read_form, require_same_origin
+from greenroom.server.pages.journey import journey
+from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows
+from greenroom.server.pages.record import read_record
+from greenroom.server.pages.rendering import HEADERS, HERE, Assets, Renderer, json_answer, redirect
+from greenroom.server.pages.sessions import IDLE_S, LoginBrake, LoginTokens, Session, Sessions, is_same
+from greenroom.server.pages.waterfall import waterfall
+
+Handler = Callable[[Request, Session], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_ROLES = frozenset({"admin", "operator", "viewer"})
+_RECHECK_S = 1.0
+"""How long a key is taken for good before it is looked up again, so that a revoked one ends its session."""
+_LATEST = 8
+_LONGEST_QUESTION = 100_000
+_WAIT_FOR_TRACE_S = 2.0
+_TRIED_ERROR = "This is not an admin key of this server."
+
+
+class Pages:
+    """The pages as routes. `now` is a monotonic clock in seconds."""
+
+    def __init__(self, backend: PagesBackend, now: Callable[[], float] = time.monotonic) -> None:
+        self._backend = backend
+        self._now = now
+        self._sessions = Sessions(now)
+        self._brake = LoginBrake(now)
+        self._login_tokens = LoginTokens()
+        self._render = Renderer()
+
+    def routes(self) -> list[BaseRoute]:
+        """Return all routes of the pages."""
+        page, twin = self._page, self._twin
+        return [
+            Route("/login", self._open(self._login), methods=["GET", "POST"]),
+            Route("/logout", page(self._logout), methods=["GET", "POST"]),
+            Route("/", page(self._home)),
+            Route("/index.json", twin(self._home_json)),
+            Route("/ask", page(self._ask), methods=["GET", "POST"]),
+            Route("/requests", page(self._list)),
+            Route("/requests.json", twin(self._list_json)),
+            Route("/requests/{id}.json", twin(self._show_json)),
+            Route("/requests/{id}", page(self._show)),
+            Mount("/static", Assets(directory=HERE / "static")),
+        ]
+
+    # Doors
+
+    def _open(self, handler: Endpoint) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except GreenroomError as error:
+                return self._error_page(error, None)
+
+        return endpoint
+
+    def _page(self, handler: Handler) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            session = await self._session(request)
+            if session is None:
+                return self._to_login(request)
+            try:
+                return await handler(request, session)
+            except GreenroomError as error:
+                return self._error_page(error, session)
+
+        return endpoint
+
+    def _twin(self, handler: Handler) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            session = await self._session(request)
+            if session is None:
+                return _json_error(401, "not_signed_in", "Sign in at /login first, or use /api with a key.")
+            try:
+                return await handler(request, session)
+            except GreenroomError as error:
+                return _json_error(error.status, error.code, str(error))
+
+        return endpoint
+
+    async def _session(self, request: Request) -> Session | None:
+        id = request.cookies.get(_cookie(request, "session"))
+        session = self._sessions.get(id)
+        if session is None or self._now() - session.checked_at < _RECHECK_S:
+            return session
+        role = await run_in_threadpool(self._backend.verify_key, session.key)
+        if role not in _ROLES:
+            self._sessions.close(id)
+            return None
+        session.role = role
+        session.checked_at = self._now()
+        return session
+
+    def _to_login(self, request: Request) -> Response:
+        if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+            # A strict cookie stays away when a link on another site leads here; asking again ourselves brings it.
+            return self._render.html("again.html", address=_address(request))
+        wanted = _address(request) if request.method == "GET" else "/"
+        path = "/login" if wanted == "/" else f"/login?{_query(next=wanted)}"
+        return redirect(path)
+
+    async def _posted(self, request: Request, session: Session) -> dict[str, str]:
+        require_same_origin(request)
+        form = await read_form(request)
+        if not is_same(form.get("csrf", ""), session.csrf):
+            raise Forbidden("This form is no longer valid. Open the page again and retry.")
+        return form
+
+    # Signing in and out
+
+    async def _login(self, request: Request) -> Response:
+        if request.method != "POST":
+            if await self._session(request) is not None:
+                return redirect(local_path(request.query_params.get("next", "/")))
+            return self._login_page(request, request.query_params.get("next", "/"))
+        require_same_origin(request)
+        form = await read_form(request)
+        wanted = local_path(form.get("next", "/"))
+        if not self._login_tokens.fits(request.cookies.get(_cookie(request, "login")), form.get("csrf", "")):
+            return self._login_page(request, wanted, "The form was too old. Please try again.", 403)
+        address = request.client.host if request.client else ""
+        wait_s = self._brake.begin(address)
+        if wait_s > 0:
+            sentence = f"Too many wrong keys. Try again in {wait_s:.0f} seconds." if wait_s >= 1.5 else (
+                "Too many wrong keys. Try again in a second."
+            )  # fmt: skip
+            answer = self._login_page(request, wanted, sentence, 429)
+            answer.headers["retry-after"] = str(int(wait_s) + 1)
+            return answer
+        key = form.get("key", "").strip()
+        role = await run_in_threadpool(self._backend.verify_key, key) if key else None
+        if role not in _ROLES:
+            return self._login_page(request, wanted, _TRIED_ERROR, 403)
+        self._brake.succeeded(address)
+        self._sessions.close(request.cookies.get(_cookie(request, "session")))
+        id, _ = self._sessions.open(key, role)
+        answer = redirect(wanted)
+        _set_cookie(request, answer, "session", id)
+        answer.delete_cookie(_cookie(request, "login"), path="/", secure=_is_tls(request), httponly=True,
+                             samesite="strict")  # fmt: skip
+        return answer
+
+    def _login_page(self, request: Request, wanted: str, trouble: str = "", status: int = 200) -> Response:
+        cookie = request.cookies.get(_cookie(request, "login")) or self._login_tokens.fresh()
+        answer = self._render.html(
+            "login.html",
+            status=status,
+            session=None,
+            csrf=self._login_tokens.token(cookie),
+            wanted=local_path(wanted),
+            trouble=trouble,
+            idle_hours=int(IDLE_S // 3600),
+        )
+        _set_cookie(request, answer, "login", cookie)
+        return answer
+
+    async def _logout(self, request: Request, session: Session) -> Response:
+        if request.method != "POST":
+            return redirect("/")
+        await self._posted(request, session)
+        self._sessions.close(request.cookies.get(_cookie(request, "session")))
+        answer = redirect("/login")
+        answer.delete_cookie(_cookie(request, "session"), path="/", secure=_is_tls(request), httponly=True,
+                             samesite="strict")  # fmt: skip
+        return answer
+
+    # Home and asking
+
+    async def _home(self, request: Request, session: Session) -> Response:
+        return await self._home_page(session)
+
+    async def _home_page(
+        self, session: Session, *, text: str = "", app: str = "", trouble: str = "", status: int = 200
+    ) -> Response:
+        def build() -> Response:
+            rows, _ = self._backend.list_traces(limit=_LATEST)
+            return self._render.html(
+                "home.html",
+                status=status,
+                session=session,
+                apps=self._backend.apps(),
+                about=_about(self._backend.about()),
+                rows=read_rows(rows),
+                text=text,
+                app=app,
+                trouble=trouble,
+            )
+
+        return await run_in_threadpool(build)
+
+    async def _home_json(self, request: Request, session: Session) -> Response:
+        def build() -> Response:
+            rows, _ = self._backend.list_traces(limit=_LATEST)
+            about, apps = self._backend.about(), self._backend.apps()
+            return json_answer({"about": about, "apps": apps, "latest": rows})
+
+        return await run_in_threadpool(build)
+
+    async def _ask(self, request: Request, session: Session) -> Response:
+        if request.method != "POST":
+            return redirect("/")
+        form = await self._posted(request, session)
+        if not session.may_write:
+            raise Forbidden("This key may look, but not ask. Sign in with an admin or operator key.")
+        text = form.get("text", "").replace("\r\n", "\n")
+        app = form.get("app", "")
+        try:
+            if not text.strip():
+                raise MalformedRequest("Write a question first.")
+            if len(text) > _LONGEST_QUESTION:
+                raise MalformedRequest(f"This is longer than {_LONGEST_QUESTION:,} characters; use the API for it.")
+            id = await self._backend.ask(text, app)
+        except GreenroomError as error:
+            return await self._home_page(session, text=text, app=app, trouble=str(error), status=error.status)
+        await self._wait_for(id)
+        return redirect("/requests/" + _segment(id))
+
+    async def _wait_for(self, id: str) -> None:
+        """Give the trace writer, which works behind the request, a moment to store what was just asked."""
+        until = time.monotonic() + _WAIT_FOR_TRACE_S
+        while await run_in_threadpool(self._backend.get_trace, id) is None and time.monotonic() < until:
+            await asyncio.sleep(0.05)
+
+    # Requests
+
+    async def _list(self, request: Request, session: Session) -> Response:
+        filters = read_filters(request.query_params)
+
+        def build() -> Response:
+            rows, older = self._backend.list_traces(**filters.for_backend())
+            return self._render.html(
+                "requests.html",
+                session=session,
+                rows=read_rows(rows),
+                apps=self._backend.apps(),
+                outcomes=OUTCOMES,
+                filters=filters,
+                older=filters.address("/requests", cursor=older) if older else "",
+                twin=filters.address("/requests.json", cursor=filters.cursor),
+            )
+
+        return await run_in_threadpool(build)
+
+    async def _list_json(self, request: Request, session: Session) -> Response:
+        filters = read_filters(request.query_params)
+
+        def build() -> Response:
+            rows, older = self._backend.list_traces(**filters.for_backend())
+            return json_answer({"data": rows, "next": older})
+
+        return await run_in_threadpool(build)
+
+    async def _show(self, request: Request, session: Session) -> Response:
+        id = request.path_params["id"]
+
+        def build() -> Response:
+            return self._request_page(id, self._trace(id), session)
+
+        return await run_in_threadpool(build)
+
+    async def _show_json(self, request: Request, session: Session) -> Response:
+        id = request.path_params["id"]
+        return await run_in_threadpool(lambda: json_answer(self._trace(id)))
+
+    def _trace(self, id: str) -> dict[str, Any]:  # Any: JSON
+        trace = self._backend.get_trace(id)
+        if trace is None:
+            raise NotFound("There is no request with this id. It may have been erased, or its time is over.")
+        return trace
+
+    def _request_page(self, id: str, trace: dict[str, Any], session: Session) -> Response:  # Any: JSON
+        record = read_record(trace)
+        if record is None:
+            return self._render.html("unreadable.html", session=session, id=id, payload=payload(trace))
+        return self._render.html(
+            "request.html",
+            session=session,
+            id=id,
+            record=record,
+            asked_text=record.newest_user()[1],
+            journey=journey(record),
+            waterfall=waterfall(record),
+            findings=findings(record),
+            sentences=sentences(record),
+            payloads=[
+                ("request", "Request", "as it came", payload(record.request)),
+                ("sent", "Sent", "what the model got", payload(record.sent)),
+                ("raw", "Reply, raw", "what the model said", payload(record.reply.raw if record.reply else None)),
+                ("text", "Reply", "what went out", payload(record.reply.text if record.reply else None)),
+            ],
+        )
+
+    def _error_page(self, error: GreenroomError, session: Session | None) -> Response:
+        return self._render.html(
+            "error.html", status=error.status, session=session, code=error.status, sentence=str(error)
+        )
+
+
+def _about(facts: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
+    """Fill what the backend left out, so that the template asks no questions."""
+    model = facts.get("model")
+    if not isinstance(model, dict):
+        model = {"name": model, "why": facts.get("why", "")}
+    losses = facts.get("losses")
+    return {
+        "version": str(facts.get("version", "")),
+        "model": str(model.get("name") or "none"),
+        "why": str(model.get("why") or ""),
+        "losses": {str(name): lost for name, lost in losses.items()} if isinstance(losses, dict) else {},
+    }
+
+
+def _json_error(status: int, code: str, message: str) -> Response:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return json_answer({"error": {"message": message, "type": kind, "param": None, "code": code}}, status)

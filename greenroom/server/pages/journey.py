@@ -1,0 +1,197 @@
+"""The river of text: what every stage of one request did to it, ready to be shown.
+
+Steps that did something become cards, the others one line per stage.
+"""
+
+import json
+from collections import Counter, defaultdict
+from typing import Any, NamedTuple
+
+from greenroom.server.pages import figures
+from greenroom.server.pages.diff import Piece, hunks, pieces
+from greenroom.server.pages.glyphs import Run, runs
+from greenroom.server.pages.record import ChangeView, EditView, Record, StepView
+
+STAGES = {
+    "preprocess": "Cleaned, counted, made consistent",
+    "ground": "Memory and passages brought in",
+    "check": "Looked over before anything leaves",
+    "postprocess": "Repaired, verified, put back, checked again",
+}
+_MOST_STEPS = 400
+_MOST_CHANGES = 20
+_MOST_EDITS = 40
+_LONGEST_NOTE = 600
+
+
+class EditLine(NamedTuple):
+    """Equal edits of one step, counted."""
+
+    reason: str
+    rule: str
+    before: list[Run]
+    after: list[Run]
+    count: int
+    applied: bool
+    confidence: str
+
+
+class TextChange(NamedTuple):
+    """What one step did to one text; `balance` is like "+4 −9 characters"."""
+
+    whose: str
+    pieces: list[Piece]
+    edits: list[EditLine]
+    more_edits: int
+    balance: str
+
+
+class Note(NamedTuple):
+    name: str
+    value: str
+
+
+class Card(NamedTuple):
+    """A step that did something."""
+
+    step: str
+    outcome: str
+    time: str
+    changes: list[TextChange]
+    more_changes: int
+    verdicts: int
+    notes: list[Note]
+
+
+class Quiet(NamedTuple):
+    """A step that had nothing to do."""
+
+    step: str
+    outcome: str
+    time: str
+    notes: list[Note]
+
+
+class StageView(NamedTuple):
+    name: str
+    blurb: str
+    time: str
+    cards: list[Card]
+    quiet: list[Quiet]
+
+
+class Journey(NamedTuple):
+    """Stages before the model and after it, as far as this version shows them."""
+
+    inward: list[StageView]
+    outward: list[StageView]
+    left_out: int
+
+
+def journey(record: Record) -> Journey:
+    """Return the stages of a record in the order they ran."""
+    newest = record.newest_user()[0]
+    earlier: defaultdict[tuple[int, int | None], list[EditView]] = defaultdict(list)
+    by_stage: dict[str, list[Card | Quiet]] = {}
+    spent: Counter[str] = Counter()
+    micro = 1_000_000
+    for step in record.stages[:_MOST_STEPS]:
+        by_stage.setdefault(step.stage, []).append(_shown(step, earlier, newest))
+        spent[step.stage] += round(step.ms * micro)
+        for change in step.changes:
+            earlier[change.index, change.part] += [one for one in change.edits if one.applied]
+    views = [
+        StageView(
+            name,
+            STAGES.get(name, ""),
+            figures.duration(spent[name] / micro),
+            [one for one in shown if isinstance(one, Card)],
+            [one for one in shown if isinstance(one, Quiet)],
+        )
+        for name, shown in by_stage.items()
+    ]
+    return Journey(
+        [view for view in views if view.name != "postprocess"],
+        [view for view in views if view.name == "postprocess"],
+        max(len(record.stages) - _MOST_STEPS, 0),
+    )
+
+
+def _shown(
+    step: StepView, earlier: dict[tuple[int, int | None], list[EditView]], newest: int
+) -> Card | Quiet:
+    changes = [one for one in step.changes if one.edits or one.before != one.after]
+    notes = read_notes(step.notes)
+    if not changes and not step.verdicts and step.outcome in {"unchanged", "skipped"}:
+        return Quiet(step.step, step.outcome, figures.duration(step.ms), notes)
+    return Card(
+        step.step,
+        step.outcome,
+        figures.duration(step.ms),
+        [_text_change(one, earlier, newest) for one in changes[:_MOST_CHANGES]],
+        max(len(changes) - _MOST_CHANGES, 0),
+        len(step.verdicts),
+        notes,
+    )
+
+
+def _text_change(
+    change: ChangeView, earlier: dict[tuple[int, int | None], list[EditView]], newest: int
+) -> TextChange:
+    found = hunks(change, earlier.get((change.index, change.part), ()))
+    added = sum(len(hunk.text) for hunk in found)
+    removed = sum(hunk.end - hunk.start for hunk in found)
+    lines, more = _edit_lines(change)
+    return TextChange(
+        _whose(change, newest),
+        pieces(change.before, found) if found else [],
+        lines,
+        more,
+        f"+{added:,} −{removed:,} characters" if found else "nothing applied",
+    )
+
+
+def _whose(change: ChangeView, newest: int) -> str:
+    if change.index < 0:
+        return "the reply"
+    if change.index == newest:
+        return "the newest message"
+    return f"{change.role or 'a'} message {change.index + 1}"
+
+
+def _edit_lines(change: ChangeView) -> tuple[list[EditLine], int]:
+    counted: Counter[tuple[str, str, str, str, bool, float]] = Counter()
+    for one in change.edits:
+        # Edits count in the text as it came, so `before` is cut out only where the step did not keep it.
+        was = one.before or (change.before[one.start : one.end] if len(change.edits) == 1 else "")
+        counted[one.reason, one.rule, was[:200], one.text[:200], one.applied, one.confidence] += 1
+    lines = [
+        EditLine(
+            reason,
+            rule,
+            runs(was, all_of_them=True),
+            runs(text, all_of_them=True),
+            count,
+            applied,
+            figures.score(confidence) if confidence < 1 else "",
+        )
+        for (reason, rule, was, text, applied, confidence), count in counted.most_common(_MOST_EDITS)
+    ]
+    return lines, max(len(counted) - _MOST_EDITS, 0)
+
+
+def read_notes(notes: dict[str, Any]) -> list[Note]:  # Any: each step notes what it likes
+    """Return notes as names and short texts; lists and tables as JSON."""
+    return [Note(name, _note_text(value)) for name, value in list(notes.items())[:30]]
+
+
+def _note_text(value: Any) -> str:  # Any: see above
+    if isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif isinstance(value, float):
+        text = f"{value:.4g}"
+    elif isinstance(value, str):
+        text = value
+    else:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_NOTE else text[:_LONGEST_NOTE] + "…"

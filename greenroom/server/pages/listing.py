@@ -1,0 +1,105 @@
+"""The list of requests: what may be asked for, and its rows."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from greenroom.server.pages import figures
+from greenroom.server.pages.glyphs import one_line
+from greenroom.server.pages.record import Record, read_record
+
+OUTCOMES = ("answered", "cached", "refused", "failed", "cancelled")
+_FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "from", "to")
+_LONGEST = 500
+_PAGE = 50
+
+
+class Row(NamedTuple):
+    """One line of the list, every field ready to show."""
+
+    id: str
+    time: str
+    created_at: str
+    outcome: str
+    words: str
+    language: str
+    app: str
+    model: str
+    asked: str
+    tokens: str
+    tokens_title: str
+    cost: str
+    total: str
+    overhead: str
+
+
+class Filters(NamedTuple):
+    """What the address asks for, unknown names and empty values left out."""
+
+    wanted: dict[str, str]
+    cursor: str | None
+    limit: int
+
+    def for_backend(self) -> dict[str, str | int]:
+        """Return the arguments of `PagesBackend.list_traces`."""
+        asked: dict[str, str | int] = {**self.wanted, "limit": self.limit}
+        if self.cursor:
+            asked["cursor"] = self.cursor
+        return asked
+
+    def address(self, path: str, *, cursor: str | None = None, without: str = "") -> str:
+        """Return `path` with these filters, another cursor, and one filter left out."""
+        asked = {name: value for name, value in self.wanted.items() if name != without}
+        if self.limit != _PAGE:
+            asked["limit"] = str(self.limit)
+        if cursor:
+            asked["cursor"] = cursor
+        return f"{path}?{urlencode(asked)}" if asked else path
+
+
+def read_filters(query: Mapping[str, str]) -> Filters:
+    """Read the filters of an address; a limit that is none of 1 to 200 becomes the default."""
+    wanted = {
+        name: value
+        for name in _FILTERS
+        if (value := query.get(name, "").strip()[:_LONGEST])
+    }
+    limit = query.get("limit", "")
+    is_number = limit.isascii() and limit.isdecimal() and len(limit) < 4
+    return Filters(
+        wanted,
+        query.get("cursor", "")[:_LONGEST] or None,
+        int(limit) if is_number and 1 <= int(limit) <= 200 else _PAGE,
+    )
+
+
+def read_rows(found: list[dict[str, Any]]) -> list[Row]:  # Any: JSON
+    """Return the lines to show; a row of a shape this version does not know is shown by its id alone."""
+    return [_row(read_record(one) or Record(id=str(one.get("id", "")), preview="(cannot be shown)"))
+            for one in found]  # fmt: skip
+
+
+def _row(record: Record) -> Row:
+    usage = record.usage
+    tokens = figures.NONE
+    title = ""
+    if usage is not None and not (usage.input_tokens is None and usage.output_tokens is None):
+        tokens = f"{'~' if usage.estimated else ''}{figures.count((usage.input_tokens or 0) + (usage.output_tokens or 0))}"
+        title = f"{figures.count(usage.input_tokens)} in, {figures.count(usage.output_tokens)} out"
+        title += ", estimated" if usage.estimated else ""
+    return Row(
+        id=record.id,
+        time=figures.short_clock(record.created_at),
+        created_at=record.created_at,
+        outcome=record.outcome,
+        words=one_line(record.preview or record.newest_user()[1], 140) or "(no text)",
+        language=record.language.code if record.language else "",
+        app=one_line(record.app, 40),
+        model=one_line(record.model.used or figures.NONE, 60),
+        asked=one_line(record.model.asked or "", 60),
+        tokens=tokens,
+        tokens_title=title,
+        cost=figures.dollars(record.cost_usd),
+        total=figures.duration(record.timing_ms.total),
+        overhead=figures.duration(record.timing_ms.overhead),
+    )

@@ -1,0 +1,144 @@
+"""Who is at the browser: sessions kept here under random ids, and the brake on guessing.
+
+Everything lives in this process and ends with it; nobody but `verify_key` knows what a good key is.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+
+IDLE_S = 12 * 3600.0
+_MOST_SESSIONS = 1_000
+_FREE_TRIES = 5
+_LONGEST_WAIT_S = 300.0
+_FORGET_S = 3600.0
+_MOST_ADDRESSES = 10_000
+
+
+class Session:
+    """One signed-in browser. Keeps the key so that a revoked one ends the session; never prints it."""
+
+    __slots__ = ("checked_at", "csrf", "key", "role", "seen_at")
+
+    def __init__(self, key: str, role: str, now: float) -> None:
+        self.key = key
+        self.role = role
+        self.csrf = secrets.token_urlsafe(24)
+        self.seen_at = now
+        self.checked_at = now
+
+    @property
+    def may_write(self) -> bool:
+        """Whether this role may do more than look."""
+        return self.role in {"admin", "operator"}
+
+
+class Sessions:
+    """Sessions by the digest of their id, the least lately used first to go; idle ones end after 12 hours."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._kept: OrderedDict[bytes, Session] = OrderedDict()
+
+    def open(self, key: str, role: str) -> tuple[str, Session]:
+        """Return a fresh random id and its session."""
+        id = secrets.token_urlsafe(32)
+        session = Session(key, role, self._now())
+        self._kept[_digest(id)] = session
+        while len(self._kept) > _MOST_SESSIONS:
+            self._kept.popitem(last=False)
+        return id, session
+
+    def get(self, id: str | None) -> Session | None:
+        """Return the session of an id, if it was seen in the last 12 hours, and note that it was seen."""
+        if not id:
+            return None
+        digest = _digest(id)
+        session = self._kept.get(digest)
+        if session is None:
+            return None
+        if self._now() - session.seen_at > IDLE_S:
+            del self._kept[digest]
+            return None
+        session.seen_at = self._now()
+        self._kept.move_to_end(digest)
+        return session
+
+    def close(self, id: str | None) -> None:
+        """End a session; an id without one is fine."""
+        if id:
+            self._kept.pop(_digest(id), None)
+
+
+class LoginBrake:
+    """Five wrong keys are free; after that each doubles the wait, up to five minutes, per address.
+
+    An IPv6 caller counts by its /64. A try is counted before the key is looked at, so that many at once
+    gain nothing.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def begin(self, address: str) -> float:
+        """Count one try; return 0, or the seconds to wait when it may not be made now."""
+        place = _neighbourhood(address)
+        now = self._now()
+        tries, until = self._tries.get(place, (0, 0.0))
+        if until > now:
+            return until - now
+        if until and now - until > _FORGET_S:
+            tries = 0
+        tries += 1
+        wait = min(2.0 ** min(tries - _FREE_TRIES, 20), _LONGEST_WAIT_S) if tries >= _FREE_TRIES else 0.0
+        self._tries[place] = (tries, now + wait)
+        self._tries.move_to_end(place)
+        while len(self._tries) > _MOST_ADDRESSES:
+            self._tries.popitem(last=False)
+        return 0.0
+
+    def succeeded(self, address: str) -> None:
+        """Forget the wrong tries of an address."""
+        self._tries.pop(_neighbourhood(address), None)
+
+
+class LoginTokens:
+    """Form tokens for those who have no session yet: a keyed digest of a random cookie, nothing kept."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def fresh(self) -> str:
+        """Return a new cookie value."""
+        return secrets.token_urlsafe(18)
+
+    def token(self, cookie: str) -> str:
+        """Return the form token that goes with a cookie value."""
+        return hmac.new(self._secret, cookie.encode("utf-8", "replace"), "sha256").hexdigest()
+
+    def fits(self, cookie: str | None, token: str) -> bool:
+        """Whether a form token belongs to the cookie."""
+        return bool(cookie) and is_same(self.token(cookie or ""), token)
+
+
+def is_same(one: str, other: str) -> bool:
+    """Compare two secrets in constant time."""
+    return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode("utf-8", "replace"))
+
+
+def _digest(id: str) -> bytes:
+    return hashlib.sha256(id.encode("utf-8", "replace")).digest()
+
+
+def _neighbourhood(address: str) -> str:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is None:
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip)

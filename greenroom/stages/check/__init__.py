@@ -1,0 +1,1 @@
+"""check: is it used properly? Personal data, secrets, injected instructions, offence, topics."""

@@ -1,0 +1,171 @@
+"""`guard`: the checks of the check stage on the answer, with the verdict before the text is released.
+
+Looks for personal data and secrets that the caller did not bring and the passages do not hold. Knows
+detectors by contract; masks of the caller's own data pass, since they are put back afterwards.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from greenroom.contracts import Detector, Finding, StepConfig, TextFilter
+from greenroom.exchange import Edit, Exchange, Verdict
+
+CONTEXT = 64
+"""Characters of released text that detectors may still look back on."""
+
+_trigger = re.compile(r"[0-9@=:]|----").search
+_UNIT = re.compile(r"\S*\Z")
+
+
+class GuardConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """[steps.guard]: what happens to personal data and secrets in an answer."""
+
+    personal_data: Literal["redact", "block", "warn"] = "redact"
+    secrets: Literal["redact", "block", "warn"] = "redact"
+    on_error: Literal["allow", "refuse"] = "refuse"
+
+
+class Guard:
+    """Opens a `GuardFilter` for every text of an answer."""
+
+    name = "guard"
+
+    def __init__(self, config: GuardConfig, detectors: Sequence[Detector]) -> None:
+        self._actions = {"personal_data": config.personal_data, "secret": config.secrets}
+        self._apply = config.mode == "apply"
+        self._detectors = tuple(detectors)
+
+    def open(self, exchange: Exchange, where: str) -> TextFilter | None:
+        """A filter for prose and for the arguments of tool calls alike."""
+        return GuardFilter(exchange, self._detectors, self._actions, apply=self._apply)
+
+
+class GuardFilter:
+    """Releases text up to where no finding can still grow; what is found is replaced, or stops the answer.
+
+    Holds back at most 256 characters, in plain prose the last word only. However the text is cut, the output
+    is the same, since a detector's decision depends on at most 64 characters around a span.
+    """
+
+    lookback = 256
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        detectors: Sequence[Detector],
+        actions: dict[str, Literal["redact", "block", "warn"]],
+        *,
+        apply: bool,
+    ) -> None:
+        self.edits: list[Edit] = []
+        self.verdicts: list[Verdict] = []
+        self.notes: dict[str, object] = {}
+        self.rejected: str | None = None
+        self._exchange = exchange
+        self._detectors = detectors
+        self._actions = actions
+        self._apply = apply
+        self._text = ""
+        self._done = 0
+        """How much of `_text` was released; the rest is held."""
+        self._base = 0
+        """Where `_text` begins in all that was fed."""
+
+    def feed(self, text: str) -> str:
+        """What is safe to show now."""
+        whole = self._text = self._text + text
+        done = self._done
+        if len(text) < CONTEXT and _trigger(whole, done) is None:
+            # No digit, @, = or : in what is held: only the last word may still turn into something.
+            end = max(whole.rfind(" "), whole.rfind("\n")) + 1
+            if end <= done:
+                if len(whole) - done <= CONTEXT:
+                    return ""
+            elif _trigger(whole) is None:
+                return self._release(end)
+        end = min(detector.safe_end(whole) for detector in self._detectors)
+        return self._judge(max(end, done, len(whole) - self.lookback))
+
+    def flush(self) -> str:
+        """The rest."""
+        if self._done == len(self._text):
+            return ""
+        return self._judge(len(self._text))
+
+    def _judge(self, end: int) -> str:
+        whole, done = self._text, self._done
+        if end <= done:
+            return ""
+        if _trigger(whole) is None and len(whole) - done < 16:
+            return self._release(end)
+        findings: list[Finding] = []
+        for detector in self._detectors:
+            findings += detector.find(whole)
+        if not findings:
+            return self._release(end)
+        findings.sort(key=lambda one: (one.start, -one.end))
+        pieces: list[str] = []
+        at = done
+        for one in findings:
+            if one.start < at or one.start >= end:
+                continue
+            if self._is_known(whole[one.start : one.end], one.category):
+                continue
+            replacement = self._act(one)
+            if self.rejected is not None:
+                return ""
+            if replacement is not None:
+                pieces += (whole[at : one.start], replacement)
+                at = one.end
+        end = max(end, at)
+        pieces.append(whole[at:end])
+        self._release(end)
+        return "".join(pieces)
+
+    def _act(self, one: Finding) -> str | None:
+        action = self._actions.get(one.category, "redact")
+        start, end = self._base + one.start, self._base + one.end
+        value = self._text[one.start : one.end]
+        replacement = f"[{one.label}]"
+        self._exchange.redactions.setdefault(value, replacement)
+        self.verdicts.append(
+            Verdict(
+                step="guard", rule=one.rule, category=one.category, severity=one.severity, score=one.score,
+                start=start, end=end, where="output", action=action if self._apply else "log",
+            )
+        )  # fmt: skip
+        if not self._apply or action == "warn":
+            return None
+        if action == "block":
+            self.rejected = one.rule
+            return None
+        self.edits.append(
+            Edit(start=start, end=end, text=replacement, before=value, rule=one.rule,
+                 reason=f"{one.label.replace('_', ' ').lower()} that the caller did not bring was removed",
+                 confidence=one.score)
+        )  # fmt: skip
+        return replacement
+
+    def _is_known(self, value: str, category: str) -> bool:
+        """Whether the caller sent this value, or the operator's passages hold it."""
+        if category == "secret":
+            return False
+        exchange = self._exchange
+        return any(value in text.original for text in exchange.request.texts) or any(
+            value in passage.text for passage in exchange.passages
+        )
+
+    def _release(self, end: int) -> str:
+        whole = self._text
+        released = whole[self._done : end]
+        drop = end - CONTEXT
+        if drop > CONTEXT:
+            # Keep whole words, so that a span never begins in the middle of one.
+            drop = _UNIT.search(whole[:drop]).start()  # type: ignore[union-attr]  # \S*\Z always matches
+            self._text = whole[drop:]
+            self._base += drop
+            self._done = end - drop
+        else:
+            self._done = end
+        return released

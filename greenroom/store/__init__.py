@@ -1,0 +1,1 @@
+"""What is kept: traces, keys, conversations. SQLite files in one data folder; knows the waist and no other room."""

@@ -1,0 +1,426 @@
+"""The OpenAI chat dialect: bodies in, patched bodies out, stream pieces, errors.
+
+Sans-io. Knows the waist; knows nothing of sockets, stages or providers. A body is decoded once into a view of
+the fields we use; what nobody changed leaves as it came, byte for byte.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
+from msgspec.json import Decoder, Encoder
+
+from greenroom.errors import MalformedRequest, RequestError, TooLarge
+from greenroom.exchange import ChatRequest, Text, Usage
+
+MAX_MESSAGES = 20_000
+
+
+class _Part(Struct):
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+
+
+class _Function(Struct):
+    name: str = ""
+    arguments: str = ""
+
+
+class _ToolCall(Struct):
+    id: str = ""
+    function: _Function | None = None
+
+
+class _Message(Struct):
+    role: str
+    content: str | list[_Part] | None = None
+    tool_calls: list[_ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class _Format(Struct):
+    type: str
+
+
+class _Chat(Struct):
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    messages: Annotated[list[_Message], Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    tools: list[Raw] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    response_format: _Format | None = None
+    metadata: dict[str, str] | None = None
+    user: str | None = None
+
+
+class Delta(Struct):
+    """The part of a stream piece that carries something new."""
+
+    role: str | None = None
+    content: str | None = None
+    tool_calls: list["ToolDelta"] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+
+
+class FunctionDelta(Struct):
+    """A piece of a function call."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolDelta(Struct):
+    """A piece of a tool call; `index` says of which."""
+
+    index: int = 0
+    id: str | None = None
+    function: FunctionDelta | None = None
+
+
+class ChunkChoice(Struct):
+    """One choice of a stream piece."""
+
+    index: int = 0
+    delta: Delta | None = None
+    finish_reason: str | None = None
+
+
+class _PromptDetails(Struct):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(Struct):
+    reasoning_tokens: int | None = None
+
+
+class WireUsage(Struct):
+    """`usage` as providers send it."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+class Chunk(Struct):
+    """What we read of a `chat.completion.chunk`."""
+
+    choices: list[ChunkChoice] = []
+    usage: WireUsage | None = None
+    id: str = ""
+    created: int = 0
+    model: str = ""
+    error: Raw | None = None
+
+
+class ReplyMessage(Struct):
+    """What we read of an answer's message."""
+
+    content: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    refusal: str | None = None
+
+
+class ReplyChoice(Struct):
+    """One choice of a whole answer."""
+
+    message: ReplyMessage
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class Completion(Struct):
+    """What we read of a `chat.completion`."""
+
+    choices: Annotated[list[ReplyChoice], Meta(min_length=1)]
+    usage: WireUsage | None = None
+    id: str = ""
+    created: int = 0
+    model: str = ""
+
+
+_ASCII_LETTERS = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
+_chat = Decoder(_Chat)
+_fields: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])
+_raws: Decoder[list[Raw]] = Decoder(list[Raw])
+_any: Decoder[Any] = Decoder()  # Any: one message, of which only the texts are known to us
+_chunk = Decoder(Chunk)
+_completion = Decoder(Completion)
+encode = Encoder().encode
+decode_chunk = _chunk.decode
+decode_completion = _completion.decode
+
+
+def parse_chat(raw: bytes) -> ChatRequest:
+    """Read a chat completions body.
+
+    Raises: MalformedRequest with field and place; TooLarge for more than 20,000 messages.
+    """
+    if raw.count(b'"role"') > MAX_MESSAGES:
+        raise TooLarge(f"The request has more than {MAX_MESSAGES} messages.", "messages")
+    view = _decode_view(raw)
+    request = ChatRequest(raw, view.model)
+    request.stream = bool(view.stream)
+    options = view.stream_options
+    request.include_usage = options is not None and bool(options.include_usage)
+    request.n = view.n or 1
+    request.max_tokens = view.max_completion_tokens or view.max_tokens
+    request.has_tools = bool(view.tools)
+    request.user = view.user
+    if view.metadata:
+        request.metadata = dict(view.metadata)
+    if view.response_format is not None:
+        request.response_format = view.response_format.type
+    _collect_texts(view, request)
+    if _may_repeat_keys(raw, view):
+        _refuse_repeated_keys(raw)
+    return request
+
+
+def _decode_view(raw: bytes) -> _Chat:
+    try:
+        return _chat.decode(raw)
+    except ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        param = path.rstrip("`").lstrip(".") or None
+        where = f"'{param}': " if param else ""
+        raise MalformedRequest(f"{where}{message}.", param) from None
+    except RecursionError:
+        raise MalformedRequest("The body is nested too deeply.") from None
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
+
+
+def _collect_texts(view: _Chat, request: ChatRequest) -> None:
+    roles, texts = request.roles, request.texts
+    for index, message in enumerate(view.messages):
+        role = message.role
+        roles.append(role)
+        content = message.content
+        if isinstance(content, str):
+            texts.append(Text(index, role, content))
+        elif content is not None:
+            for number, part in enumerate(content):
+                value = part.text if part.text is not None else part.refusal
+                if value is not None:
+                    texts.append(Text(index, role, value, number))
+        if message.tool_calls:
+            for number, call in enumerate(message.tool_calls):
+                if call.function is not None:
+                    texts.append(Text(index, role, call.function.arguments, number, "arguments"))
+
+
+def tool_pairs(request: ChatRequest) -> list[tuple[int, list[int]]]:
+    """Which tool messages answer which assistant message: (assistant's index, [indexes of answers])."""
+    pairs: list[tuple[int, list[int]]] = []
+    callers = {text.index for text in request.texts if text.kind == "arguments"}
+    for index, role in enumerate(request.roles):
+        if index in callers:
+            pairs.append((index, []))
+        elif role == "tool" and pairs:
+            pairs[-1][1].append(index)
+    return pairs
+
+
+def _may_repeat_keys(raw: bytes, view: _Chat) -> bool:
+    """Whether a key that we read might stand twice in one object: a cheap test with false alarms.
+
+    A body that says `content` twice could show us one text and the provider another.
+    """
+    count = raw.count
+    messages = len(view.messages)
+    return (
+        count(b'"content"') > messages
+        or count(b'"role"') > messages
+        or count(b'"messages"') > 1
+        or count(b'"model"') > 1
+        or (b"\\u00" in raw and any(escape in raw for escape in _ASCII_LETTERS))
+        or (count(b'"text"') > 0 and count(b'"text"') != 2 * count(b'"type"'))
+        or count(b'"arguments"') > 0
+    )
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise MalformedRequest(f"The key '{repeated}' stands twice in one object.", repeated)
+    return found
+
+
+def _refuse_repeated_keys(raw: bytes) -> None:
+    try:
+        json.loads(raw, object_pairs_hook=_unique)
+    except RecursionError:
+        raise MalformedRequest("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
+
+
+def render_chat(
+    request: ChatRequest,
+    *,
+    model: str | None = None,
+    dropped: Iterable[int] = (),
+    extra: dict[str, bytes] | None = None,
+) -> bytes:
+    """The body for the provider: ours where something changed, else exactly what came.
+
+    `dropped` are indexes of messages left out; `extra` top-level fields to set (encoded values).
+    """
+    changed = [text for text in request.texts if text.value is not text.original]
+    rename = model is not None and model != request.model
+    gone = frozenset(dropped)
+    if not (changed or rename or gone or request.added or request.fields or extra):
+        return request.raw
+    fields = _fields.decode(request.raw)
+    if changed or gone or request.added:
+        fields["messages"] = Raw(_render_messages(fields["messages"], request, changed, gone))
+    if rename:
+        fields["model"] = Raw(encode(model))
+    for name, value in (*request.fields.items(), *(extra or {}).items()):
+        if value:
+            fields[name] = Raw(value)
+        else:
+            fields.pop(name, None)
+    return encode(fields)
+
+
+def _render_messages(raw: Raw, request: ChatRequest, changed: list[Text], gone: frozenset[int]) -> bytes:
+    messages = _raws.decode(raw)
+    edited: dict[int, Any] = {}
+    for text in changed:
+        message = edited.get(text.index)
+        if message is None:
+            message = edited[text.index] = _any.decode(messages[text.index])
+        if text.kind == "arguments":
+            message["tool_calls"][text.part]["function"]["arguments"] = text.value
+        elif text.part is None:
+            message["content"] = text.value
+        else:
+            part = message["content"][text.part]
+            part["text" if part.get("text") is not None else "refusal"] = text.value
+    result: list[object] = []
+    for index, message in enumerate(messages):
+        result += [added for at, added in request.added if at == index]
+        if index not in gone:
+            result.append(edited.get(index, message))
+    result += [added for at, added in request.added if at >= len(messages)]
+    return encode(result)
+
+
+def read_usage(usage: WireUsage | None) -> Usage | None:
+    """Counts as billed, or None where the provider gave none or nonsense (negative, more than 10⁹)."""
+    if usage is None or usage.prompt_tokens is None:
+        return None
+    cached = (usage.prompt_tokens_details.cached_tokens or 0) if usage.prompt_tokens_details else 0
+    reasoning = (
+        (usage.completion_tokens_details.reasoning_tokens or 0) if usage.completion_tokens_details else 0
+    )
+    output = usage.completion_tokens or 0
+    if not all(0 <= n <= 1_000_000_000 for n in (usage.prompt_tokens, output, cached, reasoning)):
+        return None
+    return Usage(
+        input_tokens=usage.prompt_tokens,
+        cached_tokens=min(cached, usage.prompt_tokens),
+        output_tokens=output,
+        reasoning_tokens=min(reasoning, output),
+    )
+
+
+def usage_json(usage: Usage) -> dict[str, object]:
+    """`usage` as clients expect it."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def completion(
+    *, id: str, created: int, model: str, content: str, finish_reason: str, usage: Usage | None,
+    greenroom: dict[str, object] | None = None,
+) -> bytes:  # fmt: skip
+    """A whole answer written by ourselves (a refusal, say)."""
+    body: dict[str, object] = {
+        "id": f"chatcmpl-{id}",
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": content, "refusal": None, "annotations": []},
+                "logprobs": None,
+                "finish_reason": finish_reason,
+            }
+        ],
+        "usage": usage_json(usage or Usage()),
+    }
+    if greenroom:
+        body["greenroom"] = greenroom
+    return encode(body)
+
+
+class ChunkWriter:
+    """Writes stream pieces with one head: same id, time and model in each."""
+
+    __slots__ = ("_head",)
+
+    def __init__(self, id: str, created: int, model: str) -> None:
+        head = encode({"id": id, "object": "chat.completion.chunk", "created": created, "model": model})
+        self._head = head[:-1] + b',"choices":['
+
+    def content(self, index: int, text: str) -> bytes:
+        """A piece of prose."""
+        return b'%b{"index":%d,"delta":{"content":%b},"finish_reason":null}]}' % (
+            self._head, index, encode(text),
+        )  # fmt: skip
+
+    def delta(self, index: int, delta: dict[str, object], finish_reason: str | None = None) -> bytes:
+        """Any piece."""
+        choice = encode({"index": index, "delta": delta, "finish_reason": finish_reason})
+        return self._head + choice + b"]}"
+
+    def last(self, index: int, delta: dict[str, object], finish_reason: str, greenroom: bytes) -> bytes:
+        """The finishing piece, with our own facts beside it."""
+        choice = encode({"index": index, "delta": delta, "finish_reason": finish_reason})
+        return self._head + choice + b'],"greenroom":' + greenroom + b"}"
+
+    def usage(self, usage: Usage) -> bytes:
+        """The piece without choices that carries the counts."""
+        return self._head + b'],"usage":' + encode(usage_json(usage)) + b"}"
+
+
+def error_body(message: str, type: str, code: str | None, param: str | None = None) -> bytes:
+    """OpenAI's error envelope, all four keys present."""
+    return encode({"error": {"message": message, "type": type, "param": param, "code": code}})
+
+
+def error_of(error: BaseException) -> tuple[int, str, str, str | None]:
+    """Status, type, code and parameter that an error of ours shows to a client."""
+    status = getattr(error, "status", 500)
+    return (
+        status,
+        getattr(error, "type", "server_error"),
+        getattr(error, "code", "internal_error"),
+        error.param if isinstance(error, RequestError) else None,
+    )
