@@ -63,6 +63,7 @@ class Refusal(NamedTuple):
 
     status: int
     body: bytes
+    headers: bytes = b""
 
 
 class Front(Protocol):
@@ -342,7 +343,7 @@ class HttpProtocol(asyncio.Protocol):
         self._phase = "working"
         try:
             if isinstance(request.context, Refusal):
-                self.respond(request.context.status, request.context.body)
+                self.respond(*request.context)
             elif self.shared.front.takes(request.path):
                 await self.shared.front.answer(request, self)
             else:
@@ -462,7 +463,7 @@ class HttpProtocol(asyncio.Protocol):
         self._keep_alive = False
         self._closing = True
         if self._task is None:
-            self.respond(refusal.status, refusal.body, b"connection: close\r\n")
+            self.respond(*refusal)
             self.transport.close()
         else:
             self._queue.clear()

@@ -1,1 +1,1 @@
-"""What is kept: traces, keys, conversations. SQLite files in one data folder; knows the waist and no other room."""
+"""What is kept: traces, keys, conversations. SQLite files in one folder; knows the waist, no other room."""

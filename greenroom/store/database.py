@@ -14,10 +14,10 @@ from typing import Literal
 
 from greenroom.errors import StoreError
 
-BUSY_TIMEOUT_MS = 5_000
 LOCK_NAME = "greenroom.lock"
-WAL_PAGES = 1_000
-WAL_LIMIT_BYTES = 64 * 1024 * 1024
+BUSY_TIMEOUT_S = 5.0
+
+_SYNCHRONOUS = {"NORMAL": "PRAGMA synchronous = NORMAL", "FULL": "PRAGMA synchronous = FULL"}
 
 
 def open_database(
@@ -38,18 +38,18 @@ def open_database(
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = _connect(path)
     except (OSError, sqlite3.Error) as error:
-        raise _explained(path, error) from error
+        raise explained(path, error) from error
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES:d}")
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES:d}")
+        connection.execute(_SYNCHRONOUS[synchronous])
+        connection.execute("PRAGMA wal_autocheckpoint = 1000")  # pages: 4 MB
+        connection.execute("PRAGMA journal_size_limit = 67108864")  # bytes, after a checkpoint
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
         _migrate(connection, path, migrations)
     except sqlite3.Error as error:
         connection.close()
-        raise _explained(path, error) from error
+        raise explained(path, error) from error
     except StoreError:
         connection.close()
         raise
@@ -62,17 +62,16 @@ def open_reader(path: Path) -> sqlite3.Connection:
         connection = _connect(path)
         connection.execute("PRAGMA query_only = ON")
     except sqlite3.Error as error:
-        raise _explained(path, error) from error
+        raise explained(path, error) from error
     return connection
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS:d}")
-    return connection
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
 
-def _explained(path: Path, error: Exception) -> StoreError:
+def explained(path: Path, error: Exception) -> StoreError:
+    """A `StoreError` that says what an error of SQLite or the file system means for the store at `path`."""
     name = path.name
     text = str(error)
     if "readonly" in text or isinstance(error, PermissionError):
@@ -100,7 +99,8 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
     newest = len(migrations)
     if version > newest:
         raise StoreError(
-            f"The store '{path.name}' was written by a newer Greenroom (schema {version}; this one knows {newest}). "
+            f"The store '{path.name}' was written by a newer Greenroom "
+            f"(schema {version}; this one knows {newest}). "
             f"Install the newer version again, or put back the copy '{path.name}.backup-v{newest}'. "
             f"`greenroom db check` says what the file holds."
         )
@@ -114,7 +114,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
                 continue
             for statement in _statements(migrations[number]):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number + 1:d}")
+            connection.execute("PRAGMA user_version = " + str(number + 1))
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -143,7 +143,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 class FolderLock:
-    """Says that this process owns a data folder; freed by `release`, or by the process's end however it came."""
+    """Says that this process owns a data folder, until `release` or the end of the process."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -161,7 +161,7 @@ def lock_folder(path: Path) -> FolderLock:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _explained(path, error) from error
+        raise explained(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -185,7 +185,7 @@ def backup(path: Path, target: Path) -> None:
         part.replace(target)
     except (OSError, sqlite3.Error) as error:
         part.unlink(missing_ok=True)
-        raise _explained(path, error) from error
+        raise explained(path, error) from error
 
 
 def check(path: Path) -> list[str]:

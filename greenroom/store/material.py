@@ -119,7 +119,7 @@ def messages_of(raw: bytes) -> list[Any]:
 class MessageText(NamedTuple):
     """One text of a message: which message, which part (None for a plain string), what it says."""
 
-    index: int
+    message: int
     role: str
     part: int | None
     text: str
@@ -290,7 +290,7 @@ def _timing(row: Row) -> dict[str, float]:
 
 
 def search_text(body: Body, limit: int = 50_000) -> str:
-    """What a search looks at: the answer, then the request's texts from the newest on, up to `limit` characters."""
+    """What a search looks at: the answer, then what came, newest first, up to `limit` characters."""
     texts = [one.text for one in texts_of(messages_of(body.request))]
     replies = [body.reply_raw] if body.reply_text is None else [body.reply_text, body.reply_raw]
     return "\n".join([*replies, *reversed(texts)])[:limit]

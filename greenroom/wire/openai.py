@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
 from msgspec.json import Decoder, Encoder
 
-from greenroom.errors import MalformedRequest, RequestError, TooLarge
+from greenroom.errors import MalformedRequest, RequestError, TooLarge, UpstreamRefused
 from greenroom.exchange import ChatRequest, Text, Usage
 
 MAX_MESSAGES = 20_000
@@ -416,8 +416,15 @@ def error_body(message: str, type: str, code: str | None, param: str | None = No
 
 
 def error_of(error: BaseException) -> tuple[int, str, str, str | None]:
-    """Status, type, code and parameter that an error of ours shows to a client."""
+    """Status, type, code and parameter that an error of ours shows to a client.
+
+    What the provider says is the caller's fault keeps the provider's status, 429 and 5xx as well.
+    """
     status = getattr(error, "status", 500)
+    if isinstance(error, UpstreamRefused):
+        told = error.upstream_status
+        kind = "invalid_request_error" if told < 429 else error.type
+        return (told if told >= 400 else 502), kind, error.upstream_code or error.code, None
     return (
         status,
         getattr(error, "type", "server_error"),

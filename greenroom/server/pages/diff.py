@@ -131,11 +131,7 @@ def _leads_to(changed: list[Hunk], change: ChangeView) -> bool:
 
 def _moved(edit: EditView, earlier: Sequence[EditView]) -> Hunk:
     by = sum(len(one.text) - (one.end - one.start) for one in earlier if one.end <= edit.start)
-    within = sum(
-        len(one.text) - (one.end - one.start)
-        for one in earlier
-        if edit.start < one.end <= edit.end
-    )
+    within = sum(len(one.text) - (one.end - one.start) for one in earlier if edit.start < one.end <= edit.end)
     return Hunk(edit.start + by, edit.end + by + within, edit.text, edit.reason)
 
 

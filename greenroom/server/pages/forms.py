@@ -1,6 +1,6 @@
 """What a browser posts: read within bounds, and only from our own pages."""
 
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from starlette.requests import Request
 
@@ -51,5 +51,14 @@ def local_path(address: str) -> str:
     """Return `address` if it is a path of this server, else "/"."""
     parts = urlsplit(address) if address.isascii() and address.isprintable() else None
     is_path = parts is not None and not parts.scheme and not parts.netloc
-    is_safe = is_path and address.startswith("/") and not address.startswith(("//", "/\\")) and "\\" not in address
+    is_safe = (
+        is_path and address.startswith("/") and not address.startswith(("//", "/\\")) and "\\" not in address
+    )
     return address if is_safe else "/"
+
+
+def own_address(request: Request) -> str:
+    """Return the path and query of a request, as an address of this server."""
+    query = request.scope["query_string"].decode("latin-1")
+    path = quote(request.scope["path"], safe="/")
+    return f"{path}?{query}" if query else path

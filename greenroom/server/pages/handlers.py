@@ -6,7 +6,8 @@ Knows the backend by its protocol alone. Backend questions and large pages are a
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -15,12 +16,13 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
 from greenroom.server.pages.backend import PagesBackend
+from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
 from greenroom.server.pages.evidence import findings, payload, sentences
-from greenroom.server.pages.forms import local_path, read_form, require_same_origin
+from greenroom.server.pages.forms import local_path, own_address, read_form, require_same_origin
 from greenroom.server.pages.journey import journey
 from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows
 from greenroom.server.pages.record import read_record
-from greenroom.server.pages.rendering import HEADERS, HERE, Assets, Renderer, json_answer, redirect
+from greenroom.server.pages.rendering import HERE, Assets, Renderer, json_answer, redirect, segment
 from greenroom.server.pages.sessions import IDLE_S, LoginBrake, LoginTokens, Session, Sessions, is_same
 from greenroom.server.pages.waterfall import waterfall
 
@@ -99,7 +101,7 @@ class Pages:
         return endpoint
 
     async def _session(self, request: Request) -> Session | None:
-        id = request.cookies.get(_cookie(request, "session"))
+        id = cookie(request, "session")
         session = self._sessions.get(id)
         if session is None or self._now() - session.checked_at < _RECHECK_S:
             return session
@@ -114,9 +116,9 @@ class Pages:
     def _to_login(self, request: Request) -> Response:
         if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
             # A strict cookie stays away when a link on another site leads here; asking again ourselves brings it.
-            return self._render.html("again.html", address=_address(request))
-        wanted = _address(request) if request.method == "GET" else "/"
-        path = "/login" if wanted == "/" else f"/login?{_query(next=wanted)}"
+            return self._render.html("again.html", address=own_address(request))
+        wanted = own_address(request) if request.method == "GET" else "/"
+        path = "/login" if wanted == "/" else f"/login?{urlencode({'next': wanted})}"
         return redirect(path)
 
     async def _posted(self, request: Request, session: Session) -> dict[str, str]:
@@ -136,52 +138,48 @@ class Pages:
         require_same_origin(request)
         form = await read_form(request)
         wanted = local_path(form.get("next", "/"))
-        if not self._login_tokens.fits(request.cookies.get(_cookie(request, "login")), form.get("csrf", "")):
+        if not self._login_tokens.fits(cookie(request, "login"), form.get("csrf", "")):
             return self._login_page(request, wanted, "The form was too old. Please try again.", 403)
         address = request.client.host if request.client else ""
         wait_s = self._brake.begin(address)
         if wait_s > 0:
-            sentence = f"Too many wrong keys. Try again in {wait_s:.0f} seconds." if wait_s >= 1.5 else (
-                "Too many wrong keys. Try again in a second."
-            )  # fmt: skip
-            answer = self._login_page(request, wanted, sentence, 429)
-            answer.headers["retry-after"] = str(int(wait_s) + 1)
+            seconds = int(wait_s) + 1
+            answer = self._login_page(request, wanted, f"Too many wrong keys. Try again in {seconds} s.", 429)
+            answer.headers["retry-after"] = str(seconds)
             return answer
         key = form.get("key", "").strip()
         role = await run_in_threadpool(self._backend.verify_key, key) if key else None
         if role not in _ROLES:
             return self._login_page(request, wanted, _TRIED_ERROR, 403)
         self._brake.succeeded(address)
-        self._sessions.close(request.cookies.get(_cookie(request, "session")))
+        self._sessions.close(cookie(request, "session"))
         id, _ = self._sessions.open(key, role)
         answer = redirect(wanted)
-        _set_cookie(request, answer, "session", id)
-        answer.delete_cookie(_cookie(request, "login"), path="/", secure=_is_tls(request), httponly=True,
-                             samesite="strict")  # fmt: skip
+        set_cookie(request, answer, "session", id)
+        drop_cookie(request, answer, "login")
         return answer
 
     def _login_page(self, request: Request, wanted: str, trouble: str = "", status: int = 200) -> Response:
-        cookie = request.cookies.get(_cookie(request, "login")) or self._login_tokens.fresh()
+        value = cookie(request, "login") or self._login_tokens.fresh()
         answer = self._render.html(
             "login.html",
             status=status,
             session=None,
-            csrf=self._login_tokens.token(cookie),
+            csrf=self._login_tokens.token(value),
             wanted=local_path(wanted),
             trouble=trouble,
             idle_hours=int(IDLE_S // 3600),
         )
-        _set_cookie(request, answer, "login", cookie)
+        set_cookie(request, answer, "login", value)
         return answer
 
     async def _logout(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
             return redirect("/")
         await self._posted(request, session)
-        self._sessions.close(request.cookies.get(_cookie(request, "session")))
+        self._sessions.close(cookie(request, "session"))
         answer = redirect("/login")
-        answer.delete_cookie(_cookie(request, "session"), path="/", secure=_is_tls(request), httponly=True,
-                             samesite="strict")  # fmt: skip
+        drop_cookie(request, answer, "session")
         return answer
 
     # Home and asking
@@ -228,12 +226,14 @@ class Pages:
             if not text.strip():
                 raise MalformedRequest("Write a question first.")
             if len(text) > _LONGEST_QUESTION:
-                raise MalformedRequest(f"This is longer than {_LONGEST_QUESTION:,} characters; use the API for it.")
+                raise MalformedRequest(
+                    f"This is longer than {_LONGEST_QUESTION:,} characters; use the API for it."
+                )
             id = await self._backend.ask(text, app)
         except GreenroomError as error:
             return await self._home_page(session, text=text, app=app, trouble=str(error), status=error.status)
         await self._wait_for(id)
-        return redirect("/requests/" + _segment(id))
+        return redirect("/requests/" + segment(id))
 
     async def _wait_for(self, id: str) -> None:
         """Give the trace writer, which works behind the request, a moment to store what was just asked."""
@@ -305,7 +305,12 @@ class Pages:
             payloads=[
                 ("request", "Request", "as it came", payload(record.request)),
                 ("sent", "Sent", "what the model got", payload(record.sent)),
-                ("raw", "Reply, raw", "what the model said", payload(record.reply.raw if record.reply else None)),
+                (
+                    "raw",
+                    "Reply, raw",
+                    "what the model said",
+                    payload(record.reply.raw if record.reply else None),
+                ),
                 ("text", "Reply", "what went out", payload(record.reply.text if record.reply else None)),
             ],
         )

@@ -31,7 +31,7 @@ class EditLine(NamedTuple):
     rule: str
     before: list[Run]
     after: list[Run]
-    count: int
+    times: int
     applied: bool
     confidence: str
 
@@ -47,6 +47,8 @@ class TextChange(NamedTuple):
 
 
 class Note(NamedTuple):
+    """Something a step noted about its work."""
+
     name: str
     value: str
 
@@ -73,6 +75,8 @@ class Quiet(NamedTuple):
 
 
 class StageView(NamedTuple):
+    """One of the four stages, or a stage this version does not know (then without a blurb)."""
+
     name: str
     blurb: str
     time: str

@@ -59,11 +59,7 @@ class Filters(NamedTuple):
 
 def read_filters(query: Mapping[str, str]) -> Filters:
     """Read the filters of an address; a limit that is none of 1 to 200 becomes the default."""
-    wanted = {
-        name: value
-        for name in _FILTERS
-        if (value := query.get(name, "").strip()[:_LONGEST])
-    }
+    wanted = {name: value for name in _FILTERS if (value := query.get(name, "").strip()[:_LONGEST])}
     limit = query.get("limit", "")
     is_number = limit.isascii() and limit.isdecimal() and len(limit) < 4
     return Filters(

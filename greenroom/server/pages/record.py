@@ -8,8 +8,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+_FOREIGN = frozenset({"request", "sent"})
+"""Bodies of others, kept as they are."""
+
 
 class EditView(Struct, kw_only=True):
+    """One replacement; `start` and `end` count in the text as it came."""
+
     start: int = 0
     end: int = 0
     text: str = ""
@@ -21,6 +26,8 @@ class EditView(Struct, kw_only=True):
 
 
 class ChangeView(Struct, kw_only=True):
+    """What one step did to one text."""
+
     role: str = ""
     index: int = -1
     part: int | None = None
@@ -30,6 +37,8 @@ class ChangeView(Struct, kw_only=True):
 
 
 class VerdictView(Struct, kw_only=True):
+    """One finding of a judge."""
+
     step: str = ""
     rule: str = ""
     category: str = ""
@@ -43,6 +52,8 @@ class VerdictView(Struct, kw_only=True):
 
 
 class StepView(Struct, kw_only=True):
+    """What one step did; `ms` is its time in milliseconds."""
+
     stage: str = ""
     step: str = ""
     ms: float = 0.0
@@ -53,6 +64,8 @@ class StepView(Struct, kw_only=True):
 
 
 class AttemptView(Struct, kw_only=True):
+    """One call to one target."""
+
     target: str = ""
     status: int | None = None
     error: str | None = None
@@ -60,6 +73,8 @@ class AttemptView(Struct, kw_only=True):
 
 
 class ModelView(Struct, kw_only=True):
+    """Which model was asked for, which answered, and why."""
+
     asked: str | None = None
     used: str | None = None
     attempts: list[AttemptView] = field(default_factory=list)
@@ -67,16 +82,22 @@ class ModelView(Struct, kw_only=True):
 
 
 class LanguageView(Struct, kw_only=True):
+    """The language of the newest user text."""
+
     code: str = ""
     confidence: float = 0.0
 
 
 class EntityView(Struct, kw_only=True):
+    """A named thing in the prompt."""
+
     text: str = ""
     type: str = ""
 
 
 class PassageView(Struct, kw_only=True):
+    """A piece of a document put before the model."""
+
     id: str = ""
     document: str = ""
     title: str = ""
@@ -86,6 +107,8 @@ class PassageView(Struct, kw_only=True):
 
 
 class RecalledView(Struct, kw_only=True):
+    """An earlier turn or fact brought back."""
+
     session: str | None = None
     turn: int | None = None
     at: str | None = None
@@ -94,6 +117,8 @@ class RecalledView(Struct, kw_only=True):
 
 
 class UsageView(Struct, kw_only=True):
+    """Tokens as billed, or counted here when `estimated`."""
+
     input_tokens: int | None = None
     cached_tokens: int = 0
     output_tokens: int | None = None
@@ -102,6 +127,8 @@ class UsageView(Struct, kw_only=True):
 
 
 class TimingView(Struct, kw_only=True):
+    """Milliseconds."""
+
     total: float | None = None
     overhead: float | None = None
     first_token: float | None = None
@@ -109,11 +136,15 @@ class TimingView(Struct, kw_only=True):
 
 
 class PromptView(Struct, kw_only=True):
+    """The version of the prompt that was filled."""
+
     name: str | None = None
     version: str | int | None = None
 
 
 class ReplyView(Struct, kw_only=True):
+    """What the model said and what went out."""
+
     raw: str | None = None
     text: str | None = None
 
@@ -173,11 +204,24 @@ class Record(Struct, kw_only=True):
 
 def read_record(row: dict[str, Any]) -> Record | None:
     """Return the record behind its JSON form, or None when its shape is one this version does not know."""
-    kept = {name: value for name, value in row.items() if value is not None}
+    kept = {
+        name: value if name in _FOREIGN else _without_nulls(value)
+        for name, value in row.items()
+        if value is not None
+    }
     try:
         return msgspec.convert(kept, Record, strict=False)
     except msgspec.ValidationError:
         return None
+
+
+def _without_nulls(value: Any) -> Any:  # Any: JSON
+    """Leave out what is null, so that it takes the default of its field."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in value]
+    return value
 
 
 def message_text(message: Any) -> str:  # Any: a message as the caller wrote it

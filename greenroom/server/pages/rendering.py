@@ -65,7 +65,7 @@ class Renderer:
             line=one_line,
             runs=runs,
             lang=language,
-            segment=lambda text: quote(text, safe=""),
+            segment=segment,
         )
         self._environment.globals["assets"] = {name: _address(name) for name in _ASSETS}
 
@@ -83,6 +83,11 @@ def json_answer(value: object, status: int = 200) -> Response:
 def redirect(path: str) -> Response:
     """Send the browser to a path of this server, with GET."""
     return Response(b"", 303, {**HEADERS, "location": path})
+
+
+def segment(id: str) -> str:
+    """Return an id as one segment of a path."""
+    return quote(id.encode("utf-8", "replace"), safe="")
 
 
 def language(code: str) -> str:

@@ -45,12 +45,12 @@ class Sessions:
 
     def open(self, key: str, role: str) -> tuple[str, Session]:
         """Return a fresh random id and its session."""
-        id = secrets.token_urlsafe(32)
+        fresh = secrets.token_urlsafe(32)
         session = Session(key, role, self._now())
-        self._kept[_digest(id)] = session
+        self._kept[_digest(fresh)] = session
         while len(self._kept) > _MOST_SESSIONS:
             self._kept.popitem(last=False)
-        return id, session
+        return fresh, session
 
     def get(self, id: str | None) -> Session | None:
         """Return the session of an id, if it was seen in the last 12 hours, and note that it was seen."""

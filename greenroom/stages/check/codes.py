@@ -50,11 +50,11 @@ def find_emails(text: str) -> Iterator[Candidate]:
     for found in _at(text):
         at = found.start() + 1
         local = _local(text[max(0, at - 49) : at])
-        domain = _domain(text[: at + 76], at)
+        domain = _domain(text[at : at + 76])
         if local is None or domain is None:
             continue
         name = local[0].lstrip(".'-+")
-        start, end = at - len(name), domain.end()
+        start, end = at - len(name), at + domain.end()
         last = domain[1].rpartition(".")[2]
         if not name or end - at > 74 or len(name) > 48 or not last.isalpha() or not 2 <= len(last) <= 12:
             continue

@@ -182,6 +182,8 @@ def _phone(text: str, lead: int, at: int, end: int, layout: str, digits: str, cu
         score = 0.95 if distinct and kind != "OTHER" else 0.9 if kind in {"PHONE", "REACH"} else 0.0
     elif ("3)" in layout[:2]) == ("(" in marks) and layout in _AMERICAN and is_american_phone(digits):
         score = 0.95 if kind != "OTHER" else 0.0
+    elif layout in {"3 4-4", "3 5-4", "3) 4-4", "3) 5-4"} and digits[0] == "0" and is_brazilian_phone(digits[1:]):
+        score = 0.9 if kind != "OTHER" else 0.0
     elif layout == "1-3-3-4" and digits[0] == "1" and is_american_phone(digits[1:]) and kind != "OTHER":
         score = 0.95
     elif layout in {"9", "3 3 3", "3 2 2 2", "3-3-3", "3.3.3", "2 3 2 2", "3 6"} and is_spanish_phone(digits):

@@ -1,0 +1,71 @@
+# Greenroom. `make run` starts it, `make test` runs every test that ends in minutes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench bench-peers soak lock clean
+
+help:
+	@echo 'make run          start Greenroom on http://127.0.0.1:8484'
+	@echo 'make test         every test that ends in minutes'
+	@echo 'make check        format, lint, types, layers, quick tests'
+	@echo 'make format       write the format that make check asks for'
+	@echo 'make bench        speed against nginx (where it is installed)'
+	@echo 'make bench-peers  the same with LiteLLM beside it (downloads it)'
+	@echo 'make soak         the long tiers: load for hours, kill -9, memory'
+	@echo 'make lock         pin the dependencies anew'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Greenroom needs Python 3.11 or newer; name one: make PYTHON=python3.12 run' >&2; exit 3; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
+	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: $(RUN_STAMP)
+	@exec $(BIN)/greenroom serve
+
+test: $(DEV_STAMP)
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(DEV_STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+	$(BIN)/python -m pytest -q -m 'not slow and not browser' --ignore=tests/test_layers.py $(PYTEST)
+
+format: $(DEV_STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(RUN_STAMP)
+	$(BIN)/python -m benchmarks.bench $(BENCH)
+
+bench-peers: $(RUN_STAMP)
+	$(BIN)/python -m benchmarks.bench --peers $(BENCH)
+
+soak: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks.soak $(SOAK)
+
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-trusted-host --no-header
+
+lock: $(DEV_STAMP)
+	$(COMPILE) -o requirements.lock requirements.in
+	$(COMPILE) -o requirements-dev.lock requirements-dev.in
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

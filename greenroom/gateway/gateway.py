@@ -1,0 +1,240 @@
+"""The gateway: an exchange in, its answer out, and its record kept. What every face calls.
+
+Knows access, rooms, pipeline, relay and recorder; no sockets and no HTTP.
+"""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from random import SystemRandom, Random
+from time import perf_counter_ns, time_ns
+
+from greenroom.contracts import Sink
+from greenroom.errors import ContentRefused, GreenroomError, MalformedRequest, Overloaded, RequestError
+from greenroom.exchange import Caller, Exchange, Reply
+from greenroom.gateway import pipeline
+from greenroom.gateway.access import Access, Grant, may_use
+from greenroom.gateway.pipeline import App
+from greenroom.gateway.rooms import Rooms
+from greenroom.gateway.streaming import Relay
+from greenroom.wire import openai
+
+_NAME = re.compile(r"[\w.@:+/ -]{1,128}\Z")
+
+
+class Gateway:
+    """Runs exchanges. One per process."""
+
+    def __init__(self, access: Access, rooms: Rooms, sink: Sink, in_flight: int = 1024) -> None:
+        self.access = access
+        self.rooms = rooms
+        self.at_work = 0
+        self._sink = sink
+        self._in_flight = in_flight
+        self._random = Random(SystemRandom().getrandbits(128))
+        self.counts: dict[tuple[str, str], int] = {}
+        """Finished exchanges by (app, outcome), for metrics."""
+
+    def new_id(self) -> str:
+        """32 hex digits that sort by time."""
+        return f"{time_ns() // 1_000_000:012x}{self._random.getrandbits(80):020x}"
+
+    def open(
+        self, id: str, caller: Caller, body: bytes, headers: Mapping[bytes, bytes]
+    ) -> tuple[Exchange, App]:
+        """Read a chat body and find its app. Raises RequestError; nothing is kept yet."""
+        if self.at_work >= self._in_flight:
+            raise Overloaded("Too many requests are at work here. Try again in a second.")
+        request = openai.parse_chat(body)
+        named = headers.get(b"x-greenroom-app")
+        name = named.decode("latin-1") if named else request.model
+        may_use(caller, name)
+        app = self.rooms.find(name)
+        exchange = Exchange(id, caller, request, app.name)
+        exchange.why = app.why
+        _read_facts(exchange, headers)
+        if caller.pipeline_off and not app.pipeline_off:
+            app = app._replace(steps=(), post=(), pipeline_off=True)
+        if not app.pipeline_off and request.has_tools:
+            exchange.context["tool_pairs"] = openai.tool_pairs(request)
+        return exchange, app
+
+    async def whole(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> bytes:
+        """The body of a whole answer. Raises GreenroomError; the record is kept either way."""
+        self.at_work += 1
+        try:
+            reply = await pipeline.prepare(exchange, app)
+            if reply is not None:
+                return self._refused(exchange, app, reply)
+            called = perf_counter_ns()
+            try:
+                reply = await app.call(exchange)
+            finally:
+                exchange.model_ns = perf_counter_ns() - called
+            exchange.first_token_ns = perf_counter_ns() - began_ns
+            return pipeline.finish_whole(exchange, app, reply)
+        except GreenroomError as error:
+            _note_failure(exchange, error)
+            raise
+        finally:
+            self._finish(exchange, app, grant, began_ns)
+
+    async def begin_stream(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> "Stream":
+        """Prepare, call, and wait for the first content. Raises GreenroomError before any."""
+        self.at_work += 1
+        stream = Stream(self, exchange, app, grant, began_ns)
+        try:
+            reply = await pipeline.prepare(exchange, app)
+            if reply is not None:
+                stream.refusal = self._refused(exchange, app, reply)
+            else:
+                called = perf_counter_ns()
+                reply = await app.call(exchange)
+                exchange.model_ns = perf_counter_ns() - called
+                stream.relay = Relay(exchange, app, reply, began_ns)
+        except GreenroomError as error:
+            _note_failure(exchange, error)
+            stream.finish()
+            raise
+        except BaseException:
+            stream.finish()
+            raise
+        return stream
+
+    def _refused(self, exchange: Exchange, app: App, reply: Reply) -> bytes:
+        body = pipeline.refuse_request(exchange, reply)
+        if app.on_block == "error":
+            exchange.status = 400
+            raise ContentRefused(reply.refusal or "The request was refused by a check.")
+        return body
+
+    async def inspect(self, exchange: Exchange, app: App, reply_text: str | None) -> None:
+        """Run the four stages without a model; `reply_text` is post-processed as if a model had said it."""
+        exchange.inspect = True
+        began = perf_counter_ns()
+        refusal = await pipeline.prepare(exchange, app, keep_going=True)
+        exchange.sent = openai.render_chat(exchange.request, dropped=_dropped(exchange))
+        exchange.outcome = "refused" if refusal is not None else "answered"
+        if reply_text is not None:
+            body = openai.completion(
+                id=exchange.id,
+                created=0,
+                model=exchange.asked,
+                content=reply_text,
+                finish_reason="stop",
+                usage=None,
+            )
+            outcome = exchange.outcome
+            pipeline.finish_whole(exchange, app, Reply(body=body, view=openai.decode_completion(body)))
+            exchange.outcome = "refused" if outcome == "refused" else exchange.outcome
+            exchange.usage = None
+        exchange.total_ns = perf_counter_ns() - began
+
+    def _finish(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> None:
+        """Settle, count and record. Exactly once per exchange."""
+        self.at_work -= 1
+        exchange.total_ns = perf_counter_ns() - began_ns
+        if exchange.outcome == "open":
+            exchange.outcome = "cancelled"
+            exchange.status = 499
+        usage = exchange.usage
+        tokens = usage.input_tokens + usage.output_tokens if usage is not None else 0
+        grant.release(tokens, exchange.cost_nano_usd or 0)
+        if app.remember is not None and exchange.outcome == "answered":
+            app.remember(exchange)
+        key = (exchange.app, exchange.outcome)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        self._sink.put(exchange)
+
+
+class Stream:
+    """One streamed answer: `frames()` once, `finish()` always."""
+
+    def __init__(self, gateway: Gateway, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> None:
+        self.relay: Relay | None = None
+        self.refusal: bytes | None = None
+        self._gateway = gateway
+        self._exchange = exchange
+        self._app = app
+        self._grant = grant
+        self._began_ns = began_ns
+        self._finished = False
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """SSE bytes to send."""
+        if self.relay is None:
+            yield self._refusal_frames()
+            return
+        began = perf_counter_ns()
+        try:
+            async with aclosing(self.relay.frames()) as frames:  # type: ignore[type-var]  # an async generator
+                async for data in frames:
+                    yield data
+        finally:
+            self._exchange.model_ns += perf_counter_ns() - began
+
+    def _refusal_frames(self) -> bytes:
+        exchange = self._exchange
+        writer = openai.ChunkWriter(
+            f"chatcmpl-{exchange.id}", exchange.created_ns // 1_000_000_000, exchange.asked
+        )
+        facts = {**pipeline.facts_of(exchange), "id": exchange.id, "outcome": "refused"}
+        pieces = [
+            writer.delta(0, {"role": "assistant", "content": exchange.reply_text[0]}),
+            writer.last(0, {}, "content_filter", openai.encode(facts)),
+        ]
+        if exchange.request.include_usage and exchange.usage is not None:
+            pieces.append(writer.usage(exchange.usage))
+        return b"".join(b"data: %b\n\n" % piece for piece in (*pieces, b"[DONE]"))
+
+    def finish(self) -> None:
+        """Close what is open and record; safe to call twice."""
+        if self._finished:
+            return
+        self._finished = True
+        if self.relay is not None:
+            self.relay.close()
+        self._gateway._finish(self._exchange, self._app, self._grant, self._began_ns)  # noqa: SLF001 - same module
+
+
+def _note_failure(exchange: Exchange, error: GreenroomError) -> None:
+    exchange.status = openai.error_of(error)[0]
+    exchange.error = error.code
+    exchange.outcome = "refused" if isinstance(error, RequestError) else "failed"
+
+
+def _dropped(exchange: Exchange) -> frozenset[int]:
+    dropped = exchange.context.get("fit.dropped", frozenset())
+    assert isinstance(dropped, (set, frozenset))
+    return frozenset(dropped)
+
+
+def _read_facts(exchange: Exchange, headers: Mapping[bytes, bytes]) -> None:
+    """Session, user and tags, from headers first, then from the body."""
+    request = exchange.request
+    session = headers.get(b"x-greenroom-session")
+    user = headers.get(b"x-greenroom-user")
+    tags = headers.get(b"x-greenroom-tags")
+    if session is not None:
+        exchange.session = _fact(session, "x-greenroom-session")
+    if user is not None:
+        exchange.user = _fact(user, "x-greenroom-user")
+    elif request.user:
+        exchange.user = request.user[:128]
+    if request.metadata:
+        exchange.tags.update({str(name): str(value) for name, value in request.metadata.items()})
+    if tags is not None:
+        for pair in tags.decode("utf-8", "replace").split(","):
+            name, separator, value = pair.partition("=")
+            if not separator or not name.strip():
+                raise MalformedRequest("x-greenroom-tags must look like 'k=v,k=v'.", "x-greenroom-tags")
+            exchange.tags[name.strip()[:64]] = value.strip()[:512]
+
+
+def _fact(value: bytes, header: str) -> str:
+    text = value.decode("utf-8", "replace")
+    if not _NAME.match(text):
+        raise MalformedRequest(
+            f"{header} must be 1 to 128 letters, digits or . _ @ : + / - characters.", header
+        )
+    return text

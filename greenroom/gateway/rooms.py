@@ -1,0 +1,42 @@
+"""What a name in `model` leads to: an app, a configured model, or `provider/model`.
+
+A snapshot: replaced as a whole when the configuration is loaded again; a running request keeps its own.
+"""
+
+from collections.abc import Callable, Mapping
+
+from greenroom.errors import ModelNotFound
+from greenroom.gateway.pipeline import App
+
+KNOWN_LIMIT = 1024
+
+
+class Rooms:
+    """Apps by the name clients ask for."""
+
+    def __init__(
+        self, apps: Mapping[str, App], models: tuple[str, ...], build: Callable[[str], App | None]
+    ) -> None:
+        self.apps = dict(apps)
+        self.models = models
+        """Configured models and targets that `/v1/models` lists beside the apps."""
+        self._build = build
+        self._built: dict[str, App] = {}
+
+    def find(self, name: str) -> App:
+        """The app for a name; the default app with that model when it names a model. Raises ModelNotFound."""
+        app = self.apps.get(name) or self._built.get(name)
+        if app is None:
+            app = self._build(name)
+            if app is None:
+                raise ModelNotFound(
+                    f"No app, model or provider goes by '{name[:100]}'. GET /v1/models lists what there is.",
+                    "model",
+                )
+            if len(self._built) < KNOWN_LIMIT:
+                self._built[name] = app
+        return app
+
+    def names(self) -> list[str]:
+        """All names clients may ask for, apps first."""
+        return list(dict.fromkeys((*self.apps, *self.models)))

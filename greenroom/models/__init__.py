@@ -1,0 +1,1 @@
+"""Who answers: providers over HTTP, and the built-in reader."""

@@ -1,0 +1,19 @@
+"""The pages: signing in, asking, and looking at what happened to every request, stage by stage.
+
+Rendered here, readable without JavaScript; nothing in them comes from another server.
+"""
+
+import time
+from collections.abc import Callable
+
+from starlette.routing import BaseRoute
+
+from greenroom.server.pages.backend import PagesBackend
+from greenroom.server.pages.handlers import Pages
+
+__all__ = ["PagesBackend", "pages"]
+
+
+def pages(backend: PagesBackend, *, now: Callable[[], float] = time.monotonic) -> list[BaseRoute]:
+    """Return the routes of the pages. Sessions live in this process; `now` is its monotonic clock, in seconds."""
+    return Pages(backend, now).routes()

@@ -1,0 +1,78 @@
+"""What the detectors of this stage share: one linear scan that says which finders to ask, and the canonical view."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import re2
+
+from greenroom.contracts import Finding
+from greenroom.stages.check.candidate import Candidate, settle
+from greenroom.stages.check.view import ODD, canonical
+
+Finder = Callable[[str], Iterable[Candidate]]
+
+
+class Scan:
+    """Finds by asking only those finders whose pattern occurs in the text.
+
+    One pass of a pattern set, about 3 µs for 2,000 characters, ends the matter for most texts. Where the text has
+    invisible or look-alike characters, its canonical view is read and spans are led back.
+    """
+
+    def __init__(self, finders: Sequence[tuple[str, Finder]], category: str) -> None:
+        options = re2.Options()
+        options.max_mem = 32 << 20
+        self._set = re2.Set.SearchSet(options)
+        for pattern, _ in finders:
+            self._set.Add(pattern)
+        self._odd = self._set.Add(ODD)
+        self._set.Compile()
+        self._finders = [finder for _, finder in finders]
+        self._category = category
+
+    def hits(self, text: str) -> list[int] | None:
+        """Which finders have something to look at, or None. Lone surrogates count as a question mark."""
+        try:
+            hits: list[int] | None = self._set.Match(text)
+        except UnicodeEncodeError:
+            hits = self._set.Match(text.encode(errors="replace"))
+        return hits
+
+    def find(self, text: str) -> list[Finding]:
+        """All findings, sorted, not overlapping."""
+        hits = self.hits(text)
+        if hits is None:
+            return []
+        if not text.isascii():
+            text = _whole(text)
+            if self._odd in hits:
+                return self._find_in_view(text)
+        return settle(self._candidates(text, hits), self._category)
+
+    def _find_in_view(self, text: str) -> list[Finding]:
+        view = canonical(text)
+        hits = self.hits(view.text)
+        if hits is None:
+            return []
+        led_back = (
+            one._replace(start=start, end=end)
+            for one in self._candidates(view.text, hits)
+            for start, end in (view.original(one.start, one.end),)
+        )
+        return settle(led_back, self._category)
+
+    def _candidates(self, text: str, hits: Sequence[int]) -> Iterable[Candidate]:
+        asked: list[Finder] = []
+        for hit in hits:
+            if hit != self._odd and self._finders[hit] not in asked:
+                asked.append(self._finders[hit])
+        for finder in asked:
+            yield from finder(text)
+
+
+def _whole(text: str) -> str:
+    """The text with lone surrogates replaced, one for one, since they can't be encoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="replace").decode()
+    return text

@@ -1,0 +1,118 @@
+"""Personal data in English, Brazilian Portuguese and Spanish: the detector, and the `pii` step that acts on it.
+
+By check digits where there are some, by the words around where there are none. Names and addresses only where the text
+introduces them; people named in passing are not found.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import re2
+
+from greenroom.contracts import Finding
+from greenroom.stages.check import codes, numbers, people, places
+from greenroom.stages.check.candidate import Candidate
+from greenroom.stages.check.detector import Finder, Scan
+from greenroom.stages.check.view import ODD, canonical
+
+ENTITIES = (
+    "person", "email", "phone", "address", "date_of_birth", "credit_card", "ip", "iban", "cpf", "cnpj", "rg", "cnh", "pis",
+    "titulo_eleitor", "cns", "cep", "placa", "pix_key", "us_ssn", "nif", "nie",
+)  # fmt: skip
+"""What can be looked for, as the configuration names it."""
+
+_FINDERS: tuple[tuple[str, Finder, frozenset[str]], ...] = (
+    (numbers.ANCHOR, numbers.find_numbers, numbers.LABELS),
+    (codes.EMAIL, codes.find_emails, frozenset(("EMAIL",))),
+    (codes.IPV4, codes.find_ips, frozenset(("IP",))),
+    (codes.IPV6, codes.find_ipv6s, frozenset(("IP",))),
+    (codes.IBAN, codes.find_ibans, frozenset(("IBAN",))),
+    (codes.SPANISH, codes.find_spanish, frozenset(("NIF", "NIE"))),
+    (codes.COMPANY, codes.find_companies, frozenset(("CNPJ",))),
+    (codes.PLATE, codes.find_plates, frozenset(("PLACA",))),
+    (codes.UUID, codes.find_pix_keys, frozenset(("PIX_KEY",))),
+    (people.CUE, people.find_introduced, frozenset(("PERSON",))),
+    (people.AFTER, people.find_subjects, frozenset(("PERSON",))),
+    (people.BIRTH, people.find_birthdays, frozenset(("DATE_OF_BIRTH",))),
+    (places.BEFORE, places.find_streets, frozenset(("ADDRESS",))),
+    (places.BEHIND, places.find_houses, frozenset(("ADDRESS",))),
+)
+
+_TAIL = 128
+"""No finding is decided by anything that stands further than this behind its start."""
+
+
+def _open_end() -> str:
+    """A pattern for the longest end of a text in which a finding may have begun that is not yet decided.
+
+    Findings of several words are made of words that hold a digit, a capital, a plus or a bracket, joined by small
+    words of names and dates; only the words behind a kind of street may be any.
+    """
+    space, other = r"[ \t\r\n]", r"[^ \t\r\n]"
+    starter = rf"(?:{other}*[0-9{people.CAPITALS}+(]{other}*|(?i:{people.MONTHS})[.,]?)"
+    small = people.LINKS.split("|") + people.AFTER_WORDS.split() + people.MONTHS.split("|") + ["of", "nº", "número"]
+    follow = rf"(?:{starter}|(?i:{'|'.join(small)})[.,]?|[-.,/()#º°:]{{1,3}})"
+    chain = rf"(?:{starter}(?:{space}{{1,3}}{follow})*{space}{{1,3}})?{other}*"
+    street = rf"(?i:{places.STREETS})\.?(?:{space}{{1,2}}{other}+){{0,9}}{space}{{0,2}}"
+    return rf"(?:{street}|{chain})\z"
+
+
+_open = re2.compile(_open_end()).search
+_odd = re2.compile(ODD).search
+
+
+class PiiDetector:
+    """Finds personal data. `entities` in lower case, all when None; raises ValueError for one that does not exist.
+
+    About 3 µs for 2,000 characters with nothing in them. Made once, used everywhere; holds nothing between calls.
+    """
+
+    def __init__(self, entities: Sequence[str] | None = None) -> None:
+        unknown = set(entities or ()) - set(ENTITIES)
+        if unknown:
+            raise ValueError(f"There is no kind of personal data called {sorted(unknown)[0]!r}.")
+        wanted = frozenset(name.upper() for name in (ENTITIES if entities is None else entities))
+        self._scan = Scan(
+            [(pattern, _only(finder, labels, wanted)) for pattern, finder, labels in _FINDERS if labels & wanted],
+            "personal_data",
+        )
+
+    def may_hold(self, text: str) -> bool:
+        """False when `find` would find nothing, told by the scan alone."""
+        return self._scan.hits(text) is not None
+
+    def find(self, text: str) -> list[Finding]:
+        """All findings, sorted, not overlapping; offsets in `text` as it is."""
+        return self._scan.find(text)
+
+    def safe_end(self, text: str) -> int:
+        """Where a finding may still begin that later text decides, at most 256 characters before the end."""
+        length = len(text)
+        if text.isascii():
+            start = length - _TAIL if length > _TAIL else 0
+            found = _open(text[start:].encode())
+            return length if found is None else start + int(found.start())
+        start = length - _TAIL if length > _TAIL else 0
+        tail = text[start:].encode(errors="replace")
+        if _odd(tail) is None:
+            found = _open(tail)
+            return length if found is None else start + len(tail[: found.start()].decode())
+        return self._safe_end_in_view(text)
+
+    def _safe_end_in_view(self, text: str) -> int:
+        start = max(0, len(text) - 2 * _TAIL)
+        view = canonical(text[start:].encode(errors="replace").decode())
+        skipped = max(0, len(view.text) - _TAIL)
+        found = _open(view.text[skipped:])
+        at = len(view.text) if found is None else skipped + int(found.start())
+        return len(text) if at == len(view.text) else start + view.position(at)
+
+
+def _only(finder: Finder, labels: frozenset[str], wanted: frozenset[str]) -> Finder:
+    """The finder itself where all it finds is wanted, otherwise one that leaves the rest out."""
+    if labels <= wanted:
+        return finder
+
+    def find(text: str) -> Iterable[Candidate]:
+        return (one for one in finder(text) if one.label in wanted)
+
+    return find

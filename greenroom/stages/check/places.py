@@ -1,0 +1,94 @@
+"""Postal addresses: a kind of street, a name and a number, in the order of Brazil, Spain or the United States.
+
+Kinds of street that are also plain words («vale», «parque», «club») count only where the text speaks of an address.
+"""
+
+import re
+from collections.abc import Iterator
+
+import re2
+
+from greenroom.stages.check.candidate import Candidate
+from greenroom.stages.check.cues import nearest
+from greenroom.stages.check.people import CAPITALS
+
+_SURE = (
+    "rua|avenida|alameda|travessa|praça|rodovia|estrada|viela|ladeira|loteamento|largo|"
+    "calle|avda|paseo|plaza|carretera|travesía|glorieta|callejón|pasaje|rambla|ronda|camino|urbanización"
+)
+_LIKELY = (
+    "aeroporto|área|campo|chácara|colônia|condomínio|conjunto|distrito|esplanada|estação|favela|fazenda|feira|jardim|"
+    "lago|lagoa|morro|núcleo|parque|passarela|pátio|praia|quadra|recanto|residencial|setor|sítio|trecho|trevo|vale|"
+    "vereda|via|viaduto|vila|barrio|cañada|cuesta|vía|acceso|cañadas|sector|vial|alto|bairro|beco|avenue|r|av|al|tv|pça|rod"
+)
+STREETS = rf"(?:{_SURE}|{_LIKELY}|c/)"
+"""Kinds of street; a detector that reads a stream must expect up to six words after one."""
+
+BEFORE = rf"(?i)(?:^|[^0-9A-Za-z_])(?:(?:{_SURE}|{_LIKELY})(?:\. ?| )|c/ ?)[^ ]"
+"""The number last: «Rua Augusta, 1500»."""
+BEHIND = rf"\b\d{{1,5}},? [{CAPITALS}]"
+"""The number first: «1500 Main Street»."""
+
+_before = re2.compile(BEFORE).finditer
+_behind = re2.compile(BEHIND).finditer
+_is_sure = re.compile(rf"(?:{_SURE})\b", re.IGNORECASE).match
+
+_WORD = r"[^\W\d_][^\W\d_.'’\-]{0,14}(?:[.'’\-][^\W\d_]{0,8})?"
+_LINK = r"(?:d[aeo]s?|del|de la|de los|de las|la|el|los|las|e|y)"
+_rest = re.compile(
+    rf"(?P<name>(?:{_LINK} )?{_WORD}(?: {_WORD}){{0,4}}|\d{{1,2}} de {_WORD}),? ?"
+    r"(?:n\.?[ºo°]\.? ?|núm(?:ero)?\.? |número |nº ?|n\.? |# ?|s/n)?(?P<number>\d{1,5})(?![\d/]|[.,\-]\d)[A-Za-z]?\b"
+    r"(?P<more>,? (?:apto?\.?|apartamento|ap\.?|bloco|bl\.?|casa|sala|piso|puerta|cj\.?|conjunto) ?[\dA-Za-z]{1,5}\b"
+    r"|,? \d{1,2} ?[ºª°](?: ?[A-Z]\b|[A-Z]\b)?)?",
+).match  # fmt: skip
+
+_SUFFIX = (
+    "alley|ave|avenue|blvd|boulevard|circle|court|ct|cove|crescent|dr|drive|expressway|freeway|highway|hwy|lane|ln|"
+    "loop|parkway|pkwy|pike|pl|place|plaza|rd|road|route|sq|square|st|street|ter|terrace|trail|turnpike|way|close|mews"
+)
+_NAME = rf"[{CAPITALS}][^\W\d_.'’\-]{{0,14}}(?:[.'’\-][^\W\d_]{{0,8}})?"
+_house = re.compile(
+    rf"\d{{1,5}},? (?:[NSEW]\.? )?(?P<name>{_NAME}(?: {_NAME}){{0,3}})"
+    r"(?P<unit>,? (?:Apt|Suite|Ste|Unit|Apartment|Floor|Fl)\.? ?\d{1,5}[A-Z]?)?"
+    rf"(?P<city>, [{CAPITALS}][^\W\d_]{{0,14}}(?: [{CAPITALS}][^\W\d_]{{0,14}})?)?"
+    r"(?P<zip>,? [A-Z]{2} \d{5}(?:-\d{4})?)?",
+).match
+_has_suffix = re.compile(rf"(?:\A| )(?:{_SUFFIX})\b", re.IGNORECASE).search
+
+_REACH = 110
+
+
+def find_streets(text: str) -> Iterator[Candidate]:
+    """Addresses whose number comes last."""
+    for found in _before(text):
+        start = found.start() + (not found[0][0].isalpha())
+        kind = text[start : found.end() - 1].rstrip(" ")
+        rest = _rest(text, found.end() - 1, start + _REACH)
+        if rest is None or (start and text[start - 1] in "-_./@"):
+            continue
+        sure = _is_sure(kind) is not None
+        if not sure:
+            cued = nearest(text, start)
+            if cued.kind != "ADDRESS" and not (len(kind.rstrip(".")) < 4 and kind.endswith((".", "/"))):
+                continue
+        if not any(word[0].isupper() for word in rest["name"].split(" ")) and (
+            not sure or nearest(text, start).kind != "ADDRESS"
+        ):
+            continue
+        yield Candidate(start, rest.end(), "address", "ADDRESS", 0.9 if sure else 0.8)
+
+
+def find_houses(text: str) -> Iterator[Candidate]:
+    """Addresses whose number comes first."""
+    for found in _behind(text):
+        start = found.start()
+        one = _house(text, start, start + _REACH)
+        if one is None or (start and (text[start - 1] in "-_./$#,:" or text[start - 1].isalnum())):
+            continue
+        cued = nearest(text, start)
+        sure = _has_suffix(one["name"]) is not None
+        is_long = " " in one["name"]
+        if not (is_long or one["city"] or one["zip"]):
+            continue
+        if (sure and is_long and cued.kind not in {"OTHER", "PHONE"}) or (cued.kind == "ADDRESS" and cued.distance < 32):
+            yield Candidate(start, one.end(), "address", "ADDRESS", 0.9 if sure else 0.8)

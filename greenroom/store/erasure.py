@@ -1,0 +1,98 @@
+"""Erasing: rows, tags, scores, the texts in shared blocks, and their words in the index."""
+
+import sqlite3
+from typing import NamedTuple
+
+from greenroom.store import search
+from greenroom.store.blocks import Packer, places
+from greenroom.store.material import pseudonym
+from greenroom.store.names import Names
+
+STEP = 256
+LONGEST_US = 3_600_000_000
+"""No exchange takes longer than an hour; `seq` is at most this far behind the moment it came."""
+
+
+class Scope(NamedTuple):
+    """What one round of erasing looks for: None leaves a condition out."""
+
+    project: int | None
+    user: str | None
+    before_ns: int | None
+
+
+def scope_of(
+    connection: sqlite3.Connection, names: Names, project: str | None, user: str | None, before_ns: int | None
+) -> list[Scope]:
+    """The rounds it takes: one per project when a user is meant, and per form of the user's name."""
+    projects: list[int | None] = [None]
+    if project is not None:
+        number = names.find(connection, project)
+        projects = [] if number is None else [number]
+    elif user is not None:
+        projects = [*all_projects(connection)]
+    users = [None] if user is None else [user, pseudonym(user)]
+    return [Scope(one, name, before_ns) for one in projects for name in users]
+
+
+def all_projects(connection: sqlite3.Connection) -> list[int]:
+    """Every project that has traces, by skipping through the index."""
+    found: list[int] = []
+    last = -1
+    while True:
+        row = connection.execute("SELECT min(project) FROM traces WHERE project > ?", (last,)).fetchone()
+        if row[0] is None:
+            return found
+        last = int(row[0])
+        found.append(last)
+
+
+def erase_some(connection: sqlite3.Connection, packer: Packer, scope: Scope) -> int:
+    """Erase up to `STEP` traces; how many. Inside a transaction."""
+    rows = _select(connection, scope)
+    if not rows:
+        return 0
+    rows.sort(key=lambda row: (row[2] or 0, row[0]))
+    search.unindex(connection, rows)
+    _empty_places(connection, packer, rows)
+    seqs = [(row[0],) for row in rows]
+    connection.executemany("DELETE FROM tags WHERE seq = ?", seqs)
+    connection.executemany("DELETE FROM scores WHERE seq = ?", seqs)
+    connection.executemany("DELETE FROM traces WHERE seq = ?", seqs)
+    return len(rows)
+
+
+def _select(connection: sqlite3.Connection, scope: Scope) -> list[tuple[int, int, int | None, int | None]]:
+    conditions: list[str] = []
+    values: list[object] = []
+    if scope.project is not None:
+        conditions.append("project = ?")
+        values.append(scope.project)
+    if scope.user is not None:
+        conditions.append("user = ?")
+        values.append(scope.user)
+    if scope.before_ns is not None:
+        conditions.append("created_ns < ? AND seq < ?")
+        values += (scope.before_ns, scope.before_ns // 1000 + LONGEST_US)
+    sql = "SELECT seq, project, block, place FROM traces WHERE " + " AND ".join(conditions)  # noqa: S608  # constants only
+    return connection.execute(sql + " ORDER BY seq LIMIT ?", (*values, STEP)).fetchall()
+
+
+def _empty_places(
+    connection: sqlite3.Connection, packer: Packer, rows: list[tuple[int, int, int | None, int | None]]
+) -> None:
+    by_block: dict[int, list[int]] = {}
+    for _, _, block, place in rows:
+        if block is not None and place is not None:
+            by_block.setdefault(block, []).append(place)
+    for block, gone in by_block.items():
+        found = connection.execute("SELECT body FROM blocks WHERE number = ?", (block,)).fetchone()
+        if found is None:
+            continue
+        bodies = places(found[0])
+        for place in gone:
+            bodies[place] = None
+        if any(bodies):
+            connection.execute("UPDATE blocks SET body = ? WHERE number = ?", (packer.pack(bodies), block))
+        else:
+            connection.execute("DELETE FROM blocks WHERE number = ?", (block,))

@@ -1,0 +1,50 @@
+"""The tables of a trace file. A change is a new migration at the end, never an edit of an old one."""
+
+TRACES = (
+    """
+CREATE TABLE names (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+
+CREATE TABLE blocks (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+-- seq: microseconds of the moment the exchange ended, made unique and rising; the order of lists.
+-- project, key, app, asked, used: numbers from names. block, place: where the body lies, if there is one.
+CREATE TABLE traces (
+    seq INTEGER PRIMARY KEY, id NOT NULL, created_ns INTEGER NOT NULL,
+    project INTEGER NOT NULL, key INTEGER NOT NULL, app INTEGER NOT NULL,
+    asked INTEGER NOT NULL, used INTEGER, outcome INTEGER NOT NULL, status INTEGER NOT NULL,
+    session TEXT, user TEXT, language TEXT,
+    input_tokens INTEGER, output_tokens INTEGER, cost_nano INTEGER,
+    total_us INTEGER NOT NULL, overhead_us INTEGER NOT NULL, first_token_us INTEGER NOT NULL,
+    flags INTEGER NOT NULL, block INTEGER, place INTEGER
+);
+CREATE INDEX traces_by_id ON traces (id);
+-- Covers what lists are narrowed by, in the order of lists: a rare app costs a scan of this alone.
+CREATE INDEX traces_by_project ON traces (project, seq, app, asked, used, outcome, created_ns);
+CREATE INDEX traces_by_user ON traces (project, user) WHERE user IS NOT NULL;
+CREATE INDEX traces_by_session ON traces (project, session) WHERE session IS NOT NULL;
+
+CREATE TABLE tags (
+    project INTEGER NOT NULL, tag TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (project, tag, seq)
+) WITHOUT ROWID;
+CREATE INDEX tags_by_seq ON tags (seq);
+
+CREATE TABLE scores (
+    seq INTEGER NOT NULL, at_ns INTEGER NOT NULL, name TEXT NOT NULL, value REAL, comment TEXT, source TEXT
+);
+CREATE INDEX scores_by_seq ON scores (seq);
+
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counters
+VALUES ('stored', 0), ('erased', 0), ('lost_rows', 0), ('lost_bodies', 0), ('indexed', 0);
+
+CREATE TABLE losses (
+    at_ns INTEGER NOT NULL, kind TEXT NOT NULL, rows INTEGER NOT NULL, bodies INTEGER NOT NULL
+);
+CREATE TABLE running (pid INTEGER NOT NULL, since_ns INTEGER NOT NULL);
+
+CREATE VIRTUAL TABLE words USING fts5 (
+    text, content = '', detail = none, columnsize = 0, tokenize = "unicode61 remove_diacritics 2"
+);
+""",
+)
+"""Migrations of `traces.db`, oldest first."""

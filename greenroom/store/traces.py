@@ -1,0 +1,296 @@
+"""The trace store: exchanges in, records out.
+
+One writer (the recorder's thread) and any number of readers in other threads. Lists are ordered by the moment
+an exchange ended, newest first. Every reading call takes the project it may see; None is the administrator.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from greenroom.errors import StoreError
+from greenroom.store import erasure, listing, search
+from greenroom.store.blocks import Packer, body_at
+from greenroom.store.database import explained, open_database, open_reader, transaction
+from greenroom.store.listing import Page, TraceFilter
+from greenroom.store.material import OUTCOMES, Detect, Record, Row, record_of, stamp
+from greenroom.store.names import Names
+from greenroom.store.schema import TRACES
+from greenroom.store.tally import Tally
+
+_INSERT = (
+    "INSERT INTO traces (seq, id, created_ns, project, key, app, asked, used, outcome, status, session, user,"
+    " language, input_tokens, output_tokens, cost_nano, total_us, overhead_us, first_token_us, flags, block,"
+    " place) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_PAUSE_S = 0.002
+"""Between steps of long work, so that the recorder gets the lock."""
+_OUTCOME = {name: number for number, name in enumerate(OUTCOMES)}
+
+
+class Entry(NamedTuple):
+    """One exchange to store: its row, its encoded body (None: not kept), its tags as `key=value`."""
+
+    row: Row
+    body: bytes | None
+    tags: tuple[str, ...] = ()
+
+
+class TraceStore:
+    """Traces in one SQLite file. Raises: StoreError from every method when the file cannot be used."""
+
+    def __init__(self, path: Path, *, detect: Detect | None = None) -> None:
+        self._path = path
+        self._detect = detect
+        self._names = Names()
+        self._packer = Packer()
+        self._lock = threading.Lock()
+        """Protects the writing connection and the packer: recorder, erasure and scores share them."""
+        self._writer = open_database(path, TRACES)
+        self._readers: deque[sqlite3.Connection] = deque()
+        self.tally = Tally(path.with_name(path.name + "-tally"))
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            self._writer.close()
+        while self._readers:
+            self._readers.pop().close()
+        self.tally.close()
+
+    # -- writing
+
+    def begin(self) -> int:
+        """Mark the store as written to. Returns how many exchanges an earlier run accepted and then lost.
+
+        They are counted from the tally, which outlives the process, and noted in `losses`.
+        """
+        now = time.time_ns()
+        with self._changing() as connection:
+            unclean = connection.execute("SELECT count(*) FROM running").fetchone()[0] > 0
+            known = int(
+                connection.execute(
+                    "SELECT sum(value) FROM counters WHERE name IN ('stored', 'lost_rows')"
+                ).fetchone()[0]
+            )
+            lost = max(0, self.tally.value - known)
+            if unclean or lost:
+                connection.execute("INSERT INTO losses VALUES (?, 'unclean_shutdown', ?, 0)", (now, lost))
+                _count(connection, "lost_rows", lost)
+            connection.execute("DELETE FROM running")
+            connection.execute("INSERT INTO running VALUES (?, ?)", (os.getpid(), now))
+        self.tally.value = known + lost
+        return lost
+
+    def end(self) -> None:
+        """Mark the store as left in order."""
+        with self._changing() as connection:
+            connection.execute("DELETE FROM running")
+
+    def write(self, entries: Sequence[Entry], *, lost_rows: int = 0, lost_bodies: int = 0) -> None:
+        """Store a batch, all or nothing, with what was lost since the last one."""
+        kept = [entry.body for entry in entries if entry.body is not None]
+        with self._changing() as connection:
+            block = self._store_block(connection, kept) if kept else None
+            rows, tags = self._rows(connection, entries, block)
+            connection.executemany(_INSERT, rows)
+            if tags:
+                connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", tags)
+            _count(connection, "stored", len(entries))
+            if lost_rows or lost_bodies:
+                connection.execute(
+                    "INSERT INTO losses VALUES (?, 'queue_full', ?, ?)",
+                    (time.time_ns(), lost_rows, lost_bodies),
+                )
+                _count(connection, "lost_rows", lost_rows)
+                _count(connection, "lost_bodies", lost_bodies)
+
+    def _store_block(self, connection: sqlite3.Connection, bodies: Sequence[bytes]) -> int:
+        block = self._packer.pack(bodies)
+        number = connection.execute("INSERT INTO blocks (body) VALUES (?)", (block,)).lastrowid
+        assert number is not None
+        return number
+
+    def _rows(
+        self, connection: sqlite3.Connection, entries: Sequence[Entry], block: int | None
+    ) -> tuple[list[tuple[object, ...]], list[tuple[int, str, int]]]:
+        add = self._names.add
+        last = connection.execute("SELECT max(seq) FROM traces").fetchone()[0] or 0
+        rows: list[tuple[object, ...]] = []
+        tags: list[tuple[int, str, int]] = []
+        place = 0
+        for row, body, own_tags in entries:
+            last = max(last + 1, row.created_ns // 1000 + row.total_us)
+            project = add(connection, row.project)
+            rows.append(
+                (
+                    last, row.id, row.created_ns, project, add(connection, row.key),
+                    add(connection, row.app), add(connection, row.asked),
+                    None if row.used is None else add(connection, row.used),
+                    _OUTCOME[row.outcome], row.status, row.session, row.user, row.language, row.input_tokens,
+                    row.output_tokens, row.cost_nano, row.total_us, row.overhead_us, row.first_token_us,
+                    row.flags, None if body is None else block, None if body is None else place,
+                )
+            )  # fmt: skip
+            place += body is not None
+            tags += [(project, tag, last) for tag in own_tags]
+        return rows, tags
+
+    def index(self, limit: int = 64) -> int:
+        """Put up to `limit` more traces into the full-text index; how many. For when there is time."""
+        with self._changing() as connection:
+            return search.index_some(connection, limit)
+
+    def score(
+        self,
+        project: str | None,
+        id: str,
+        name: str,
+        value: float | None,
+        comment: str = "",
+        source: str = "",
+    ) -> bool:
+        """Add a score to a trace; False when there is no such trace in this project."""
+        with self._changing() as connection:
+            found = listing.find(connection, self._names, project, id)
+            if found is None:
+                return False
+            connection.execute(
+                "INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?)",
+                (found[0], time.time_ns(), name, value, comment, source),
+            )
+            return True
+
+    def delete(self, project: str | None, *, user: str | None = None, before_ns: int | None = None) -> int:
+        """Erase a user's traces, or those that came before a moment, or both joined by "and"; how many.
+
+        Their texts leave the shared blocks and the full-text index too, and the file's free space is wiped.
+        Copies made earlier by `backup` are not touched. The writer goes on in between.
+        """
+        if user is None and before_ns is None:
+            raise StoreError("Nothing was erased: name a user or a moment.")
+        with self._reading() as connection:
+            scope = erasure.scope_of(connection, self._names, project, user, before_ns)
+        erased = 0
+        for one in scope:
+            while True:
+                with self._changing() as connection:
+                    step = erasure.erase_some(connection, self._packer, one)
+                    _count(connection, "erased", step)
+                erased += step
+                if step == 0:
+                    break
+                time.sleep(_PAUSE_S)
+        if erased:
+            self._wipe()
+        return erased
+
+    def purge(self, older_than_days: float, *, now_ns: int | None = None) -> int:
+        """Erase what is older than this; how many."""
+        now_ns = time.time_ns() if now_ns is None else now_ns
+        return self.delete(None, before_ns=now_ns - int(older_than_days * 86_400_000_000_000))
+
+    def _wipe(self) -> None:
+        first = True
+        while True:
+            with self._lock, self._explaining():
+                if search.merge_step(self._writer, first=first):
+                    break
+            first = False
+            time.sleep(_PAUSE_S)
+        with self._lock, contextlib.suppress(sqlite3.OperationalError):  # a reader may hold the log a while
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    # -- reading
+
+    def get(self, project: str | None, id: str) -> Record | None:
+        """The whole record of one exchange, None when this project has none of that id."""
+        with self._reading() as connection:
+            found = listing.find(connection, self._names, project, id)
+            if found is None:
+                return None
+            row = listing.row_of(connection, self._names, found)
+            body = body_at(found[-1], found[-2]) if found[-1] is not None else None
+            record = record_of(row, body, self._detect)
+            record["scores"] = [
+                {"name": name, "value": value, "comment": comment, "source": source, "at": stamp(at)}
+                for at, name, value, comment, source in connection.execute(
+                    "SELECT at_ns, name, value, comment, source FROM scores WHERE seq = ? ORDER BY at_ns",
+                    (found[0],),
+                )
+            ]
+            return record
+
+    def list(self, wanted: TraceFilter) -> Page:
+        """A page of summaries, newest first, and the cursor of the next page (None at the end).
+
+        Raises: MalformedRequest for a cursor that is not ours or a search without a word.
+        """
+        with self._reading() as connection:
+            return listing.list_page(connection, self._names, wanted)
+
+    def counts(self) -> dict[str, int]:
+        """Since the file was made: stored, erased, lost_rows, lost_bodies; now: rows, unclean_shutdowns."""
+        with self._reading() as connection:
+            found: dict[str, int] = dict(
+                connection.execute("SELECT name, value FROM counters WHERE name <> 'indexed'").fetchall()
+            )
+            found["rows"] = found["stored"] - found["erased"]
+            found["unclean_shutdowns"] = connection.execute(
+                "SELECT count(*) FROM losses WHERE kind = 'unclean_shutdown'"
+            ).fetchone()[0]
+            return found
+
+    def losses(self) -> tuple[Record, ...]:
+        """What was ever lost and when, newest first, at most a hundred entries."""
+        with self._reading() as connection:
+            return tuple(
+                {"at": stamp(at), "kind": kind, "rows": rows, "bodies": bodies}
+                for at, kind, rows, bodies in connection.execute(
+                    "SELECT at_ns, kind, rows, bodies FROM losses ORDER BY at_ns DESC LIMIT 100"
+                )
+            )
+
+    # -- connections
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._explaining():
+            try:
+                with transaction(self._writer) as connection:
+                    yield connection
+            except BaseException:
+                self._names.forget()
+                raise
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._explaining():
+            try:
+                connection = self._readers.pop()
+            except IndexError:
+                connection = open_reader(self._path)
+            try:
+                connection.execute("BEGIN")
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+                self._readers.append(connection)
+
+    @contextlib.contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise explained(self._path, error) from error
+
+
+def _count(connection: sqlite3.Connection, name: str, by: int) -> None:
+    if by:
+        connection.execute("UPDATE counters SET value = value + ? WHERE name = ?", (by, name))
