@@ -38,12 +38,16 @@ class Plan(argparse.Namespace):
 
 
 def read_plan(arguments: list[str] | None = None) -> Plan:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description="What Greenroom costs beside nginx.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.bench", description="What Greenroom costs beside nginx."
+    )
     parser.add_argument("--quick", action="store_true", help="2 short rounds")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of one turn")
     parser.add_argument("--stream-seconds", type=float, default=4.0)
-    parser.add_argument("--personal", type=int, default=25, help="percent of the prompts that hold an e-mail address")
+    parser.add_argument(
+        "--personal", type=int, default=25, help="percent of the prompts that hold an e-mail address"
+    )
     parser.add_argument("--soak", action="store_true", help="also growth over 100,000 requests")
     parser.add_argument("--gate", action="store_true", help="exit 1 when a goal is missed")
     parser.add_argument("--reference-only", action="store_true", help="nginx and the mock alone")
@@ -65,7 +69,9 @@ class Bench:
         self.result = Result(title="Greenroom beside nginx")
         self._alive: list[Running] = []
         if self.cores.target == self.cores.peers:
-            self.result.remarks.append("One core only: load and mock ran beside the target; latencies mean little.")
+            self.result.remarks.append(
+                "One core only: load and mock ran beside the target; latencies mean little."
+            )
 
     def close(self) -> None:
         for running in reversed(self._alive):
@@ -86,7 +92,9 @@ class Bench:
 
     def warm(self, targets: list[Target]) -> None:
         for target in targets:
-            self.tools.load(target.port, model=target.model, key=target.key, connections=CONNECTIONS, requests=500)
+            self.tools.load(
+                target.port, model=target.model, key=target.key, connections=CONNECTIONS, requests=500
+            )
             settle(target.running.pid)
 
     def requests(self, targets: list[Target], connections: int, rounds: int, seconds: float) -> list[Summary]:
@@ -94,7 +102,11 @@ class Bench:
             targets,
             rounds,
             lambda target: take_turn(
-                self.tools, target, connections=connections, seconds=seconds, personal_percent=self.plan.personal
+                self.tools,
+                target,
+                connections=connections,
+                seconds=seconds,
+                personal_percent=self.plan.personal,
             ),
             self.cores.target,
             self.say,
@@ -124,9 +136,7 @@ def run(bench: Bench) -> Result:
     if find_nginx() is None:
         result.remarks.append("nginx is not installed: no ratios. (Debian: apt install nginx-light)")
     else:
-        nginx = bench.keep(
-            start_nginx(bench.folder / "nginx", mock_port, bench.cores.target, buffering=True)
-        )
+        nginx = bench.keep(start_nginx(bench.folder / "nginx", mock_port, bench.cores.target, buffering=True))
         nginx_stream = bench.keep(
             start_nginx(bench.folder / "nginx-stream", mock_port, bench.cores.target, buffering=False)
         )
@@ -175,7 +185,9 @@ def fill_rows(result: Result, direct_p50_us: float, at_rest_bytes: int | None) -
         rows.append(Row(name="nginx, CPU per request", value=nginx.cpu_us, unit="µs"))
     if all_on is not None and raw is not None:
         rows.append(Row(name="all on, CPU per request", value=all_on.cpu_us, unit="µs"))
-        rows.append(Row(name="all on ÷ nginx", value=ratio(all_on, nginx), goal=5.0, note="then 4.0, then 3.0"))
+        rows.append(
+            Row(name="all on ÷ nginx", value=ratio(all_on, nginx), goal=5.0, note="then 4.0, then 3.0")
+        )
         rows.append(Row(name="pass-through ÷ nginx", value=ratio(raw, nginx), goal=2.0))
         rows.append(
             Row(
@@ -216,7 +228,9 @@ def growth(tools: Tools, target: Target, say: Callable[[str], None], requests: i
     say(f"{before:.1f} MiB after the warm-up")
     after = load(requests)
     note = f"{before:.1f} → {after:.1f} MiB"
-    return Row(name=f"growth over {requests:,} requests", value=after - before, unit="MiB", goal=5.0, note=note)
+    return Row(
+        name=f"growth over {requests:,} requests", value=after - before, unit="MiB", goal=5.0, note=note
+    )
 
 
 def storage(bench: Bench, mock_port: int, first_answer_s: float) -> list[Row]:
@@ -228,14 +242,22 @@ def storage(bench: Bench, mock_port: int, first_answer_s: float) -> list[Row]:
         target = start_greenroom(folder, mock_port, bench.cores.target, app="bench")
         starts.append(target.first_answer_s)
         try:
-            bench.tools.load(target.port, model=target.model, key=target.key, connections=CONNECTIONS, requests=count)
+            bench.tools.load(
+                target.port, model=target.model, key=target.key, connections=CONNECTIONS, requests=count
+            )
             settle(target.running.pid)
         finally:
             target.running.stop()
         sizes.append(folder_bytes(target.data) if target.data else 0)
     per_exchange = (sizes[1] - sizes[0]) / requests
     return [
-        Row(name="start to first answer", value=median(starts), unit="s", goal=1.0, note=f"median of {len(starts)}"),
+        Row(
+            name="start to first answer",
+            value=median(starts),
+            unit="s",
+            goal=1.0,
+            note=f"median of {len(starts)}",
+        ),
         Row(
             name="bytes stored per exchange",
             value=per_exchange / 1000,
@@ -274,7 +296,10 @@ def main(arguments: list[str] | None = None) -> int:
     show(result, console)
     console.print(f"Written to {save(result, 'latest')}")
     if any(one.faults for one in (*result.requests, *result.single, *result.streams)):
-        console.print("A target answered with faults (errors, statuses other than 200, unfinished streams).", style="red")
+        console.print(
+            "A target answered with faults (errors, statuses other than 200, unfinished streams).",
+            style="red",
+        )
         return 2
     return 1 if plan.gate and result.missed else 0
 

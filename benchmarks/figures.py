@@ -79,7 +79,9 @@ def show(result: Result, console: Console) -> None:
     console.print(table)
     if result.calibration_ns:
         low, high = min(result.calibration_ns), max(result.calibration_ns)
-        console.print(f"Calibration loop: {low:.1f} to {high:.1f} ns a turn over {len(result.calibration_ns)} rounds.")
+        console.print(
+            f"Calibration loop: {low:.1f} to {high:.1f} ns a turn over {len(result.calibration_ns)} rounds."
+        )
     for remark in result.remarks:
         console.print(remark)
 
@@ -87,7 +89,16 @@ def show(result: Result, console: Console) -> None:
 def _summary_table(title: str, summaries: list[Summary], unit: str) -> Table:
     table = Table(title=f"{title} (median of n = {summaries[0].rounds})", title_justify="left")
     table.add_column("target")
-    for heading in (f"CPU µs/{unit}", "range", "after load", "indexing", "per s", "p50 µs", "p99 µs", "faults"):
+    for heading in (
+        f"CPU µs/{unit}",
+        "range",
+        "after load",
+        "indexing",
+        "per s",
+        "p50 µs",
+        "p99 µs",
+        "faults",
+    ):
         table.add_column(heading, justify="right")
     for one in summaries:
         table.add_row(

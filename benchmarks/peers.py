@@ -71,13 +71,21 @@ def run(bench: Bench, peer: Peer, *, reference_only: bool) -> Result:
     lite = many[litellm.name]
     greenroom = next((many[target.name] for target in targets if target.model == "bench"), None)
     result.rows += [
-        Row(name="LiteLLM ÷ Greenroom, all on", value=ratio(lite, greenroom), goal=100.0, at_least=True, note="then 150"),
+        Row(
+            name="LiteLLM ÷ Greenroom, all on",
+            value=ratio(lite, greenroom),
+            goal=100.0,
+            at_least=True,
+            note="then 150",
+        ),
         Row(name="LiteLLM, CPU per request", value=lite.cpu_us, unit="µs"),
         Row(name="LiteLLM ÷ nginx", value=ratio(lite, many.get("nginx"))),
         Row(name="LiteLLM, start to first answer", value=litellm.first_answer_s, unit="s"),
         Row(name="LiteLLM, memory at rest (PSS)", value=at_rest / 2**20, unit="MiB"),
     ]
-    result.remarks.append("LiteLLM: one worker, no database, no callbacks, LITELLM_MODE=PRODUCTION, local cost map.")
+    result.remarks.append(
+        "LiteLLM: one worker, no database, no callbacks, LITELLM_MODE=PRODUCTION, local cost map."
+    )
     return result
 
 

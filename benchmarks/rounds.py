@@ -85,7 +85,11 @@ def take_turn(
 
 
 def interleave(
-    targets: Sequence[Target], rounds: int, turn: Callable[[Target], Point], core: int, say: Callable[[str], None]
+    targets: Sequence[Target],
+    rounds: int,
+    turn: Callable[[Target], Point],
+    core: int,
+    say: Callable[[str], None],
 ) -> tuple[list[Summary], list[float]]:
     """Give each target a turn in each round, beginning with another one each time.
 
@@ -139,6 +143,8 @@ def indexing_ns(target: Target) -> float | None:
     finally:
         connection.close()
     values = [
-        float(line.rpartition(" ")[2]) for line in text.splitlines() if line.split("{")[0].split(" ")[0] == INDEX_METRIC
+        float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.split("{")[0].split(" ")[0] == INDEX_METRIC
     ]
     return sum(values) * 1e9 if answer.status == 200 and values else None

@@ -146,9 +146,21 @@ def start_litellm(folder: Path, binary: Path, mock_port: int, core: int) -> Targ
         },
     }
     # JSON is YAML as well.
-    conf.write_text(json.dumps({"model_list": [model], "general_settings": {"master_key": key}}), encoding="utf-8")
+    conf.write_text(
+        json.dumps({"model_list": [model], "general_settings": {"master_key": key}}), encoding="utf-8"
+    )
     running = Running(
-        [str(binary), "--config", str(conf), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"],
+        [
+            str(binary),
+            "--config",
+            str(conf),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--num_workers",
+            "1",
+        ],
         core,
         log=folder / "litellm.log",
         environment={
@@ -202,6 +214,3 @@ def ask(target: Target) -> str:
         return repr(error)
     finally:
         connection.close()
-
-
-

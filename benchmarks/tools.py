@@ -47,7 +47,9 @@ class Tools:
         """Compile into `folder`. Raises: EnvironmentMissing without a C compiler."""
         compiler = shutil.which("gcc") or shutil.which("cc")
         if compiler is None:
-            raise EnvironmentMissing("No C compiler (gcc or cc): the load generator and the mock are C programs.")
+            raise EnvironmentMissing(
+                "No C compiler (gcc or cc): the load generator and the mock are C programs."
+            )
         self.folder = folder
         self.cores = cores
         self._seed = 0

@@ -14,7 +14,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"stages", "models", "grounding", "store"}),
     frozenset({"gateway"}),
     frozenset({"offline", "server"}),
-    frozenset({"config", "assembly"}),
+    frozenset({"config", "kitchen", "assembly"}),
     frozenset({"cli"}),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

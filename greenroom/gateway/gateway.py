@@ -6,7 +6,7 @@ Knows access, rooms, pipeline, relay and recorder; no sockets and no HTTP.
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from random import SystemRandom, Random
+from random import Random, SystemRandom
 from time import perf_counter_ns, time_ns
 
 from greenroom.contracts import Sink

@@ -56,10 +56,10 @@ _TELLING: dict[Language, str] = {
         where why does do did can could should would i you my your not has have will if there in at we they""",
     "pt": """não o uma um os as do da dos das em no na nos nas ao aos pelo pela com são é você vocês isso ele ela
         meu minha seu sua mais mas também quando onde qual quais quem foi ser está tem há até e ou já à às que
-        de para por como se nao sao voce eu quero posso qualquer muito num numa""",
+        de para por como se nao sao voce eu quero posso qualquer muito num numa quanto quanta quantos quantas""",
     "es": """el la los las del al un una y en con no es son por qué cómo cuál cuáles quién dónde cuándo fue está
         hay usted su sus mi pero más también muy ya lo le les que de para se como cual cuando donde quien
-        quiero puedo yo esto eso según hasta desde""",
+        quiero puedo yo esto eso según hasta desde cuales cuanto cuanta cuantos cuantas""",
 }
 
 _ENDINGS: dict[Language, tuple[tuple[str, str], ...]] = {

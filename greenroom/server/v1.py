@@ -4,8 +4,10 @@ Reads the head, asks the gateway, writes the answer. Knows HTTP and the dialect;
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from time import perf_counter_ns
+from typing import Any
 from urllib.parse import unquote
 
 from msgspec import DecodeError, Struct, ValidationError
@@ -23,7 +25,6 @@ from greenroom.exchange import Exchange
 from greenroom.gateway.access import BudgetExceeded, Grant, Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.pipeline import App
-from greenroom.gateway.record import RecordMaker
 from greenroom.server.protocol import HttpProtocol, Refusal, Request
 from greenroom.wire import openai
 
@@ -50,7 +51,9 @@ _inspect = Decoder(_Inspect)
 class V1:
     """Answers the fast routes."""
 
-    def __init__(self, gateway: Gateway, record: RecordMaker, started_at: int) -> None:
+    def __init__(
+        self, gateway: Gateway, record: Callable[[Exchange], dict[str, Any]], started_at: int
+    ) -> None:  # Any: JSON
         self.gateway = gateway
         self._record = record
         self._started_at = started_at

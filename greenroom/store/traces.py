@@ -56,6 +56,11 @@ class TraceStore:
         self._readers: deque[sqlite3.Connection] = deque()
         self.tally = Tally(path.with_name(path.name + "-tally"))
 
+    @property
+    def tally_cells(self) -> memoryview:
+        """Where the recorder counts what it accepted, in cell 0."""
+        return self.tally.cells
+
     def close(self) -> None:
         """Close all connections."""
         with self._lock:
@@ -287,6 +292,8 @@ class TraceStore:
     def _explaining(self) -> Iterator[None]:
         try:
             yield
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError):
+            raise  # a value no file would take: no trouble of this one
         except sqlite3.Error as error:
             raise explained(self._path, error) from error
 

@@ -15,5 +15,5 @@ __all__ = ["PagesBackend", "pages"]
 
 
 def pages(backend: PagesBackend, *, now: Callable[[], float] = time.monotonic) -> list[BaseRoute]:
-    """Return the routes of the pages. Sessions live in this process; `now` is its monotonic clock, in seconds."""
+    """Return the routes. Sessions live in this process; `now` is its monotonic clock, in seconds."""
     return Pages(backend, now).routes()

@@ -27,7 +27,7 @@ class PagesBackend(Protocol):
         ...
 
     async def ask(self, text: str, app: str, /) -> str:
-        """Send `text` through the app's pipeline and return the trace id, refused and failed ones included."""
+        """Send `text` through the app's pipeline; return the trace id, also when refused or failed."""
         ...
 
     def apps(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The two cookies of the pages: out of reach for scripts and for other sites, and for plain HTTP under TLS."""
+"""The two cookies of the pages: out of reach for scripts, other sites, and plain HTTP under TLS."""
 
 from typing import Literal
 

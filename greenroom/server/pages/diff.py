@@ -14,8 +14,10 @@ from greenroom.server.pages.record import ChangeView, EditView
 _WORD = re.compile(r"\w+|[^\S\n]+|\n|[^\w\s]")
 _CONTEXT = 160
 """Unchanged characters shown on each side of a change."""
-_LONGEST = 4_000
+_LONGEST = 1_500
 """Characters of one inserted or deleted stretch that are shown."""
+_SPACES = str.maketrans({" ": "␣", "\n": "↵\n", "\t": "⇥\t"})
+"""What stands for white space where nothing else changed; otherwise it could not be seen."""
 _MOST_HUNKS = 300
 _MOST_TOKENS = 3_000
 """Past this the comparison of words costs more than it tells."""
@@ -59,7 +61,7 @@ def hunks(change: ChangeView, earlier: Sequence[EditView] = ()) -> list[Hunk]:
 
 
 def compare_words(before: str, after: str) -> list[Hunk]:
-    """Return the differences between two texts, word by word; one whole replacement when they are too long."""
+    """Return the differences between two texts, word by word; one replacement when they are too long."""
     head = _common(before, after)
     tail = _common(before[head:][::-1], after[head:][::-1])
     old = _WORD.findall(before[head : len(before) - tail])
@@ -95,6 +97,8 @@ def pieces(before: str, changed: Iterable[Hunk]) -> list[Piece]:
 
 
 def _changed(kind: Literal["insert", "delete"], text: str, reason: str) -> list[Piece]:
+    if text.isspace():
+        text = text.translate(_SPACES)
     shown = [Piece(kind, runs(text[:_LONGEST], all_of_them=True), reason)]
     if len(text) > _LONGEST:
         shown.append(Piece("skip", [], skipped=len(text) - _LONGEST))
@@ -136,7 +140,7 @@ def _moved(edit: EditView, earlier: Sequence[EditView]) -> Hunk:
 
 
 def _common(one: str, other: str) -> int:
-    """Return how many characters two texts share at their beginning, by halving, so that slices compare fast."""
+    """Return how many characters two texts share at their beginning, by halving: slices compare fast."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2

@@ -9,6 +9,8 @@ from greenroom.server.pages.record import Record, VerdictView
 
 PAYLOAD_LIMIT = 64 * 1024
 """Characters of a body that are shown; the rest is behind the link to the JSON."""
+REPLY_LIMIT = 6_000
+"""Characters of the reply shown at the river's end; the whole is among the bodies."""
 _AROUND = 28
 _LONGEST_SPAN = 120
 _LABELS = {"supported": "supported", "partly": "partly", "not": "not"}
@@ -76,8 +78,8 @@ def _finding(record: Record, one: VerdictView, newest: int) -> Finding:
 
 
 def sentences(record: Record) -> list[Sentence]:
-    """Return the reply cut by the sentences `verify` judged, up to `PAYLOAD_LIMIT` characters."""
-    text = (record.reply.text or "")[:PAYLOAD_LIMIT] if record.reply else ""
+    """Return the reply cut by the sentences `verify` judged, up to `REPLY_LIMIT` characters."""
+    text = (record.reply.text or "")[:REPLY_LIMIT] if record.reply else ""
     cut: list[Sentence] = []
     at = 0
     for start, end, label in sorted(_judged(record)):
@@ -109,7 +111,7 @@ def _judged(record: Record) -> list[tuple[int, int, str]]:
 
 def payload(body: Any) -> Payload | None:  # Any: JSON or text
     """Return a body to show, or None when there is none."""
-    if body is None:
+    if body is None or body == "":
         return None
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, indent=2, default=str)
     size = len(text.encode("utf-8", "replace"))

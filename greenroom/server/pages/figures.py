@@ -52,6 +52,8 @@ def dollars(amount: str | None) -> str:
 def share(part: float) -> str:
     """Return a part of one as percent; something is never "0 %", and not all is never "100 %"."""
     percent = part * 100
+    if percent in {0, 100}:
+        return f"{percent:.0f} %"
     if 0 < percent < 0.1:
         return "< 0.1 %"
     if 99.9 < percent < 100:
@@ -80,7 +82,7 @@ def short_clock(created_at: str) -> str:
     try:
         time = datetime.fromisoformat(created_at)
     except ValueError:
-        return created_at
+        return NONE
     if time.tzinfo is not None:
         time = time.astimezone(UTC)
     return f"{time.day} {time:%b %H:%M:%S}"

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
 from greenroom.server.pages.backend import PagesBackend
 from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
-from greenroom.server.pages.evidence import findings, payload, sentences
+from greenroom.server.pages.evidence import REPLY_LIMIT, findings, payload, sentences
 from greenroom.server.pages.forms import local_path, own_address, read_form, require_same_origin
 from greenroom.server.pages.journey import journey
 from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows
@@ -34,8 +34,8 @@ _RECHECK_S = 1.0
 """How long a key is taken for good before it is looked up again, so that a revoked one ends its session."""
 _LATEST = 8
 _LONGEST_QUESTION = 100_000
-_WAIT_FOR_TRACE_S = 2.0
-_TRIED_ERROR = "This is not an admin key of this server."
+_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_NO_SUCH_KEY = "This is not an admin key of this server."
 
 
 class Pages:
@@ -101,13 +101,13 @@ class Pages:
         return endpoint
 
     async def _session(self, request: Request) -> Session | None:
-        id = cookie(request, "session")
-        session = self._sessions.get(id)
+        name = cookie(request, "session")
+        session = self._sessions.get(name)
         if session is None or self._now() - session.checked_at < _RECHECK_S:
             return session
         role = await run_in_threadpool(self._backend.verify_key, session.key)
         if role not in _ROLES:
-            self._sessions.close(id)
+            self._sessions.close(name)
             return None
         session.role = role
         session.checked_at = self._now()
@@ -115,7 +115,7 @@ class Pages:
 
     def _to_login(self, request: Request) -> Response:
         if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
-            # A strict cookie stays away when a link on another site leads here; asking again ourselves brings it.
+            # A strict cookie stays away when a link on another site leads here; our own page brings it.
             return self._render.html("again.html", address=own_address(request))
         wanted = own_address(request) if request.method == "GET" else "/"
         path = "/login" if wanted == "/" else f"/login?{urlencode({'next': wanted})}"
@@ -150,12 +150,12 @@ class Pages:
         key = form.get("key", "").strip()
         role = await run_in_threadpool(self._backend.verify_key, key) if key else None
         if role not in _ROLES:
-            return self._login_page(request, wanted, _TRIED_ERROR, 403)
+            return self._login_page(request, wanted, _NO_SUCH_KEY, 403)
         self._brake.succeeded(address)
         self._sessions.close(cookie(request, "session"))
-        id, _ = self._sessions.open(key, role)
+        fresh, _ = self._sessions.open(key, role)
         answer = redirect(wanted)
-        set_cookie(request, answer, "session", id)
+        set_cookie(request, answer, "session", fresh)
         drop_cookie(request, answer, "login")
         return answer
 
@@ -229,17 +229,18 @@ class Pages:
                 raise MalformedRequest(
                     f"This is longer than {_LONGEST_QUESTION:,} characters; use the API for it."
                 )
-            id = await self._backend.ask(text, app)
+            trace = await self._backend.ask(text, app)
         except GreenroomError as error:
             return await self._home_page(session, text=text, app=app, trouble=str(error), status=error.status)
-        await self._wait_for(id)
-        return redirect("/requests/" + segment(id))
+        await self._wait_for(trace)
+        return redirect("/requests/" + segment(trace))
 
     async def _wait_for(self, id: str) -> None:
         """Give the trace writer, which works behind the request, a moment to store what was just asked."""
-        until = time.monotonic() + _WAIT_FOR_TRACE_S
-        while await run_in_threadpool(self._backend.get_trace, id) is None and time.monotonic() < until:
-            await asyncio.sleep(0.05)
+        for pause_s in _PAUSES_S:
+            if await run_in_threadpool(self._backend.get_trace, id) is not None:
+                return
+            await asyncio.sleep(pause_s)
 
     # Requests
 
@@ -271,16 +272,16 @@ class Pages:
         return await run_in_threadpool(build)
 
     async def _show(self, request: Request, session: Session) -> Response:
-        id = request.path_params["id"]
+        wanted = request.path_params["id"]
 
         def build() -> Response:
-            return self._request_page(id, self._trace(id), session)
+            return self._request_page(wanted, self._trace(wanted), session)
 
         return await run_in_threadpool(build)
 
     async def _show_json(self, request: Request, session: Session) -> Response:
-        id = request.path_params["id"]
-        return await run_in_threadpool(lambda: json_answer(self._trace(id)))
+        wanted = request.path_params["id"]
+        return await run_in_threadpool(lambda: json_answer(self._trace(wanted)))
 
     def _trace(self, id: str) -> dict[str, Any]:  # Any: JSON
         trace = self._backend.get_trace(id)
@@ -302,6 +303,7 @@ class Pages:
             waterfall=waterfall(record),
             findings=findings(record),
             sentences=sentences(record),
+            reply_left_out=max(len((record.reply and record.reply.text) or "") - REPLY_LIMIT, 0),
             payloads=[
                 ("request", "Request", "as it came", payload(record.request)),
                 ("sent", "Sent", "what the model got", payload(record.sent)),

@@ -22,6 +22,9 @@ _MOST_STEPS = 400
 _MOST_CHANGES = 20
 _MOST_EDITS = 40
 _LONGEST_NOTE = 600
+_SHORT_NOTE = 48
+"""Notes up to this length stand on the card, longer ones are folded."""
+_LONGEST_SWAP = 60
 
 
 class EditLine(NamedTuple):
@@ -62,6 +65,7 @@ class Card(NamedTuple):
     changes: list[TextChange]
     more_changes: int
     verdicts: int
+    facts: list[Note]
     notes: list[Note]
 
 
@@ -74,14 +78,24 @@ class Quiet(NamedTuple):
     notes: list[Note]
 
 
+class QuietRun(NamedTuple):
+    """Neighbouring steps that had nothing to do, shown as one line."""
+
+    steps: list[Quiet]
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether there is more to show than the line."""
+        return any(step.notes for step in self.steps)
+
+
 class StageView(NamedTuple):
     """One of the four stages, or a stage this version does not know (then without a blurb)."""
 
     name: str
     blurb: str
     time: str
-    cards: list[Card]
-    quiet: list[Quiet]
+    parts: list[Card | QuietRun]
 
 
 class Journey(NamedTuple):
@@ -109,8 +123,7 @@ def journey(record: Record) -> Journey:
             name,
             STAGES.get(name, ""),
             figures.duration(spent[name] / micro),
-            [one for one in shown if isinstance(one, Card)],
-            [one for one in shown if isinstance(one, Quiet)],
+            _folded(shown),
         )
         for name, shown in by_stage.items()
     ]
@@ -119,6 +132,18 @@ def journey(record: Record) -> Journey:
         [view for view in views if view.name == "postprocess"],
         max(len(record.stages) - _MOST_STEPS, 0),
     )
+
+
+def _folded(shown: list[Card | Quiet]) -> list[Card | QuietRun]:
+    parts: list[Card | QuietRun] = []
+    for one in shown:
+        if isinstance(one, Card):
+            parts.append(one)
+        elif parts and isinstance(parts[-1], QuietRun):
+            parts[-1].steps.append(one)
+        else:
+            parts.append(QuietRun([one]))
+    return parts
 
 
 def _shown(
@@ -135,7 +160,8 @@ def _shown(
         [_text_change(one, earlier, newest) for one in changes[:_MOST_CHANGES]],
         max(len(changes) - _MOST_CHANGES, 0),
         len(step.verdicts),
-        notes,
+        [note for note in notes if len(note.value) <= _SHORT_NOTE],
+        [note for note in notes if len(note.value) > _SHORT_NOTE],
     )
 
 
@@ -168,7 +194,7 @@ def _edit_lines(change: ChangeView) -> tuple[list[EditLine], int]:
     for one in change.edits:
         # Edits count in the text as it came, so `before` is cut out only where the step did not keep it.
         was = one.before or (change.before[one.start : one.end] if len(change.edits) == 1 else "")
-        counted[one.reason, one.rule, was[:200], one.text[:200], one.applied, one.confidence] += 1
+        counted[one.reason, one.rule, _short(was), _short(one.text), one.applied, one.confidence] += 1
     lines = [
         EditLine(
             reason,
@@ -182,6 +208,11 @@ def _edit_lines(change: ChangeView) -> tuple[list[EditLine], int]:
         for (reason, rule, was, text, applied, confidence), count in counted.most_common(_MOST_EDITS)
     ]
     return lines, max(len(counted) - _MOST_EDITS, 0)
+
+
+def _short(text: str) -> str:
+    shown = text.replace("\n", "↵")
+    return shown if len(shown) <= _LONGEST_SWAP else shown[:_LONGEST_SWAP] + "…"
 
 
 def read_notes(notes: dict[str, Any]) -> list[Note]:  # Any: each step notes what it likes

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from greenroom.server.pages import figures
 from greenroom.server.pages.glyphs import one_line
-from greenroom.server.pages.record import Record, read_record
+from greenroom.server.pages.record import Record, UsageView, read_record
 
 OUTCOMES = ("answered", "cached", "refused", "failed", "cancelled")
 _FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "from", "to")
@@ -76,13 +76,7 @@ def read_rows(found: list[dict[str, Any]]) -> list[Row]:  # Any: JSON
 
 
 def _row(record: Record) -> Row:
-    usage = record.usage
-    tokens = figures.NONE
-    title = ""
-    if usage is not None and not (usage.input_tokens is None and usage.output_tokens is None):
-        tokens = f"{'~' if usage.estimated else ''}{figures.count((usage.input_tokens or 0) + (usage.output_tokens or 0))}"
-        title = f"{figures.count(usage.input_tokens)} in, {figures.count(usage.output_tokens)} out"
-        title += ", estimated" if usage.estimated else ""
+    tokens, title = _tokens(record.usage)
     return Row(
         id=record.id,
         time=figures.short_clock(record.created_at),
@@ -99,3 +93,14 @@ def _row(record: Record) -> Row:
         total=figures.duration(record.timing_ms.total),
         overhead=figures.duration(record.timing_ms.overhead),
     )
+
+
+def _tokens(usage: UsageView | None) -> tuple[str, str]:
+    """Return the sum and its parts; "~" marks what was counted here, because the provider did not."""
+    if usage is None or (usage.input_tokens is None and usage.output_tokens is None):
+        return figures.NONE, ""
+    sum_of_both = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+    parts = f"{figures.count(usage.input_tokens)} in, {figures.count(usage.output_tokens)} out"
+    if usage.estimated:
+        return f"~{sum_of_both:,}", f"{parts}, estimated"
+    return f"{sum_of_both:,}", parts

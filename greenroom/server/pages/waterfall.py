@@ -76,7 +76,7 @@ def _own_lane(record: Record, own: float, worked: float) -> Lane:
         at += step.ms
     rest = own - worked
     if rest > 0.0005:
-        bars.append(_bar("reading, routing, writing", "other", at, rest, own))
+        bars.append(_bar("everything else", "other", at, rest, own))
     return Lane(bars, figures.duration(own), left_out=max(len(record.stages) - _MOST_ROWS, 0))
 
 

@@ -1,0 +1,138 @@
+"""What the administration routes and the pages ask, answered from the house's stores."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from greenroom import __version__
+from greenroom.assembly.house import House
+from greenroom.errors import GreenroomError, NotFound
+from greenroom.server.api import NewKey, trace_filter
+from greenroom.store.listing import TraceFilter
+
+if TYPE_CHECKING:
+    from greenroom.assembly.serve import _Server
+
+Record = dict[str, Any]  # Any: JSON
+
+
+class Desk:
+    """Answers `Administration` of the API and `PagesBackend` of the pages."""
+
+    def __init__(self, house: House, server: "_Server") -> None:
+        self._house = house
+        self._server = server
+        self.started_at = time.time()
+
+    # the API
+
+    def list_traces(
+        self, wanted: TraceFilter | None = None, /, **filters: str | int
+    ) -> tuple[list[Record], str | None]:
+        """Rows, newest first, and the cursor of the next page; pages pass filters by name and see all projects."""
+        if wanted is None:
+            wanted = trace_filter({name: str(value) for name, value in filters.items()}, None)
+        page = self._house.traces.list(wanted)
+        return page.rows, page.next
+
+    def get_trace(self, *where: str | None) -> Record | None:
+        """The record by (project, id), or by id alone for the pages."""
+        *project, id = where
+        assert id is not None
+        return self._house.traces.get(project[0] if project else None, id)
+
+    def delete_traces(self, project: str | None, user: str) -> int:
+        """Erase a user's traces."""
+        return self._house.traces.delete(project, user=user)
+
+    def session(self, project: str, session: str) -> list[Record]:
+        """The turns kept of a session."""
+        turns = self._house.turns.recent(project, session, 1000)
+        return [{"turn": one.turn, "role": one.role, "text": one.text, "at": one.at} for one in turns]
+
+    def list_keys(self) -> list[Record]:
+        """Keys without their secrets."""
+        return [_shown(row) for row in self._house.keys.list()]
+
+    def create_key(self, wanted: NewKey, by: str) -> Record:
+        """Make a key; the answer holds its secret, this once."""
+        fields = {name: getattr(wanted, name) for name in wanted.__struct_fields__}
+        row, secret = self._house.keys.create(**fields, by=by)
+        return {**_shown(row), "key": secret}
+
+    def revoke_key(self, id: str, by: str) -> bool:
+        """Revoke a key."""
+        return self._house.keys.revoke(id, by=by)
+
+    def show_config(self) -> Record:
+        """The configuration in force; keys of providers are named, never shown."""
+        shown = msgspec.to_builtins(self._house.config)
+        for provider in shown.get("providers", {}).values():
+            provider["headers"] = dict.fromkeys(provider.get("headers", {}), "…")
+        assert isinstance(shown, dict)
+        return {"file": self._house.source, "config": shown, "version": __version__}
+
+    def metrics(self) -> str:
+        """Prometheus' text format."""
+        gateway = self._house.gateway
+        lines = ["# TYPE greenroom_requests_total counter"]
+        lines += [
+            f'greenroom_requests_total{{app="{_label(app)}",outcome="{outcome}"}} {count}'
+            for (app, outcome), count in sorted(gateway.counts.items())
+        ]
+        lines += [
+            "# TYPE greenroom_requests_in_flight gauge",
+            f"greenroom_requests_in_flight {gateway.at_work}",
+        ]
+        for name, value in sorted(self._losses().items()):
+            lines += [f"# TYPE greenroom_{name}_total counter", f"greenroom_{name}_total {value}"]
+        return "\n".join(lines) + "\n"
+
+    def ready(self) -> bool:
+        """Whether requests are taken."""
+        return not self._server.shared.draining
+
+    # the pages
+
+    def verify_key(self, key: str, /) -> str | None:
+        """The role of a key that may see the pages."""
+        try:
+            role = self._house.access.find(key.strip().encode()).caller.role
+        except GreenroomError:
+            return None
+        return role if role != "app" else None
+
+    async def ask(self, text: str, app: str, /) -> str:
+        """Send a question through an app; the trace id."""
+        record = await self._house.ask(text, app=app)
+        return str(record["id"])
+
+    def apps(self) -> list[str]:
+        """Apps by name, the default one first."""
+        return list(self._house.gateway.rooms.apps)
+
+    def about(self) -> Record:
+        """What runs here."""
+        house = self._house
+        return {
+            "version": __version__,
+            "model": {"name": house.default_target, "why": house.why},
+            "losses": self._losses(),
+        }
+
+    def _losses(self) -> dict[str, int]:
+        recorder = self._house.recorder
+        return {"lost_rows": recorder.lost_rows, "lost_bodies": recorder.lost_bodies}
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _shown(row: object) -> Record:
+    shown = msgspec.to_builtins(row)
+    if not isinstance(shown, dict):
+        raise NotFound("There is no such key.")
+    shown.pop("digest", None)
+    return shown

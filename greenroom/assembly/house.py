@@ -1,0 +1,289 @@
+"""The house: everything of one process, opened from a configuration and a data folder.
+
+The command line opens it to read and write stores; `running()` starts what answers prompts.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+from secrets import token_urlsafe
+from time import perf_counter_ns
+from typing import Any
+
+from msgspec.json import decode, encode
+
+from greenroom import config as configuration
+from greenroom.assembly.models import READER, Choice, Models, probe_loopback
+from greenroom.assembly.steps import Parts, build_steps, check_tables
+from greenroom.config import AppConfig, Config
+from greenroom.errors import ConfigError, GreenroomError
+from greenroom.exchange import Caller, Exchange
+from greenroom.gateway.access import Access, Key
+from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.pipeline import App
+from greenroom.gateway.record import to_record
+from greenroom.gateway.recorder import Recorder
+from greenroom.gateway.rooms import Rooms
+from greenroom.grounding.index import AsyncSearch, DocumentIndex
+from greenroom.models.catalog import context_window
+from greenroom.models.connection import Pool, Proxies
+from greenroom.models.prices import PriceBook
+from greenroom.stages.check.pii import PiiDetector
+from greenroom.stages.check.secrets import SecretDetector
+from greenroom.stages.check.vault import MemoryVault
+from greenroom.stages.language import detect
+from greenroom.store.keys import KeyRow, KeyStore
+from greenroom.store.traces import TraceStore
+from greenroom.store.turns import StoredTurns
+
+log = logging.getLogger("greenroom.house")
+
+SAMPLE_COLLECTION = "greenroom"
+OUTPUT_ENTITIES = (
+    "email", "phone", "credit_card", "iban", "cpf", "cnpj", "rg", "cnh", "pis", "titulo_eleitor", "cns",
+    "us_ssn", "nif", "nie",
+)  # fmt: skip
+"""What `guard` looks for in answers: personal data with a form of its own; names and places are ordinary there."""
+
+
+class House:
+    """Stores, providers, apps and the gateway of one process."""
+
+    def __init__(
+        self, config: Config, config_path: Path | None, data: Path, environment: Mapping[str, str]
+    ) -> None:
+        self.config = config
+        self.config_path = config_path
+        self.data = data
+        self.environment = environment
+        self.default_target = READER
+        self.why = ""
+        self.gateway: Gateway
+        self.access: Access
+        self.recorder: Recorder
+        self.local_key = f"gr-local-{token_urlsafe(24)}"
+        self._vault = MemoryVault()
+        self._key_generation: object = None
+
+    @classmethod
+    def open(cls, config: Path | None, data: Path | None, environment: Mapping[str, str]) -> "House":
+        """Read the configuration and find the data folder. Raises ConfigError."""
+        path = find_config(config, environment)
+        loaded = configuration.load(path)
+        check_tables(loaded, str(path or "the defaults"))
+        url = loaded.store.url
+        if not url.startswith("sqlite:"):
+            raise ConfigError(
+                f"{path}: store.url must begin with 'sqlite:' (it is '{url.partition(':')[0]}:…')."
+            )
+        named = environment.get("GREENROOM_DATA")
+        folder = data or (Path(named) if named else Path(url.removeprefix("sqlite:")))
+        return cls(loaded, path, folder, environment)
+
+    @cached_property
+    def keys(self) -> KeyStore:
+        """The keys. Raises StoreError."""
+        return KeyStore(self._folder() / "keys.db")
+
+    @cached_property
+    def traces(self) -> TraceStore:
+        """The traces. Raises StoreError."""
+        return TraceStore(self._folder() / "traces.db", detect=detect)
+
+    @cached_property
+    def documents(self) -> DocumentIndex:
+        """The documents. Raises StoreError."""
+        return DocumentIndex(self._folder() / "documents.db")
+
+    @cached_property
+    def turns(self) -> StoredTurns:
+        """The conversations kept by the server. Raises StoreError."""
+        return StoredTurns(self._folder() / "turns.db")
+
+    def _folder(self) -> Path:
+        try:
+            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError:
+            raise ConfigError(
+                f"The data folder '{self.data}' can't be made. Choose one with --data."
+            ) from None
+        return self.data
+
+    @property
+    def source(self) -> str:
+        """What error messages call the configuration."""
+        return str(self.config_path or "the defaults")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["House"]:
+        """Start what answers prompts; stop it and write everything down on leaving."""
+        async with AsyncExitStack() as stack:
+            self._load_sample()
+            self._pool = Pool(proxies=Proxies(dict(self.environment)))
+            self._pool.start()
+            stack.callback(self._pool.stop)
+            self.recorder = Recorder(self.traces, capture=self.config.store.capture)
+            self.recorder.start()
+            stack.callback(self.recorder.stop)
+            stack.callback(self.turns.close)
+            self.access = Access({}, {})
+            self.refresh_keys()
+            rooms = await self._rooms(self.config)
+            self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
+            yield self
+
+    async def reload(self) -> None:
+        """Read the configuration again and swap the apps; what runs keeps what it has. Raises ConfigError."""
+        loaded = configuration.load(find_config(self.config_path, self.environment))
+        check_tables(loaded, self.source)
+        rooms = await self._rooms(loaded)
+        self.config = loaded
+        self.gateway.rooms = rooms
+
+    def refresh_keys(self) -> None:
+        """Take the keys from the store if they changed there. Costs microseconds when they did not."""
+        generation = self.keys.generation()
+        if generation == self._key_generation:
+            return
+        self._key_generation = generation
+        table = {digest: _key(row) for digest, row in self.keys.lookup_table().items()}
+        local = Caller(key_id="local", role="operator")
+        table[sha256(self.local_key.encode()).digest()] = Key(caller=local)
+        self.access.replace(table)
+
+    # models and apps
+
+    async def _rooms(self, config: Config) -> Rooms:
+        models = Models(config, self.environment, self._pool, PriceBook.load(), self.source)
+        choice = models.choose()
+        if choice is None:
+            found = await probe_loopback()
+            if found is not None:
+                name, provider, model = found
+                models.add(name, provider)
+                choice = Choice(f"{name}/{model}", f"'{name}' answers on its usual port on this machine")
+        if choice is None:
+            choice = Choice(
+                READER, "no model is configured, so the built-in reader answers from your documents"
+            )
+        self.default_target, self.why = choice
+        parts = Parts(
+            search=AsyncSearch(self.documents),
+            turns=self.turns,
+            vault=self._vault,
+            output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
+            window=context_window,
+        )
+        tables = {"default": AppConfig(), **config.apps}
+        apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
+
+        def build(name: str) -> App | None:
+            call = models.dispatch(name)
+            if call is None:
+                return None
+            return apps["default"]._replace(model=name, call=call, why="the request names it")
+
+        return Rooms(apps, (*models.names(), READER), build)
+
+    def _app(
+        self, name: str, table: AppConfig, config: Config, models: Models, parts: Parts, choice: Choice
+    ) -> App:
+        model = table.model or choice.target
+        call = models.dispatch(model)
+        if call is None:
+            raise ConfigError(
+                f"{self.source}: apps.{name}.model is '{model}', which is neither a configured model nor "
+                f"'provider/model' of a configured provider."
+            )
+        why = f"the app '{name}' names it" if table.model else choice.why
+        if table.pipeline == "off":
+            return App(name, model, (), (), call, why, pipeline_off=True, on_block=table.on_block)
+        built = build_steps(name, table, config, parts, self.source)
+        return App(name, model, built.steps, built.post, call, why, False, table.on_block, built.remember)
+
+    def _load_sample(self) -> None:
+        """On the first start, take in the project's own documentation, so that the first question has an answer."""
+        if self.documents.generation() > 0:
+            return
+        folder = resources.files("greenroom") / "data" / "sample"
+        for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+            if entry.name.endswith(".md"):
+                self.documents.add("default", SAMPLE_COLLECTION, entry.name, entry.read_bytes())
+
+    # asking in process
+
+    async def chat(
+        self, body: dict[str, Any], *, session: str | None = None
+    ) -> tuple[dict[str, Any], Exchange]:  # Any: JSON
+        """Run one chat body through the pipeline as the local key. Raises GreenroomError."""
+        began = perf_counter_ns()
+        gateway = self.gateway
+        headers = {b"x-greenroom-session": session.encode()} if session else {}
+        key = self.access.find(self.local_key.encode())
+        exchange, app = gateway.open(gateway.new_id(), key.caller, encode(body), headers)
+        answer = await gateway.whole(exchange, app, self.access.admit(key), began)
+        return _decode(answer), exchange
+
+    async def ask(
+        self, text: str, *, app: str = "default", session: str | None = None
+    ) -> dict[str, Any]:  # Any: JSON
+        """Ask one question; the record of what happened, failures included."""
+        gateway = self.gateway
+        began = perf_counter_ns()
+        headers = {b"x-greenroom-session": session.encode()} if session else {}
+        key = self.access.find(self.local_key.encode())
+        body = encode({"model": app, "messages": [{"role": "user", "content": text}]})
+        exchange, room = gateway.open(gateway.new_id(), key.caller, body, headers)
+        try:
+            await gateway.whole(exchange, room, self.access.admit(key), began)
+        except GreenroomError as error:
+            if exchange.outcome not in {"failed", "refused"}:
+                raise
+            return {**to_record(exchange, detect), "error": str(error)}
+        return to_record(exchange, detect)
+
+    async def inspect(self, body: bytes) -> dict[str, Any]:  # Any: JSON
+        """What the four stages would do with a chat body; nothing is stored. Raises GreenroomError."""
+        key = self.access.find(self.local_key.encode())
+        exchange, app = self.gateway.open(self.gateway.new_id(), key.caller, body, {})
+        fields = _decode(body)
+        exchange.documents = list(fields.get("documents") or [])
+        await self.gateway.inspect(exchange, app, fields.get("reply"))
+        return to_record(exchange, detect)
+
+
+def _decode(body: bytes) -> dict[str, Any]:  # Any: JSON
+    found = decode(body)
+    assert isinstance(found, dict)
+    return found
+
+
+def find_config(option: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """`--config`, then `GREENROOM_CONFIG`, then `./greenroom.toml`. Raises ConfigError when a named one is missing."""
+    named = environment.get("GREENROOM_CONFIG")
+    path = option or (Path(named) if named else None)
+    if path is not None:
+        if not path.is_file():
+            raise ConfigError(f"There is no configuration file '{path}'.")
+        return path
+    usual = Path(configuration.FILE_NAME)
+    return usual if usual.is_file() else None
+
+
+def _key(row: KeyRow) -> Key:
+    caller = Caller(key_id=row.id, project=row.project, role=row.role, apps=tuple(row.apps))
+    return Key(
+        caller=caller,
+        expires_at=row.expires_at,
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        parallel=row.parallel,
+        budget_nano_usd=int(row.budget_usd * 1_000_000_000) if row.budget_usd is not None else None,
+    )
+
+
+__all__ = ["House", "find_config"]

@@ -1,0 +1,184 @@
+"""Providers, targets and the choice of who answers when nothing says so."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from greenroom.config import Config, ModelConfig, ProviderConfig
+from greenroom.errors import ConfigError
+from greenroom.models.catalog import PROVIDERS
+from greenroom.models.connection import Limits, Pool
+from greenroom.models.dispatch import Dispatch, Target
+from greenroom.models.prices import PriceBook
+from greenroom.models.providers import Anthropic, BuiltIn, OpenAICompatible, Provider
+from greenroom.models.reader import Reader
+
+READER = "greenroom/reader"
+PROBE_S = 0.15
+
+
+class Choice(NamedTuple):
+    """Which model answers when a request does not say, and why."""
+
+    target: str
+    why: str
+
+
+class Models:
+    """All providers and configured models of one configuration."""
+
+    def __init__(
+        self, config: Config, environment: Mapping[str, str], pool: Pool, prices: PriceBook, source: str
+    ) -> None:
+        self._prices = prices
+        self._config = config
+        self._providers: dict[str, Provider] = {"greenroom": BuiltIn("greenroom", Reader())}
+        for name, provider in config.providers.items():
+            self._providers[name] = _make(name, provider, environment, pool, source)
+        for name, known in PROVIDERS.items():
+            if name not in self._providers and known.key_env and environment.get(known.key_env):
+                found = ProviderConfig(kind=known.kind, base_url=known.base_url, api_key_env=known.key_env)
+                self._providers[name] = _make(name, found, environment, pool, source)
+        self._pool = pool
+        self._environment = environment
+        self._source = source
+
+    def add(self, name: str, provider: ProviderConfig) -> None:
+        """Take in a provider that was found on loopback."""
+        self._providers[name] = _make(name, provider, self._environment, self._pool, self._source)
+
+    def target(self, name: str) -> Target | None:
+        """`provider/model` as a target, or None when no such provider is configured."""
+        provider_name, _, model = name.partition("/")
+        provider = self._providers.get(provider_name)
+        if provider is None or not model:
+            return None
+        if provider_name == "greenroom" and model != "reader":
+            return None
+        configured = self._config.providers.get(provider_name)
+        family = (
+            provider_name
+            if provider_name in PROVIDERS
+            else (configured.kind if configured else provider_name)
+        )
+        return Target(name, provider, model, self._prices.price(family, model))
+
+    def dispatch(self, name: str) -> Dispatch | None:
+        """What answers for a configured model or a `provider/model`; None when the name is neither."""
+        model = self._config.models.get(name)
+        if model is not None:
+            return Dispatch(self._targets(name, model), _limits(model), model.first_token_s)
+        target = self.target(name)
+        if target is None:
+            return None
+        return Dispatch(
+            [target], _limits(ModelConfig(targets=(name,))), ModelConfig(targets=(name,)).first_token_s
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """Configured models, then the targets they name."""
+        targets = [target for model in self._config.models.values() for target in model.targets]
+        return tuple(dict.fromkeys((*self._config.models, *targets)))
+
+    def _targets(self, name: str, model: ModelConfig) -> list[Target]:
+        targets = []
+        for wanted in model.targets:
+            target = self.target(wanted)
+            if target is None:
+                known = ", ".join(self._providers)
+                raise ConfigError(
+                    f"{self._source}: models.{name}.targets names '{wanted}', but no provider of that name is "
+                    f"configured or has its key in the environment. Known providers: {known}."
+                )
+            targets.append(target)
+        return targets
+
+    def choose(self) -> Choice | None:
+        """The first that holds: the config names a model; a provider's key is in the environment."""
+        config = self._config
+        default = config.apps.get("default")
+        if default is not None and default.model:
+            return Choice(default.model, "the app 'default' names it in the configuration")
+        if config.models:
+            name = next(iter(config.models))
+            return Choice(name, "it is the first model in the configuration")
+        for name, provider in config.providers.items():
+            known = PROVIDERS.get(name) or PROVIDERS.get(provider.kind)
+            if known is not None and known.default_model:
+                return Choice(
+                    f"{name}/{known.default_model}", f"'{name}' is the first provider in the configuration"
+                )
+        for name, known in PROVIDERS.items():
+            if known.key_env and self._environment.get(known.key_env) and known.default_model:
+                return Choice(f"{name}/{known.default_model}", f"{known.key_env} is set in the environment")
+        return None
+
+
+def _limits(model: ModelConfig) -> Limits:
+    return Limits(model.connect_s, model.first_token_s, model.idle_s, model.timeout_s)
+
+
+def _make(
+    name: str, provider: ProviderConfig, environment: Mapping[str, str], pool: Pool, source: str
+) -> Provider:
+    where = f"{source}: providers.{name}"
+    if provider.kind == "reader":
+        return BuiltIn(name, Reader())
+    known = PROVIDERS.get(name) or PROVIDERS.get(provider.kind)
+    base_url = provider.base_url or (known.base_url if known is not None else None)
+    if base_url is None:
+        raise ConfigError(f'{where} needs a base_url, for instance "http://127.0.0.1:8000/v1".')
+    key = _key(where, provider, environment)
+    make = Anthropic if provider.kind == "anthropic" else OpenAICompatible
+    try:
+        return make(name, base_url, key, pool, provider.headers)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}.") from None
+
+
+def _key(where: str, provider: ProviderConfig, environment: Mapping[str, str]) -> str | None:
+    if provider.api_key_env is not None:
+        key = environment.get(provider.api_key_env)
+        if not key:
+            raise ConfigError(f"{where}: the environment variable {provider.api_key_env} is not set.")
+        return key.strip()
+    if provider.api_key_file is not None:
+        try:
+            return Path(provider.api_key_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError(
+                f"{where}: the key file can't be read. Check api_key_file and its rights."
+            ) from None
+    return None
+
+
+async def probe_loopback() -> tuple[str, ProviderConfig, str] | None:
+    """A model server on its usual loopback port: (provider's name, how to call it, its first model)."""
+    for name, known in PROVIDERS.items():
+        if known.key_env is None and known.base_url.startswith("http://127.0.0.1:"):
+            model = await _first_model(known.base_url)
+            if model is not None:
+                return name, ProviderConfig(kind="openai_compatible", base_url=known.base_url), model
+    return None
+
+
+async def _first_model(base_url: str) -> str | None:
+    host, _, rest = base_url.removeprefix("http://").partition(":")
+    port, _, path = rest.partition("/")
+    request = f"GET /{path}/models HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode()
+    try:
+        async with asyncio.timeout(PROBE_S):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                writer.write(request)
+                answer = await reader.read(1_000_000)
+            finally:
+                writer.close()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        if b" 200 " not in head[:20]:
+            return None
+        return str(json.loads(body)["data"][0]["id"])
+    except (OSError, TimeoutError, ValueError, LookupError, TypeError):
+        return None

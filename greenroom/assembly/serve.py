@@ -1,0 +1,264 @@
+"""Serving: one process, one port, uvicorn's server with our protocol class, and an orderly end."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from greenroom import __version__
+from greenroom.assembly.administration import Desk
+from greenroom.assembly.house import House
+from greenroom.errors import ConfigError, GreenroomError
+from greenroom.gateway.record import to_record
+from greenroom.logs import set_up
+from greenroom.server.api import Api
+from greenroom.server.pages import pages
+from greenroom.server.protocol import Limits, Shared
+from greenroom.server.v1 import V1
+from greenroom.stages.language import detect
+from greenroom.store.database import lock_folder
+from greenroom.wire import openai
+
+log = logging.getLogger("greenroom")
+
+FINE, ENVIRONMENT = 0, 3
+
+
+def serve(config: Path | None, data: Path | None, host: str | None, port: int | None) -> int:
+    """Run the server until it is told to stop. Returns the exit code: 0 fine, 3 the environment is at fault."""
+    set_up()
+    try:
+        house = House.open(config, data, os.environ)
+        with contextlib.ExitStack() as stack:
+            listener = _bind(
+                host or house.config.server.host, house.config.server.port if port is None else port
+            )
+            stack.callback(listener.close)
+            house.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(contextlib.closing(lock_folder(house.data)))
+            admin_key = _admin_key(house, listener)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(_run(house, listener, admin_key))
+    except GreenroomError as error:
+        print(error, file=sys.stderr)
+        return ENVIRONMENT
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError:
+        raise ConfigError(f"The host '{host}' is not an address of this machine.") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"Port {port} on {host} can't be used ({error.strerror}). End what uses it, or choose another with --port."
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _admin_key(house: House, listener: socket.socket) -> str | None:
+    """Make the first admin key if there is none; the key itself when it was made now."""
+    host = listener.getsockname()[0]
+    given = house.environment.get("GREENROOM_ADMIN_KEY")
+    has_admin = any(row.role == "admin" for row in house.keys.list())
+    if not ipaddress.ip_address(host).is_loopback and not given and not has_admin:
+        raise ConfigError(
+            f"Listening on {host} opens Greenroom to the network, and there is no admin key yet. Set "
+            f"GREENROOM_ADMIN_KEY, or start once on 127.0.0.1."
+        )
+    return house.keys.ensure_admin(given)
+
+
+async def _run(house: House, listener: socket.socket, admin_key: str | None) -> int:
+    async with house.running():
+        server = _Server(house, listener)
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(_watch(house, server))
+            _greet(house, listener, admin_key)
+            await server.serve(sockets=[listener])
+            watcher.cancel()
+    return FINE
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server with our protocol, our signals and our drain."""
+
+    def __init__(self, house: House, listener: socket.socket) -> None:
+        table = house.config.server
+        desk = Desk(house, self)
+        v1 = V1(house.gateway, lambda exchange: to_record(exchange, detect), int(desk.started_at))
+        host, port = listener.getsockname()[:2]
+        self.house = house
+        self.shared = Shared(v1, _limits(house), _hosts(house, host, port))
+        routes = [*Api(house.access, desk, __version__).routes(), *pages(desk)]
+        app = Starlette(
+            routes=routes, exception_handlers={HTTPException: _not_found, 404: _not_found, 405: _not_found}
+        )
+        super().__init__(
+            uvicorn.Config(
+                _with_id(app, house),
+                http=self.shared.protocol,  # type: ignore[arg-type]  # a factory, called like the class it wants
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                ssl_certfile=table.tls_cert,
+                ssl_keyfile=table.tls_key,
+                timeout_graceful_shutdown=None,
+            )
+        )
+        self._drain_s = table.drain_s
+        self.reload_wanted = False
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """First SIGTERM or SIGINT: drain. Second: cut what still runs. SIGHUP: read the configuration again."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for number in signals:
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._want_reload)
+        try:
+            yield
+        finally:
+            for number in (*signals, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        if self.should_exit:
+            self._cut()
+            return
+        self.should_exit = True
+        self.shared.draining = True
+        asyncio.get_running_loop().call_later(self._drain_s, self._cut)
+
+    def _want_reload(self) -> None:
+        self.reload_wanted = True
+
+    def _cut(self) -> None:
+        for connection in list(self.shared.connections):
+            connection.cut()
+
+
+def _limits(house: House) -> Limits:
+    table = house.config.server
+    return Limits(
+        body_bytes=table.body_limit_mb * 1024 * 1024,
+        header_s=table.header_timeout_s,
+        body_s=table.body_timeout_s,
+        idle_s=table.idle_timeout_s,
+        write_s=table.write_timeout_s,
+        connections=table.connections,
+    )
+
+
+def _hosts(house: House, host: str, port: int) -> frozenset[bytes]:
+    """Host headers that are answered: loopback names, the address we listen on, and the configured ones."""
+    names = {"localhost", "127.0.0.1", "[::1]", host, house.config.server.host, *house.config.server.hosts}
+    return frozenset(form.lower().encode("latin-1") for name in names for form in (name, f"{name}:{port}"))
+
+
+async def _watch(house: House, server: _Server) -> None:
+    """Twice a second: keys from the store, a changed configuration."""
+    changed_at = _changed_at(house)
+    while True:
+        await asyncio.sleep(0.5)
+        try:
+            house.refresh_keys()
+        except GreenroomError as error:
+            log.error("keys not refreshed", extra={"reason": str(error)})
+        now = _changed_at(house)
+        if server.reload_wanted or now != changed_at:
+            server.reload_wanted = False
+            changed_at = now
+            await _reload(house)
+
+
+async def _reload(house: House) -> None:
+    try:
+        await house.reload()
+    except GreenroomError as error:
+        log.error("configuration not taken, the old one goes on", extra={"reason": str(error)})
+    else:
+        log.info("configuration taken", extra={"file": house.source})
+
+
+def _changed_at(house: House) -> tuple[int, int] | None:
+    if house.config_path is None:
+        return None
+    try:
+        found = house.config_path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _with_id(app: Any, house: House) -> Any:  # Any: ASGI applications
+    """Put `x-request-id` and `nosniff` on every answer of the ASGI side."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
+        id = house.gateway.new_id().encode()
+
+        async def sending(message: Any) -> None:  # Any: ASGI
+            if message["type"] == "http.response.start":
+                headers = [(name, value) for name, value in message.get("headers", ())]
+                headers.append((b"x-request-id", id))
+                if not any(name == b"x-content-type-options" for name, _ in headers):
+                    headers.append((b"x-content-type-options", b"nosniff"))
+                message["headers"] = headers
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return wrapped
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    code = "method_not_allowed" if status == 405 else "not_found"
+    message = "This route does not take that method." if status == 405 else "There is no such page or route."
+    body = openai.error_body(message, "invalid_request_error", code)
+    return Response(body, status, headers, media_type="application/json")
+
+
+def _greet(house: House, listener: socket.socket, admin_key: str | None) -> None:
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if house.config.server.tls_cert else "http"
+    shown = f"[{host}]" if ":" in host else host
+    address = f"{scheme}://{shown}:{port}"
+    lines = [f"Greenroom {__version__} listens on {address}"]
+    if admin_key is not None:
+        lines.append(f"Admin key (shown this once): {admin_key}")
+    lines.append(f"Model: {house.default_target}, since {house.why}.")
+    insecure = " -k" if scheme == "https" else ""
+    lines += [
+        "Try it:",
+        f"  curl{insecure} {address}/v1/chat/completions -H 'Authorization: Bearer {house.local_key}' "
+        "-H 'Content-Type: application/json' "
+        """-d '{"model": "default", "messages": [{"role": "user", "content": "How do I add a provider?"}]}'""",
+    ]
+    print("\n".join(lines), flush=True)

@@ -1,0 +1,136 @@
+"""Step names to step objects: which steps exist, their tables, what each is given."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from greenroom.config import AppConfig, Config, decode_table
+from greenroom.contracts import Detector, Searcher, StepConfig
+from greenroom.errors import ConfigError
+from greenroom.exchange import Exchange, Stage
+from greenroom.gateway.pipeline import PostEntry, StepEntry
+from greenroom.stages.check.pii import Pii, PiiConfig
+from greenroom.stages.check.secrets import Secrets, SecretsConfig
+from greenroom.stages.check.vault import Vault
+from greenroom.stages.ground.documents import Documents, DocumentsConfig
+from greenroom.stages.ground.history import History, HistoryConfig, Turns
+from greenroom.stages.postprocess.cite import Cite, CiteConfig
+from greenroom.stages.postprocess.decode import Decode, DecodeConfig
+from greenroom.stages.postprocess.guard import Guard, GuardConfig
+from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
+from greenroom.stages.preprocess.clean import Clean, CleanConfig
+from greenroom.stages.preprocess.fit import Fit, FitConfig
+
+Table = dict[str, Any]  # Any: TOML values
+
+
+class Parts(NamedTuple):
+    """What steps may be given; nothing else can be asked for."""
+
+    search: Searcher
+    turns: Turns
+    vault: Vault
+    output_detectors: tuple[Detector, ...]
+    window: Callable[[str], int | None]
+
+
+class Known(NamedTuple):
+    """One step: its stage, its table, and how it is made."""
+
+    stage: Stage
+    config: type[StepConfig]
+    make: Callable[[Any, Parts], Any]  # Any: a Struct of type `config` in, a Step or PostStep out
+
+
+STEPS: dict[str, Known] = {
+    "clean": Known("preprocess", CleanConfig, lambda config, parts: Clean(config)),
+    "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
+    "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
+    "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
+    "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
+    "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
+    "decode": Known("postprocess", DecodeConfig, lambda config, parts: Decode(config)),
+    "cite": Known("postprocess", CiteConfig, lambda config, parts: Cite(config)),
+    "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, parts.output_detectors)),
+    "unmask": Known("postprocess", UnmaskConfig, lambda config, parts: Unmask(config)),
+}
+
+
+def step_configs() -> dict[str, type[StepConfig]]:
+    """Every step's table by the step's name."""
+    return {name: known.config for name, known in STEPS.items()}
+
+
+class Built(NamedTuple):
+    """The steps of one app, ready to run."""
+
+    steps: tuple[StepEntry, ...]
+    post: tuple[PostEntry, ...]
+    remember: Callable[[Exchange], None] | None
+
+
+def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, source: str) -> Built:
+    """Make the steps of an app in the order of its lists. Raises ConfigError naming list and step."""
+    steps: list[StepEntry] = []
+    post: list[PostEntry] = []
+    remember = None
+    for stage, names in (
+        ("preprocess", app.preprocess),
+        ("ground", app.ground),
+        ("check", app.check),
+        ("postprocess", app.postprocess),
+    ):
+        for name in names:
+            known = _known(name, stage, app_name, source)
+            settings = _settings(name, known, app_name, app, config, source)
+            if settings.mode == "off":
+                continue
+            made = known.make(settings, parts)
+            refuse = settings.on_error == "refuse"
+            if stage == "postprocess":
+                post.append(PostEntry(made, refuse))
+            else:
+                steps.append(StepEntry(made, refuse))
+            if isinstance(made, History):
+                remember = made.remember
+    return Built(tuple(steps), tuple(post), remember)
+
+
+def check_tables(config: Config, source: str) -> None:
+    """Decode every step's table, used or not, so that no mistake sleeps. Raises ConfigError."""
+    for name, table in config.steps.items():
+        _decode(name, table, source, "steps")
+    for app_name, app in config.apps.items():
+        for name, table in app.steps.items():
+            _decode(name, table, source, f"apps.{app_name}.steps")
+
+
+def _known(name: str, stage: str, app_name: str, source: str) -> Known:
+    known = STEPS.get(name)
+    if known is None or known.stage != stage:
+        fitting = ", ".join(key for key, one in STEPS.items() if one.stage == stage)
+        why = "there is no such step" if known is None else f"it is a step of {known.stage}"
+        raise ConfigError(
+            f"{source}: '{name}' in {stage} of app '{app_name}': {why}. Steps of {stage}: {fitting}."
+        )
+    return known
+
+
+def _settings(
+    name: str, known: Known, app_name: str, app: AppConfig, config: Config, source: str
+) -> StepConfig:
+    table: Table = {**config.steps.get(name, {}), **app.steps.get(name, {})}
+    if name == "documents" and app.collections is not None and "collections" not in table:
+        table["collections"] = list(app.collections)
+    return _decode(name, table, source, f"apps.{app_name}.steps" if name in app.steps else "steps")
+
+
+def _decode(name: str, table: Mapping[str, object], source: str, prefix: str) -> StepConfig:
+    known = STEPS.get(name)
+    if known is None:
+        raise ConfigError(
+            f"{source}: there is no step '{name}' (at '{prefix}.{name}'). Steps: {', '.join(STEPS)}."
+        )
+    return decode_table(dict(table), known.config, source, prefix=f"{prefix}.{name}.")
+
+
+__all__ = ["STEPS", "Built", "Parts", "build_steps", "check_tables", "step_configs"]

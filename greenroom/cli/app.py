@@ -1,0 +1,92 @@
+"""All commands by name, the two options they share, and what their errors look like.
+
+Commands are named by import path and loaded when one of them is used. Knows no store and no server.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+from greenroom import __version__
+from greenroom.cli.output import fail
+from greenroom.cli.place import INCONCLUSIVE, USAGE, Place, exit_code
+from greenroom.errors import GreenroomError
+
+_HELP = "Every prompt prepared, grounded, checked and looked over: one program around your language models."
+
+_COMMANDS = {
+    "serve": ("serve:serve", "Start Greenroom and keep it running."),
+    "ask": ("ask:ask", "Ask one question through the whole pipeline, without a server."),
+    "check": ("check:check", "Say what the check stage finds in a text."),
+    "init": ("init:init", "Write a commented greenroom.toml that equals the defaults."),
+    "config": ("config:app", "Check the configuration file, or explain its keys."),
+    "keys": ("keys:app", "Make, list, limit and revoke the keys that clients use."),
+    "docs": ("docs:app", "Add, list, search and remove the documents that answers draw on."),
+    "trace": ("trace:app", "Look at what was recorded."),
+    "db": ("db:app", "Check, copy and bring up to date the stores in the data folder."),
+    "doctor": ("doctor:doctor", "Say what is wrong here, and the command that mends it."),
+    "bench": ("bench:bench", "Measure speed against nginx. Needs a checkout of the sources."),
+}
+
+
+def _build() -> App:
+    commands = App(
+        name="greenroom",
+        help=_HELP,
+        version=__version__,
+        version_flags=["--version"],
+        help_format="plaintext",
+    )
+    for name, (target, summary) in _COMMANDS.items():
+        commands.command(f"greenroom.cli.{target}", name=name, help=summary)
+
+    @commands.meta.default
+    def launch(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        config: Path | None = None,
+        data: Path | None = None,
+    ) -> int:
+        """Run a command.
+
+        Parameters
+        ----------
+        config
+            The configuration file; otherwise GREENROOM_CONFIG, then ./greenroom.toml.
+        data
+            The folder of the stores; otherwise GREENROOM_DATA, then what the configuration says.
+        """
+        command, bound, ignored = commands.parse_args(tokens, print_error=False, exit_on_error=False)
+        extra = {"place": Place(config, data, os.environ)} if "place" in ignored else {}
+        result = command(*bound.args, **bound.kwargs, **extra)
+        return result if isinstance(result, int) else 0
+
+    return commands
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run one command; errors become one sentence on stderr and an exit code."""
+    commands = _build()
+    try:
+        result = commands.meta(
+            list(tokens), print_error=False, exit_on_error=False, result_action="return_value"
+        )
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return fail(_sentence(error), USAGE)
+    except GreenroomError as error:
+        return fail(str(error), exit_code(error))
+    except KeyboardInterrupt:
+        return INCONCLUSIVE
+    except BrokenPipeError:  # the reader left, as in `greenroom trace list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _sentence(error: CycloptsError) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{text}. See 'greenroom --help'."

@@ -1,0 +1,127 @@
+"""`greenroom config`: is the file right, and what may stand in it."""
+
+from cyclopts import App
+
+from greenroom.assembly import step_configs
+from greenroom.cli import reference
+from greenroom.cli.output import fail, print_json
+from greenroom.cli.place import FINDINGS, FINE, USAGE, Here, Place
+from greenroom.config import decode_table
+from greenroom.errors import ConfigError
+
+app = App(name="config", help="Check the configuration file, or explain its keys.")
+
+
+@app.command
+def check(*, json: bool = False, place: Here) -> int:
+    """Say whether the configuration file is right: exit 0, or 1 with file, line and the nearest known key.
+
+    Looks at the tables of the steps too. Starts nothing and opens no store.
+
+    Parameters
+    ----------
+    json
+        Print the answer as JSON.
+    """
+    path = None
+    message = None
+    try:
+        path = place.config_path()
+        check_all(place)
+    except ConfigError as error:
+        message = str(error)
+    if json:
+        print_json({"file": None if path is None else str(path), "ok": message is None, "error": message})
+    elif message is not None:
+        return fail(message, FINDINGS)
+    else:
+        print(f"{path} is right." if path else "There is no configuration file; the defaults hold.")
+    return FINE if message is None else FINDINGS
+
+
+@app.command
+def schema() -> int:
+    """Print the JSON Schema of greenroom.toml, for editors."""
+    print_json(reference.schema(step_configs()))
+    return FINE
+
+
+@app.command
+def explain(key: str | None = None, /, *, json: bool = False) -> int:
+    """Say what a key means: its type, its default, its purpose.
+
+    Parameters
+    ----------
+    key
+        For instance server.port, providers.openai.kind or steps.pii.action; a table lists its keys; nothing
+        lists all tables.
+    json
+        Print the answer as JSON.
+    """
+    known = reference.tables(step_configs())
+    if key is None:
+        if json:
+            print_json([_plain_table(table) for table in known])
+        else:
+            for table in known:
+                print(f"[{table.path}]  {table.meaning}")
+        return FINE
+    found = reference.find(key, known)
+    if found is None:
+        close = reference.nearest(key, known)
+        hint = f" Did you mean '{close}'?" if close else " 'greenroom config explain' lists all tables."
+        return fail(f"There is no key '{key}'.{hint}", USAGE)
+    if json:
+        print_json(_plain_table(found) if isinstance(found, reference.Table) else _plain_key(found))
+    elif isinstance(found, reference.Table):
+        print(f"[{found.path}]  {found.meaning}\n")
+        for one in found.keys:
+            print(_told(one))
+    else:
+        print(_told(found))
+    return FINE
+
+
+def check_all(place: Place) -> None:
+    """Load the file and decode the table of every step. Raises: ConfigError."""
+    path = place.config_path()
+    config = place.load()
+    text = path.read_text(encoding="utf-8") if path is not None else ""
+    kinds = step_configs()
+    named = [("steps", config.steps)]
+    named += [(f"apps.{name}.steps", one.steps) for name, one in config.apps.items()]
+    for prefix, steps in named:
+        for name, values in steps.items():
+            if name not in kinds:
+                raise ConfigError(f"{path}: there is no step '{name}' (at '{prefix}.{name}').")
+            decode_table(values, kinds[name], str(path), text, f"{prefix}.{name}")
+
+
+def _told(key: reference.Key) -> str:
+    if key.default is reference.REQUIRED:
+        default = "required"
+    elif key.default is None:
+        default = "not set"
+    else:
+        default = f"default {reference.toml(key.default)}"
+    line = f"{key.path}  ({key.type}; {default})"
+    return f"{line}\n    {key.meaning}" if key.meaning else line
+
+
+def _plain_key(key: reference.Key) -> dict[str, object]:
+    required = key.default is reference.REQUIRED
+    return {
+        "key": key.path,
+        "type": key.type,
+        "required": required,
+        "default": None if required else key.default,
+        "meaning": key.meaning,
+    }
+
+
+def _plain_table(table: reference.Table) -> dict[str, object]:
+    return {
+        "table": table.path,
+        "meaning": table.meaning,
+        "keys": [_plain_key(one) for one in table.keys],
+    }

@@ -1,0 +1,71 @@
+"""`greenroom init`: a commented greenroom.toml that says what holds anyway."""
+
+import textwrap
+from pathlib import Path
+
+from greenroom.assembly import step_configs
+from greenroom.cli import reference
+from greenroom.cli.output import fail
+from greenroom.cli.place import FINE, USAGE
+from greenroom.config import FILE_NAME
+
+_HEAD = """\
+# Greenroom's configuration. Every value here is the default: delete what you don't change.
+# 'greenroom config check' says whether the file is right, 'greenroom config explain KEY' what a key means.
+# A running server takes the file again when it changes; a wrong one is refused and the old one stays.
+"""
+
+_EXAMPLES = {
+    "providers.NAME": {"NAME": "openai", "kind": '"openai"', "api_key_env": '"OPENAI_API_KEY"'},
+    "models.NAME": {"NAME": "fast", "targets": '["openai/gpt-5-mini", "anthropic/claude-haiku-4-5"]'},
+    "apps.NAME": {"NAME": "support", "model": '"fast"', "collections": '["handbook"]'},
+}
+_UNSET = {"base_url": '"https://…/v1"', "tls_cert": '"cert.pem"', "tls_key": '"key.pem"'}
+
+
+def init(path: Path = Path(FILE_NAME), /, *, force: bool = False) -> int:
+    """Write a commented greenroom.toml that equals the defaults.
+
+    Parameters
+    ----------
+    path
+        Where to write.
+    force
+        Replace a file that is there.
+    """
+    if path.exists() and not force:
+        return fail(f"'{path}' exists. Choose another name, or replace it with --force.", USAGE)
+    path.write_text(commented_file(), encoding="utf-8")
+    print(f"Wrote {path}. Change it, then run 'greenroom config check'.")
+    return FINE
+
+
+def commented_file() -> str:
+    """The text of a file with every key, its meaning and its default."""
+    return "\n".join([_HEAD, *(_table(one) for one in reference.tables(step_configs()))])
+
+
+def _table(table: reference.Table) -> str:
+    example = _EXAMPLES.get(table.path)
+    is_example = example is not None or table.path.startswith("steps.")
+    off = "# " if is_example else ""
+    heading = table.path if example is None else table.path.replace(reference.NAME, example["NAME"])
+    lines = [_comment(table.meaning, "# "), f"{off}[{heading}]"]
+    for key in table.keys:
+        name = key.path.rpartition(".")[2]
+        if name == "steps":
+            continue
+        value = (example or {}).get(name)
+        if value is None and key.default in (None, reference.REQUIRED):
+            value = _UNSET.get(name, '"…"')
+            entry = f"# {name} = {value}"
+        else:
+            entry = f"{off}{name} = {value or reference.toml(key.default)}"
+        if key.meaning:
+            lines.append(_comment(key.meaning, "# "))
+        lines.append(f"{entry}  # {key.type}")
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def _comment(text: str, mark: str) -> str:
+    return textwrap.fill(text, 100, initial_indent=mark, subsequent_indent=mark)

@@ -1,0 +1,91 @@
+"""From the exchange to what is kept of it, and to the record that is shown.
+
+`row_of` and `body_of` are what the recorder stores; `to_record` builds the whole record at once, unredacted,
+for answers to the caller whose text it is.
+"""
+
+from collections.abc import Mapping
+
+from greenroom.exchange import Exchange
+from greenroom.store.material import (
+    ESTIMATED,
+    SEMANTIC,
+    STREAMED,
+    Body,
+    Detect,
+    Record,
+    Row,
+    plain,
+    record_of,
+)
+
+
+def to_record(exchange: Exchange, detect: Detect | None = None) -> Record:
+    """The record of SPEC, section 7, with every text as it was: not for storing.
+
+    `detect` (text → language code, confidence) names the language when no step did.
+    """
+    body = body_of(exchange)
+    body.recalled = plain(body.recalled)
+    return record_of(row_of(exchange), body, detect)
+
+
+def row_of(exchange: Exchange, flags: int = 0) -> Row:
+    """The narrow part. `flags` are added to what the exchange itself says."""
+    caller, usage = exchange.caller, exchange.usage
+    if exchange.request.stream:
+        flags |= STREAMED
+    if exchange.outcome == "cached" and exchange.context.get("cache") == "semantic":
+        flags |= SEMANTIC
+    if usage is not None and usage.estimated:
+        flags |= ESTIMATED
+    total_us = exchange.total_ns // 1000
+    return Row(
+        exchange.id,
+        exchange.created_ns,
+        caller.project,
+        caller.key_id,
+        exchange.app,
+        exchange.asked,
+        exchange.target,
+        exchange.outcome,
+        exchange.status,
+        exchange.session,
+        exchange.user,
+        None if exchange.language is None else exchange.language[0],
+        None if usage is None else usage.input_tokens,
+        None if usage is None else usage.output_tokens,
+        exchange.cost_nano_usd,
+        total_us,
+        max(0, total_us - exchange.model_ns // 1000),
+        exchange.first_token_ns // 1000,
+        flags,
+    )
+
+
+def body_of(exchange: Exchange) -> Body:
+    """The wide part; shares the exchange's own lists, so encode it before anything goes on changing them."""
+    raw, text, sent = exchange.reply_raw, exchange.reply_text, exchange.sent
+    came = exchange.request.raw
+    return Body(
+        came,
+        b"" if sent is None or sent is came else sent,
+        raw[0] if len(raw) == 1 else "\n\n".join(raw),
+        None if text == raw else "\n\n".join(text),
+        exchange.steps,
+        exchange.entities,
+        exchange.passages,
+        exchange.recalled,
+        exchange.attempts,
+        exchange.tags,
+        exchange.why,
+        exchange.usage,
+        exchange.finish_reason,
+        exchange.error,
+        0.0 if exchange.language is None else exchange.language[1],
+    )
+
+
+def tags_of(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Tags as lists are filtered by them: `key=value`."""
+    return tuple([key + "=" + value for key, value in tags.items()]) if tags else ()

@@ -1,0 +1,344 @@
+"""A document's bytes as text: Markdown, plain text and HTML, with its title.
+
+HTML comes out as Markdown, so that everything after knows one form of heading, list and code. What a reader of
+the page would not see (scripts, hidden elements, comments, invisible characters) is left out: it is where
+instructions to models are hidden. Large or HTML input is read in a child process with limits on memory and time.
+Knows no PDF and no office formats.
+"""
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from greenroom.errors import MalformedRequest, TooLarge
+
+MediaType = Literal["text/markdown", "text/plain", "text/html"]
+
+MAX_BYTES = 20 * 1024 * 1024
+MAX_CHARACTERS = 20_000_000
+MAX_DEPTH = 1_000
+MAX_TITLE = 200
+OWN_PROCESS_BYTES = 256 * 1024
+"""Above this, and for all HTML, a child process reads."""
+CHILD_MEMORY_BYTES = 1024 * 1024 * 1024
+CHILD_CPU_S = 20
+CHILD_WALL_S = 40
+
+_SUFFIXES: dict[str, MediaType] = {
+    ".md": "text/markdown", ".markdown": "text/markdown", ".mdx": "text/markdown",
+    ".html": "text/html", ".htm": "text/html", ".xhtml": "text/html",
+}  # fmt: skip
+_FOREIGN = (
+    b"%PDF",
+    b"PK\x03\x04",
+    b"\x7fELF",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"\x1f\x8b",
+    b"\xd0\xcf\x11\xe0",
+    b"GIF8",
+)
+_INVISIBLE = dict.fromkeys(
+    (
+        *(n for n in range(0x20) if n not in (0x09, 0x0A)), *range(0x7F, 0xA0), 0xAD, 0x061C, 0x115F, 0x1160, 0x180E,
+        0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0x3164, 0xFEFF, 0xFFA0,
+        *range(0xE0000, 0xE0080),
+    )
+)  # fmt: skip
+"""Characters nobody sees; the joiners U+200C and U+200D stay, since scripts and emoji need them."""
+
+
+class Document(NamedTuple):
+    """What was read."""
+
+    text: str
+    title: str
+    media_type: MediaType
+
+
+def media_type_of(filename: str, data: bytes) -> MediaType:
+    """By the name's ending, else by what the bytes begin with; plain text when in doubt."""
+    known = _SUFFIXES.get(Path(filename).suffix.lower())
+    if known is not None:
+        return known
+    head = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return "text/html" if head.startswith((b"<!doctype html", b"<html")) else "text/plain"
+
+
+def read(filename: str, data: bytes) -> Document:
+    """Read a document.
+
+    Raises: TooLarge past 20 MB; MalformedRequest for what is not text, or can't be read within the limits.
+    """
+    if len(data) > MAX_BYTES:
+        raise TooLarge(f"The document is larger than {MAX_BYTES // 1024 // 1024} MB. Split it.", "file")
+    if data.startswith(_FOREIGN):
+        raise MalformedRequest(
+            "The document is not text. Markdown, plain text and HTML can be read; convert it first.", "file"
+        )
+    media_type = media_type_of(filename, data)
+    if media_type == "text/html" or len(data) > OWN_PROCESS_BYTES:
+        return _read_in_child(filename, data, media_type)
+    return parse(filename, data, media_type)
+
+
+def parse(filename: str, data: bytes, media_type: MediaType) -> Document:
+    """Read in this process. Raises MalformedRequest for what is not text."""
+    text = decode(data)
+    if "\0" in text:
+        raise MalformedRequest("The document is not text: it holds NUL characters.", "file")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    title = ""
+    if media_type == "text/html":
+        page = _Page()
+        page.feed(text)
+        page.close()
+        text, title = page.result()
+    elif media_type == "text/markdown":
+        text, title = _plain_markdown(text)
+    text = text.translate(_INVISIBLE)[:MAX_CHARACTERS]
+    title = " ".join(
+        (title or _first_heading(text, media_type) or Path(filename).stem).translate(_INVISIBLE).split()
+    )
+    return Document(text, title[:MAX_TITLE], media_type)
+
+
+def decode(data: bytes) -> str:
+    """Bytes as text: by byte order mark, as UTF-8, as UTF-16 if every other byte is zero, else as Western."""
+    for mark, name in (
+        (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\0\0", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"),
+    ):  # fmt: skip
+        if data.startswith(mark):
+            return data.decode(name, "replace")
+    sample = data[:4096]
+    if sample.count(0) * 3 > len(sample) > 3:
+        return data.decode(
+            "utf-16-le" if sample[1::2].count(0) >= sample[::2].count(0) else "utf-16-be", "replace"
+        )
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    try:
+        return data.decode("cp1252")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _first_heading(text: str, media_type: MediaType) -> str:
+    if media_type == "text/plain":
+        return ""
+    for line in text[:20_000].split("\n"):
+        bare = line.strip()
+        if bare.startswith("#") and bare.lstrip("#").startswith(" "):
+            return bare.strip("# ").strip()
+    return ""
+
+
+def _plain_markdown(text: str) -> tuple[str, str]:
+    """Without front matter and comments, underlined headings written with `#`. Returns text and title."""
+    title = ""
+    if text.startswith("---\n"):
+        end = text.find("\n---\n", 3)
+        if 0 < end < 10_000:
+            for line in text[4:end].split("\n"):
+                name, _, value = line.partition(":")
+                if name.strip() == "title":
+                    title = value.strip().strip("\"'")
+            text = text[end + 5 :]
+    text = _without_comments(text)
+    lines = text.split("\n")
+    for number in range(1, len(lines)):
+        rule = lines[number].rstrip()
+        if len(rule) < 3 or rule.strip("=") and rule.strip("-"):
+            continue
+        above = lines[number - 1]
+        if above.strip() and above[0] not in "#|>-*+ \t`=" and (number < 2 or not lines[number - 2].strip()):
+            lines[number - 1 : number + 1] = [("# " if rule[0] == "=" else "## ") + above.strip(), ""]
+    return "\n".join(lines), title
+
+
+def _without_comments(text: str) -> str:
+    pieces: list[str] = []
+    at = 0
+    while True:
+        start = text.find("<!--", at)
+        end = text.find("-->", start) if start >= 0 else -1
+        if end < 0:
+            pieces.append(text[at:])
+            return "".join(pieces)
+        pieces.append(text[at:start])
+        at = end + 3
+
+
+class _Page(HTMLParser):
+    """An HTML page as Markdown. Keeps no tree: nesting costs nothing, past 1,000 levels it is ignored."""
+
+    _UNSEEN = frozenset(
+        {"script", "style", "noscript", "template", "svg", "math", "iframe", "object", "canvas", "select"}
+    )
+    _VOID = frozenset(
+        {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
+    )
+    _BLOCK = frozenset(
+        {"p", "div", "section", "article", "main", "aside", "header", "footer", "nav", "ul", "ol", "dl", "dt", "dd",
+         "table", "thead", "tbody", "tr", "blockquote", "figure", "figcaption", "form", "details", "summary", "body"}
+    )  # fmt: skip
+    _HEADING = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._pieces: list[str] = []
+        self._size = 0
+        self._hidden = ""
+        self._hidden_depth = 0
+        self._in_title = False
+        self._title: list[str] = []
+        self._pre = 0
+        self._depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._hidden:
+            self._hidden_depth += tag == self._hidden
+            return
+        if tag in self._VOID:
+            if tag in {"br", "hr"}:
+                self._add("\n" if tag == "br" else "\n\n")
+            return
+        if tag in self._UNSEEN or _is_hidden(attrs):
+            self._hidden, self._hidden_depth = tag, 1
+            return
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            return
+        if tag == "title":
+            self._in_title = True
+        elif tag in self._HEADING:
+            self._add("\n\n" + "#" * int(tag[1]) + " ")
+        elif tag == "li":
+            self._add("\n- ")
+        elif tag == "pre":
+            self._pre += 1
+            self._add("\n\n```\n")
+        elif tag in {"td", "th"}:
+            self._add(" | ")
+        elif tag in self._BLOCK:
+            self._add("\n" if tag in {"tr", "ul", "ol", "dt", "dd"} else "\n\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._hidden:
+            if tag == self._hidden:
+                self._hidden_depth -= 1
+                if self._hidden_depth == 0:
+                    self._hidden = ""
+            return
+        self._depth = max(0, self._depth - 1)
+        if tag == "title":
+            self._in_title = False
+        elif tag in self._HEADING:
+            self._add("\n\n")
+        elif tag == "pre" and self._pre:
+            self._pre -= 1
+            self._add("\n```\n\n")
+        elif tag in self._BLOCK:
+            self._add("\n")
+
+    def handle_data(self, data: str) -> None:
+        if self._hidden:
+            return
+        if self._in_title:
+            if len(self._title) < 100:
+                self._title.append(data)
+        elif self._pre:
+            self._add(data)
+        else:
+            words = " ".join(data.split())
+            lead = " " if data[:1].isspace() else ""
+            self._add(f"{lead}{words}{' ' if words and data[-1:].isspace() else ''}")
+
+    def _add(self, text: str) -> None:
+        self._size += len(text)
+        if self._size <= MAX_CHARACTERS:
+            self._pieces.append(text)
+
+    def result(self) -> tuple[str, str]:
+        """Text and title."""
+        lines: list[str] = []
+        code = False
+        for line in "".join(self._pieces).split("\n"):
+            fence = line.startswith("```")
+            code ^= fence
+            kept = line.rstrip() if code or fence else " ".join(line.split())
+            if kept or (lines and lines[-1]):
+                lines.append(kept)
+        return "\n".join(lines).strip("\n"), " ".join("".join(self._title).split())
+
+
+def _is_hidden(attrs: list[tuple[str, str | None]]) -> bool:
+    for name, value in attrs:
+        if name == "hidden":
+            return True
+        if name == "style" and value:
+            style = value.lower().replace(" ", "")
+            if (
+                "display:none" in style
+                or "visibility:hidden" in style
+                or "font-size:0" in style
+                or "opacity:0;" in style
+            ):
+                return True
+    return False
+
+
+def _read_in_child(filename: str, data: bytes, media_type: MediaType) -> Document:
+    head = json.dumps({"filename": filename, "media_type": media_type}).encode() + b"\n"
+    root = str(Path(__file__).resolve().parents[2])
+    start = "import sys; sys.path.append(sys.argv[1]); from greenroom.grounding.text import main; main()"
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and our own words; the document goes in by stdin
+            [sys.executable, "-I", "-c", start, root],
+            input=head + data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=CHILD_WALL_S, env={},
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise MalformedRequest("Reading the document took too long. Split or simplify it.", "file") from None
+    if done.returncode == 0:
+        found = json.loads(done.stdout)
+        if "error" in found:
+            raise MalformedRequest(found["error"], "file")
+        return Document(found["text"], found["title"], media_type)
+    raise MalformedRequest("The document can't be read within the limits. Split or simplify it.", "file")
+
+
+def main() -> None:
+    """The child: a line of JSON and the bytes on standard input, JSON on standard output."""
+    _limit_self()
+    head = json.loads(sys.stdin.buffer.readline())
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        read_one = parse(head["filename"], data, head["media_type"])
+        answer = {"text": read_one.text, "title": read_one.title}
+    except MalformedRequest as error:
+        answer = {"error": str(error)}
+    sys.stdout.buffer.write(json.dumps(answer).encode("ascii"))
+
+
+def _limit_self() -> None:
+    import resource  # noqa: PLC0415 - only the child needs it, and only Unix has it
+
+    wanted = (
+        (resource.RLIMIT_AS, CHILD_MEMORY_BYTES), (resource.RLIMIT_CPU, CHILD_CPU_S), (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    )  # fmt: skip
+    for kind, size in wanted:
+        try:
+            resource.setrlimit(kind, (size, size))
+        except (ValueError, OSError):
+            continue
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+"""Administration over HTTP: traces, sessions, keys, configuration, health, metrics and the OpenAPI document.
+
+Plain Starlette on the ASGI side of the port; every `/api` route needs a key and names the role it needs. Bodies
+are typed, unknown fields refused.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar
+
+from msgspec import DecodeError, Meta, Struct, ValidationError
+from msgspec.json import Decoder
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, TooLarge
+from greenroom.exchange import Caller
+from greenroom.gateway.access import Access
+from greenroom.server.openapi import document
+from greenroom.store.listing import TraceFilter
+from greenroom.wire import openai
+
+T = TypeVar("T")
+Role = Literal["app", "viewer", "operator", "admin"]
+_RANK = {"app": 0, "viewer": 1, "operator": 2, "admin": 3}
+BODY_LIMIT_BYTES = 1024 * 1024
+
+
+class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /api/keys`."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    project: Annotated[str, Meta(min_length=1, max_length=128)] = "default"
+    role: Role = "app"
+    apps: Annotated[list[str], Meta(max_length=64)] = []
+    requests_per_minute: Annotated[int, Meta(ge=1)] | None = None
+    tokens_per_minute: Annotated[int, Meta(ge=1)] | None = None
+    parallel: Annotated[int, Meta(ge=1)] | None = None
+    budget_usd: Annotated[float, Meta(ge=0)] | None = None
+
+
+class Administration(Protocol):
+    """What the routes need from the rest; everything but `ready` runs in a worker thread."""
+
+    def list_traces(self, wanted: TraceFilter) -> tuple[list[dict[str, Any]], str | None]: ...  # Any: JSON
+    def get_trace(self, project: str | None, id: str) -> dict[str, Any] | None: ...  # Any: JSON
+    def delete_traces(self, project: str | None, user: str) -> int: ...
+    def session(self, project: str, session: str) -> list[dict[str, Any]]: ...  # Any: JSON
+    def list_keys(self) -> list[dict[str, Any]]: ...  # Any: JSON
+    def create_key(self, wanted: NewKey, by: str) -> dict[str, Any]: ...  # Any: JSON
+    def revoke_key(self, id: str, by: str) -> bool: ...
+    def show_config(self) -> dict[str, Any]: ...  # Any: JSON
+    def metrics(self) -> str: ...
+    def ready(self) -> bool: ...
+
+
+class Doc(NamedTuple):
+    """One route and what the OpenAPI document says of it."""
+
+    path: str
+    method: str
+    role: Role | None
+    summary: str
+    endpoint: Callable[[Request, Caller | None], Awaitable[Response]]
+    parameters: tuple[str, ...] = ()
+    body: type | None = None
+
+
+_new_key = Decoder(NewKey)
+_FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "from", "to", "limit", "cursor")
+
+
+class Api:
+    """The routes of `/api`, `/healthz`, `/readyz`, `/metrics` and `/openapi.json`."""
+
+    def __init__(self, access: Access, administration: Administration, version: str) -> None:
+        self._access = access
+        self._admin = administration
+        self._version = version
+        self._docs = (
+            Doc("/api/traces", "GET", "viewer", "List traces, newest first.", self._traces, _FILTERS),
+            Doc("/api/traces", "DELETE", "operator", "Erase all traces of a user.", self._erase, ("user",)),
+            Doc(
+                "/api/traces/{id}", "GET", "viewer", "Read one trace: the record of an exchange.", self._trace
+            ),
+            Doc("/api/sessions/{id}", "GET", "viewer", "Read the turns kept of a session.", self._session),
+            Doc("/api/keys", "GET", "admin", "List keys, without their secrets.", self._keys),
+            Doc(
+                "/api/keys",
+                "POST",
+                "admin",
+                "Create a key; its secret is shown once.",
+                self._create,
+                (),
+                NewKey,
+            ),
+            Doc("/api/keys/{id}", "DELETE", "admin", "Revoke a key.", self._revoke),
+            Doc(
+                "/api/config",
+                "GET",
+                "admin",
+                "Read the configuration in force; secrets by name.",
+                self._config,
+            ),
+            Doc("/healthz", "GET", None, "Whether the process lives.", self._healthz),
+            Doc("/readyz", "GET", None, "Whether it can answer; 503 while it drains.", self._readyz),
+            Doc("/metrics", "GET", None, "Counters in Prometheus' text format.", self._metrics),
+            Doc("/openapi.json", "GET", None, "This document.", self._openapi),
+        )
+
+    def routes(self) -> list[BaseRoute]:
+        """Starlette routes; a path known under another method answers 405 with Allow."""
+        by_path: dict[str, dict[str, Doc]] = {}
+        for doc in self._docs:
+            by_path.setdefault(doc.path, {})[doc.method] = doc
+        return [Route(path, self._serve(docs), methods=list(docs)) for path, docs in by_path.items()]
+
+    def _serve(self, docs: Mapping[str, Doc]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            doc = docs["GET" if request.method == "HEAD" else request.method]
+            try:
+                caller = self._authorise(request, doc.role) if doc.role is not None else None
+                return await doc.endpoint(request, caller)
+            except GreenroomError as error:
+                status, kind, code, param = openai.error_of(error)
+                return _json(openai.error_body(str(error), kind, code, param), status)
+
+        return endpoint
+
+    def _authorise(self, request: Request, role: Role) -> Caller:
+        key = self._access.identify(dict(request.scope["headers"]))
+        if _RANK[key.caller.role] < _RANK[role]:
+            raise Forbidden(f"This needs a key with the role '{role}'; this one is '{key.caller.role}'.")
+        return key.caller
+
+    # traces
+
+    async def _traces(self, request: Request, caller: Caller | None) -> Response:
+        assert caller is not None
+        wanted = trace_filter(request.query_params, _scope(caller))
+        rows, following = await run_in_threadpool(self._admin.list_traces, wanted)
+        return _json(openai.encode({"data": rows, "next": following}))
+
+    async def _trace(self, request: Request, caller: Caller | None) -> Response:
+        assert caller is not None
+        record = await run_in_threadpool(self._admin.get_trace, _scope(caller), request.path_params["id"])
+        if record is None:
+            raise NotFound("There is no trace with this id.")
+        return _json(openai.encode(record))
+
+    async def _erase(self, request: Request, caller: Caller | None) -> Response:
+        assert caller is not None
+        user = request.query_params.get("user")
+        if not user:
+            raise MalformedRequest("Say whose traces to erase: ?user=…", "user")
+        erased = await run_in_threadpool(self._admin.delete_traces, _scope(caller), user)
+        return _json(openai.encode({"deleted": erased}))
+
+    async def _session(self, request: Request, caller: Caller | None) -> Response:
+        assert caller is not None
+        id = request.path_params["id"]
+        turns = await run_in_threadpool(self._admin.session, caller.project, id)
+        if not turns:
+            raise NotFound("There is no session with this id.")
+        return _json(openai.encode({"id": id, "turns": turns}))
+
+    # keys and configuration
+
+    async def _keys(self, request: Request, caller: Caller | None) -> Response:
+        return _json(openai.encode({"data": await run_in_threadpool(self._admin.list_keys)}))
+
+    async def _create(self, request: Request, caller: Caller | None) -> Response:
+        assert caller is not None
+        wanted = await _body(request, _new_key)
+        made = await run_in_threadpool(self._admin.create_key, wanted, caller.key_id)
+        return _json(openai.encode(made), 201)
+
+    async def _revoke(self, request: Request, caller: Caller | None) -> Response:
+        assert caller is not None
+        id = request.path_params["id"]
+        if not await run_in_threadpool(self._admin.revoke_key, id, caller.key_id):
+            raise NotFound("There is no key with this id that is still valid.")
+        return _json(openai.encode({"id": id, "object": "key", "deleted": True}))
+
+    async def _config(self, request: Request, caller: Caller | None) -> Response:
+        return _json(openai.encode(await run_in_threadpool(self._admin.show_config)))
+
+    # health
+
+    async def _healthz(self, request: Request, caller: Caller | None) -> Response:
+        return _json(b'{"status":"ok"}')
+
+    async def _readyz(self, request: Request, caller: Caller | None) -> Response:
+        if self._admin.ready():
+            return _json(b'{"status":"ready"}')
+        return _json(b'{"status":"draining"}', 503)
+
+    async def _metrics(self, request: Request, caller: Caller | None) -> Response:
+        if request.client is not None and not _is_loopback(request.client.host):
+            self._authorise(request, "viewer")
+        text = await run_in_threadpool(self._admin.metrics)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _openapi(self, request: Request, caller: Caller | None) -> Response:
+        return _json(openai.encode(document(self._docs, self._version)))
+
+
+def trace_filter(query: Mapping[str, str], project: str | None) -> TraceFilter:
+    """Read the query of `/api/traces`. Raises MalformedRequest naming the parameter."""
+    unknown = sorted(set(query) - set(_FILTERS))
+    if unknown:
+        raise MalformedRequest(
+            f"There is no filter '{unknown[0]}'. Known: {', '.join(_FILTERS)}.", unknown[0]
+        )
+    limit = query.get("limit", "50")
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:6]) <= 500:
+        raise MalformedRequest("'limit' must be a number from 1 to 500.", "limit")
+    return TraceFilter(
+        project=project,
+        q=query.get("q") or None,
+        app=query.get("app") or None,
+        model=query.get("model") or None,
+        outcome=query.get("outcome") or None,
+        session=query.get("session") or None,
+        user=query.get("user") or None,
+        tag=query.get("tag") or None,
+        since_ns=_time(query.get("from"), "from"),
+        until_ns=_time(query.get("to"), "to"),
+        limit=int(limit),
+        cursor=query.get("cursor") or None,
+    )
+
+
+def _time(text: str | None, name: str) -> int | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise MalformedRequest(f"'{name}' must be a time like 2026-01-31T12:00:00Z.", name) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1e9)
+
+
+def _scope(caller: Caller) -> str | None:
+    """The project a caller may see; admins see all."""
+    return None if caller.role == "admin" else caller.project
+
+
+async def _body(request: Request, decoder: Decoder[T]) -> T:
+    data = await request.body()
+    if len(data) > BODY_LIMIT_BYTES:
+        raise TooLarge("The body is larger than 1 MB.")
+    try:
+        return decoder.decode(data)
+    except ValidationError as error:
+        raise MalformedRequest(f"{error}.") from None
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
+
+
+def _json(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, media_type="application/json")
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "::1" or host.startswith("127.")

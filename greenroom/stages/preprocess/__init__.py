@@ -1,0 +1,1 @@
+"""Preprocess: a prompt cleaned and counted before anything else looks at it."""

@@ -1,0 +1,72 @@
+"""A backend of records made by hand, and a program that serves it: `python -m tests.server.pages.backend 8486`."""
+
+import sys
+from typing import Any
+
+from greenroom.errors import ModelNotFound
+from tests.server.pages.records import Json, all_records, record
+
+ADMIN_KEY = "gr-admin-0123456789abcdef"
+VIEWER_KEY = "gr-viewer-0123456789abcdef"
+
+
+class FakeBackend:
+    """Keeps records in a list; remembers what it was asked."""
+
+    def __init__(self, records: list[Json] | None = None) -> None:
+        self.records = all_records() if records is None else records
+        self.roles: dict[str, str] = {ADMIN_KEY: "admin", VIEWER_KEY: "viewer"}
+        self.filters: list[dict[str, str | int]] = []
+        self.verified: list[str] = []
+        self.asked: list[tuple[str, str]] = []
+        self.losses = {"payload_dropped": 0, "rows_lost": 0}
+
+    def list_traces(self, **filters: str | int) -> tuple[list[Json], str | None]:
+        self.filters.append(filters)
+        first = int(filters.get("cursor", 0))
+        limit = int(filters["limit"])
+        found = [one for one in self.records if filters.get("outcome") in {None, one.get("outcome")}]
+        rows = [{name: one[name] for name in one if name not in {"stages", "sent"}} for one in found[first : first + limit]]
+        return rows, str(first + limit) if len(found) > first + limit else None
+
+    def get_trace(self, id: str, /) -> Json | None:
+        return next((one for one in self.records if one["id"] == id), None)
+
+    def verify_key(self, key: str, /) -> str | None:
+        self.verified.append(key)
+        return self.roles.get(key)
+
+    async def ask(self, text: str, app: str, /) -> str:
+        if app == "gone":
+            raise ModelNotFound("There is no app 'gone'.")
+        self.asked.append((text, app))
+        id = f"asked-{len(self.asked)}"
+        self.records.insert(0, record(id, app=app, request={"messages": [{"role": "user", "content": text}]}))
+        return id
+
+    def apps(self) -> list[str]:
+        return ["default", "support"]
+
+    def about(self) -> dict[str, Any]:
+        return {
+            "version": "0.1.0",
+            "model": {
+                "name": "openai/gpt-5-mini",
+                "why": "OPENAI_API_KEY is set in the environment, and no model is configured.",
+            },
+            "losses": self.losses,
+        }
+
+
+def serve(port: int) -> None:
+    """Serve the pages over this backend on a loopback port, until stopped."""
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from greenroom.server.pages import pages
+
+    uvicorn.run(Starlette(routes=pages(FakeBackend())), host="127.0.0.1", port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
