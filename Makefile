@@ -55,7 +55,7 @@ bench: $(RUN_STAMP)
 	$(BIN)/python -m benchmarks.bench $(BENCH)
 
 bench-peers: $(RUN_STAMP)
-	$(BIN)/python -m benchmarks.bench --peers $(BENCH)
+	$(BIN)/python -m benchmarks.peers $(BENCH)
 
 soak: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks.soak $(SOAK)

@@ -14,8 +14,8 @@ from statistics import median
 from rich.console import Console
 
 from benchmarks.figures import Result, Row, ratio, save, show
-from benchmarks.processes import Cores, EnvironmentMissing, Running, settle, tree_pss_bytes
-from benchmarks.rounds import Summary, interleave, take_turn
+from benchmarks.processes import Cores, EnvironmentMissing, Running, tree_pss_bytes
+from benchmarks.rounds import Summary, interleave, take_turn, wait_until_idle
 from benchmarks.targets import Target, find_nginx, start_greenroom, start_nginx
 from benchmarks.tools import Tools
 
@@ -95,7 +95,7 @@ class Bench:
             self.tools.load(
                 target.port, model=target.model, key=target.key, connections=CONNECTIONS, requests=500
             )
-            settle(target.running.pid)
+            wait_until_idle(target)
 
     def requests(self, targets: list[Target], connections: int, rounds: int, seconds: float) -> list[Summary]:
         summaries, calibration = interleave(
@@ -147,7 +147,7 @@ def run(bench: Bench) -> Result:
                 bench.keep(start_greenroom(bench.folder / name, mock_port, bench.cores.target, app=app))
             )
             bench.say(f"{greenrooms[-1].name} answered after {greenrooms[-1].first_answer_s:.2f} s")
-        settle(greenrooms[0].running.pid)
+        wait_until_idle(greenrooms[0])
     at_rest = tree_pss_bytes(greenrooms[0].running.pid) if greenrooms else None
     targets = [*([nginx] if nginx else []), *greenrooms]
     stream_targets = [*([nginx_stream] if nginx_stream else []), *greenrooms]
@@ -221,7 +221,7 @@ def growth(tools: Tools, target: Target, say: Callable[[str], None], requests: i
 
     def load(count: int) -> float:
         tools.load(target.port, model=target.model, key=target.key, connections=CONNECTIONS, requests=count)
-        settle(pid)
+        wait_until_idle(target)
         return tree_pss_bytes(pid) / 2**20
 
     before = load(requests // 5)
@@ -245,7 +245,7 @@ def storage(bench: Bench, mock_port: int, first_answer_s: float) -> list[Row]:
             bench.tools.load(
                 target.port, model=target.model, key=target.key, connections=CONNECTIONS, requests=count
             )
-            settle(target.running.pid)
+            wait_until_idle(target)
         finally:
             target.running.stop()
         sizes.append(folder_bytes(target.data) if target.data else 0)

@@ -30,7 +30,7 @@ enum { READ_BYTES = 65536, BODY_BYTES = 8192, ID_BYTES = 64 };
 enum Part { HEAD, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER };
 
 typedef struct {
-    int fd, busy, connecting;
+    int fd, busy, watching_out;
     char *out;
     size_t out_len, out_at;
     char head[16384];
@@ -129,15 +129,13 @@ static void build_request(Conn *c) {
 
 static int may_begin(void) { return !stop && (max_requests == 0 || begun < max_requests); }
 
-static void connect_to(Conn *c);
-
 static void flush_out(Conn *c) {
     ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_NOSIGNAL);
     if (n > 0) c->out_at += (size_t)n;
     struct epoll_event e = {.events = EPOLLIN | (c->out_at < c->out_len ? EPOLLOUT : 0), .data.ptr = c};
-    static const unsigned PLAIN = EPOLLIN;
-    if (e.events != PLAIN || c->connecting) epoll_ctl(epfd, EPOLL_CTL_MOD, c->fd, &e);
-    c->connecting = e.events != PLAIN; /* then the mask must be set back once all is written */
+    int unwritten = c->out_at < c->out_len;
+    if (unwritten || c->watching_out) epoll_ctl(epfd, EPOLL_CTL_MOD, c->fd, &e);
+    c->watching_out = unwritten;
 }
 
 static void begin(Conn *c) {
@@ -169,7 +167,7 @@ static void connect_to(Conn *c) {
     }
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
     epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &e);
-    c->connecting = 0;
+    c->watching_out = 0;
     begin(c);
 }
 
@@ -194,14 +192,11 @@ static void finish(Conn *c) {
     if (stream_mode && c->status == 200 && !c->done_seen) unfinished_streams++;
     keep(&latency, now - c->begun_ns);
     if (c->first_event_ns) keep(&first_event, c->first_event_ns - c->begun_ns);
-    if (c->reusable)
-        begin(c);
-    else
-        again(c);
+    c->reusable ? begin(c) : again(c);
 }
 
 static void broken(Conn *c) {
-    if (c->busy) errors++;
+    errors += c->busy;
     again(c);
 }
 
@@ -268,10 +263,8 @@ static int feed(Conn *c, const char *data, size_t n) {
             used = c->until_close || n < c->left ? n : c->left;
             read_events(c, data, used);
             if (!c->until_close && (c->left -= used) == 0) {
-                if (c->part == CHUNK_DATA)
-                    c->part = CHUNK_END;
-                else
-                    finish(c);
+                if (c->part == BODY) finish(c);
+                else c->part = CHUNK_END;
             }
         } else if (*data == '\n') {
             if (c->part == CHUNK_END) {
@@ -334,10 +327,7 @@ static void report(long long started_ns) {
            at_share(&first_event, 0.99));
 }
 
-static void on_signal(int number) {
-    (void)number;
-    stop = 1;
-}
+static void on_signal(int number) { stop = number; }
 
 static void read_options(int argc, char **argv) {
     static const struct option OPTIONS[] = {

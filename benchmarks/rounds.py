@@ -4,6 +4,8 @@ Knows how to charge CPU to requests and events; nothing of goals or tables.
 """
 
 import http.client
+import re
+import time
 from collections.abc import Callable, Sequence
 from statistics import median
 
@@ -15,6 +17,9 @@ from benchmarks.tools import LoadReport, Tools
 
 INDEX_METRIC = "greenroom_index_cpu_seconds_total"
 """CPU spent on full-text indexing, as /metrics tells it; without it indexing is part of the request's CPU."""
+
+PENDING_METRIC = "greenroom_index_pending"
+"""Exchanges stored and not yet indexed; where it is told, a turn ends when it is 0."""
 
 
 class Point(Struct, frozen=True, kw_only=True):
@@ -59,20 +64,20 @@ def take_turn(
 ) -> Point:
     """Load one target, wait until its deferred work is done, and charge the CPU to what was answered."""
     pid = target.running.pid
-    indexing_before = indexing_ns(target)
+    indexing_before = metric(target, INDEX_METRIC)
     before = tree_cpu_ns(pid)
     report = tools.load(
         target.port, model=target.model, key=target.key, connections=connections, duration_s=seconds,
         stream=stream, personal_percent=personal_percent, timeout_s=seconds + 60,
     )  # fmt: skip
     at_last_reply = tree_cpu_ns(pid)
-    settled_s = settle(pid)
+    settled_s = wait_until_idle(target)
     after = tree_cpu_ns(pid)
-    indexing_after = indexing_ns(target)
+    indexing_after = metric(target, INDEX_METRIC)
     units = max(report.events if stream else report.requests, 1)
     indexing = None
     if indexing_before is not None and indexing_after is not None:
-        indexing = (indexing_after - indexing_before) / units / 1000
+        indexing = (indexing_after - indexing_before) / units * 1e6
     return Point(
         target=target.name,
         units=units,
@@ -129,8 +134,20 @@ def summarise(points: Sequence[Point]) -> Summary:
     )
 
 
-def indexing_ns(target: Target) -> float | None:
-    """What the target says it has spent on indexing so far, or None when it does not say."""
+def wait_until_idle(target: Target, limit_s: float = 120.0) -> float:
+    """Wait until the target's deferred work is done; return the seconds waited.
+
+    Idle is a tree that uses no CPU, and an empty indexing queue where the target tells of one.
+    """
+    begun = time.monotonic()
+    settle(target.running.pid)
+    while (metric(target, PENDING_METRIC) or 0.0) > 0 and time.monotonic() - begun < limit_s:
+        settle(target.running.pid)
+    return time.monotonic() - begun
+
+
+def metric(target: Target, name: str) -> float | None:
+    """The sum of one of the target's own metrics, or None when it does not have it."""
     if target.data is None:
         return None
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=10)
@@ -142,9 +159,6 @@ def indexing_ns(target: Target) -> float | None:
         return None
     finally:
         connection.close()
-    values = [
-        float(line.rpartition(" ")[2])
-        for line in text.splitlines()
-        if line.split("{")[0].split(" ")[0] == INDEX_METRIC
-    ]
-    return sum(values) * 1e9 if answer.status == 200 and values else None
+    lines = text.splitlines() if answer.status == 200 else []
+    values = [float(line.rpartition(" ")[2]) for line in lines if re.split(r"[{ ]", line)[0] == name]
+    return sum(values) if values else None

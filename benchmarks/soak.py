@@ -13,7 +13,6 @@ import json
 import random
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,7 +25,7 @@ from rich.console import Console
 
 from benchmarks.bench import growth
 from benchmarks.figures import Result, Row, save, show
-from benchmarks.processes import Cores, EnvironmentMissing
+from benchmarks.processes import Cores, EnvironmentMissing, Running
 from benchmarks.targets import Target, start_greenroom
 from benchmarks.tools import Tools
 
@@ -86,14 +85,13 @@ def live_and_die(
         duration_s=plan.seconds * 3,
         acks=acks,
     )
-    load = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    load = Running(argv, tools.cores.peers, log=tools.folder / "load.log")
     try:
         time.sleep(plan.seconds * chance.uniform(0.3, 1.0))
         killed_at = time.monotonic_ns()
         target.running.kill()
     finally:
-        load.terminate()
-        load.wait(30)
+        load.stop(30)
     return read_acknowledgements(acks), killed_at
 
 

@@ -27,7 +27,7 @@ DRAIN_S = 0.02
 BATCH = 256
 IDLE_S = 0.2
 """So long without an exchange, and the full-text index is worked on."""
-INDEX_BATCH = 32
+INDEX_BATCH = 128
 LIGHT_BATCH = 4
 """A batch this small means there is time to index while requests come."""
 YIELD_EVERY = 32
@@ -145,9 +145,13 @@ class Recorder:
     def counts(self) -> RecorderCounts:
         """What happened so far."""
         return RecorderCounts(
-            self._accepted, self._stored, self._lost_rows + self._failed_rows, self._lost_bodies + self._failed_bodies,
-            self._errors, len(self._queue) + len(self._pending),
-        )  # fmt: skip
+            accepted=self._accepted,
+            stored=self._stored,
+            lost_rows=self._lost_rows + self._failed_rows,
+            lost_bodies=self._lost_bodies + self._failed_bodies,
+            errors=self._errors,
+            queued=len(self._queue) + len(self._pending),
+        )
 
     # -- the thread
 

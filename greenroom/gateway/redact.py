@@ -24,7 +24,9 @@ _KEPT = frozenset({
 """Our own words and numbers: never text of a caller."""
 
 _IN_MESSAGES = frozenset({"role", "type"})
-_IN_CHANGES = _KEPT | {"edits"}
+_WORDS_OF_TEXT = ("text", "before", "reason")
+"""What an edit, a finding or an entity says in words of the caller's text."""
+_LONG = 200
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -71,20 +73,34 @@ class Redactor:
     def __init__(self, redactions: Mapping[str, str]) -> None:
         forms = {value: mask for value, mask in redactions.items() if value}
         for value, mask in tuple(forms.items()):  # as they stand inside the JSON text of a tool call
-            forms.setdefault(dumps(value)[1:-1], mask)
-            forms.setdefault(dumps(value, ensure_ascii=False)[1:-1], mask)
+            if not (value.isascii() and value.isprintable()) or '"' in value or "\\" in value:
+                forms.setdefault(dumps(value)[1:-1], mask)
+                forms.setdefault(dumps(value, ensure_ascii=False)[1:-1], mask)
         self._values = sorted(forms.items(), key=lambda pair: -len(pair[0]))
         self._raw_values = [(_encode(value)[1:-1], _encode(mask)[1:-1]) for value, mask in self._values]
+        self._shortest = min(map(len, forms), default=0)
+        self._known: dict[str, list[tuple[int, int, str]]] = {}
         self._is_wordlike = any(value.replace("_", "").replace("-", "").isalpha() for value in redactions)
 
     def text(self, text: str) -> str:
         """The text with masks for values."""
-        spans = _find(text, self._values)
+        if len(text) < self._shortest:
+            return text
+        spans = self._spans(text)
         return _replace(text, spans, "") if spans else text
 
     def shift(self, text: str) -> Shift:
         """How positions in this text move."""
-        return Shift(text, _find(text, self._values))
+        return Shift(text, self._spans(text))
+
+    def _spans(self, text: str) -> list[tuple[int, int, str]]:
+        """Where values stand; long texts come several times (a message, a step's view of it): kept."""
+        if len(text) < _LONG:
+            return _find(text, self._values)
+        spans = self._known.get(text)
+        if spans is None:
+            spans = self._known[text] = _find(text, self._values)
+        return spans
 
     def name(self, name: str | None) -> str | None:
         """A user or session: as it is, or a stable stand-in when it holds a value."""
@@ -188,6 +204,8 @@ class _Parts:
                 "notes": self.redactor.walk(stage["notes"]),
                 "verdicts": self.verdicts(stage["verdicts"]),
             }
+            if stage["changes"] or stage["notes"] or stage["verdicts"]
+            else stage
             for stage in stages
         ]
 
@@ -200,8 +218,9 @@ class _Parts:
             candidates.append(before)
         else:
             candidates = [before, *self._reply]
+        hide = self.redactor.text
         edits = [self._moved(edit, candidates, edit.get("before", "")) for edit in change["edits"]]
-        return {**self.redactor.walk(change, _IN_CHANGES), "edits": edits}
+        return {**change, "before": hide(change["before"]), "after": hide(change["after"]), "edits": edits}
 
     def verdicts(self, verdicts: list[Record]) -> list[Record]:
         """Findings; each counts in a message, a passage or the answer."""
@@ -225,7 +244,10 @@ class _Parts:
     def _moved(self, item: Record, candidates: list[Shift], expected: str = "") -> Record:
         start, end = int(item["start"]), int(item["end"])
         text = self._choose(candidates, start, end, expected)
-        moved: Record = self.redactor.walk(item, _KEPT)
+        moved = dict(item)
+        for key in _WORDS_OF_TEXT:
+            if key in item:
+                moved[key] = self.redactor.text(item[key])
         if text is not None:
             moved["start"] = text.at(start)
             moved["end"] = max(moved["start"], text.at(end, is_end=True))
@@ -303,9 +325,10 @@ def redact_parts(row: Row, body: Body | None, redactions: Mapping[str, str]) -> 
     hide = parts.redactor
     raw = hide.text(body.reply_raw)
     text = None if body.reply_text is None else hide.text(body.reply_text)
+    came, sent = hide.body(body.request), hide.body(body.sent)
     hidden = Body(
-        request=hide.body(body.request),
-        sent=hide.body(body.sent),
+        request=came,
+        sent=b"" if sent == came else sent,
         reply_raw=raw,
         reply_text=None if text == raw else text,
         # Dictionaries encode to the same bytes as the Structs they were made of.

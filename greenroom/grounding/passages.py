@@ -1,8 +1,8 @@
 """A document's text cut into passages: by heading, then by sentence, 200 to 300 tokens each.
 
-A passage is always a stretch of the text itself: `text[p.start : p.start + len(p.text)] == p.text`. Tokens are
-estimated as four characters each. Knows Markdown's headings, lists, tables and fences, and the abbreviations of
-English, Portuguese and Spanish that end in a dot.
+A passage is always a stretch of the text itself: `text[p.start : p.start + len(p.text)] == p.text`. Tokens
+are estimated as four characters each. Knows Markdown's headings, lists, tables and fences, and the
+abbreviations of English, Portuguese and Spanish that end in a dot.
 """
 
 import re
@@ -19,13 +19,14 @@ OVERLAP = 75 * TOKEN
 """A sentence up to this long is repeated at the start of the next passage."""
 SEPARATOR = " › "
 
-_heading = re.compile(r"(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*\Z")
+_heading = re.compile(r"(#{1,6})[ \t]")
 _fence = re.compile(r"[ ]{0,3}(`{3,}|~{3,})")
 _item = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S")
-_sentence_end = re.compile(r"[.!?…]+[\"'”’»)\]]*\s+(?=[\"'“‘«(\[¿¡*_`]*[A-ZÀ-ÖØ-Þ0-9])")
+_sentence_end = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++(?=[\"'“‘«(\[¿¡*_`]*[A-ZÀ-ÖØ-Þ0-9])")
 _short = re.compile(
-    r"(?:^|[\s(])(?:dr|dra|sr|sra|srta|prof|profa|mr|mrs|ms|st|no|nº|n|art|arts|fig|figs|p|pp|pág|cap|ex|p\. ?ex|e\.g|i\.e"
-    r"|etc|vs|cf|vol|ed|av|inc|ltda?|jr|approx|aprox|ud|uds|ee\.uu|[A-Za-z])\.\Z",
+    r"(?:^|[\s(])"
+    r"(?:dr|dra|sr|sra|srta|prof|profa|mr|mrs|ms|st|nº|n|art|arts|fig|figs|p|pp|pág|cap|ex|p\. ?ex|e\.g"
+    r"|i\.e|etc|vs|cf|vol|ed|av|inc|ltda?|jr|approx|aprox|ud|uds|ee\.uu|[A-Za-z])\.\Z",
     re.IGNORECASE,
 )
 
@@ -62,10 +63,10 @@ def split(text: str, title: str, *, headings: bool = True) -> list[Piece]:
             continue
         pieces += _pack(text, section, _title(title, path))
         section = []
-        found = _heading.match(text[unit.start : unit.end])
-        assert found is not None
-        level = len(found[1])
-        path = [one for one in path if one[0] < level] + [(level, " ".join(found[2].split())[:200])]
+        line = text[unit.start : unit.end]
+        name = line.lstrip("#")
+        level = len(line) - len(name)
+        path = [one for one in path if one[0] < level] + [(level, " ".join(name.strip("# \t").split())[:200])]
     return pieces + _pack(text, section, _title(title, path))
 
 
@@ -96,7 +97,7 @@ def _piece(text: str, run: list[Unit], title: str) -> Piece:
 
 
 def _fitting(text: str, unit: Unit) -> Iterator[Unit]:
-    """The unit, or parts of one that is larger than a passage: at line ends, else at spaces, else anywhere."""
+    """The unit, or parts of one larger than a passage: cut at line ends, else at spaces, else anywhere."""
     start = unit.start
     while unit.end - start > FULL:
         cut = text.rfind("\n", start + 1, start + FULL)

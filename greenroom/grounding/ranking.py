@@ -1,12 +1,13 @@
 """How well a passage answers a query: BM25 over stems, with headings and neighbouring words counted too.
 
-The same formula ranks what the index finds and what came with a request. Knows no database and no meaning beyond
-the words.
+The same formula ranks what the index finds and what came with a request. Knows no database and no meaning
+beyond the words.
 Source: Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
@@ -51,7 +52,8 @@ def query_terms(text: str, languages: Sequence[Language]) -> list[list[str]]:
 def weigh(readings: Sequence[list[str]], frequency: Callable[[str], int], statistics: Statistics) -> Query:
     """Weigh the stems of a question, read in one or more languages, by how rare they are.
 
-    Keeps the 40 rarest. A word that no passage has makes all scores smaller: it was asked for and is not there.
+    Keeps the 40 rarest. A word that no passage has makes all scores smaller: it was asked for, and is not
+    there.
     """
     weights: dict[str, float] = {}
     scales: list[float] = []
@@ -67,7 +69,7 @@ def weigh(readings: Sequence[list[str]], frequency: Callable[[str], int], statis
     if len(weights) > _QUERY_TERMS:
         kept = sorted(weights, key=weights.__getitem__, reverse=True)[:_QUERY_TERMS]
         weights = {term: weights[term] for term in kept}
-    pairs = {pair for terms in readings for pair in zip(terms, terms[1:], strict=False)}
+    pairs = {pair for terms in readings for pair in pairwise(terms)}
     return Query(weights, frozenset(pairs), min((scale for scale in scales if scale > 0), default=1.0))
 
 
@@ -96,7 +98,7 @@ def _neighbours(query: Query, body: Sequence[str]) -> float:
     weights, pairs = query.weights, query.pairs
     total = 0.0
     seen: set[tuple[str, str]] = set()
-    for pair in zip(body, body[1:], strict=False):
+    for pair in pairwise(body):
         if pair in pairs and pair not in seen:
             seen.add(pair)
             total += PAIR * min(weights.get(pair[0], 0.0), weights.get(pair[1], 0.0))

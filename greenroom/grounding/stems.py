@@ -1,7 +1,7 @@
 """Words as the index sees them: lower case, without accents, stemmed, stop words left out.
 
-English, Portuguese and Spanish (Snowball). Words typed without their accents get the same stem as those typed
-with them. Knows no synonyms; text without spaces between words (Chinese, say) is cut into pairs of characters.
+English, Portuguese and Spanish (Snowball). Words typed without their accents get the same stem as those
+typed with them. Knows no synonyms; text without spaces between words (Chinese, say) is cut into pairs.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
-import Stemmer
+import Stemmer  # type: ignore[import-not-found]  # a C extension without stubs
 
 Language = Literal["en", "pt", "es"]
 LANGUAGES: tuple[Language, ...] = ("en", "pt", "es")
@@ -21,45 +21,48 @@ _LONGEST = 64
 """Characters kept of one word: what is longer is noise (base64, say)."""
 
 _STOP_TEXT: dict[Language, str] = {
-    "en": """a about after again all also am an and any are as at be because been before being both but by can
-        could did do does doing don down during each else ever few for from further get had has have having he
-        her here hers herself him himself his how i if in into is it its itself just let ll may me might more
-        most much must my myself no nor not now of off on once only or other our ours out over own please re s
-        same shall she should so some such t than that the their theirs them then there these they this those
-        through to too under until up upon us ve very was we were what when where which while who whom whose
-        why will with would yet you your yours yourself d m""",
-    "pt": """a à agora ainda além algum alguma alguns algumas ao aos após aquela aquelas aquele aqueles aquilo
-        as às assim até cada com como contra da daquela daquele das de dela delas dele deles depois desde dessa
-        dessas desse desses desta destas deste destes disso disto do dos e é ela elas ele eles em enquanto
-        entre era eram essa essas esse esses esta está estas estão estar estava estavam este estes estou eu
-        foi foram fosse há isso isto já lhe lhes lo la los las mais mas me mesma mesmas mesmo mesmos meu meus
-        minha minhas muito muita muitos muitas na não nas nela nele nem nenhum nessa nesse nesta neste no nos
-        nós nossa nossas nosso nossos num numa o onde os ou outra outras outro outros para pela pelas pelo
-        pelos per perante pode podem por porque porém pois posso pra qual quais qualquer quando quanto quantos
-        quanta quantas que quê quem são se seja sejam sem sendo ser será serão seu seus si sido sobre sob
-        somos sou sua suas também tão te tem têm tenho ter teu tinha toda todas todo todos tu tua um uma umas
-        uns vai vão você vocês vos""",
-    "es": """a al algo alguna algunas alguno algunos ante antes aquel aquella aquellas aquellos aquello así aun
-        aunque cada como cómo con contra cual cuál cuales cuáles cualquier cuando cuándo cuanto cuánto cuantos
-        cuántos cuánta cuántas de del desde donde dónde dos durante e el él ella ellas ellos en entre era eran
-        eres es esa esas ese esos eso esta está están estaba estaban estas este estos esto estoy fue fueron
-        fuera ha han hasta hay he la las le les lo los más me mi mis mientras mío misma mismas mismo mismos mí
-        mucha muchas mucho muchos muy nada ni ningún ninguna ninguno no nos nosotros nuestra nuestras nuestro
-        nuestros o os otra otras otro otros para pero poco por porque pues puede pueden puedo que qué quien
-        quién quienes quiénes se sea sean según ser será si sí sido sin sino sobre sois somos son soy su sus
-        suya suyo también tan tanto te tener tenía tengo ti tiene tienen toda todas todo todos tu tú tus un una
-        unas uno unos usted ustedes vosotros y ya yo""",
+    "en": """a about after again all also am an and any are as at be because been before being both but
+        by can could did do does doing don down during each else ever few for from further get had has
+        have having he her here hers herself him himself his how i if in into is it its itself just let
+        ll may me might more most much must my myself no nor not now of off on once only or other our
+        ours out over own please re s same shall she should so some such t than that the their theirs
+        them then there these they this those through to too under until up upon us ve very was we were
+        what when where which while who whom whose why will with would yet you your yours yourself d m""",
+    "pt": """a à agora ainda além algum alguma alguns algumas ao aos após aquela aquelas aquele aqueles
+        aquilo as às assim até cada com como contra da daquela daquele das de dela delas dele deles
+        depois desde dessa dessas desse desses desta destas deste destes disso disto do dos e é ela elas
+        ele eles em enquanto entre era eram essa essas esse esses esta está estas estão estar estava
+        estavam este estes estou eu foi foram fosse há isso isto já lhe lhes lo la los las mais mas me
+        mesma mesmas mesmo mesmos meu meus minha minhas muito muita muitos muitas na não nas nela nele
+        nem nenhum nessa nesse nesta neste no nos nós nossa nossas nosso nossos num numa o onde os ou
+        outra outras outro outros para pela pelas pelo pelos per perante pode podem por porque porém
+        pois posso pra qual quais qualquer quando quanto quantos quanta quantas que quê quem são se seja
+        sejam sem sendo ser será serão seu seus si sido sobre sob somos sou sua suas também tão te tem
+        têm tenho ter teu tinha toda todas todo todos tu tua um uma umas uns vai vão você vocês vos""",
+    "es": """a al algo alguna algunas alguno algunos ante antes aquel aquella aquellas aquellos aquello
+        así aun aunque cada como cómo con contra cual cuál cuales cuáles cualquier cuando cuándo cuanto
+        cuánto cuantos cuántos cuánta cuántas de del desde donde dónde dos durante e el él ella ellas
+        ellos en entre era eran eres es esa esas ese esos eso esta está están estaba estaban estas este
+        estos esto estoy fue fueron fuera ha han hasta hay he la las le les lo los más me mi mis
+        mientras mío misma mismas mismo mismos mí mucha muchas mucho muchos muy nada ni ningún ninguna
+        ninguno no nos nosotros nuestra nuestras nuestro nuestros o os otra otras otro otros para pero
+        poco por porque pues puede pueden puedo que qué quien quién quienes quiénes se sea sean según
+        ser será si sí sido sin sino sobre sois somos son soy su sus suya suyo también tan tanto te
+        tener tenía tengo ti tiene tienen toda todas todo todos tu tú tus un una unas uno unos usted
+        ustedes vosotros y ya yo""",
 }
 
 _TELLING: dict[Language, str] = {
-    "en": """the of and to is are was were for on with that this it as by be or an from what how which who when
-        where why does do did can could should would i you my your not has have will if there in at we they""",
-    "pt": """não o uma um os as do da dos das em no na nos nas ao aos pelo pela com são é você vocês isso ele ela
-        meu minha seu sua mais mas também quando onde qual quais quem foi ser está tem há até e ou já à às que
-        de para por como se nao sao voce eu quero posso qualquer muito num numa quanto quanta quantos quantas""",
-    "es": """el la los las del al un una y en con no es son por qué cómo cuál cuáles quién dónde cuándo fue está
-        hay usted su sus mi pero más también muy ya lo le les que de para se como cual cuando donde quien
-        quiero puedo yo esto eso según hasta desde cuales cuanto cuanta cuantos cuantas""",
+    "en": """the of and to is are was were for on with that this it as by be or an from what how which
+        who when where why does do did can could should would i you my your not has have will if there
+        in at we they""",
+    "pt": """não o uma um os as do da dos das em no na nos nas ao aos pelo pela com são é você vocês isso
+        ele ela meu minha seu sua mais mas também quando onde qual quais quem foi ser está tem há até e
+        ou já à às que de para por como se nao sao voce eu quero posso qualquer muito num numa quanto
+        quanta quantos quantas""",
+    "es": """el la los las del al un una y en con no es son por qué cómo cuál cuáles quién dónde cuándo
+        fue está hay usted su sus mi pero más también muy ya lo le les que de para se como cual cuando
+        donde quien quiero puedo yo esto eso según hasta desde cuales cuanto cuanta cuantos cuantas""",
 }
 
 _ENDINGS: dict[Language, tuple[tuple[str, str], ...]] = {

@@ -1,9 +1,9 @@
 """A document's bytes as text: Markdown, plain text and HTML, with its title.
 
-HTML comes out as Markdown, so that everything after knows one form of heading, list and code. What a reader of
-the page would not see (scripts, hidden elements, comments, invisible characters) is left out: it is where
-instructions to models are hidden. Large or HTML input is read in a child process with limits on memory and time.
-Knows no PDF and no office formats.
+HTML comes out as Markdown, so that everything after knows one form of heading, list and code. What a reader
+of the page would not see (scripts, hidden elements, comments, invisible characters) is left out: it is where
+instructions to models are hidden. Large or HTML input is read in a child process with limits on memory and
+time. Knows no PDF and no office formats.
 """
 
 import json
@@ -43,9 +43,9 @@ _FOREIGN = (
 )
 _INVISIBLE = dict.fromkeys(
     (
-        *(n for n in range(0x20) if n not in (0x09, 0x0A)), *range(0x7F, 0xA0), 0xAD, 0x061C, 0x115F, 0x1160, 0x180E,
-        0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0x3164, 0xFEFF, 0xFFA0,
-        *range(0xE0000, 0xE0080),
+        *(n for n in range(0x20) if n not in (0x09, 0x0A)), *range(0x7F, 0xA0),
+        0xAD, 0x061C, 0x115F, 0x1160, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070),
+        0x3164, 0xFEFF, 0xFFA0, *range(0xE0000, 0xE0080),
     )
 )  # fmt: skip
 """Characters nobody sees; the joiners U+200C and U+200D stay, since scripts and emoji need them."""
@@ -109,7 +109,8 @@ def parse(filename: str, data: bytes, media_type: MediaType) -> Document:
 def decode(data: bytes) -> str:
     """Bytes as text: by byte order mark, as UTF-8, as UTF-16 if every other byte is zero, else as Western."""
     for mark, name in (
-        (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\0\0", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"),
+        (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\0\0", "utf-32"), (b"\xff\xfe", "utf-16"),
+        (b"\xfe\xff", "utf-16"),
     ):  # fmt: skip
         if data.startswith(mark):
             return data.decode(name, "replace")
@@ -153,7 +154,7 @@ def _plain_markdown(text: str) -> tuple[str, str]:
     lines = text.split("\n")
     for number in range(1, len(lines)):
         rule = lines[number].rstrip()
-        if len(rule) < 3 or rule.strip("=") and rule.strip("-"):
+        if len(rule) < 3 or (rule.strip("=") and rule.strip("-")):
             continue
         above = lines[number - 1]
         if above.strip() and above[0] not in "#|>-*+ \t`=" and (number < 2 or not lines[number - 2].strip()):
@@ -184,8 +185,9 @@ class _Page(HTMLParser):
         {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
     )
     _BLOCK = frozenset(
-        {"p", "div", "section", "article", "main", "aside", "header", "footer", "nav", "ul", "ol", "dl", "dt", "dd",
-         "table", "thead", "tbody", "tr", "blockquote", "figure", "figcaption", "form", "details", "summary", "body"}
+        {"p", "div", "section", "article", "main", "aside", "header", "footer", "nav", "ul", "ol", "dl",
+         "dt", "dd", "table", "thead", "tbody", "tr", "blockquote", "figure", "figcaption", "form", "details",
+         "summary", "body"}
     )  # fmt: skip
     _HEADING = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 
@@ -298,10 +300,10 @@ def _read_in_child(filename: str, data: bytes, media_type: MediaType) -> Documen
     root = str(Path(__file__).resolve().parents[2])
     start = "import sys; sys.path.append(sys.argv[1]); from greenroom.grounding.text import main; main()"
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and our own words; the document goes in by stdin
+        done = subprocess.run(  # noqa: S603 - our own interpreter and words; the document goes in by stdin
             [sys.executable, "-I", "-c", start, root],
-            input=head + data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=CHILD_WALL_S, env={},
-            check=False,
+            input=head + data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=CHILD_WALL_S,
+            env={}, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise MalformedRequest("Reading the document took too long. Split or simplify it.", "file") from None
@@ -330,8 +332,8 @@ def _limit_self() -> None:
     import resource  # noqa: PLC0415 - only the child needs it, and only Unix has it
 
     wanted = (
-        (resource.RLIMIT_AS, CHILD_MEMORY_BYTES), (resource.RLIMIT_CPU, CHILD_CPU_S), (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, CHILD_MEMORY_BYTES), (resource.RLIMIT_CPU, CHILD_CPU_S),
+        (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0),
     )  # fmt: skip
     for kind, size in wanted:
         try:

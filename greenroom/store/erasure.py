@@ -3,14 +3,12 @@
 import sqlite3
 from typing import NamedTuple
 
-from greenroom.store import search
+from greenroom.store import order, search
 from greenroom.store.blocks import Packer, places
 from greenroom.store.material import pseudonym
 from greenroom.store.names import Names
 
 STEP = 256
-LONGEST_US = 3_600_000_000
-"""No exchange takes longer than an hour; `seq` is at most this far behind the moment it came."""
 
 
 class Scope(NamedTuple):
@@ -73,7 +71,7 @@ def _select(connection: sqlite3.Connection, scope: Scope) -> list[tuple[int, int
         values.append(scope.user)
     if scope.before_ns is not None:
         conditions.append("created_ns < ? AND seq < ?")
-        values += (scope.before_ns, scope.before_ns // 1000 + LONGEST_US)
+        values += (scope.before_ns, order.first_after(connection, scope.before_ns))
     sql = "SELECT seq, project, block, place FROM traces WHERE " + " AND ".join(conditions)  # noqa: S608  # constants only
     return connection.execute(sql + " ORDER BY seq LIMIT ?", (*values, STEP)).fetchall()
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from greenroom.errors import MalformedRequest
-from greenroom.store import search
-from greenroom.store.erasure import LONGEST_US, all_projects
+from greenroom.store import order, search
+from greenroom.store.erasure import all_projects
 from greenroom.store.material import OUTCOMES, Record, Row, pseudonym, summary_of
 from greenroom.store.names import Names
 
@@ -129,10 +129,10 @@ def _pieces(connection: sqlite3.Connection, names: Names, wanted: TraceFilter) -
         values.append(OUTCOMES.index(wanted.outcome) if wanted.outcome in OUTCOMES else -1)
     if wanted.since_ns is not None:
         where.append("t.seq >= ? AND t.created_ns >= ?")
-        values += (wanted.since_ns // 1000, wanted.since_ns)
+        values += (order.first_since(connection, wanted.since_ns), wanted.since_ns)
     if wanted.until_ns is not None:
         where.append("t.seq < ? AND t.created_ns < ?")
-        values += (wanted.until_ns // 1000 + LONGEST_US, wanted.until_ns)
+        values += (order.first_after(connection, wanted.until_ns), wanted.until_ns)
     pieces: list[_Piece] = []
     for project, user, session in product(
         _projects(connection, names, wanted.project), _forms(wanted.user), _forms(wanted.session)

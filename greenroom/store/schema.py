@@ -6,7 +6,7 @@ CREATE TABLE names (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 
 CREATE TABLE blocks (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
--- seq: microseconds of the moment the exchange ended, made unique and rising; the order of lists.
+-- seq: rises with every exchange stored, in the order in which they ended; the order of lists.
 -- project, key, app, asked, used: numbers from names. block, place: where the body lies, if there is one.
 CREATE TABLE traces (
     seq INTEGER PRIMARY KEY, id NOT NULL, created_ns INTEGER NOT NULL,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from greenroom.errors import StoreError
-from greenroom.store import erasure, listing, search
+from greenroom.store import erasure, listing, order, search
 from greenroom.store.blocks import Packer, body_at
 from greenroom.store.database import explained, open_database, open_reader, transaction
 from greenroom.store.listing import Page, TraceFilter
@@ -126,12 +126,12 @@ class TraceStore:
         self, connection: sqlite3.Connection, entries: Sequence[Entry], block: int | None
     ) -> tuple[list[tuple[object, ...]], list[tuple[int, str, int]]]:
         add = self._names.add
-        last = connection.execute("SELECT max(seq) FROM traces").fetchone()[0] or 0
+        last = order.last(connection)
         rows: list[tuple[object, ...]] = []
         tags: list[tuple[int, str, int]] = []
         place = 0
         for row, body, own_tags in entries:
-            last = max(last + 1, row.created_ns // 1000 + row.total_us)
+            last += 1
             project = add(connection, row.project)
             rows.append(
                 (

@@ -14,7 +14,8 @@ class PagesBackend(Protocol):
 
         Filters are those of `GET /api/traces` that are set: q, app, model, outcome, session, user, tag, from,
         to, limit, cursor. A row is a record without its stages and bodies (id, created_at, app, outcome,
-        model, usage, cost_usd, timing_ms) with `preview`: the first words of the newest user message.
+        model, usage, cost_usd, timing_ms) with `preview`: the first words of the newest user message. A row
+        without `preview` costs the HTML list one `get_trace`.
         """
         ...
 

@@ -20,7 +20,7 @@ from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
 from greenroom.server.pages.evidence import REPLY_LIMIT, findings, payload, sentences
 from greenroom.server.pages.forms import local_path, own_address, read_form, require_same_origin
 from greenroom.server.pages.journey import journey
-from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows
+from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows, with_words
 from greenroom.server.pages.record import read_record
 from greenroom.server.pages.rendering import HERE, Assets, Renderer, json_answer, redirect, segment
 from greenroom.server.pages.sessions import IDLE_S, LoginBrake, LoginTokens, Session, Sessions, is_same
@@ -198,7 +198,7 @@ class Pages:
                 session=session,
                 apps=self._backend.apps(),
                 about=_about(self._backend.about()),
-                rows=read_rows(rows),
+                rows=read_rows(with_words(rows, self._backend.get_trace)),
                 text=text,
                 app=app,
                 trouble=trouble,
@@ -252,7 +252,7 @@ class Pages:
             return self._render.html(
                 "requests.html",
                 session=session,
-                rows=read_rows(rows),
+                rows=read_rows(with_words(rows, self._backend.get_trace)),
                 apps=self._backend.apps(),
                 outcomes=OUTCOMES,
                 filters=filters,
@@ -293,6 +293,7 @@ class Pages:
         record = read_record(trace)
         if record is None:
             return self._render.html("unreadable.html", session=session, id=id, payload=payload(trace))
+        is_same_body = record.sent is not None and record.sent == record.request
         return self._render.html(
             "request.html",
             session=session,
@@ -306,7 +307,7 @@ class Pages:
             reply_left_out=max(len((record.reply and record.reply.text) or "") - REPLY_LIMIT, 0),
             payloads=[
                 ("request", "Request", "as it came", payload(record.request)),
-                ("sent", "Sent", "what the model got", payload(record.sent)),
+                ("sent", "Sent", "what the model got", None if is_same_body else payload(record.sent)),
                 (
                     "raw",
                     "Reply, raw",

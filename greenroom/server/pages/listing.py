@@ -1,12 +1,14 @@
 """The list of requests: what may be asked for, and its rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from greenroom.server.pages import figures
 from greenroom.server.pages.glyphs import one_line
 from greenroom.server.pages.record import Record, UsageView, read_record
+
+Json = dict[str, Any]  # Any: what JSON holds
 
 OUTCOMES = ("answered", "cached", "refused", "failed", "cancelled")
 _FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "from", "to")
@@ -69,7 +71,21 @@ def read_filters(query: Mapping[str, str]) -> Filters:
     )
 
 
-def read_rows(found: list[dict[str, Any]]) -> list[Row]:  # Any: JSON
+def with_words(found: list[Json], get_trace: Callable[[str], Json | None]) -> list[Json]:
+    """Return rows that all have their first words, taken from the whole trace where the list left them out."""
+    return [
+        one
+        if "preview" in one or "request" in one
+        else {**one, "request": _request_of(get_trace(str(one["id"])))}
+        for one in found
+    ]
+
+
+def _request_of(trace: Json | None) -> Any:  # Any: the caller's own JSON
+    return None if trace is None else trace.get("request")
+
+
+def read_rows(found: list[Json]) -> list[Row]:
     """Return the lines to show; a row of a shape this version does not know is shown by its id alone."""
     return [_row(read_record(one) or Record(id=str(one.get("id", "")), preview="(cannot be shown)"))
             for one in found]  # fmt: skip

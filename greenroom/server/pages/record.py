@@ -176,7 +176,7 @@ class Record(Struct, kw_only=True):
     timing_ms: TimingView = field(default_factory=TimingView)
     prompt: PromptView | None = None
     request: Any = None  # Any: the caller's own JSON
-    sent: Any = None  # Any: the provider's own JSON
+    sent: Any = None  # Any: what the model got, as JSON
     reply: ReplyView | None = None
     preview: str = ""
 
@@ -209,6 +209,8 @@ def read_record(row: dict[str, Any]) -> Record | None:
         for name, value in row.items()
         if value is not None
     }
+    if isinstance(kept.get("language"), str):
+        kept["language"] = {"code": kept["language"]}
     try:
         return msgspec.convert(kept, Record, strict=False)
     except msgspec.ValidationError:

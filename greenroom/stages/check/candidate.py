@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from greenroom.contracts import Finding
 
 
@@ -39,3 +41,19 @@ def settle(candidates: Iterable[Candidate], category: str) -> list[Finding]:
             )
             at = one.end
     return findings
+
+
+def join(findings: list[Finding], text: str) -> list[Finding]:
+    """The pieces of one long secret as one finding: end to end, or lines of the same private key."""
+    joined: list[Finding] = []
+    for one in findings:
+        last = joined[-1] if joined else None
+        if last is not None and last.rule == one.rule and last.category == "secret":
+            gap = text[last.end : one.start]
+            if not gap or (
+                one.label == "PRIVATE_KEY" and len(gap) < 8 and not gap.replace("\\n", "").strip()
+            ):
+                joined[-1] = replace(last, end=one.end)
+                continue
+        joined.append(one)
+    return joined

@@ -75,7 +75,11 @@ def find_ips(text: str) -> Iterator[Candidate]:
     """Addresses of machines that can belong to somebody."""
     for found in _ipv4(text):
         start, end = found.span()
-        if _stands_alone(text, start, end, ".") and is_public_ip(found[0]) and nearest(text, start).kind != "OTHER":
+        if (
+            _stands_alone(text, start, end, ".")
+            and is_public_ip(found[0])
+            and nearest(text, start).kind != "OTHER"
+        ):
             yield Candidate(start, end, "ip.v4", "IP")
 
 
@@ -96,9 +100,13 @@ def find_ipv6s(text: str) -> Iterator[Candidate]:
 
 def _stands_alone(text: str, start: int, end: int, joint: str) -> bool:
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
-    if before and (before[-1].isalnum() or before[-1] in "_-" or (before[-1] in joint and before[:-1].isalnum())):
+    if before and (
+        before[-1].isalnum() or before[-1] in "_-" or (before[-1] in joint and before[:-1].isalnum())
+    ):
         return False
-    return not (after and (after[0].isalnum() or after[0] in "_-" or (after[0] in joint and after[1:].isalnum())))
+    return not (
+        after and (after[0].isalnum() or after[0] in "_-" or (after[0] in joint and after[1:].isalnum()))
+    )
 
 
 def find_ibans(text: str) -> Iterator[Candidate]:

@@ -56,7 +56,7 @@ _OTHER_THINGS = re.compile(
 
 _PLACEHOLDER = re2.compile(
     r"(?i)example|exemplo|ejemplo|change[_\-]?(?:me|it|this)|your[_\-]|[_\-<](?:sua|seu|tu|su|my)[_\-]|\A(?:sua|seu|tu|your|my)_|placeholder|x{4}|\*{3}|"
-    r"\.\.\.|dummy|sample|redacted|insert|replace|fixme|<[^>]*>?|\{\{|\$\{|%\(|#\{|_here\b|here\Z|aqui\Z|123456789012|abcdefgh|0{8}|"
+    r"\.\.\.|dummy|sample|redacted|insert|replace|fixme|<[^>]*>?|\{\{|\$\{|%\(|#\{|_here\b|here\z|aqui\z|123456789012|abcdefgh|0{8}|"
     r"foobar|not[_\-]?(?:set|real|a[_\-])|fake|mock|…|•"
 ).search
 _LOOKUP = re.compile(
@@ -68,10 +68,14 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}").matc
 _is_password_name = re.compile(rf"(?:{_PASSWORD})[A-Za-z0-9_]{{0,20}}", re.IGNORECASE).match
 _special = re.compile(r"[!@#$%^&*?+=~|/]").search
 _word_like = re.compile(r"[A-Za-zÀ-ÿ]+|\d+").fullmatch
-_COMMON = frozenset("null none true false undefined string number integer boolean required optional hidden bearer basic".split())
+_COMMON = frozenset(
+    "null none true false undefined string number integer boolean required optional hidden bearer basic".split()
+)
 
 
-def pieces(start: int, end: int, rule: str, label: str, score: float, severity: int = 3) -> Iterator[Candidate]:
+def pieces(
+    start: int, end: int, rule: str, label: str, score: float, severity: int = 3
+) -> Iterator[Candidate]:
     """One secret as findings of at most `PIECE` characters each, end to end."""
     for at in range(start, end, PIECE):
         yield Candidate(at, min(at + PIECE, end), rule, label, score, severity)
@@ -83,7 +87,11 @@ def find_private_keys(text: str) -> Iterator[Candidate]:
         at = head.end()
         gap = _key_header(text, at)
         first = _key_line(text, gap.end() if gap else at)
-        if first is None or first.end() - first.start() < 16 or _PLACEHOLDER(text, first.start(), first.start() + PIECE):
+        if (
+            first is None
+            or first.end() - first.start() < 16
+            or _PLACEHOLDER(text, first.start(), first.start() + PIECE)
+        ):
             continue
         yield Candidate(head.start(), at, "secret.private_key", "PRIVATE_KEY", 1.0, 3)
         line: re.Match[str] | None = first
@@ -109,7 +117,14 @@ def find_urls(text: str) -> Iterator[Candidate]:
     for found in _url(text):
         start = found.start()
         secret = found[0].rpartition("@")[0].rpartition(":")[2]
-        if is_placeholder(secret) or secret.lower() in {"pass", "password", "senha", "secret", "passwd", "pwd"}:
+        if is_placeholder(secret) or secret.lower() in {
+            "pass",
+            "password",
+            "senha",
+            "secret",
+            "passwd",
+            "pwd",
+        }:
             continue
         rest = _url_rest(text, found.end())
         end = rest.end() if rest else found.end()
@@ -167,7 +182,11 @@ def _kind(name: str, length: int) -> tuple[str, str]:
 
 def is_placeholder(value: str) -> bool:
     """Stands for a secret, or is one that everybody prints."""
-    return _PLACEHOLDER(value) is not None or len(set(value)) < min(5, len(value) // 2 + 1) or value.lower() in _COMMON
+    return (
+        _PLACEHOLDER(value) is not None
+        or len(set(value)) < min(5, len(value) // 2 + 1)
+        or value.lower() in _COMMON
+    )
 
 
 def entropy(value: str) -> float:
@@ -185,12 +204,18 @@ def _is_token(value: str, least: int) -> bool:
     if entropy(value) < (2.8 if len(value) < 20 else 3.0):
         return False
     parts = re.split(r"[_\-./:]+", value)
-    return not all(part == "" or (_word_like(part) and not _is_mixed(part)) or len(part) < 3 for part in parts)
+    return not all(
+        part == "" or (_word_like(part) and not _is_mixed(part)) or len(part) < 3 for part in parts
+    )
 
 
 def _is_mixed(value: str) -> bool:
     """Capitals and small letters change more often than in camelCase."""
-    switches = sum(a.isupper() != b.isupper() for a, b in zip(value, value[1:], strict=False) if a.isalpha() and b.isalpha())
+    switches = sum(
+        a.isupper() != b.isupper()
+        for a, b in zip(value, value[1:], strict=False)
+        if a.isalpha() and b.isalpha()
+    )
     return switches * 3 > len(value)
 
 

@@ -60,7 +60,9 @@ _KIND = {word: kind for kind, words in _CUES.items() for word in words.split()}
 _words = re.compile(r"[^\W\d_]+").finditer
 
 # Words that name a thing only beside another cue: «código postal», «card number», «credit card account».
-_WEAK = frozenset("code código codigo id chave número numero conta cuenta account case caso valor total".split())
+_WEAK = frozenset(
+    "code código codigo id chave número numero conta cuenta account case caso valor total".split()
+)
 
 
 class Cue(NamedTuple):

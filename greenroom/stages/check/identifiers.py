@@ -156,7 +156,12 @@ def _has_issuer(digits: str, length: int) -> bool:
     if first == "6":
         return length >= 12
     if first == "2":
-        return length == 16 and 2200 <= int(digits[:4]) <= 2720 or length == 15 and digits[:4] in ("2131", "2014", "2149")
+        return (
+            length == 16
+            and 2200 <= int(digits[:4]) <= 2720
+            or length == 15
+            and digits[:4] in ("2131", "2014", "2149")
+        )
     return digits[:4] == "1800" and length == 15 or two == 81 and length >= 16
 
 

@@ -37,12 +37,16 @@ LABELS = frozenset(
 _runs = re2.compile(r"[+(]{0,2}\d(?:[ .\-/()]{0,3}\d){6,}").finditer
 _groups = re.compile(r"\d+").finditer
 _extension = re.compile(r" ?x\d{1,6}\b").match
-_said_after = re.compile(r"[ \-\\,(]{0,3}(?:office|fax|mobile|cell|celular|landline|desk)\b", re.IGNORECASE).match
+_said_after = re.compile(
+    r"[ \-\\,(]{0,3}(?:office|fax|mobile|cell|celular|landline|desk)\b", re.IGNORECASE
+).match
 
 _MAX_GROUPS, _MAX_DIGITS = 7, 19
 
 _CPF = frozenset("3.3.3-2|3 3 3 2|11|9-2|3.3.3.2|3-3-3-2|3 3 3-2|3.3.3 2|3.3.3/2".split("|"))
-_CNPJ = frozenset("2.3.3/4-2|14|8/4-2|2 3 3 4 2|2.3.3.4-2|2 3 3/4-2|2.3.3/4 2|12-2|2.3.3/4.2|2.3.3-4-2".split("|"))
+_CNPJ = frozenset(
+    "2.3.3/4-2|14|8/4-2|2 3 3 4 2|2.3.3.4-2|2 3 3/4-2|2.3.3/4 2|12-2|2.3.3/4.2|2.3.3-4-2".split("|")
+)
 _PIS = frozenset("3.5.2-1|11|3.5.2.1|3 5 2 1|3.5.2/1|3-5-2-1|3.5.2 1|10-1".split("|"))
 _TITULO = frozenset("12|4 4 4|4.4.4|8 4|8 2 2|10-2|8-4|4-4-4".split("|"))
 _CNS = frozenset("15|3 4 4 4|3.4.4.4|3-4-4-4".split("|"))
@@ -116,7 +120,9 @@ def _may_begin(text: str, at: int) -> bool:
     before = text[at - 1]
     if before.isalnum() or before == "_":
         return False
-    return not (before in ".,-/:" and at > 1 and text[at - 2].isalnum() and (before != ":" or text[at - 2].isdigit()))
+    return not (
+        before in ".,-/:" and at > 1 and text[at - 2].isalnum() and (before != ":" or text[at - 2].isdigit())
+    )
 
 
 def _may_end(text: str, end: int) -> bool:
@@ -144,7 +150,11 @@ def _classify(
             return Candidate(at, end, "br.cpf", "CPF", 1.0 if said or formatted else 0.85)
     if layout in _CNPJ and is_cnpj(digits) and (kind == "CNPJ" or formatted or unsaid):
         return Candidate(at, end, "br.cnpj", "CNPJ", 1.0 if kind == "CNPJ" or formatted else 0.85)
-    if layout in _PIS and (kind == "PIS" or (formatted and unsaid and layout[:3] == "3.5")) and is_pis(digits):
+    if (
+        layout in _PIS
+        and (kind == "PIS" or (formatted and unsaid and layout[:3] == "3.5"))
+        and is_pis(digits)
+    ):
         return Candidate(at, end, "br.pis", "PIS")
     if kind == "CNH" and layout in _CPF and is_cnh(digits):
         return Candidate(at, end, "br.cnh", "CNH")
@@ -153,7 +163,9 @@ def _classify(
     if layout in _CNS and (kind == "CNS" or (formatted and unsaid and layout[1] == " ")) and is_cns(digits):
         return Candidate(at, end, "br.cns", "CNS")
     if (layout in _CARD or (kind == "CREDIT_CARD" and layout in {"12", "17"})) and unsaid and is_card(digits):
-        return Candidate(at, end, "credit_card", "CREDIT_CARD", 1.0 if kind == "CREDIT_CARD" or formatted else 0.9)
+        return Candidate(
+            at, end, "credit_card", "CREDIT_CARD", 1.0 if kind == "CREDIT_CARD" or formatted else 0.9
+        )
     if layout in _SSN and (kind == "US_SSN" or (layout == "3-2-4" and unsaid)) and is_ssn(digits):
         return Candidate(at, end, "us.ssn", "US_SSN", 1.0 if kind == "US_SSN" else 0.85)
     if kind == "RG" and near and layout in _RG and not is_example(digits):
@@ -182,7 +194,11 @@ def _phone(text: str, lead: int, at: int, end: int, layout: str, digits: str, cu
         score = 0.95 if distinct and kind != "OTHER" else 0.9 if kind in {"PHONE", "REACH"} else 0.0
     elif ("3)" in layout[:2]) == ("(" in marks) and layout in _AMERICAN and is_american_phone(digits):
         score = 0.95 if kind != "OTHER" else 0.0
-    elif layout in {"3 4-4", "3 5-4", "3) 4-4", "3) 5-4"} and digits[0] == "0" and is_brazilian_phone(digits[1:]):
+    elif (
+        layout in {"3 4-4", "3 5-4", "3) 4-4", "3) 5-4"}
+        and digits[0] == "0"
+        and is_brazilian_phone(digits[1:])
+    ):
         score = 0.9 if kind != "OTHER" else 0.0
     elif layout == "1-3-3-4" and digits[0] == "1" and is_american_phone(digits[1:]) and kind != "OTHER":
         score = 0.95
@@ -199,7 +215,9 @@ def _phone(text: str, lead: int, at: int, end: int, layout: str, digits: str, cu
     if not score or text[max(lead - 2, 0) : lead].strip()[-1:] in tuple(_MONEY):
         return None
     extension = _extension(text, end)
-    begin = lead if marks.count("(") == text[at:end].count(")") or marks == "+" else lead + marks.rfind("(") + 1
+    begin = (
+        lead if marks.count("(") == text[at:end].count(")") or marks == "+" else lead + marks.rfind("(") + 1
+    )
     return Candidate(begin, extension.end() if extension else end, "phone", "PHONE", score)
 
 

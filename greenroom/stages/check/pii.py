@@ -5,13 +5,19 @@ introduces them; people named in passing are not found.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import re2
 
 from greenroom.contracts import Finding
+from greenroom.errors import ConfigError
+from greenroom.exchange import Exchange, Reply, Stage
 from greenroom.stages.check import codes, numbers, people, places
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.detector import Finder, Scan
+from greenroom.stages.check.mask import Screen, ScreenConfig
+from greenroom.stages.check.refusal import Language
+from greenroom.stages.check.vault import Vault
 from greenroom.stages.check.view import ODD, canonical
 
 ENTITIES = (
@@ -49,7 +55,12 @@ def _open_end() -> str:
     """
     space, other = r"[ \t\r\n]", r"[^ \t\r\n]"
     starter = rf"(?:{other}*[0-9{people.CAPITALS}+(]{other}*|(?i:{people.MONTHS})[.,]?)"
-    small = people.LINKS.split("|") + people.AFTER_WORDS.split() + people.MONTHS.split("|") + ["of", "nº", "número"]
+    small = (
+        people.LINKS.split("|")
+        + people.AFTER_WORDS.split()
+        + people.MONTHS.split("|")
+        + ["of", "nº", "número"]
+    )
     follow = rf"(?:{starter}|(?i:{'|'.join(small)})[.,]?|[-.,/()#º°:]{{1,3}})"
     chain = rf"(?:{starter}(?:{space}{{1,3}}{follow})*{space}{{1,3}})?{other}*"
     street = rf"(?i:{places.STREETS})\.?(?:{space}{{1,2}}{other}+){{0,9}}{space}{{0,2}}"
@@ -72,7 +83,11 @@ class PiiDetector:
             raise ValueError(f"There is no kind of personal data called {sorted(unknown)[0]!r}.")
         wanted = frozenset(name.upper() for name in (ENTITIES if entities is None else entities))
         self._scan = Scan(
-            [(pattern, _only(finder, labels, wanted)) for pattern, finder, labels in _FINDERS if labels & wanted],
+            [
+                (pattern, _only(finder, labels, wanted))
+                for pattern, finder, labels in _FINDERS
+                if labels & wanted
+            ],
             "personal_data",
         )
 
@@ -116,3 +131,35 @@ def _only(finder: Finder, labels: frozenset[str], wanted: frozenset[str]) -> Fin
         return (one for one in finder(text) if one.label in wanted)
 
     return find
+
+
+class PiiConfig(ScreenConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """[steps.pii]: which personal data is looked for, and what happens to it."""
+
+    entities: tuple[str, ...] = ENTITIES
+    on_error: Literal["allow", "refuse"] = "refuse"  # data that might be personal does not leave
+
+
+_REFUSALS: dict[Language, str] = {
+    "en": "I can't take this message, because it holds personal data. Please remove it and try again.",
+    "pt": "Não posso aceitar esta mensagem, porque ela contém dados pessoais. Retire-os e tente de novo.",
+    "es": "No puedo aceptar este mensaje, porque contiene datos personales. Quítelos e inténtelo de nuevo.",
+}
+
+
+class Pii:
+    """Personal data in the request: masked, redacted, refused or reported, by configuration."""
+
+    name = "pii"
+    stage: Stage = "check"
+
+    def __init__(self, config: PiiConfig, vault: Vault | None = None) -> None:
+        try:
+            self.detector = PiiDetector(config.entities)
+        except ValueError as error:
+            raise ConfigError(f"[steps.pii] entities: {error} Known are {', '.join(ENTITIES)}.") from error
+        self._screen = Screen(self.name, self.detector, config, vault, _REFUSALS)
+
+    async def __call__(self, exchange: Exchange) -> Reply | None:
+        """Look at every text of the request. Passages are the operator's, and are left as they are."""
+        return self._screen(exchange)

@@ -90,5 +90,7 @@ def find_houses(text: str) -> Iterator[Candidate]:
         is_long = " " in one["name"]
         if not (is_long or one["city"] or one["zip"]):
             continue
-        if (sure and is_long and cued.kind not in {"OTHER", "PHONE"}) or (cued.kind == "ADDRESS" and cued.distance < 32):
+        if (sure and is_long and cued.kind not in {"OTHER", "PHONE"}) or (
+            cued.kind == "ADDRESS" and cued.distance < 32
+        ):
             yield Candidate(start, one.end(), "address", "ADDRESS", 0.9 if sure else 0.8)

@@ -6,14 +6,19 @@ are no secrets. Says nothing about whether a key is alive.
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 import re2
 
 from greenroom.contracts import Finding
+from greenroom.exchange import Exchange, Reply, Stage
 from greenroom.stages.check import credentials
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.credentials import PIECE, is_placeholder, pieces
 from greenroom.stages.check.detector import Scan
+from greenroom.stages.check.mask import Screen, ScreenConfig, contents
+from greenroom.stages.check.refusal import Language
+from greenroom.stages.check.vault import Vault
 from greenroom.stages.check.vendors import VENDORS, Vendor
 from greenroom.stages.check.view import ODD, canonical
 
@@ -70,7 +75,10 @@ class SecretDetector:
 def _safe_end(text: str) -> int:
     length = len(text)
     least = length - _TAIL if length > _TAIL else 0
-    start = max(text.rfind(" ", least), text.rfind("\n", least), text.rfind("\t", least), text.rfind("\r", least)) + 1
+    start = (
+        max(text.rfind(" ", least), text.rfind("\n", least), text.rfind("\t", least), text.rfind("\r", least))
+        + 1
+    )
     start = max(start, least)
     head = text.find("-----B", least, start)
     return start if head < 0 else head
@@ -97,3 +105,57 @@ class _VendorFinder:
             if not is_placeholder(text[start : min(end, start + PIECE)]):
                 yield from pieces(start, end, vendor.rule, vendor.label, 1.0, vendor.severity)
 
+
+class SecretsConfig(ScreenConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """[steps.secrets]: what happens to credentials."""
+
+    on_error: Literal["allow", "refuse"] = "refuse"  # what might be a key does not leave
+
+
+_REFUSALS: dict[Language, str] = {
+    "en": "I can't take this message, because it holds a password or key. Please remove it, and consider changing it.",
+    "pt": "Não posso aceitar esta mensagem, porque ela contém uma senha ou chave. Retire-a e considere trocá-la.",
+    "es": "No puedo aceptar este mensaje, porque contiene una contraseña o clave. Quítela y considere cambiarla.",
+}
+
+
+class Secrets:
+    """Credentials in the request, in passages and in what steps put in: masked, redacted, refused or reported."""
+
+    name = "secrets"
+    stage: Stage = "check"
+
+    def __init__(self, config: SecretsConfig, vault: Vault | None = None) -> None:
+        self.detector = SecretDetector()
+        self._screen = Screen(self.name, self.detector, config, vault, _REFUSALS)
+
+    async def __call__(self, exchange: Exchange) -> Reply | None:
+        """Look at every text of the request, then at passages and added messages, which never cause a refusal."""
+        reply = self._screen(exchange)
+        if exchange.passages or exchange.request.added:
+            self._clear_passages(exchange)
+        return reply
+
+    def _clear_passages(self, exchange: Exchange) -> None:
+        record = exchange.steps[-1]
+        screen = self._screen
+        known: set[str] = set()
+        for index, passage in enumerate(exchange.passages):
+            if self.detector.may_hold(passage.text):
+                before = passage.text
+                passage.text, findings = screen.redact(exchange, record, before, "passage", index)
+                for one in findings:
+                    known.add(before[one.start : one.end])
+                    screen.note(record, one, one.start, one.end, "passage", index)
+        for index, message in exchange.request.added:
+            for value, replace in contents(message):
+                if not self.detector.may_hold(value):
+                    continue
+                cleared, findings = screen.redact(
+                    exchange, record, value, str(message.get("role", "")), index
+                )
+                if cleared != value:
+                    replace(cleared)
+                for one in findings:
+                    if value[one.start : one.end] not in known:
+                        screen.note(record, one, one.start, one.end, "passage", index)

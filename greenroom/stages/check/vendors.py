@@ -48,10 +48,18 @@ VENDORS = (
     _vendor("hf_token", rf"(?:hf_|api_org_){_ALNUM}{{30}}", _ALNUM),
     _vendor("github_token", rf"gh[pousr]_{_ALNUM}{{36}}", _ALNUM),
     _vendor("github_token", r"github_pat_[A-Za-z0-9_]{40}"),
-    _vendor("gitlab_token", r"gl(?:pat|ptt|dt|rt|cbt|imt|agent|oas|soat|ft|ffct)-[A-Za-z0-9_\-]{20}", r"[A-Za-z0-9_\-.]"),
+    _vendor(
+        "gitlab_token",
+        r"gl(?:pat|ptt|dt|rt|cbt|imt|agent|oas|soat|ft|ffct)-[A-Za-z0-9_\-]{20}",
+        r"[A-Za-z0-9_\-.]",
+    ),
     _vendor("slack_token", r"xox[abeoprs](?:\.xox[bp])?-(?:\d+-)?[A-Za-z0-9\-]{10}"),
     _vendor("slack_token", r"xapp-\d-[A-Z0-9]{8,14}-\d{8,16}-[a-z0-9]{20}"),
-    _vendor("slack_webhook", r"hooks\.slack\.com/(?:services|workflows|triggers)/T[A-Za-z0-9+/]{30}", r"[A-Za-z0-9+/]"),
+    _vendor(
+        "slack_webhook",
+        r"hooks\.slack\.com/(?:services|workflows|triggers)/T[A-Za-z0-9+/]{30}",
+        r"[A-Za-z0-9+/]",
+    ),
     _vendor("stripe_key", rf"(?:sk|rk)_(?:live|test|prod)_{_ALNUM}{{10}}", _ALNUM),
     _vendor("stripe_webhook_secret", r"whsec_[A-Za-z0-9+/]{24}", _B64),
     _vendor("twilio_key", rf"SK{_HEX}{{32}}", _ALNUM),
@@ -77,7 +85,9 @@ VENDORS = (
     _vendor("linear_key", rf"lin_(?:api|oauth)_{_ALNUM}{{40}}", _ALNUM),
     _vendor("notion_token", rf"(?:secret_{_ALNUM}{{43}}|ntn_{_ALNUM}{{40}})", _ALNUM),
     _vendor("figma_token", r"fig[dou][rh]?_[A-Za-z0-9_\-]{40}"),
-    _vendor("doppler_token", rf"dp\.(?:pt|ct|st|sa|scim|audit)\.(?:[a-z0-9_]{{2,20}}\.)?{_ALNUM}{{40}}", _ALNUM),
+    _vendor(
+        "doppler_token", rf"dp\.(?:pt|ct|st|sa|scim|audit)\.(?:[a-z0-9_]{{2,20}}\.)?{_ALNUM}{{40}}", _ALNUM
+    ),
     _vendor("vault_token", r"hv[sbr]\.[A-Za-z0-9_\-]{24}"),
     _vendor("terraform_token", rf"{_ALNUM}{{14}}\.atlasv1\.[A-Za-z0-9_=\-]{{60}}", _B64),
     _vendor("grafana_token", rf"(?:glsa_{_ALNUM}{{32}}_{_HEX}{{8}}|glc_[A-Za-z0-9+/]{{32}})", _B64),

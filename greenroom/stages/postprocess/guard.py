@@ -15,7 +15,6 @@ CONTEXT = 64
 """Characters of released text that detectors may still look back on."""
 
 _trigger = re.compile(r"[0-9@=:]|----").search
-_UNIT = re.compile(r"\S*\Z")
 
 
 class GuardConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -84,7 +83,9 @@ class GuardFilter:
                     return ""
             elif _trigger(whole) is None:
                 return self._release(end)
-        end = min(detector.safe_end(whole) for detector in self._detectors)
+        first = max(0, len(whole) - self.lookback - CONTEXT)
+        tail = whole[first:]
+        end = first + min(detector.safe_end(tail) for detector in self._detectors)
         return self._judge(max(end, done, len(whole) - self.lookback))
 
     def flush(self) -> str:
@@ -162,7 +163,7 @@ class GuardFilter:
         drop = end - CONTEXT
         if drop > CONTEXT:
             # Keep whole words, so that a span never begins in the middle of one.
-            drop = _UNIT.search(whole[:drop]).start()  # type: ignore[union-attr]  # \S*\Z always matches
+            drop = max(whole.rfind(" ", 0, drop), whole.rfind("\n", 0, drop)) + 1
             self._text = whole[drop:]
             self._base += drop
             self._done = end - drop

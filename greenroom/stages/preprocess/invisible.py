@@ -1,24 +1,33 @@
 """Characters nobody sees, and which of them a script or an emoji needs.
 
 Removes what can hide instructions or break matching (zero-width, tag, direction, control characters, stray
-variation selectors) and leaves what people write with: joiners in Arabic, Persian, Indic and South-East Asian
-scripts, emoji sequences, flags of regions, direction marks in right-to-left text. Knows one text; decides each
+variation selectors) and leaves what people write with: joiners in Arabic, Persian, Indic and South-East
+Asian scripts, emoji sequences, flags of regions, direction marks in right-to-left text. Knows one text; decides each
 character by its neighbours, in linear time.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from greenroom.exchange import Edit
 
 
 class Rule(NamedTuple):
-    """Why a character goes, and what stands in its place."""
+    """Why characters go, and what stands in the place of each."""
 
     name: str
     reason: str
     text: str = ""
+
+
+class Found(NamedTuple):
+    """A stretch to replace, before it becomes an `Edit`."""
+
+    start: int
+    end: int
+    text: str
+    rule: Rule
 
 
 LINE_END = Rule("clean.line_end", "line ends made consistent", "\n")
@@ -74,38 +83,34 @@ _ALWAYS: dict[str, Rule] = {
 }
 
 
-def invisible_edits(text: str, is_protected: Callable[[int], bool], limit: int) -> list[Edit]:
-    """What to remove or replace, sorted, neighbours of one rule joined; at most `limit` edits.
+def unseen(text: str, is_protected: Callable[[int], bool]) -> Iterator[Found]:
+    """What to remove or replace, in order, character by character.
 
     `is_protected` answers whether a position lies where only invisible characters may be touched; it is asked
-    for spaces alone, with growing positions. Past the limit the last edit rewrites the rest. Linear time.
+    for spaces alone. Linear time.
     """
-    found: list[tuple[int, int, Rule]] = []
     flag_end = -1
     right_to_left: bool | None = None
     for match in _CANDIDATE.finditer(text):
         at, end = match.span()
         character = text[at]
+        rule: Rule | None
         if at < flag_end:
             continue
         if end - at > 1:
-            found.append((at, end, LINE_END if character == "\r" else ESCAPE_CODE))
+            rule = LINE_END if character == "\r" else ESCAPE_CODE
         elif character in _DIRECTION:
             if right_to_left is None:
                 right_to_left = _RIGHT_TO_LEFT(text) is not None
-            if not right_to_left or character in "\u202d\u202e":
-                found.append((at, end, DIRECTION))
+            rule = None if right_to_left and character not in "\u202d\u202e" else DIRECTION
         elif "\U000e0000" <= character <= "\U000e007f":
             flag = _FLAG(text, at - 1) if at else None
-            if flag is None:
-                found.append((at, end, TAG))
-            else:
-                flag_end = flag.end()
+            flag_end = flag.end() if flag else -1
+            rule = None if flag else TAG
         else:
             rule = _judge(character, text[at - 1 : at], text[end : end + 1])
-            if rule is not None and not (rule is SPACE and is_protected(at)):
-                found.append((at, end, rule))
-    return _edits(text, found, limit)
+        if rule is not None and not (rule is SPACE and is_protected(at)):
+            yield Found(at, end, rule.text, rule)
 
 
 def _judge(character: str, before: str, after: str) -> Rule | None:
@@ -120,7 +125,9 @@ def _judge(character: str, before: str, after: str) -> Rule | None:
         if _joins(before) or _joins(after):
             return None
         in_picture = character == "\u200d" and _is_picture(after)
-        return None if in_picture and (_is_picture(before) or before in {"\ufe0f", "\U000e007f"}) else ZERO_WIDTH
+        return (
+            None if in_picture and (_is_picture(before) or before in {"\ufe0f", "\U000e007f"}) else ZERO_WIDTH
+        )
     if character == "\u200b":
         return None if _runs_on(before) and _runs_on(after) else ZERO_WIDTH
     if character in "\u034f\u115f\u1160\u3164\uffa0":
@@ -143,29 +150,37 @@ def _judge_space(character: str, before: str, after: str) -> Rule | None:
     return SPACE
 
 
-def _edits(text: str, found: list[tuple[int, int, Rule]], limit: int) -> list[Edit]:
+def edits_of(text: str, found: Iterable[Found], limit: int) -> list[Edit]:
+    """The findings as edits, neighbours of one rule joined; past `limit` the last edit rewrites the rest."""
     edits: list[Edit] = []
-    for number, (start, end, rule) in enumerate(found):
+    stream = iter(found)
+    for one in stream:
         last = edits[-1] if edits else None
-        if last is not None and last.end == start and last.rule == rule.name:
-            last.end = end
-            last.text += rule.text
+        if last is not None and last.end == one.start and last.rule == one.rule.name:
+            last.end = one.end
+            last.text += one.text
         elif len(edits) == limit - 1:
-            edits.append(_rest(text, found[number:]))
-            break
+            edits.append(_rest(text, one, stream))
         else:
-            edits.append(Edit(start=start, end=end, text=rule.text, reason=rule.reason, rule=rule.name))
+            edits.append(
+                Edit(start=one.start, end=one.end, text=one.text, reason=one.rule.reason, rule=one.rule.name)
+            )
     return edits
 
 
-def _rest(text: str, found: list[tuple[int, int, Rule]]) -> Edit:
+def _rest(text: str, first: Found, others: Iterator[Found]) -> Edit:
     """One edit that does what many would."""
-    begin, end = found[0][0], found[-1][1]
-    pieces: list[str] = []
-    at = begin
-    for start, stop, rule in found:
-        pieces += (text[at:start], rule.text)
-        at = stop
-    reasons = list(dict.fromkeys(rule.reason for _, _, rule in found))
-    names = list(dict.fromkeys(rule.name for _, _, rule in found))
-    return Edit(start=begin, end=end, text="".join(pieces), reason="; ".join(reasons), rule="+".join(names))
+    pieces = [first.text]
+    rules = {first.rule.name: first.rule.reason}
+    at = first.end
+    for one in others:
+        pieces += (text[at : one.start], one.text)
+        rules[one.rule.name] = one.rule.reason
+        at = one.end
+    return Edit(
+        start=first.start,
+        end=at,
+        text="".join(pieces),
+        reason="; ".join(rules.values()),
+        rule="+".join(rules),
+    )

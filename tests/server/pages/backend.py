@@ -26,7 +26,10 @@ class FakeBackend:
         first = int(filters.get("cursor", 0))
         limit = int(filters["limit"])
         found = [one for one in self.records if filters.get("outcome") in {None, one.get("outcome")}]
-        rows = [{name: one[name] for name in one if name not in {"stages", "sent"}} for one in found[first : first + limit]]
+        rows = [
+            {name: one[name] for name in one if name not in {"stages", "sent"}}
+            for one in found[first : first + limit]
+        ]
         return rows, str(first + limit) if len(found) > first + limit else None
 
     def get_trace(self, id: str, /) -> Json | None:

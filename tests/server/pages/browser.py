@@ -40,7 +40,9 @@ class Browser:
         program = chromium()
         assert program is not None
         self._process = subprocess.Popen(
-            [program, f"--user-data-dir={self._folder.name}", *_FLAGS], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [program, f"--user-data-dir={self._folder.name}", *_FLAGS],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         port_file = Path(self._folder.name) / "DevToolsActivePort"
         until = time.monotonic() + 30
@@ -55,7 +57,9 @@ class Browser:
             self.call(f"{domain}.enable")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._socket is not None:
             self._socket.close()
         if self._process is not None:
@@ -97,8 +101,13 @@ class Browser:
 
     def look(self, path: Path, *, width: int = 1280, dark: bool = False) -> None:
         """Save the whole page as a picture."""
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
+        )
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": width, "height": min(size["height"], 6000), "scale": 1}
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)

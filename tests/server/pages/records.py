@@ -77,7 +77,9 @@ _RAW = (
 _TEXT = _RAW.replace("Claro !", "Claro!").replace("<CPF_1>", "390.533.447-05")
 _CONTEXT = (
     "<passages>\n"
-    + "\n".join(f'<passage id="{one["id"]}" title="{one["title"]}">\n{one["text"]}\n</passage>' for one in _PASSAGES)
+    + "\n".join(
+        f'<passage id="{one["id"]}" title="{one["title"]}">\n{one["text"]}\n</passage>' for one in _PASSAGES
+    )
     + "\n</passages>"
 )
 
@@ -245,7 +247,12 @@ def long_one() -> Json:
 
 def bare() -> Json:
     """What an older version or `capture = "off"` leaves."""
-    return {"id": "old-1", "outcome": "answered", "timing_ms": {"total": 3.0}, "usage": {"input_tokens": 3, "output_tokens": None}}
+    return {
+        "id": "old-1",
+        "outcome": "answered",
+        "timing_ms": {"total": 3.0},
+        "usage": {"input_tokens": 3, "output_tokens": None},
+    }
 
 
 def unreadable() -> Json:
@@ -277,4 +284,14 @@ def hostile() -> Json:
 
 
 def all_records() -> list[Json]:
-    return [portuguese(), refused(), failed(), cached(), spanish(), long_one(), bare(), unreadable(), hostile()]
+    return [
+        portuguese(),
+        refused(),
+        failed(),
+        cached(),
+        spanish(),
+        long_one(),
+        bare(),
+        unreadable(),
+        hostile(),
+    ]

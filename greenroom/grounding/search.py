@@ -1,0 +1,109 @@
+"""Searching from the event loop: the index asked in threads of its own, and documents that came with a request.
+
+Knows the index; keeps no text.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+
+from greenroom.exchange import Passage
+from greenroom.grounding import passages as cutting
+from greenroom.grounding import ranking
+from greenroom.grounding.index import DocumentIndex
+from greenroom.grounding.ranking import Statistics
+from greenroom.grounding.stems import Language, language_of, tokens
+
+FRESH_S = 1.0
+"""For so long «this project has no documents» is believed without asking again."""
+_THREADS = 2
+_REQUEST_CHARACTERS = 1_000_000
+"""Text of documents sent with a request that is looked at."""
+
+
+class AsyncSearch:
+    """A `Searcher` over a `DocumentIndex`. Call `close` at the end; the index stays open."""
+
+    def __init__(self, index: DocumentIndex, now: Callable[[], float] = monotonic) -> None:
+        self._index = index
+        self._now = now
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="documents")
+        self._empty_until: dict[str, float] = {}
+
+    async def search(
+        self, query: str, *, project: str, collections: Sequence[str], limit: int
+    ) -> list[Passage]:
+        """As `DocumentIndex.search`; answers at once where the project had no documents within the last second."""
+        if not collections or self._now() < self._empty_until.get(project, 0.0):
+            return []
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(
+            self._threads, self._search, query, project, tuple(collections), limit
+        )
+        if found is None:
+            if len(self._empty_until) > 10_000:
+                self._empty_until.clear()
+            self._empty_until[project] = self._now() + FRESH_S
+            return []
+        return found
+
+    def _search(
+        self, query: str, project: str, collections: tuple[str, ...], limit: int
+    ) -> list[Passage] | None:
+        if not self._index.has_passages(project):
+            return None
+        return self._index.search(query, project=project, collections=collections, limit=limit)
+
+    def rank(self, query: str, documents: Sequence[Mapping[str, str]], *, limit: int) -> list[Passage]:
+        """Passages of documents that came with a request, ranked as the index ranks. See `rank_documents`."""
+        return rank_documents(query, documents, limit=limit)
+
+    def language(self, text: str) -> Language:
+        """The language a text is in: en, pt or es."""
+        return language_of(text)
+
+    def content_words(self, text: str) -> int:
+        """How many words of a text are no stop words."""
+        return len(tokens(text))
+
+    def close(self) -> None:
+        """Let running searches end and stop the threads."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def rank_documents(query: str, documents: Sequence[Mapping[str, str]], *, limit: int) -> list[Passage]:
+    """Cut and rank documents (`id`, `title`, `text`) in memory; best first, scores between 0 and 1.
+
+    Looks at the first million characters of all of them together. When no word matches, the documents' first
+    passages are given with score 0: they were sent to be read.
+    """
+    room = _REQUEST_CHARACTERS
+    found: list[Passage] = []
+    stems: list[tuple[list[str], list[str]]] = []
+    languages: list[Language] = []
+    for number, document in enumerate(documents, 1):
+        text = document.get("text", "")[:room]
+        room -= len(text)
+        name = document.get("id") or str(number)
+        title = document.get("title") or name
+        language = language_of(text)
+        if language not in languages:
+            languages.append(language)
+        for position, piece in enumerate(cutting.split(text, title)):
+            found.append(
+                Passage(
+                    id=f"{name}#{position}", document=title, title=piece.title, text=piece.text, score=0.0,
+                    start=piece.start,
+                )
+            )  # fmt: skip
+            stems.append((tokens(piece.title, language), tokens(piece.text, language)))
+    counted = ranking.frequencies([[*heading, *body] for heading, body in stems])
+    statistics = Statistics(len(stems), sum(len(body) for _, body in stems) / max(1, len(stems)))
+    weighed = ranking.weigh(
+        ranking.query_terms(query, languages), lambda term: counted.get(term, 0), statistics
+    )
+    for passage, (heading, body) in zip(found, stems, strict=True):
+        passage.score = round(ranking.score(weighed, heading, body, statistics), 4)
+    found.sort(key=lambda one: -one.score)
+    return [one for one in found[:limit] if one.score > 0] or found[:limit]

@@ -1,0 +1,283 @@
+"""Acting on what a detector found: masks, redactions, verdicts, refusals.
+
+One `Screen` serves the `pii` and `secrets` steps. Masks are numbered in the order in which values appear, so that a
+conversation sent again is masked alike, and never take a name that the text already has.
+"""
+
+import json
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import re2
+
+from greenroom.contracts import Detector, Finding, StepConfig, mask
+from greenroom.errors import ConfigError
+from greenroom.exchange import Action, Edit, Exchange, Reply, StepRecord, Text, Verdict, Where
+from greenroom.stages.check.candidate import join
+from greenroom.stages.check.refusal import Language, refusal_language
+from greenroom.stages.check.vault import Vault
+
+
+class ScreenConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What `pii` and `secrets` have in common."""
+
+    action: Action = "mask"
+    """mask: a reversible stand-in; redact: gone for good; block: refuse; warn, log, route: only say so."""
+    allow: tuple[str, ...] = ()
+    """Patterns (re2, case ignored); a value that one of them matches as a whole is let through."""
+
+
+class QuickDetector(Detector, Protocol):
+    """A detector that can tell at once that a text holds nothing."""
+
+    def may_hold(self, text: str) -> bool:
+        """False when `find` would find nothing."""
+        ...
+
+
+_names = re.compile(r"<?\b([A-Za-z][A-Za-z_]*_\d{1,9})\b>?").findall
+_strings = re.compile(r'"(?:[^"\\]|\\.)*"').finditer
+
+
+class Screen:
+    """Runs a detector over the texts of a request and acts by one policy."""
+
+    def __init__(
+        self,
+        name: str,
+        detector: QuickDetector,
+        config: ScreenConfig,
+        vault: Vault | None,
+        refusals: dict[Language, str],
+    ) -> None:
+        self._name = name
+        self._detector = detector
+        self._action = config.action
+        self._applies = config.mode == "apply"
+        self._vault = vault
+        self._refusals = refusals
+        self._is_allowed = _allowance(name, config.allow)
+
+    def __call__(self, exchange: Exchange) -> Reply | None:
+        """Look at every text of the request; None, or the refusal."""
+        record = exchange.steps[-1]
+        record.notes["score"] = 0.0
+        texts = exchange.request.texts
+        if self._vault is not None and exchange.session is not None:
+            self._recall(exchange, self._vault, exchange.session)
+        joined = texts[0].value if len(texts) == 1 else "\n".join([text.value for text in texts])
+        if not self._detector.may_hold(joined):
+            return None
+        found = [(text, findings) for text in texts if (findings := self.find(text.value))]
+        if not found:
+            return None
+        stand_ins = _StandIns(exchange, self._action if self._applies else "log", self._vault)
+        for text, findings in found:
+            self._act(exchange, record, text, findings, stand_ins)
+        if self._action == "block" and self._applies:
+            return Reply(refusal=self._refusals[refusal_language(exchange)], step=self._name)
+        return None
+
+    def find(self, value: str) -> list[Finding]:
+        """Whole findings that are not allowed."""
+        findings = self._detector.find(value)
+        if not findings:
+            return findings
+        findings = join(findings, value)
+        allowed = self._is_allowed
+        if allowed is None:
+            return findings
+        return [one for one in findings if not allowed(value[one.start : one.end])]
+
+    def _act(
+        self,
+        exchange: Exchange,
+        record: StepRecord,
+        text: Text,
+        findings: list[Finding],
+        stand_ins: "_StandIns",
+    ) -> None:
+        where: Where = "tool" if text.role in ("tool", "function") else "input"
+        for one in findings:
+            start, end = text.to_original(one.start), text.to_original(one.end, is_end=True)
+            self.note(record, one, start, end, where, text.index)
+        edits = stand_ins.edits(text.value, findings, is_json=text.kind == "arguments")
+        if self._action in ("mask", "redact"):
+            for edit in edits:
+                edit.applied = self._applies
+            record.changes.append(text.edit(edits))
+
+    def note(self, record: StepRecord, one: Finding, start: int, end: int, where: Where, index: int) -> None:
+        """Write one finding into the record."""
+        record.verdicts.append(
+            Verdict(
+                step=self._name, rule=one.rule, category=one.category, severity=one.severity, score=one.score,
+                start=start, end=end, where=where, action=self._action, index=index,
+            )
+        )  # fmt: skip
+        notes = record.notes
+        notes["score"] = max(float(str(notes["score"])), one.score)
+        counts = notes.setdefault("findings", Counter())
+        assert isinstance(counts, Counter)
+        counts[one.label] += 1
+
+    def redact(
+        self, exchange: Exchange, record: StepRecord, value: str, role: str, index: int
+    ) -> tuple[str, list[Finding]]:
+        """The text of a passage or of a message that a step put in, without what was found in it.
+
+        Never masked reversibly: what a document holds is not the caller's own, and must not be put back.
+        """
+        findings = self.find(value)
+        if not findings:
+            return value, findings
+        for one in findings:
+            exchange.redactions.setdefault(value[one.start : one.end], f"[{one.label}]")
+        if self._action not in ("mask", "redact", "block"):
+            return value, findings
+        carrier = Text(index, role, value)
+        edits = [
+            _edit(one, value, f"[{one.label}]", "taken out of a passage", applied=self._applies)
+            for one in findings
+        ]
+        record.changes.append(carrier.edit(edits))
+        return carrier.value, findings
+
+    def _recall(self, exchange: Exchange, vault: Vault, session: str) -> None:
+        """Masks of earlier turns that stand in this request may come back in its answer."""
+        known = vault.known(exchange.caller.project, session)
+        if not known:
+            return
+        texts = "\n".join(_all_text(exchange))
+        for name, value in known.items():
+            if name in texts:
+                exchange.masks.setdefault(name, value)
+                exchange.redactions.setdefault(value, name)
+
+
+class _StandIns:
+    """What stands for each value in one exchange."""
+
+    def __init__(self, exchange: Exchange, action: Action, vault: Vault | None) -> None:
+        self._exchange = exchange
+        self._action = action
+        self._vault = vault if exchange.session is not None else None
+        self._by_value = {value: name for name, value in exchange.masks.items()}
+        self._taken: set[str] | None = None
+        self._last: dict[str, int] = {}
+
+    def edits(self, text: str, findings: Sequence[Finding], *, is_json: bool) -> list[Edit]:
+        """One edit for each finding; values go into the exchange's masks and redactions."""
+        strings = [span.span() for span in _strings(text)] if is_json else []
+        edits: list[Edit] = []
+        for one in findings:
+            raw = text[one.start : one.end]
+            value = _unescaped(raw) if is_json else raw
+            if self._action != "mask":
+                stand_in = f"[{one.label}]"
+                reason = "is personal data" if one.category == "personal_data" else "is a secret"
+            else:
+                stand_in = self._mask(one.label, value)
+                reason = "is put back in the answer"
+            self._exchange.redactions.setdefault(raw, stand_in)
+            if value != raw:
+                self._exchange.redactions.setdefault(value, stand_in)
+            if is_json and not _is_inside(strings, one.start):
+                stand_in = f'"{stand_in}"'
+            edits.append(_edit(one, text, stand_in, reason, applied=True))
+        return edits
+
+    def _mask(self, label: str, value: str) -> str:
+        name = self._by_value.get(value)
+        if name is None:
+            name = self._by_value[value] = mask(label, self._number(label, value))
+            self._exchange.masks[name] = value
+        return name
+
+    def _number(self, label: str, value: str) -> int:
+        taken = self._taken
+        if taken is None:
+            taken = self._taken = _taken(self._exchange)
+        if self._vault is not None and self._exchange.session is not None:
+            project = self._exchange.caller.project
+            return self._vault.number(project, self._exchange.session, label, value, taken)
+        number = self._last.get(label, 0) + 1
+        while mask(label, number) in taken:
+            number += 1
+        self._last[label] = number
+        return number
+
+
+def _taken(exchange: Exchange) -> set[str]:
+    """Masks that the texts name themselves, also without brackets or in small letters, and those already given."""
+    names = {f"<{name.upper()}>" for text in _all_text(exchange) for name in _names(text)}
+    return names | set(exchange.masks)
+
+
+def _all_text(exchange: Exchange) -> Iterable[str]:
+    for text in exchange.request.texts:
+        yield text.value
+    for _, message in exchange.request.added:
+        yield from (value for value, _ in contents(message))
+    for passage in exchange.passages:
+        yield passage.text
+
+
+def contents(message: dict[str, object]) -> list[tuple[str, Callable[[str], None]]]:
+    """The texts of a message that a step put in, each with a way to replace it."""
+    content = message.get("content")
+    if isinstance(content, str):
+
+        def replace(text: str) -> None:
+            message["content"] = text
+
+        return [(content, replace)]
+    if not isinstance(content, list):
+        return []
+    return [
+        (part["text"], _replacer(part))
+        for part in content
+        if isinstance(part, dict) and isinstance(part.get("text"), str)
+    ]
+
+
+def _replacer(part: dict[str, object]) -> Callable[[str], None]:
+    def replace(text: str) -> None:
+        part["text"] = text
+
+    return replace
+
+
+def _edit(one: Finding, text: str, stand_in: str, reason: str, *, applied: bool) -> Edit:
+    what = one.label.replace("_", " ")
+    return Edit(
+        start=one.start, end=one.end, text=stand_in, before=text[one.start : one.end], rule=one.rule,
+        reason=f"{what}: {reason}", confidence=one.score, applied=applied,
+    )  # fmt: skip
+
+
+def _unescaped(raw: str) -> str:
+    """The value behind a piece of a JSON string."""
+    if "\\" not in raw:
+        return raw
+    try:
+        return str(json.loads(f'"{raw}"'))
+    except ValueError:
+        return raw
+
+
+def _is_inside(strings: Sequence[tuple[int, int]], position: int) -> bool:
+    place = bisect_right(strings, (position, position))
+    return any(start < position < end for start, end in strings[max(0, place - 1) : place + 1])
+
+
+def _allowance(name: str, patterns: Sequence[str]) -> Callable[[str], object] | None:
+    if not patterns:
+        return None
+    try:
+        return re2.compile(f"(?i)(?:{'|'.join(patterns)})").fullmatch  # type: ignore[no-any-return]  # re2 has no types
+    except re2.error as error:
+        raise ConfigError(f"A pattern under 'allow' of step '{name}' cannot be read: {error}.") from error

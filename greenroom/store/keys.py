@@ -1,0 +1,314 @@
+"""API keys and the log of who changed what.
+
+A key is 192 random bits, shown once; the file holds its SHA-256, from which it cannot be found again, so a
+plain digest is enough. Keys are looked up by the whole digest, never by a part. Every change is on disk before
+it is answered.
+"""
+
+import contextlib
+import hashlib
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from greenroom.errors import NotFound, RequestError, StoreError
+from greenroom.store.database import explained, open_database, transaction
+from greenroom.store.material import dollars, stamp
+
+Role = Literal["app", "viewer", "operator", "admin"]
+ROLES: tuple[Role, ...] = ("app", "viewer", "operator", "admin")
+
+PREFIX = "gr-"
+SHOWN = 8
+"""Letters of a key that lists show, `gr-` included: 5 random ones, 162 bits stay unknown."""
+SHORTEST_GIVEN = 8
+ENVIRONMENT = "environment"
+"""Name of the admin key that came from the environment."""
+
+_MIGRATIONS = (
+    """
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, shown TEXT NOT NULL, project TEXT NOT NULL,
+    name TEXT NOT NULL, role TEXT NOT NULL, apps TEXT NOT NULL, pipeline_off INTEGER NOT NULL,
+    requests_per_minute INTEGER, tokens_per_minute INTEGER, parallel INTEGER, budget_nano_usd INTEGER,
+    created_ns INTEGER NOT NULL, expires_ns INTEGER, revoked_ns INTEGER
+) WITHOUT ROWID;
+CREATE TABLE generation (number INTEGER NOT NULL);
+INSERT INTO generation VALUES (1);
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
+    before TEXT NOT NULL, after TEXT NOT NULL, address TEXT NOT NULL, hash BLOB NOT NULL
+);
+CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'append only'); END;
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'append only'); END;
+""",
+)
+_COLUMNS = (
+    "id, shown, project, name, role, apps, pipeline_off, requests_per_minute, tokens_per_minute, parallel,"
+    " budget_nano_usd, created_ns, expires_ns, revoked_ns"
+)
+_ALL = "SELECT " + _COLUMNS + " FROM keys"  # noqa: S608  # a constant
+_BY_DIGEST = "SELECT digest, " + _COLUMNS + " FROM keys WHERE revoked_ns IS NULL"  # noqa: S608  # a constant
+_INSERT = "INSERT INTO keys (digest, " + _COLUMNS + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_json = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Limits(Struct, kw_only=True, frozen=True):
+    """What a key may use; None is no limit. Money in nano-dollars, over the key's life."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    parallel: int | None = None
+    budget_nano_usd: int | None = None
+
+    @property
+    def budget_usd(self) -> str | None:
+        """The budget as a decimal string."""
+        return dollars(self.budget_nano_usd)
+
+
+class KeyRow(Struct, kw_only=True, frozen=True):
+    """A key without its secret."""
+
+    id: str
+    shown: str
+    """Its first letters, for people."""
+    project: str
+    name: str
+    role: Role
+    apps: tuple[str, ...] = ()
+    """Apps and models it may ask for; empty means all."""
+    pipeline_off: bool = False
+    limits: Limits = Limits()
+    created_ns: int = 0
+    expires_ns: int | None = None
+    revoked_ns: int | None = None
+
+    def is_active(self, now_ns: int) -> bool:
+        """Neither revoked nor expired."""
+        return self.revoked_ns is None and (self.expires_ns is None or now_ns < self.expires_ns)
+
+
+class AuditEntry(Struct, kw_only=True, frozen=True):
+    """One line of the log of changes."""
+
+    number: int
+    at: str
+    who: str
+    what: str
+    before: Any  # Any: JSON of what was
+    after: Any  # Any: JSON of what is
+    address: str
+
+
+def digest_of(key: str) -> bytes:
+    """What a key is looked up by: its SHA-256."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+class KeyStore:
+    """Keys and audit log in one SQLite file. Raises: StoreError when the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        """Protects the one connection."""
+        self._connection = open_database(path, _MIGRATIONS, synchronous="FULL")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def create(
+        self, project: str, name: str, *, role: Role = "app", apps: tuple[str, ...] = (),
+        limits: Limits | None = None, pipeline_off: bool = False, expires_ns: int | None = None,
+        who: str = "command line", address: str = "",
+    ) -> tuple[KeyRow, str]:  # fmt: skip
+        """A new key and its secret, which is nowhere kept. Raises: RequestError."""
+        if role not in ROLES:
+            raise RequestError(f"There is no role '{role}'. The roles are {', '.join(ROLES)}.", "role")
+        if not project:
+            raise RequestError("A key belongs to a project: name one.", "project")
+        secret = PREFIX + secrets.token_urlsafe(24)
+        row = KeyRow(
+            id="key_" + secrets.token_hex(8), shown=secret[:SHOWN], project=project, name=name, role=role,
+            apps=apps, pipeline_off=pipeline_off, limits=limits or Limits(), created_ns=time.time_ns(),
+            expires_ns=expires_ns,
+        )  # fmt: skip
+        with self._changing() as connection:
+            self._insert(connection, row, digest_of(secret))
+            _append(connection, who, "key.create", None, row, address)
+        return row, secret
+
+    def list(self, project: str | None = None) -> tuple[KeyRow, ...]:
+        """All keys, revoked ones too, oldest first; of one project or of all."""
+        with self._reading() as connection:
+            rows = (_row_of(found) for found in connection.execute(_ALL + " ORDER BY created_ns, id"))
+            return tuple(row for row in rows if project is None or row.project == project)
+
+    def revoke(
+        self, id: str, *, project: str | None = None, who: str = "command line", address: str = ""
+    ) -> KeyRow:
+        """Make a key useless from now on. Raises: NotFound when this project has no such key."""
+        with self._changing() as connection:
+            before = self._find(connection, id, project)
+            if before.revoked_ns is not None:
+                return before
+            after = msgspec.structs.replace(before, revoked_ns=time.time_ns())
+            connection.execute("UPDATE keys SET revoked_ns = ? WHERE id = ?", (after.revoked_ns, id))
+            _append(connection, who, "key.revoke", before, after, address)
+            return after
+
+    def limit(
+        self, id: str, limits: Limits, *, project: str | None = None, who: str = "command line",
+        address: str = "",
+    ) -> KeyRow:  # fmt: skip
+        """Set all limits of a key. Raises: NotFound when this project has no such key."""
+        with self._changing() as connection:
+            before = self._find(connection, id, project)
+            after = msgspec.structs.replace(before, limits=limits)
+            connection.execute(
+                "UPDATE keys SET requests_per_minute = ?, tokens_per_minute = ?, parallel = ?,"
+                " budget_nano_usd = ? WHERE id = ?",
+                (*msgspec.structs.astuple(limits), id),
+            )
+            _append(connection, who, "key.limit", before, after, address)
+            return after
+
+    def lookup_table(self) -> dict[bytes, KeyRow]:
+        """Digest → key, for all keys not revoked. Expiry is for the reader to look at (`is_active`)."""
+        with self._reading() as connection:
+            return {found[0]: _row_of(found[1:]) for found in connection.execute(_BY_DIGEST)}
+
+    def generation(self) -> int:
+        """A number that rises with every change, by whichever process. Cost: some 5 µs."""
+        with self._reading() as connection:
+            return int(connection.execute("SELECT number FROM generation").fetchone()[0])
+
+    def ensure_admin(self, env_value: str | None) -> str | None:
+        """See to it that there is an admin key. Returns a newly made one, to be shown once; else None.
+
+        With a value from the environment that value is the key; an earlier value is revoked.
+        Raises: StoreError for a value too short to be a secret.
+        """
+        if env_value is None or not env_value.strip():
+            if any(row.role == "admin" and row.is_active(time.time_ns()) for row in self.list()):
+                return None
+            return self.create("default", "first admin key", role="admin", who="first start")[1]
+        value = env_value.strip()
+        if len(value) < SHORTEST_GIVEN:
+            raise StoreError(
+                f"GREENROOM_ADMIN_KEY is too short to be a secret: give at least {SHORTEST_GIVEN} letters."
+            )
+        self._adopt(value)
+        return None
+
+    def _adopt(self, value: str) -> None:
+        digest = digest_of(value)
+        with self._changing() as connection:
+            if connection.execute("SELECT 1 FROM keys WHERE digest = ?", (digest,)).fetchone():
+                return  # known, or revoked on purpose
+            connection.execute(
+                "UPDATE keys SET revoked_ns = ? WHERE name = ? AND role = 'admin' AND revoked_ns IS NULL",
+                (time.time_ns(), ENVIRONMENT),
+            )
+            row = KeyRow(
+                id="key_" + secrets.token_hex(8), shown="", project="default", name=ENVIRONMENT, role="admin",
+                created_ns=time.time_ns(),
+            )  # fmt: skip
+            self._insert(connection, row, digest)
+            _append(connection, ENVIRONMENT, "key.create", None, row, "")
+
+    def audit(self, who: str, what: str, before: object, after: object, *, address: str = "") -> None:
+        """Add a line to the log of changes. Never hand it a secret."""
+        with self._changing() as connection:
+            _append(connection, who, what, before, after, address)
+
+    def audit_log(self, limit: int = 100) -> tuple[AuditEntry, ...]:
+        """The newest changes first."""
+        with self._reading() as connection:
+            return tuple(
+                AuditEntry(
+                    number=number, at=stamp(at), who=who, what=what, before=msgspec.json.decode(before),
+                    after=msgspec.json.decode(after), address=address,
+                )
+                for number, at, who, what, before, after, address in connection.execute(
+                    "SELECT number, at_ns, who, what, before, after, address FROM audit"
+                    " ORDER BY number DESC LIMIT ?",
+                    (limit,),
+                )
+            )  # fmt: skip
+
+    def broken_audit(self) -> int | None:
+        """The number of the first line whose chain does not hold (changed, or gone), None when all do."""
+        last, expected = b"", 1
+        with self._reading() as connection:
+            for number, at, who, what, before, after, address, found in connection.execute(
+                "SELECT number, at_ns, who, what, before, after, address, hash FROM audit ORDER BY number"
+            ):
+                last = _chained(last, (number, at, who, what, before, after, address))
+                if number != expected or last != found:
+                    return expected
+                expected += 1
+        return None
+
+    def _insert(self, connection: sqlite3.Connection, row: KeyRow, digest: bytes) -> None:
+        connection.execute(
+            _INSERT,
+            (
+                digest, row.id, row.shown, row.project, row.name, row.role, _json(row.apps).decode(),
+                row.pipeline_off, *msgspec.structs.astuple(row.limits), row.created_ns, row.expires_ns,
+                row.revoked_ns,
+            ),
+        )  # fmt: skip
+
+    def _find(self, connection: sqlite3.Connection, id: str, project: str | None) -> KeyRow:
+        found = connection.execute(_ALL + " WHERE id = ?", (id,)).fetchone()
+        if found is None or (project is not None and found[2] != project):
+            raise NotFound(f"There is no key '{id}'.")
+        return _row_of(found)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        with self._reading() as connection, transaction(connection):
+            yield connection
+            connection.execute("UPDATE generation SET number = number + 1")
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._connection
+            except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+                raise explained(self._path, error) from error
+
+
+def _row_of(found: tuple[Any, ...]) -> KeyRow:  # Any: the columns of `_ALL`
+    id, shown, project, name, role, apps, pipeline_off, *limits, created_ns, expires_ns, revoked_ns = found
+    return KeyRow(
+        id=id, shown=shown, project=project, name=name, role=role,
+        apps=msgspec.json.decode(apps, type=tuple[str, ...]), pipeline_off=bool(pipeline_off),
+        limits=Limits(**dict(zip(Limits.__struct_fields__, limits, strict=True))),
+        created_ns=created_ns, expires_ns=expires_ns, revoked_ns=revoked_ns,
+    )  # fmt: skip
+
+
+def _append(
+    connection: sqlite3.Connection, who: str, what: str, before: object, after: object, address: str
+) -> None:
+    found = connection.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+    number, last = (1, b"") if found is None else (found[0] + 1, found[1])
+    line = (number, time.time_ns(), who, what, _json(before).decode(), _json(after).decode(), address)
+    connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*line, _chained(last, line)))
+
+
+def _chained(last: bytes, line: tuple[object, ...]) -> bytes:
+    return hashlib.sha256(last + _json(line)).digest()

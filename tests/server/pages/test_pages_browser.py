@@ -1,0 +1,126 @@
+import json
+
+import pytest
+
+from tests.server.pages.backend import ADMIN_KEY, FakeBackend
+from tests.server.pages.browser import Browser, chromium, sign_in
+from tests.server.pages.records import HOSTILE, portuguese
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason="needs Chromium")]
+
+
+def test_hostile_records_do_nothing_in_a_real_browser(origin: str, backend: FakeBackend) -> None:
+    backend.records = [
+        one
+        for one in backend.records
+        if HOSTILE in json.dumps(one, ensure_ascii=False) or one["id"] == "hostile-1"
+    ]
+    with Browser() as browser:
+        sign_in(browser, origin, ADMIN_KEY)
+        for path in (
+            "/",
+            "/requests",
+            "/requests/hostile-1",
+            "/requests/odd-1",
+            "/requests?q=%3Cscript%3Ewindow.hit=1%3C/script%3E",
+        ):
+            browser.go(origin + path)
+
+            assert browser.value("window.hit") is None
+            assert browser.value("document.title").endswith("Greenroom")
+        assert browser.dialogs == []
+        assert browser.problems == []
+        assert [one for one in browser.requested if not one.startswith(origin)] == []
+
+
+def test_signing_in_asking_and_signing_out_by_hand(origin: str, backend: FakeBackend) -> None:
+    with Browser() as browser:
+        sign_in(browser, origin, ADMIN_KEY)
+        browser.value("document.querySelector('#text').value = 'How do I add a provider?'")
+        browser.run_and_wait("document.querySelector('[data-ask]').requestSubmit()")
+
+        assert browser.value("location.pathname") == "/requests/asked-1"
+        assert backend.asked == [("How do I add a provider?", "default")]
+        assert browser.value("document.cookie") == ""
+        browser.run_and_wait("document.querySelector('.sign-out').requestSubmit()")
+        assert browser.value("location.pathname") == "/login"
+        assert browser.problems == []
+
+
+def test_the_list_is_walked_by_keys(origin: str, backend: FakeBackend) -> None:
+    with Browser() as browser:
+        sign_in(browser, origin, ADMIN_KEY)
+        browser.go(f"{origin}/requests")
+        for key in "jjjk":
+            browser.press(key)
+
+        assert browser.value("document.activeElement.getAttribute('href')") == "/requests/" + str(
+            backend.records[1]["id"]
+        )
+        browser.press("/")
+        assert browser.value("document.activeElement.name") == "q"
+
+
+def test_a_link_on_another_site_opens_the_page_for_who_is_signed_in(origin: str) -> None:
+    elsewhere = origin.replace("127.0.0.1", "localhost")
+    with Browser() as browser:
+        sign_in(browser, origin, ADMIN_KEY)
+        browser.go(f"{elsewhere}/login")
+        browser.run_and_wait(f"location.href = {json.dumps(origin + '/requests/old-1')}")
+        if browser.value("document.title").startswith("One moment"):
+            browser.run_and_wait("1")
+
+        assert browser.value("location.href") == f"{origin}/requests/old-1"
+        assert "answered" in browser.value("document.querySelector('h1').parentElement.textContent")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("path", ["/", "/requests", f"/requests/{portuguese()['id']}", "/requests/hostile-1"])
+def test_no_page_is_wider_than_its_window(origin: str, path: str, width: int) -> None:
+    with Browser() as browser:
+        sign_in(browser, origin, ADMIN_KEY)
+        browser.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
+        )
+        browser.go(origin + path)
+
+        assert browser.value("document.documentElement.scrollWidth") <= width
+
+
+_CONTRAST = """
+(() => {
+  const parse = (c) => { const k = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+    k.clearRect(0,0,1,1); k.fillStyle = c; k.fillRect(0,0,1,1); return [...k.getImageData(0,0,1,1).data]; };
+  const lum = ([r,g,b]) => { const f = (v) => { v /= 255; return v <= .03928 ? v/12.92 : ((v+.055)/1.055)**2.4; };
+    return .2126*f(r)+.7152*f(g)+.0722*f(b); };
+  const ground = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c[3] === 255) return c; }
+    return [255,255,255,255]; };
+  const bad = [];
+  for (const e of document.querySelectorAll('body *')) {
+    if (e.closest('svg') || !e.getClientRects().length) continue;
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
+    const style = getComputedStyle(e);
+    if (style.clipPath !== 'none') continue;
+    const [a, b] = [lum(parse(style.color)), lum(ground(e))].sort((x, y) => y - x);
+    const ratio = (a + .05) / (b + .05);
+    if (ratio < 4.5) bad.push(e.tagName + '.' + e.className + ' ' + ratio.toFixed(2));
+  }
+  return [...new Set(bad)];
+})()
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground(origin: str, scheme: str) -> None:
+    with Browser() as browser:
+        features = [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
+        browser.call("Emulation.setEmulatedMedia", features=features)
+        sign_in(browser, origin, ADMIN_KEY)
+        for path in ("/", "/requests", "/requests/nope", f"/requests/{portuguese()['id']}", "/requests/hostile-1",
+                     "/requests/0193a7c2-7c02-7a55-b1d0-9a0b1c2d3e03"):  # fmt: skip
+            browser.go(origin + path)
+
+            assert browser.value(_CONTRAST) == [], path

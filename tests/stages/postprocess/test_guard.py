@@ -1,0 +1,73 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenroom.contracts import TextFilter
+from greenroom.exchange import Exchange, Passage
+from greenroom.stages.check.pii import PiiDetector
+from greenroom.stages.check.secrets import SecretDetector
+from greenroom.stages.postprocess.guard import Guard, GuardConfig
+from greenroom.testing import chop, make_exchange, run_filter
+
+DETECTORS = (PiiDetector(("email", "phone", "cpf", "credit_card", "iban")), SecretDetector())
+CPF = "390.533.447-05"
+SECRET = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bD1fG3hJ5"
+PIECES = st.lists(
+    st.sampled_from(
+        [CPF, SECRET, "maria@exemplo.com.br", "+55 11 98765-4321", " ", "\n", "a palavra ", "em 2024, ", "1", "@", ".",
+         "CPF: ", "e-mail ", "é assim; ", "https://a.b/c?d=1 ", "password: ", "x" * 30]
+    ),
+    max_size=14,
+).map("".join)  # fmt: skip
+
+
+def opened(exchange: Exchange | None = None, config: GuardConfig | None = None) -> TextFilter:
+    one = Guard(config or GuardConfig(), DETECTORS).open(exchange or make_exchange(), "content")
+    assert one is not None
+    return one
+
+
+@given(PIECES, st.lists(st.integers(0, 400), max_size=20))
+def test_the_verdict_does_not_depend_on_how_the_stream_is_cut(text: str, cuts: list[int]) -> None:
+    assert run_filter(opened(), chop(text, cuts)) == run_filter(opened(), [text])
+
+
+def test_personal_data_the_caller_did_not_bring_never_leaves() -> None:
+    out = run_filter(opened(), list(f"O CPF dela é {CPF} e a chave é {SECRET}."))
+
+    assert CPF not in out
+    assert SECRET not in out
+    assert "[CPF]" in out
+
+
+def test_what_the_caller_or_a_passage_said_is_no_leak() -> None:
+    exchange = make_exchange(f"meu CPF: {CPF}")
+    exchange.passages.append(
+        Passage(id="1", document="d", title="t", text="write to maria@exemplo.com.br", score=1.0)
+    )
+    text = f"CPF {CPF}, maria@exemplo.com.br"
+
+    assert run_filter(opened(exchange), [text]) == text
+
+
+def test_a_blocked_finding_stops_the_text_before_it_is_shown() -> None:
+    one = opened(config=GuardConfig(personal_data="block"))
+
+    shown = run_filter(one, list(f"É este: CPF {CPF} e mais."))
+
+    assert one.rejected == "br.cpf"
+    assert "390" not in shown
+
+
+def test_plain_prose_is_shown_up_to_the_last_word() -> None:
+    assert opened().feed("The answer is simple enough") == "The answer is simple "
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from("ab 1@.:-\n"), max_size=40), max_size=20))
+def test_no_more_is_held_back_than_declared(pieces: list[str]) -> None:
+    one = opened()
+    fed = shown = 0
+    for piece in pieces:
+        fed += len(piece)
+        shown += len(one.feed(piece))
+        if not one.edits:
+            assert fed - shown <= one.lookback
