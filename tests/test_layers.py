@@ -13,9 +13,10 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "exchange", "contracts", "wire"}),
     frozenset({"stages", "models", "grounding", "store"}),
     frozenset({"gateway"}),
-    frozenset({"offline", "server"}),
-    frozenset({"config", "kitchen", "assembly"}),
+    frozenset({"offline", "server", "testing"}),
+    frozenset({"config", "logs", "assembly"}),
     frozenset({"cli"}),
+    frozenset({"__main__"}),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -18,7 +18,7 @@ from greenroom.errors import GreenroomError
 
 _HELP = "Every prompt prepared, grounded, checked and looked over: one program around your language models."
 
-_COMMANDS = {
+COMMANDS = {
     "serve": ("serve:serve", "Start Greenroom and keep it running."),
     "ask": ("ask:ask", "Ask one question through the whole pipeline, without a server."),
     "check": ("check:check", "Say what the check stage finds in a text."),
@@ -31,6 +31,7 @@ _COMMANDS = {
     "doctor": ("doctor:doctor", "Say what is wrong here, and the command that mends it."),
     "bench": ("bench:bench", "Measure speed against nginx. Needs a checkout of the sources."),
 }
+"""Name → where it is, and its line in the help."""
 
 
 def _build() -> App:
@@ -41,7 +42,7 @@ def _build() -> App:
         version_flags=["--version"],
         help_format="plaintext",
     )
-    for name, (target, summary) in _COMMANDS.items():
+    for name, (target, summary) in COMMANDS.items():
         commands.command(f"greenroom.cli.{target}", name=name, help=summary)
 
     @commands.meta.default

@@ -1,13 +1,16 @@
 """`greenroom config`: is the file right, and what may stand in it."""
 
+from pathlib import Path
+
 from cyclopts import App
 
-from greenroom.assembly import step_configs
+from greenroom.assembly.steps import STEPS, check_tables, step_configs
 from greenroom.cli import reference
 from greenroom.cli.output import fail, print_json
 from greenroom.cli.place import FINDINGS, FINE, USAGE, Here, Place
-from greenroom.config import decode_table
+from greenroom.config import Config, decode_table
 from greenroom.errors import ConfigError
+from greenroom.models.catalog import PROVIDERS
 
 app = App(name="config", help="Check the configuration file, or explain its keys.")
 
@@ -83,18 +86,47 @@ def explain(key: str | None = None, /, *, json: bool = False) -> int:
 
 
 def check_all(place: Place) -> None:
-    """Load the file and decode the table of every step. Raises: ConfigError."""
+    """Load the file, decode the table of every step, follow every name. Raises: ConfigError."""
     path = place.config_path()
+    if path is None:
+        return
     config = place.load()
-    text = path.read_text(encoding="utf-8") if path is not None else ""
-    kinds = step_configs()
+    text = path.read_text(encoding="utf-8")
     named = [("steps", config.steps)]
     named += [(f"apps.{name}.steps", one.steps) for name, one in config.apps.items()]
     for prefix, steps in named:
         for name, values in steps.items():
-            if name not in kinds:
+            if name not in STEPS:
                 raise ConfigError(f"{path}: there is no step '{name}' (at '{prefix}.{name}').")
-            decode_table(values, kinds[name], str(path), text, f"{prefix}.{name}")
+            decode_table(values, STEPS[name].config, str(path), text, f"{prefix}.{name}.")
+    check_tables(config, str(path))
+    _check_steps(config, path)
+    _check_names(config, path)
+
+
+def _check_steps(config: Config, path: Path) -> None:
+    for name, one in config.apps.items():
+        for stage in ("preprocess", "ground", "check", "postprocess"):
+            fitting = [step for step, known in STEPS.items() if known.stage == stage]
+            for step in getattr(one, stage):
+                if step not in fitting:
+                    said = f"'{step}' is no step of {stage}; these are: {', '.join(fitting)}"
+                    raise ConfigError(f"{path}: {said} (at 'apps.{name}.{stage}').")
+
+
+def _check_names(config: Config, path: Path) -> None:
+    """Models lead to providers, apps lead to models."""
+    providers = {*config.providers, *PROVIDERS, "greenroom"}
+    for name, model in config.models.items():
+        for target in model.targets:
+            provider, _, rest = target.partition("/")
+            if provider not in providers or not rest:
+                said = f"'{target}' is not 'provider/model' of a known provider"
+                raise ConfigError(f"{path}: {said} (at 'models.{name}.targets').")
+    for name, one in config.apps.items():
+        if one.model and one.model not in config.models and one.model.partition("/")[0] not in providers:
+            said = f"'{one.model}' is neither a configured model nor 'provider/model'"
+            raise ConfigError(f"{path}: {said} (at 'apps.{name}.model').")
 
 
 def _told(key: reference.Key) -> str:

@@ -3,7 +3,7 @@
 import textwrap
 from pathlib import Path
 
-from greenroom.assembly import step_configs
+from greenroom.assembly.steps import step_configs
 from greenroom.cli import reference
 from greenroom.cli.output import fail
 from greenroom.cli.place import FINE, USAGE
@@ -11,6 +11,7 @@ from greenroom.config import FILE_NAME
 
 _HEAD = """\
 # Greenroom's configuration. Every value here is the default: delete what you don't change.
+# A line that begins with # and no space is switched off; take the # away to use it.
 # 'greenroom config check' says whether the file is right, 'greenroom config explain KEY' what a key means.
 # A running server takes the file again when it changes; a wrong one is refused and the old one stays.
 """
@@ -48,17 +49,17 @@ def commented_file() -> str:
 def _table(table: reference.Table) -> str:
     example = _EXAMPLES.get(table.path)
     is_example = example is not None or table.path.startswith("steps.")
-    off = "# " if is_example else ""
+    off = "#" if is_example else ""
     heading = table.path if example is None else table.path.replace(reference.NAME, example["NAME"])
-    lines = [_comment(table.meaning, "# "), f"{off}[{heading}]"]
+    lines = [_comment(table.meaning[:1].upper() + table.meaning[1:], "# "), f"{off}[{heading}]"]
     for key in table.keys:
         name = key.path.rpartition(".")[2]
         if name == "steps":
             continue
         value = (example or {}).get(name)
         if value is None and key.default in (None, reference.REQUIRED):
-            value = _UNSET.get(name, '"…"')
-            entry = f"# {name} = {value}"
+            value = _UNSET.get(name, '["…"]' if key.type.startswith("list") else '"…"')
+            entry = f"#{name} = {value}"
         else:
             entry = f"{off}{name} = {value or reference.toml(key.default)}"
         if key.meaning:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from cyclopts import Parameter
 
-from greenroom.config import FILE_NAME, Config, load
-from greenroom.errors import ConfigError, GreenroomError, RequestError
+from greenroom.config import Config, load
+from greenroom.errors import GreenroomError, RequestError
 
 if TYPE_CHECKING:
     from greenroom.assembly import House
@@ -31,13 +31,9 @@ class Place(NamedTuple):
 
         Raises: ConfigError when one was named that does not exist.
         """
-        named = self.config or _path(self.environment.get("GREENROOM_CONFIG"))
-        if named is not None:
-            if not named.is_file():
-                raise ConfigError(f"There is no configuration file '{named}'.")
-            return named
-        usual = Path(FILE_NAME)
-        return usual if usual.is_file() else None
+        from greenroom.assembly.house import find_config  # noqa: PLC0415  # as in `open`
+
+        return find_config(self.config, self.environment)
 
     def load(self) -> Config:
         """The configuration. Raises: ConfigError."""

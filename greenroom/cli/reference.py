@@ -176,12 +176,9 @@ def _meanings(kind: type[Struct]) -> dict[str, str]:
         if not (issubclass(one, Struct) and one.__module__.startswith("greenroom.")):
             continue
         source = inspect.getsource(sys.modules[one.__module__])
-        body = next(
-            node.body
-            for node in ast.walk(ast.parse(source))
-            if isinstance(node, ast.ClassDef) and node.name == one.__name__
-        )
-        found |= dict(_documented(body))
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef) and node.name == one.__name__:
+                found |= dict(_documented(node.body))
     return found
 
 

@@ -79,7 +79,9 @@ class Recorder:
         self._memory_limit = memory_limit_bytes
         self._queue: deque[Exchange | Entry] = deque()
         self._cells = sink_writer.tally_cells
-        self._tallied = 0
+        self._tallied = int(self._cells[0])
+        self._accepted_before = 0
+        """What had been accepted when the thread last ended."""
         self._bytes_in = 0
         """Of everything ever queued; written by `put` only, as `_bytes_out` by the thread only: no lock."""
         self._bytes_out = 0
@@ -104,8 +106,11 @@ class Recorder:
 
     def start(self) -> int:
         """Begin to store. Returns how many exchanges an earlier, killed run lost. Raises: StoreError."""
+        waiting = self._accepted - self._accepted_before
+        self._cells[0] = self._tallied - waiting  # what came before the start is no loss of an earlier run
         lost = self._writer.begin()
-        self._tallied = int(self._cells[0])
+        self._tallied = int(self._cells[0]) + waiting
+        self._cells[0] = self._tallied
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="greenroom-recorder", daemon=True)
         self._thread.start()
@@ -119,6 +124,7 @@ class Recorder:
         self._stopping = True
         self._wake.set()
         thread.join(timeout_s)
+        self._accepted_before = self._accepted
 
     def put(self, exchange: Exchange) -> None:
         """Take a finished exchange; about a microsecond, never waits, never raises."""
@@ -263,8 +269,10 @@ class Recorder:
 
     def _finish(self) -> None:
         left = len(self._pending) + len(self._queue)
-        self._lost_rows += left
-        self._lost_bodies += left
+        self._failed_rows += left
+        self._failed_bodies += left
+        self._queue.clear()
+        self._pending = []
         try:
             if left == 0:
                 self._write(())

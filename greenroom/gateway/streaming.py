@@ -60,24 +60,28 @@ class Relay:
         """SSE bytes for the client. Never raises for the provider's faults: they are said in-band."""
         chunks = self._reply.chunks
         assert chunks is not None
+        out: list[bytes] = []
         try:
             async for batch in chunks:
-                out: list[bytes] = []
+                out = []
                 for payload in batch:
                     self._take(payload, out)
                     if self._ended:
                         break
                 if out:
-                    yield b"".join(out)
+                    data = b"".join(out)
+                    out = []
+                    yield data
                 if self._ended:
                     break
             if not self._ended:
                 self._proper_end()
                 yield self._last_frames()
-        except GreenroomError as error:
-            yield self._broken(error)
+        except GreenroomError as broken:
+            yield b"".join(out) + self._broken(broken)
         except (ValidationError, DecodeError, UnicodeDecodeError, RecursionError):
-            yield self._broken(UpstreamProtocol("The stream holds an event that is not a chunk."))
+            error = UpstreamProtocol("The stream holds an event that is not a chunk.")
+            yield b"".join(out) + self._broken(error)
         finally:
             self.close()
 
@@ -103,7 +107,7 @@ class Relay:
         if payload == b"[DONE]":
             return
         chunk = openai.decode_chunk(payload)
-        if chunk.error is not None:
+        if chunk.is_error:
             raise UpstreamRefused("The provider sent an error inside its stream.", upstream_status=502)
         if chunk.usage is not None:
             self._usage = openai.read_usage(chunk.usage) or self._usage

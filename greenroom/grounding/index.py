@@ -1,8 +1,8 @@
 """The index of an operator's documents: one SQLite file, searched by words.
 
 Full-text search (FTS5) over our own stems proposes passages; `ranking` orders them. A search never leaves the
-project and the collections it was given. Knows no vectors: a question in other words than the document's, or in
-another language, is not found here.
+project and the collections it was given: each collection's words are words of their own in the index. Knows
+no vectors: a question in other words than the document's, or in another language, is not found here.
 """
 
 import hashlib
@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from msgspec import Struct
+from msgspec.json import Encoder
 
 from greenroom.errors import StoreError
 from greenroom.exchange import Passage
 from greenroom.grounding import passages as cutting
 from greenroom.grounding import ranking
 from greenroom.grounding.ranking import Statistics
-from greenroom.grounding.schema import MIGRATIONS
+from greenroom.grounding.schema import MIGRATIONS, CollectionRow, DocumentRow
 from greenroom.grounding.stems import Language, language_of, tokens
 from greenroom.grounding.text import MAX_TITLE, read
 
@@ -30,50 +30,29 @@ ALL = "*"
 """As the name of a collection: every collection of the project."""
 
 _BUSY_MS = 5_000
-_CANDIDATES = 32
-_POSTINGS = 3_000
-"""Rows that full-text search may have to weigh; the commonest words propose none beyond that."""
+_CANDIDATES = 40
+_POSTINGS = 2_500
+"""Rows that full-text search may have to add up; the commonest words propose none beyond that."""
+_AGAIN = 0.4
+"""What a word's second occurrence adds to its weight when passages are proposed."""
 _FREQUENCIES = 50_000
 _LANGUAGES: tuple[Language, ...] = get_args(Language)
-
-
-class DocumentRow(Struct, kw_only=True, frozen=True):
-    """A document as it is listed."""
-
-    id: str
-    project: str
-    collection: str
-    title: str
-    filename: str
-    media_type: str
-    sha256: str
-    bytes: int
-    created_at: str
-    """ISO 8601, UTC."""
-    language: str
-    passages: int
-
-
-class CollectionRow(Struct, kw_only=True, frozen=True):
-    """A collection as it is listed."""
-
-    name: str
-    documents: int
-    passages: int
-    bytes: int
-    created_at: str
+_encode = Encoder().encode
+_Documents = list[DocumentRow]
+_Collections = list[CollectionRow]
+_Passages = list[Passage]
 
 
 class _Scope(NamedTuple):
     """What a search may see, and what ranking must know of it."""
 
-    match: str
-    """The part of the full-text query that keeps to these collections; empty when there are no others."""
+    homes: tuple[int, ...]
+    """The numbers of the collections."""
     languages: tuple[Language, ...]
     statistics: Statistics
 
 
-_EMPTY = _Scope("", (), Statistics(0, 0.0))
+_EMPTY = _Scope((), (), Statistics(0, 0.0))
 _ROW = """
     SELECT d.id, d.project, c.name, d.title, d.filename, d.media_type, d.sha256, d.bytes, d.created_at, d.language,
            d.passages
@@ -82,9 +61,9 @@ _ROW = """
 
 
 class DocumentIndex:
-    """`documents.db`. Methods block and may be called from any thread; each thread reads by its own connection.
+    """`documents.db`. Methods block; any thread may call them, each has a connection of its own.
 
-    Raises StoreError when the file can't be opened or is from a newer Greenroom.
+    Raises: StoreError when the file can't be opened or is from a newer Greenroom.
     """
 
     def __init__(self, path: Path) -> None:
@@ -95,7 +74,7 @@ class DocumentIndex:
         self._opened: list[sqlite3.Connection] = []
         self._cached = -1
         self._scopes: dict[tuple[str, tuple[str, ...]], _Scope] = {}
-        self._frequencies: dict[tuple[str, str], int] = {}
+        self._frequencies: dict[tuple[int, str], int] = {}
         try:
             path.touch(mode=0o600, exist_ok=True)
             self._migrate()
@@ -116,7 +95,8 @@ class DocumentIndex:
     def add(self, project: str, collection: str, filename: str, data: bytes) -> DocumentRow:
         """Read, cut and index a document; one of the same name in the collection is replaced.
 
-        The same bytes under the same name again cost no work. Raises: TooLarge, MalformedRequest (see `text.read`).
+        The same bytes under the same name again cost no work. Raises: TooLarge and MalformedRequest, as
+        `text.read` does.
         """
         filename = _plain_name(filename)
         digest = hashlib.sha256(data).hexdigest()
@@ -126,31 +106,44 @@ class DocumentIndex:
         document = read(filename, data)
         language = language_of(document.text)
         pieces = cutting.split(document.text, document.title, headings=document.media_type != "text/plain")
-        stemmed = [(" ".join(tokens(one.title, language)), tokens(one.text, language)) for one in pieces]
+        stemmed = [(tokens(one.title, language), tokens(one.text, language)) for one in pieces]
         with self._writing() as db:
             home = self._collection(db, project, collection)
-            db.execute("DELETE FROM documents WHERE collection = ? AND filename = ?", (home, filename))
-            cursor = db.execute(
+            if known is not None:
+                _forget(db, "SELECT number, collection FROM documents WHERE id = ?", (known.id,))
+            number = db.execute(
                 """
                 INSERT INTO documents (id, project, collection, title, filename, media_type, sha256, bytes,
                                        created_at, language, passages, stems)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number
                 """,
                 (
-                    f"file-{secrets.token_hex(12)}", project, home, document.title, filename, document.media_type,
-                    digest, len(data), _now(), language, len(pieces), sum(len(body) for _, body in stemmed),
+                    f"file-{secrets.token_hex(12)}", project, home, document.title, filename,
+                    document.media_type, digest, len(data), _now(), language, len(pieces), sum(len(body) for _, body in stemmed),
                 ),
-            )  # fmt: skip
+            ).fetchone()[0]  # fmt: skip
+            first: int = db.execute("SELECT coalesce(max(id), 0) + 1 FROM passages").fetchone()[0]
             db.executemany(
-                """
-                INSERT INTO passages (document, position, start, title, text, scope, heading, body)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                """,
+                "INSERT INTO passages (id, document, position, start, title, text, heading, body)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (cursor.lastrowid, position, one.start, one.title, one.text, f"c{home}", heading, " ".join(body))
-                    for position, (one, (heading, body)) in enumerate(zip(pieces, stemmed, strict=True))
+                    (
+                        first + place,
+                        number,
+                        place,
+                        one.start,
+                        one.title,
+                        one.text,
+                        " ".join(heading),
+                        " ".join(body),
+                    )
+                    for place, (one, (heading, body)) in enumerate(zip(pieces, stemmed, strict=True))
                 ),
-            )  # fmt: skip
+            )
+            db.executemany(
+                "INSERT INTO words (rowid, marks) VALUES (?, ?)",
+                ((first + place, marks(home, *both)) for place, both in enumerate(stemmed)),
+            )
         added = self._named(project, collection, filename)
         assert added is not None
         return added
@@ -158,24 +151,27 @@ class DocumentIndex:
     def remove(self, project: str, document: str) -> bool:
         """Take a document out of the index; False when the project has none of that id."""
         with self._writing() as db:
-            row = db.execute(
-                "SELECT collection FROM documents WHERE project = ? AND id = ?", (project, document)
-            ).fetchone()
-            if row is None:
-                return False
-            db.execute("DELETE FROM documents WHERE project = ? AND id = ?", (project, document))
-            db.execute(
-                "DELETE FROM collections WHERE id = ? AND id NOT IN (SELECT collection FROM documents)", row
+            found = _forget(
+                db,
+                "SELECT number, collection FROM documents WHERE project = ? AND id = ?",
+                (project, document),
             )
-        return True
+            db.execute("DELETE FROM collections WHERE id NOT IN (SELECT collection FROM documents)")
+        return found
 
     def remove_collection(self, project: str, collection: str) -> bool:
         """Take a collection and its documents out; False when the project has none of that name."""
         with self._writing() as db:
-            gone = db.execute("DELETE FROM collections WHERE project = ? AND name = ?", (project, collection))
-            return gone.rowcount > 0
+            found = _forget(
+                db,
+                "SELECT number, collection FROM documents WHERE collection ="
+                " (SELECT id FROM collections WHERE project = ? AND name = ?)",
+                (project, collection),
+            )
+            db.execute("DELETE FROM collections WHERE id NOT IN (SELECT collection FROM documents)")
+        return found
 
-    def list(self, project: str, collection: str | None = None) -> list[DocumentRow]:
+    def list(self, project: str, collection: str | None = None) -> _Documents:
         """The project's documents, by collection and name."""
         rows = self._connection().execute(
             _ROW + "WHERE d.project = ? AND (? IS NULL OR c.name = ?) ORDER BY c.name, d.filename",
@@ -183,7 +179,7 @@ class DocumentIndex:
         )
         return [_row(row) for row in rows]
 
-    def collections(self, project: str) -> "list[CollectionRow]":
+    def collections(self, project: str) -> _Collections:
         """The project's collections, by name."""
         rows = self._connection().execute(
             """
@@ -200,7 +196,7 @@ class DocumentIndex:
             for name, documents, passages, size, created_at in rows
         ]
 
-    def passages(self, project: str, document: str) -> "list[Passage]":
+    def passages(self, project: str, document: str) -> _Passages:
         """All passages of one document in order, for showing it; empty when it isn't the project's."""
         rows = self._connection().execute(
             """
@@ -216,7 +212,7 @@ class DocumentIndex:
         """Whether a search in this project could find anything."""
         return self._scope(project, (ALL,)).statistics.passages > 0
 
-    def search(self, query: str, *, project: str, collections: Sequence[str], limit: int) -> "list[Passage]":
+    def search(self, query: str, *, project: str, collections: Sequence[str], limit: int) -> _Passages:
         """Up to `limit` passages, best first, scores between 0 and 1.
 
         `collections` are names; `ALL` among them means each of the project's, none at all finds nothing. The
@@ -227,26 +223,28 @@ class DocumentIndex:
         if not scope.statistics.passages or limit < 1:
             return []
         readings = ranking.query_terms(query, scope.languages)
-        weighed = ranking.weigh(readings, lambda term: self._frequency(scope.match, term), scope.statistics)
-        match = self._match(scope, weighed.weights)
-        if match is None:
+        weighed = ranking.weigh(
+            readings, lambda term: sum(self._frequency(home, term) for home in scope.homes), scope.statistics
+        )
+        proposal = self._proposal(scope, weighed.weights)
+        if not proposal:
             return []
         rows = (
             self._connection()
             .execute(
                 """
             SELECT d.id, p.position, d.filename, p.title, p.text, p.start, p.heading, p.body
-            FROM (SELECT rowid FROM found WHERE found MATCH ? AND rank MATCH 'bm25(0.0, 1.5, 1.0)'
-                  ORDER BY rank LIMIT ?) f
-            JOIN passages p ON p.id = f.rowid JOIN documents d ON d.number = p.document
+            FROM (SELECT words.rowid AS id FROM json_each(?) AS asked JOIN words WHERE words MATCH asked.key
+                  GROUP BY words.rowid ORDER BY sum(asked.value) DESC LIMIT ?) AS found
+            JOIN passages p ON p.id = found.id JOIN documents d ON d.number = p.document
             WHERE d.project = ?
             """,
-                (match, max(_CANDIDATES, 3 * limit), project),
+                (_encode(proposal).decode(), max(_CANDIDATES, 3 * limit), project),
             )
             .fetchall()
         )
         scored = [
-            (ranking.score(weighed, row[6].split(), row[7].split(), scope.statistics), -place, row)
+            (ranking.score(weighed, row[6], row[7], scope.statistics), -place, row)
             for place, row in enumerate(rows)
         ]
         scored.sort(reverse=True)
@@ -290,46 +288,41 @@ class DocumentIndex:
         count = sum(row[3] for row in rows)
         if not count:
             return _EMPTY
-        homes = sorted({row[0] for row in rows})
-        others = db.execute("SELECT count(*) FROM collections").fetchone()[0] > len(homes)
-        match = f"scope : ({' OR '.join(f'c{home}' for home in homes)}) AND " if others else ""
         languages = {row[2] for row in rows}
         return _Scope(
-            match,
+            tuple(sorted({row[0] for row in rows})),
             tuple(one for one in _LANGUAGES if one in languages),
             Statistics(count, sum(row[4] for row in rows) / count),
         )
 
-    def _frequency(self, within: str, term: str) -> int:
-        """In how many passages of a scope a stem stands."""
-        key = (within, term)
+    def _frequency(self, home: int, term: str) -> int:
+        """In how many passages of a collection a stem stands."""
+        key = (home, term)
         known = self._frequencies.get(key)
         if known is None:
             known = (
                 self._connection()
-                .execute(
-                    "SELECT count(*) FROM found WHERE found MATCH ?",
-                    (f'{within}{{heading body}} : "{term}"',),
-                )
+                .execute("SELECT count(*) FROM words WHERE words MATCH ?", (f'"{home}~{term}"',))
                 .fetchone()[0]
             )
             if len(self._frequencies) < _FREQUENCIES:
                 self._frequencies[key] = known
         return known
 
-    def _match(self, scope: _Scope, weights: dict[str, float]) -> str | None:
-        """The full-text query: the rarest words that are there, as many as may be weighed in time."""
-        chosen: list[str] = []
+    def _proposal(self, scope: _Scope, weights: dict[str, float]) -> dict[str, float]:
+        """Full-text queries and what each adds: the rarest words that are there, as many as time allows."""
+        chosen: dict[str, float] = {}
         rows = 0
         for term in sorted(weights, key=weights.__getitem__, reverse=True):
-            count = self._frequency(scope.match, term)
-            if not count:
-                continue
-            rows += count
+            counts = [(home, self._frequency(home, term)) for home in scope.homes]
+            rows += sum(count for _, count in counts)
             if chosen and rows > _POSTINGS:
                 break
-            chosen.append(f'"{term}"')
-        return f"{scope.match}{{heading body}} : ({' OR '.join(chosen)})" if chosen else None
+            for home, count in counts:
+                if count:
+                    chosen[f'"{home}~{term}"'] = weights[term]
+                    chosen[f'"{home}~{term}~"'] = weights[term] * _AGAIN
+        return chosen
 
     # connections
 
@@ -395,6 +388,31 @@ class DocumentIndex:
             .fetchone()
         )
         return None if row is None else _row(row)
+
+
+def marks(home: int, heading: Sequence[str], body: Sequence[str]) -> str:
+    """What the full-text index holds of a passage: each stem once, with the number of its collection before it.
+
+    A stem that stands in the heading, or twice in the body, has a second mark that ends in `~`.
+    """
+    often = set(heading)
+    seen: set[str] = set()
+    for term in body:
+        (often if term in seen else seen).add(term)
+    return " ".join([*(f"{home}~{term}" for term in seen | often), *(f"{home}~{term}~" for term in often)])
+
+
+def _forget(db: sqlite3.Connection, which: str, values: tuple[str, ...]) -> bool:
+    """Delete the documents that the query `which` (number, collection) finds, and their words."""
+    found = db.execute(which, values).fetchall()
+    for number, home in found:
+        rows = db.execute("SELECT id, heading, body FROM passages WHERE document = ?", (number,)).fetchall()
+        db.executemany(
+            "INSERT INTO words (words, rowid, marks) VALUES ('delete', ?, ?)",
+            ((row, marks(home, heading.split(), body.split())) for row, heading, body in rows),
+        )
+        db.execute("DELETE FROM documents WHERE number = ?", (number,))
+    return bool(found)
 
 
 def _plain_name(filename: str) -> str:

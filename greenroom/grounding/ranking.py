@@ -33,10 +33,12 @@ class Statistics(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A question as weighted stems."""
+    """A question as weighted stems. Stems stand between spaces, so that they are found as substrings."""
 
     weights: dict[str, float]
-    pairs: frozenset[tuple[str, str]]
+    padded: tuple[tuple[str, float], ...]
+    pairs: tuple[tuple[str, float], ...]
+    """Two stems side by side, and what finding them so adds."""
     scale: float
     """The score of a passage of average length that has each word once; scores are divided by it."""
 
@@ -69,45 +71,43 @@ def weigh(readings: Sequence[list[str]], frequency: Callable[[str], int], statis
     if len(weights) > _QUERY_TERMS:
         kept = sorted(weights, key=weights.__getitem__, reverse=True)[:_QUERY_TERMS]
         weights = {term: weights[term] for term in kept}
-    pairs = {pair for terms in readings for pair in pairwise(terms)}
-    return Query(weights, frozenset(pairs), min((scale for scale in scales if scale > 0), default=1.0))
+    pairs = dict.fromkeys(pair for terms in readings for pair in pairwise(terms))
+    return Query(
+        weights,
+        tuple((f" {term} ", weight) for term, weight in weights.items()),
+        tuple(
+            (f" {one} {two} ", PAIR * min(weights[one], weights[two]))
+            for one, two in pairs
+            if one in weights and two in weights
+        ),
+        min((scale for scale in scales if scale > 0), default=1.0),
+    )
 
 
-def score(query: Query, heading: Sequence[str], body: Sequence[str], statistics: Statistics) -> float:
-    """Between 0 (no word in common) and 1."""
-    weights = query.weights
-    counts: dict[str, float] = {}
-    for term in body:
-        if term in weights:
-            counts[term] = counts.get(term, 0.0) + 1.0
-    for term in heading:
-        if term in weights:
-            counts[term] = counts.get(term, 0.0) + HEADING
-    if not counts:
-        return 0.0
-    norm = SATURATION * (1 - LENGTH + LENGTH * len(body) / (statistics.average or 1.0))
+def score(query: Query, heading: str, body: str, statistics: Statistics) -> float:
+    """Between 0 (no word in common) and 1. Both texts are stems with single spaces between.
+
+    The same stem twice in a row counts once, which keeps a repeated word from winning.
+    """
+    heading, body = f" {heading} ", f" {body} "
+    norm = SATURATION * (1 - LENGTH + LENGTH * (body.count(" ") - 1) / (statistics.average or 1.0))
     total = 0.0
-    for term, count in counts.items():
-        total += weights[term] * count * (SATURATION + 1) / (count + norm)
-    if len(counts) > 1:
-        total += _neighbours(query, body)
+    hits = 0
+    for term, weight in query.padded:
+        count = body.count(term) + HEADING * (term in heading)
+        if count:
+            hits += 1
+            total += weight * count * (SATURATION + 1) / (count + norm)
+    if hits > 1:
+        for pair, weight in query.pairs:
+            if pair in body:
+                total += weight
     return min(1.0, total / query.scale)
 
 
-def _neighbours(query: Query, body: Sequence[str]) -> float:
-    weights, pairs = query.weights, query.pairs
-    total = 0.0
-    seen: set[tuple[str, str]] = set()
-    for pair in pairwise(body):
-        if pair in pairs and pair not in seen:
-            seen.add(pair)
-            total += PAIR * min(weights.get(pair[0], 0.0), weights.get(pair[1], 0.0))
-    return total
-
-
-def frequencies(bodies: Sequence[Sequence[str]]) -> Mapping[str, int]:
-    """In how many of the token lists each stem stands."""
+def frequencies(stemmed: Sequence[str]) -> Mapping[str, int]:
+    """In how many of the texts (stems with spaces between) each stem stands."""
     counted: Counter[str] = Counter()
-    for body in bodies:
-        counted.update(set(body))
+    for one in stemmed:
+        counted.update(set(one.split()))
     return counted

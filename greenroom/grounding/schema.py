@@ -1,4 +1,9 @@
-"""The tables of `documents.db`, as a list of migrations. Each script sets `user_version` to its number."""
+"""The tables of `documents.db` as a list of migrations, and their rows as they are listed.
+
+Each script sets `user_version` to its number.
+"""
+
+from msgspec import Struct
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -30,7 +35,7 @@ MIGRATIONS: tuple[str, ...] = (
         UNIQUE (collection, filename)
     ) STRICT;
 
-    -- heading and body hold stems; scope is 'c' and the collection's number, so that a search can stay inside.
+    -- heading and body hold stems.
     CREATE TABLE passages (
         id INTEGER PRIMARY KEY,
         document INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,
@@ -38,23 +43,43 @@ MIGRATIONS: tuple[str, ...] = (
         start INTEGER NOT NULL,
         title TEXT NOT NULL,
         text TEXT NOT NULL,
-        scope TEXT NOT NULL,
         heading TEXT NOT NULL,
         body TEXT NOT NULL
     ) STRICT;
     CREATE INDEX passages_by_document ON passages (document, position);
 
-    CREATE VIRTUAL TABLE found USING fts5 (
-        scope, heading, body, content = 'passages', content_rowid = 'id',
-        tokenize = "unicode61 remove_diacritics 0 tokenchars '-_.@'"
+    -- Which passages hold a word, nothing else: see `index.marks`.
+    CREATE VIRTUAL TABLE words USING fts5 (
+        marks, content = '', detail = none, columnsize = 0,
+        tokenize = "unicode61 remove_diacritics 0 tokenchars '-_.@~'"
     );
-    CREATE TRIGGER passages_added AFTER INSERT ON passages BEGIN
-        INSERT INTO found (rowid, scope, heading, body) VALUES (new.id, new.scope, new.heading, new.body);
-    END;
-    CREATE TRIGGER passages_removed AFTER DELETE ON passages BEGIN
-        INSERT INTO found (found, rowid, scope, heading, body)
-        VALUES ('delete', old.id, old.scope, old.heading, old.body);
-    END;
     PRAGMA user_version = 1;
     """,
 )
+
+
+class DocumentRow(Struct, kw_only=True, frozen=True):
+    """A document as it is listed."""
+
+    id: str
+    project: str
+    collection: str
+    title: str
+    filename: str
+    media_type: str
+    sha256: str
+    bytes: int
+    created_at: str
+    """ISO 8601, UTC."""
+    language: str
+    passages: int
+
+
+class CollectionRow(Struct, kw_only=True, frozen=True):
+    """A collection as it is listed."""
+
+    name: str
+    documents: int
+    passages: int
+    bytes: int
+    created_at: str

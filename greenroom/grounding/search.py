@@ -1,4 +1,4 @@
-"""Searching from the event loop: the index asked in threads of its own, and documents that came with a request.
+"""Searching from the event loop: the index asked in threads, and documents that came with a request.
 
 Knows the index; keeps no text.
 """
@@ -34,7 +34,7 @@ class AsyncSearch:
     async def search(
         self, query: str, *, project: str, collections: Sequence[str], limit: int
     ) -> list[Passage]:
-        """As `DocumentIndex.search`; answers at once where the project had no documents within the last second."""
+        """As `DocumentIndex.search`; at once where the project had no documents within the last second."""
         if not collections or self._now() < self._empty_until.get(project, 0.0):
             return []
         loop = asyncio.get_running_loop()
@@ -80,7 +80,7 @@ def rank_documents(query: str, documents: Sequence[Mapping[str, str]], *, limit:
     """
     room = _REQUEST_CHARACTERS
     found: list[Passage] = []
-    stems: list[tuple[list[str], list[str]]] = []
+    stems: list[tuple[str, str]] = []
     languages: list[Language] = []
     for number, document in enumerate(documents, 1):
         text = document.get("text", "")[:room]
@@ -97,9 +97,9 @@ def rank_documents(query: str, documents: Sequence[Mapping[str, str]], *, limit:
                     start=piece.start,
                 )
             )  # fmt: skip
-            stems.append((tokens(piece.title, language), tokens(piece.text, language)))
-    counted = ranking.frequencies([[*heading, *body] for heading, body in stems])
-    statistics = Statistics(len(stems), sum(len(body) for _, body in stems) / max(1, len(stems)))
+            stems.append((" ".join(tokens(piece.title, language)), " ".join(tokens(piece.text, language))))
+    counted = ranking.frequencies([f"{heading} {body}" for heading, body in stems])
+    statistics = Statistics(len(stems), sum(body.count(" ") + 1 for _, body in stems) / max(1, len(stems)))
     weighed = ranking.weigh(
         ranking.query_terms(query, languages), lambda term: counted.get(term, 0), statistics
     )

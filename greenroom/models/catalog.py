@@ -1,8 +1,9 @@
 """Known providers and what is known of their models.
 
-Facts, not choices: where a service listens, how it takes its key, which of its models is a sensible first one.
-Addresses, key names and default models were checked on 2026-11-24; every default model has a price of that day
-in the price book. A fact that is not known is None. Nothing is read and nobody is called at import.
+Facts, not choices: where a service listens, how it takes its key, which of its models is a sensible first
+one. Addresses and names were checked on 2026-11-24 against published documentation and client code, not by a
+call; every default model has a price in the price book. A fact that is not known is None. Nothing is read and
+nobody is called at import.
 """
 
 from typing import Final, Literal

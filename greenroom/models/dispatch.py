@@ -125,7 +125,7 @@ def _has_content(payload: bytes) -> bool:
         chunk = decode_chunk(payload)
     except (ValidationError, DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamProtocol("The stream holds an event that is not a chat completion chunk.") from None
-    if chunk.error is not None:
+    if chunk.is_error:
         raise UpstreamRefused("The provider sent an error inside its stream.", upstream_status=502)
     for choice in chunk.choices:
         delta = choice.delta

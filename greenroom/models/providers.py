@@ -51,7 +51,7 @@ class _ErrorBody(Struct):
 
 
 class _MaybeError(Struct):
-    error: Raw | None = None
+    error: Raw = Raw()
 
 
 _error = Decoder(_ErrorBody)
@@ -172,7 +172,7 @@ def _read_completion(data: bytes) -> object:
 def _embedded_error(data: bytes) -> str | None:
     """The message of `{"error": …}` inside an answer that says 200."""
     try:
-        if _maybe_error.decode(data).error is None:
+        if bytes(_maybe_error.decode(data).error) in {b"", b"null"}:
             return None
         return _openai_error(200, data)[0]
     except (DecodeError, UnicodeDecodeError, RecursionError):

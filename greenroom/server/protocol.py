@@ -146,11 +146,13 @@ class HttpProtocol(asyncio.Protocol):
         self._since = 0.0
         """When the current phase began: waiting for a head, for body bytes, or idle."""
         self._phase = "idle"
+        self._begun = False
         self._begin_request()
         self._closing = False
         self._keep_alive = True
         self._started = False
-        self._chunked = False
+        self.is_cut = False
+        """Set when the drain limit has passed: the running answer ends with an error."""
 
     # asyncio.Protocol
 
@@ -237,6 +239,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._begin_request()
+        self._begun = True
         self._phase = "head"
         self._since = self.loop.time()
 
@@ -316,6 +319,7 @@ class HttpProtocol(asyncio.Protocol):
         self._phase = "idle"
         self._since = self.loop.time()
         self._head_bytes = 0
+        self._begun = False
         if not self._parser.should_keep_alive():
             self._keep_alive = False
         self._queue.append(request)
@@ -349,7 +353,11 @@ class HttpProtocol(asyncio.Protocol):
             else:
                 await AsgiCycle(self, request).run()
         except asyncio.CancelledError:
-            self.abort()
+            if not self.is_cut:
+                self.abort()
+            elif not self._started:
+                self.respond(503, self.shared.front.malformed(503, "The server is shutting down. Try again."))
+            self.shutdown_after_cut()
             raise
         except Exception:  # the edge: nothing may end the server
             log.exception("request failed")
@@ -476,7 +484,7 @@ class HttpProtocol(asyncio.Protocol):
         elif self._task is not None:
             return
         elif self._phase == "head" and now - self._since > limits.header_s:
-            if self._head_bytes:
+            if self._begun:
                 self._refuse(408, "The request's head did not come in time.")
             elif self.transport is not None:
                 self.transport.close()
@@ -493,8 +501,17 @@ class HttpProtocol(asyncio.Protocol):
 
     def cut(self) -> None:
         """The drain limit has passed: end the running answer."""
+        self.is_cut = True
+        self._keep_alive = False
+        self._queue.clear()
         if self._task is not None:
             self._task.cancel()
+
+    def shutdown_after_cut(self) -> None:
+        """Close once what was written has left."""
+        if self.transport is not None:
+            self._closing = True
+            self.transport.close()
 
 
 _SINGLE = frozenset(

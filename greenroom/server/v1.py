@@ -127,6 +127,12 @@ class V1:
                 async for data in frames:
                     await out.write(data)
             out.end()
+        except asyncio.CancelledError:
+            if out.is_cut and out.started:
+                message = openai.error_body("The server is shutting down.", "server_error", "shutting_down")
+                out.raw(b"%x\r\ndata: %b\n\n\r\n" % (len(message) + 8, message))
+                out.end()
+            raise
         except GreenroomError as error:
             if not out.started:
                 raise

@@ -120,13 +120,11 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
 def _statements(script: str) -> Iterator[str]:
     """The statements of a script one by one: `executescript` would commit the transaction around it."""
     statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
+    for piece in script.split(";")[:-1]:
+        statement += piece + ";"
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-    if statement.strip():
-        yield statement
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """API keys and the log of who changed what.
 
 A key is 192 random bits, shown once; the file holds its SHA-256, from which it cannot be found again, so a
-plain digest is enough. Keys are looked up by the whole digest, never by a part. Every change is on disk before
-it is answered.
+plain digest is enough. Keys are looked up by the whole digest, never by a part. Every change is on disk
+before it is answered.
 """
 
 import contextlib

@@ -45,7 +45,7 @@ def read_query(text: str) -> Query | None:
     """Take a query apart; None when it holds no word."""
     words: list[str] = []
     beginnings: list[str] = []
-    for piece in fold(text).split():
+    for piece in fold(text.replace(_PROJECT_MARK, " ")).split():
         found = _split(piece)
         if found and piece.endswith("*"):
             beginnings.append(found.pop())

@@ -125,7 +125,12 @@ class Chunk(Struct):
     id: str = ""
     created: int = 0
     model: str = ""
-    error: Raw | None = None
+    error: Raw = Raw()
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the provider says in-band that it failed."""
+        return bytes(self.error) not in {b"", b"null"}
 
 
 class ReplyMessage(Struct):

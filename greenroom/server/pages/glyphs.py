@@ -19,6 +19,9 @@ _SUSPECT = re.compile(
     "\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffc\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 
+_MOST_RUNS = 4_000
+"""What follows stays text: a body of nothing but invisible characters must not make a page of megabytes."""
+
 
 class Run(NamedTuple):
     """A stretch of text, or the badge that stands for characters nobody sees."""
@@ -36,7 +39,7 @@ def runs(text: str, *, all_of_them: bool = False) -> list[Run]:
     found: list[Run] = []
     at = 0
     place = 0
-    while (match := _SUSPECT.search(text, place)) is not None:
+    while len(found) < _MOST_RUNS and (match := _SUSPECT.search(text, place)) is not None:
         char = match[0]
         place = match.end()
         if char in _WANTED and not all_of_them:

@@ -72,17 +72,15 @@ def read_filters(query: Mapping[str, str]) -> Filters:
 
 
 def with_words(found: list[Json], get_trace: Callable[[str], Json | None]) -> list[Json]:
-    """Return rows that all have their first words, taken from the whole trace where the list left them out."""
+    """Return rows with their first words, taken from the whole trace where the list left them out."""
     return [
-        one
-        if "preview" in one or "request" in one
-        else {**one, "request": _request_of(get_trace(str(one["id"])))}
+        one if "preview" in one or "request" in one else one | _words_of(get_trace(str(one["id"])))
         for one in found
     ]
 
 
-def _request_of(trace: Json | None) -> Any:  # Any: the caller's own JSON
-    return None if trace is None else trace.get("request")
+def _words_of(trace: Json | None) -> Json:
+    return {} if trace is None else {"request": trace.get("request")}
 
 
 def read_rows(found: list[Json]) -> list[Row]:

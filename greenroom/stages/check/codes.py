@@ -1,13 +1,12 @@
 """Personal identifiers that are no plain numbers: addresses of mail and machines, accounts, plates, keys.
 
-Each finder gets places from a linear scan and reads on from there with a pattern bound to about a hundred characters.
+Each finder gets places from a linear scan and reads on from there with a pattern bound to about a hundred
+characters.
 """
 
 import re
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv6Address
-
-import re2
 
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.cues import nearest
@@ -21,6 +20,8 @@ from greenroom.stages.check.identifiers import (
     is_nie,
     is_public_ip,
 )
+from greenroom.stages.check.linear import finder
+from greenroom.stages.check.tables import words
 
 EMAIL = r"[\pL\pN_%+'\-]@[\pL\pN]"
 IPV4 = r"\d\.\d{1,3}\.\d{1,3}\.\d"
@@ -33,16 +34,16 @@ UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]
 
 _local = re.compile(r"[\w.%+'\-]{1,48}\Z").search
 _domain = re.compile(r"@([^\W_][^\W_.\-]*(?:[.\-][^\W_][^\W_.\-]*){1,6})").match
-_FILE_TYPES = frozenset("png jpg jpeg gif svg webp js ts css py json html md txt pdf tsx jsx scss".split())
+_FILE_TYPES = words("png jpg jpeg gif svg webp js ts css py json html md txt pdf tsx jsx scss")
 
-_at = re2.compile(EMAIL).finditer
-_ipv4 = re2.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}").finditer
-_ipv6 = re2.compile(r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}").finditer
-_iban = re2.compile(r"\b[A-Za-z]{2}\d{2} ?[A-Za-z0-9]{4}").finditer
-_spanish = re2.compile(SPANISH).finditer
-_company = re2.compile(COMPANY).finditer
-_plate = re2.compile(PLATE).finditer
-_uuid = re2.compile(rf"\b{UUID}\b").finditer
+_at = finder(EMAIL)
+_ipv4 = finder(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
+_ipv6 = finder(r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}")
+_iban = finder(r"\b[A-Za-z]{2}\d{2} ?[A-Za-z0-9]{4}")
+_spanish = finder(SPANISH)
+_company = finder(COMPANY)
+_plate = finder(PLATE)
+_uuid = finder(rf"\b{UUID}\b")
 
 
 def find_emails(text: str) -> Iterator[Candidate]:
@@ -138,7 +139,7 @@ def find_spanish(text: str) -> Iterator[Candidate]:
     for found in _spanish(text):
         start, end = found.span()
         value = re.sub(r"[ .\-]", "", found[0]).upper()
-        if start and text[start - 1] in "-_./" or text[end : end + 1] in ("-", "_"):
+        if (start and text[start - 1] in "-_./") or text[end : end + 1] in ("-", "_"):
             continue
         if value[0] in "XYZ":
             if is_nie(value):

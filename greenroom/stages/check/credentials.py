@@ -1,40 +1,44 @@
-"""Credentials without a vendor's shape: private keys, passwords in addresses, and values that a name gives away.
+"""Credentials without a vendor's shape: private keys, passwords in addresses, values with a telling name.
 
-A value counts when something like `password =`, `"token":` or «minha senha é» stands before it and it looks like no
-placeholder, no hash, no UUID, no variable and no word. Knows English, Portuguese and Spanish names.
+A value counts when something like `password =`, `"token":` or «minha senha é» stands before it and it looks
+like no placeholder, no hash, no UUID, no variable and no word. Knows English, Portuguese and Spanish names.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from math import log2
 
-import re2
-
 from greenroom.stages.check.candidate import Candidate
+from greenroom.stages.check.linear import finder, searcher
+from greenroom.stages.check.tables import words
 
 PIECE = 96
-"""Long secrets are found as a row of pieces no longer than this, so that streams need not wait for their end."""
+"""Long secrets are found as a row of pieces of at most this length: streams need not wait for the end."""
 
 PEM = r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----"
 URL = r"[A-Za-z][A-Za-z0-9+.\-]{1,20}://[^\s/:@\"'<>]{0,30}:[^\s/@\"'<>]{3,50}@[A-Za-z0-9\[]"
 HEADER = r"(?i)\b(?:bearer|basic|token) [\"']?[A-Za-z0-9+/=._~\-]{16}"
-_PASSWORD = r"pass(?:word|wd|phrase|code)?|pwd|senha|contrase[ñn]a|palavra-passe|clave"
-_TOKEN = (
-    r"secret[oa]?|segredo|token|api[_\- ]?key|apikey|api[_\- ]?token|chave(?: (?:de|da) (?:api|acesso))?|credential|"
-    r"(?:access|account|private|storage|auth|encrypt(?:ion)?|signing|master|service|session|shared|app|license)[_\- ]?key|"
+_PASSWORDS = r"pass(?:word|wd|phrase|code)?|pwd|senha|contrase[ñn]a|palavra-passe|clave"
+_KEYS = (
+    r"secret[oa]?|segredo|token|api[_\- ]?key|apikey|api[_\- ]?token|chave(?: (?:de|da) (?:api|acesso))?|"
+    r"credential|"
+    r"(?:access|account|private|storage|auth|encrypt(?:ion)?|signing|master|service|session|shared|app|"
+    r"license)[_\- ]?key|"
     r"clave de api"
 )
 NAMED = (
-    rf"(?i)(?:{_PASSWORD}|{_TOKEN})[A-Za-z0-9_]{{0,20}}(?:\\?[\"'`])?\]?"
-    r"(?: {0,2}(?:=>|:=|[:=])|(?: [\w\-]{1,12}){0,3}? (?:is|é|es|era|will be|será)(?: now| agora| ahora)?:?) {0,3}"
+    rf"(?i)(?:{_PASSWORDS}|{_KEYS})[A-Za-z0-9_]{{0,20}}(?:\\?[\"'`])?\]?"
+    r"(?: {0,2}(?:=>|:=|[:=])|(?: [\w\-]{1,12}){0,3}? (?:is|é|es|era|will be|será)(?: now| agora| "
+    r"ahora)?:?) {0,3}"
     r"(?:[rbuf]?\\?[\"'`])?[^\s\"'`\\]"
 )
 """A name, a sign of equality and the first character of the value."""
 
-_pem = re2.compile(PEM).finditer
-_url = re2.compile(URL).finditer
-_header = re2.compile(HEADER).finditer
-_named = re2.compile(NAMED).finditer
+_pem = finder(PEM)
+_url = finder(URL)
+_header = finder(HEADER)
+_named = finder(NAMED)
 
 _key_header = re.compile(r"(?:\s|\\n|\\r){0,4}(?:[A-Za-z\-]{3,14}: [^\n\\]{0,60}(?:\s|\\n){1,4}){0,2}").match
 _key_line = re.compile(r"(?:[A-Za-z0-9+/=]|\\[nr])+").match
@@ -47,29 +51,38 @@ _quoted = re.compile(r"[^\s\"'`\\]+").match
 _unquoted = re.compile(r"[^\s\"'`\\,;)}\]<>]+").match
 
 _OTHER_THINGS = re.compile(
-    r"(?:hash|type|count|length|len|name|url|uri|path|file|field|size|limit|expir\w*|ttl|policy|required|reset|endpoint|"
-    r"header|prefix|format|class|index|tokens|public|version|label|regex|pattern|_ref|status|_ids?|sha\d*|md5|digest|"
-    r"checksum|commit|etag|strength|hint|manager|rotation|bytes|vocab\w*|budget|usage|price|cost|rules?|error|message|secretar\w*"
-    r"|pass(?:ed|es|ing|age|ageiro|port|aporte|ivo|ive|ar|ou|o|a|os|as|eio|aro|atempo)|publishable)\Z",
+    r"(?:hash|type|count|length|len|name|url|uri|path|file|field|size|limit|expir\w*|ttl|policy|required|"
+    r"reset|endpoint|"
+    r"header|prefix|format|class|index|tokens|public|version|label|regex|pattern|_ref|status|_ids?|"
+    r"sha\d*|md5|digest|"
+    r"checksum|commit|etag|strength|hint|manager|rotation|bytes|vocab\w*|budget|usage|price|cost|rules?|"
+    r"error|message|secretar\w*"
+    r"|pass(?:ed|engers?|es|ing|age|ageiro|port|aporte|ivo|ive|ar|ou|o|a|os|as|eio|aro|atempo)|"
+    r"publishable)\Z",
     re.IGNORECASE,
 ).search  # fmt: skip
 
-_PLACEHOLDER = re2.compile(
-    r"(?i)example|exemplo|ejemplo|change[_\-]?(?:me|it|this)|your[_\-]|[_\-<](?:sua|seu|tu|su|my)[_\-]|\A(?:sua|seu|tu|your|my)_|placeholder|x{4}|\*{3}|"
-    r"\.\.\.|dummy|sample|redacted|insert|replace|fixme|<[^>]*>?|\{\{|\$\{|%\(|#\{|_here\b|here\z|aqui\z|123456789012|abcdefgh|0{8}|"
+_PLACEHOLDER = searcher(
+    r"(?i)example|exemplo|ejemplo|change[_\-]?(?:me|it|this)|your[_\-]|[_\-<](?:sua|seu|tu|su|my)[_\-]|"
+    r"\A(?:sua|seu|tu|your|my)_|placeholder|x{4}|\*{3}|"
+    r"\.\.\.|dummy|sample|redacted|insert|replace|fixme|<[^>]*>?|\{\{|\$\{|%\(|#\{|_here\b|here\z|aqui\z|"
+    r"123456789012|abcdefgh|0{8}|"
     r"foobar|not[_\-]?(?:set|real|a[_\-])|fake|mock|…|•"
-).search
+)
 _LOOKUP = re.compile(
-    r"\$[A-Z_][A-Z0-9_]*\Z|\$[a-z_]+\Z|%[A-Z_]+%|(?:process\.|os\.|env[.\[(]|ENV\[|getenv|System\.|config[.\[]|settings\.|self\.|this\.|"
-    r"secrets?\.|vault:|ENC\[|request\.|req\.|args\.|params[.\[]|var\.|data\.|ssh-|sha\d+[:\-]|md5:|https?:|file:|arn:|\$2[aby]\$|"
+    r"\$[A-Z_][A-Z0-9_]*\Z|\$[a-z_]+\Z|%[A-Z_]+%|(?:process\.|os\.|env[.\[(]|ENV\[|getenv|System\.|"
+    r"config[.\[]|settings\.|self\.|this\.|"
+    r"secrets?\.|vault:|ENC\[|request\.|req\.|args\.|params[.\[]|var\.|data\.|ssh-|sha\d+[:\-]|md5:|"
+    r"https?:|file:|arn:|\$2[aby]\$|"
     r"\$argon|\{SHA|\w+\(|\w+\[|@\w+@?\Z|=|&|!|-)",
 ).match
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}").match
-_is_password_name = re.compile(rf"(?:{_PASSWORD})[A-Za-z0-9_]{{0,20}}", re.IGNORECASE).match
+_is_password_name = re.compile(rf"(?:{_PASSWORDS})[A-Za-z0-9_]{{0,20}}", re.IGNORECASE).match
 _special = re.compile(r"[!@#$%^&*?+=~|/]").search
 _word_like = re.compile(r"[A-Za-zÀ-ÿ]+|\d+").fullmatch
-_COMMON = frozenset(
-    "null none true false undefined string number integer boolean required optional hidden bearer basic".split()
+_NO_PASSWORDS = frozenset(("pass", "password", "senha", "secret", "passwd", "pwd"))
+_COMMON = words(
+    "null none true false undefined string number integer boolean required optional hidden bearer basic"
 )
 
 
@@ -87,11 +100,7 @@ def find_private_keys(text: str) -> Iterator[Candidate]:
         at = head.end()
         gap = _key_header(text, at)
         first = _key_line(text, gap.end() if gap else at)
-        if (
-            first is None
-            or first.end() - first.start() < 16
-            or _PLACEHOLDER(text, first.start(), first.start() + PIECE)
-        ):
+        if first is None or first.end() - first.start() < 16 or _PLACEHOLDER(first[0][:PIECE]):
             continue
         yield Candidate(head.start(), at, "secret.private_key", "PRIVATE_KEY", 1.0, 3)
         line: re.Match[str] | None = first
@@ -114,53 +123,63 @@ def _is_key_line(run: str) -> bool:
 
 def find_urls(text: str) -> Iterator[Candidate]:
     """Addresses with a password in them, whole."""
+    done = 0
     for found in _url(text):
         start = found.start()
         secret = found[0].rpartition("@")[0].rpartition(":")[2]
-        if is_placeholder(secret) or secret.lower() in {
-            "pass",
-            "password",
-            "senha",
-            "secret",
-            "passwd",
-            "pwd",
-        }:
+        if start < done or is_placeholder(secret) or secret.lower() in _NO_PASSWORDS:
             continue
         rest = _url_rest(text, found.end())
-        end = rest.end() if rest else found.end()
-        yield from pieces(start, end, "secret.url_password", "CONNECTION_STRING", 0.95)
+        done = rest.end() if rest else found.end()
+        yield from pieces(start, done, "secret.url_password", "CONNECTION_STRING", 0.95)
 
 
 def find_headers(text: str) -> Iterator[Candidate]:
     """What follows «Bearer» or «Basic»."""
+    done = 0
     for found in _header(text):
         start = found.end() - 16
-        value = _unquoted(text, start)
-        if value and _is_token(value[0][:PIECE], least=16):
-            yield from pieces(start, start + len(value[0].rstrip(".:")), "secret.bearer", "TOKEN", 0.9)
+        head = _unquoted(text, start, start + PIECE)
+        if start >= done and head and _is_token(head[0], least=16):
+            done = _end_of_run(_unquoted, text, start, ".:")
+            yield from pieces(start, done, "secret.bearer", "TOKEN", 0.9)
 
 
 def find_named(text: str) -> Iterator[Candidate]:
     """Values whose name says that they are secret."""
+    done = 0
     for found in _named(text):
         start = found.end() - 1
+        if start < done:
+            continue
         name, said = _name_of(text, found.start(), found[0])
         if _OTHER_THINGS(name):
             continue
         quoted = text[start - 1] in "\"'`"
-        run = _quoted(text, start) if quoted else _unquoted(text, start)
-        if run is None:
+        run = _quoted if quoted else _unquoted
+        head = run(text, start, start + PIECE)
+        if head is None:
             continue
-        end = start + len(run[0].rstrip(".:" if not said else ".:,;!?" if run[0][-1:] in ".,;:" else ""))
-        value = text[start : min(end, start + PIECE)]
+        marks = ".:,;!?" if said and head[0][-1] in ".,;:" else ".:"
+        value = head[0].rstrip(marks)
         if is_placeholder(value) or _LOOKUP(value) or _UUID(value):
             continue
         is_password = _is_password_name(found[0]) is not None
         if is_password and _is_password(value, quoted=quoted, said=said):
-            yield from pieces(start, end, "secret.password", "PASSWORD", 0.9)
+            done = _end_of_run(run, text, start, marks)
+            yield from pieces(start, done, "secret.password", "PASSWORD", 0.9)
         elif _is_token(value, least=10 if quoted else 12):
-            rule, label = _kind(name, end - start)
-            yield from pieces(start, end, rule, label, 0.9)
+            done = _end_of_run(run, text, start, marks)
+            yield from pieces(start, done, *_kind(name, done - start), 0.9)
+
+
+def _end_of_run(run: Callable[[str, int], re.Match[str] | None], text: str, start: int, marks: str) -> int:
+    """Where an accepted value ends, without the sentence's marks; read once, so that time stays linear."""
+    whole = run(text, start)
+    end = whole.end() if whole else start
+    while end > start and text[end - 1] in marks:
+        end -= 1
+    return end
 
 
 def _name_of(text: str, start: int, found: str) -> tuple[str, bool]:
@@ -211,11 +230,7 @@ def _is_token(value: str, least: int) -> bool:
 
 def _is_mixed(value: str) -> bool:
     """Capitals and small letters change more often than in camelCase."""
-    switches = sum(
-        a.isupper() != b.isupper()
-        for a, b in zip(value, value[1:], strict=False)
-        if a.isalpha() and b.isalpha()
-    )
+    switches = sum(a.isupper() != b.isupper() for a, b in pairwise(value) if a.isalpha() and b.isalpha())
     return switches * 3 > len(value)
 
 

@@ -1,7 +1,7 @@
 """Is this string really a CPF, a card number, an IBAN? Check digits and number plans, nothing about context.
 
-Every function takes the bare characters (no separators) and answers a bool. Numbers that are all one digit, and
-numbers printed in manuals as examples, are nobody's and answer False.
+Every function takes the bare characters, without separators. Numbers that are all one digit, and numbers
+printed in manuals as examples, are nobody's and answer False.
 """
 
 from stdnum.br import cnpj, cpf
@@ -9,46 +9,51 @@ from stdnum.es import cif, dni, nie
 from stdnum.exceptions import ValidationError
 from stdnum.iso7064 import mod_97_10
 
-EXAMPLES = frozenset(
+from greenroom.stages.check.tables import words
+
+EXAMPLES = words(
     """
-    12345678909 11144477735 52998224725 98765432100
-    11222333000181 11444777000161 12345678000195 12ABC34501DE35
-    12345678Z 00000000T X1234567L X0000000T Y1234567X Z1234567R
-    078051120 219099999 123456789 111223333 457555462
-    4111111111111111 4242424242424242 4012888888881881 4000056655665556 4222222222222 4917610000000000
-    5555555555554444 5105105105105100 5200828282828210 2223003122003222 2223000048400011 5431111111111111
-    378282246310005 371449635398431 378734493671000 6011111111111117 6011000990139424
-    30569309025904 38520000023237 3056930009020004 36227206271667 3530111333300000 3566002020360505
-    6200000000000005 1234567812345670 4000000000000002 4000000000009995
+    12345678909 11144477735 52998224725 98765432100 11222333000181 11444777000161 12345678000195
+    12ABC34501DE35 12345678Z 00000000T X1234567L X0000000T Y1234567X Z1234567R 078051120 219099999
+    123456789 111223333 457555462 4111111111111111 4242424242424242 4012888888881881 4000056655665556
+    4222222222222 4917610000000000 5555555555554444 5105105105105100 5200828282828210 2223003122003222
+    2223000048400011 5431111111111111 378282246310005 371449635398431 378734493671000 6011111111111117
+    6011000990139424 30569309025904 38520000023237 3056930009020004 36227206271667 3530111333300000
+    3566002020360505 6200000000000005 1234567812345670 4000000000000002 4000000000009995
     GB82WEST12345698765432 GB29NWBK60161331926819 GB33BUKB20201555555555 DE89370400440532013000
     ES9121000418450200051332 FR1420041010050500013M02606 PT50000201231234567890154
     BR1800360305000010009795493C1 NL91ABNA0417164300 IT60X0542811101000000123456
-    """.split()
+    """
 )
+
 """Published by the issuers, in standards or by payment services for tests."""
 
 IBAN_LENGTHS = {
     pair[:2]: int(pair[2:])
-    for pair in (
-        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 "
-        "ES24 FI18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 "
-        "LB28 LC32 LI21 LT20 LU20 LV21 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 "
-        "RO24 RS22 SA24 SC31 SE24 SI19 SK24 SM27 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20"
-    ).split()
+    for pair in words(
+        """
+    AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24
+    FI18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32
+    LI21 LT20 LU20 LV21 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24
+    SC31 SE24 SI19 SK24 SM27 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20
+    """
+    )
 }
 """Characters of an IBAN by country, from the SWIFT IBAN registry."""
 
-AREA_CODES = frozenset(
-    "11 12 13 14 15 16 17 18 19 21 22 24 27 28 31 32 33 34 35 37 38 41 42 43 44 45 46 47 48 49 51 53 54 55 61 62 "
-    "63 64 65 66 67 68 69 71 73 74 75 77 79 81 82 83 84 85 86 87 88 89 91 92 93 94 95 96 97 98 99".split()
+AREA_CODES = words(
+    "11 12 13 14 15 16 17 18 19 21 22 24 27 28 31 32 33 34 35 37 38 41 42 43 44 45 46 47 48 49 51 53 54 "
+    "55 61 62 "
+    "63 64 65 66 67 68 69 71 73 74 75 77 79 81 82 83 84 85 86 87 88 89 91 92 93 94 95 96 97 98 99"
 )
 """Brazil's, from Anatel's numbering plan."""
 
-_TWO_DIGIT_COUNTRIES = frozenset(
-    "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 "
-    "86 90 91 92 93 94 95 98".split()
+_TWO_DIGIT_COUNTRIES = words(
+    "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 "
+    "81 82 84 "
+    "86 90 91 92 93 94 95 98"
 )
-_UNUSED_THREE = frozenset("21 22 23 24 25 26 29 35 37 38 42 50 59 67 68 69 80 85 87 88 96 97 99".split())
+_UNUSED_THREE = words("21 22 23 24 25 26 29 35 37 38 42 50 59 67 68 69 80 85 87 88 96 97 99")
 
 
 def is_example(digits: str) -> bool:
@@ -99,7 +104,7 @@ def is_pis(digits: str) -> bool:
 
 
 def is_cnh(digits: str) -> bool:
-    """Brazil's driving licence: 11 digits; the second check digit is lowered by 2 when the first overflowed."""
+    """Brazil's driving licence: 11 digits; where the first check digit overflows, the second is 2 lower."""
     if len(digits) != 11 or is_example(digits):
         return False
     first = _weighted(digits, range(9, 0, -1)) % 11
@@ -113,7 +118,10 @@ def is_cnh(digits: str) -> bool:
 
 
 def is_titulo(digits: str) -> bool:
-    """Brazil's voter number: eight digits, the state (01 to 28), two check digits; São Paulo and Minas have 1 for 0."""
+    """Brazil's voter number: eight digits, the state (01 to 28), two check digits.
+
+    São Paulo and Minas Gerais write 1 where the sum gives 0.
+    """
     if len(digits) != 12 or is_example(digits) or not 1 <= int(digits[8:10]) <= 28:
         return False
     floor = digits[8:10] in ("01", "02")
@@ -145,24 +153,19 @@ def is_card(digits: str) -> bool:
 
 
 def _has_issuer(digits: str, length: int) -> bool:
-    first = digits[0]
-    two = int(digits[:2])
-    if first == "4":
-        return length in (13, 16, 19)
-    if first == "3":
-        return length == 15 if two in (34, 37) else length in (14, 15, 16, 19)
-    if first == "5":
-        return length == 16 if two <= 55 and two > 50 else length >= 12
-    if first == "6":
-        return length >= 12
-    if first == "2":
-        return (
-            length == 16
-            and 2200 <= int(digits[:4]) <= 2720
-            or length == 15
-            and digits[:4] in ("2131", "2014", "2149")
-        )
-    return digits[:4] == "1800" and length == 15 or two == 81 and length >= 16
+    two, four = int(digits[:2]), int(digits[:4])
+    match digits[0]:
+        case "4":
+            return length in (13, 16, 19)
+        case "3":
+            return length == 15 if two in (34, 37) else length in (14, 15, 16, 19)
+        case "5":
+            return length == 16 if 50 < two <= 55 else True
+        case "6":
+            return True
+        case "2":
+            return (length == 16 and 2200 <= four <= 2720) or (length == 15 and four in (2014, 2131, 2149))
+    return (four == 1800 and length == 15) or (two == 81 and length >= 16)
 
 
 def is_iban(text: str) -> bool:
@@ -192,7 +195,7 @@ def is_international(digits: str) -> bool:
 
 
 def is_brazilian_phone(digits: str) -> bool:
-    """Area code and subscriber: mobiles have nine digits and begin with 9, others eight and begin with 2 to 5."""
+    """Area code and subscriber: nine digits from 9 on for mobiles, else eight that begin with 2 to 5."""
     if digits[:2] not in AREA_CODES or is_example(digits[2:]):
         return False
     return digits[2] == "9" if len(digits) == 11 else len(digits) == 10 and digits[2] in "2345"
@@ -209,7 +212,7 @@ def is_spanish_phone(digits: str) -> bool:
 
 
 def is_public_ip(text: str) -> bool:
-    """An IPv4 address that can belong to somebody: not private, loopback, link-local, multicast or reserved for manuals."""
+    """An IPv4 address that can be somebody's: not private, local, multicast, reserved or a public resolver."""
     parts = text.split(".")
     if any(len(part) > 1 and part[0] == "0" for part in parts):
         return False

@@ -1,7 +1,7 @@
 """Acting on what a detector found: masks, redactions, verdicts, refusals.
 
-One `Screen` serves the `pii` and `secrets` steps. Masks are numbered in the order in which values appear, so that a
-conversation sent again is masked alike, and never take a name that the text already has.
+One `Screen` serves the `pii` and `secrets` steps. Masks are numbered in the order in which values appear,
+so that a conversation sent again is masked alike, and never take a name that the text already has.
 """
 
 import json
@@ -11,12 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-import re2
-
 from greenroom.contracts import Detector, Finding, StepConfig, mask
 from greenroom.errors import ConfigError
 from greenroom.exchange import Action, Edit, Exchange, Reply, StepRecord, Text, Verdict, Where
 from greenroom.stages.check.candidate import join
+from greenroom.stages.check.linear import PatternError, whole_matcher
 from greenroom.stages.check.refusal import Language, refusal_language
 from greenroom.stages.check.vault import Vault
 
@@ -212,7 +211,7 @@ class _StandIns:
 
 
 def _taken(exchange: Exchange) -> set[str]:
-    """Masks that the texts name themselves, also without brackets or in small letters, and those already given."""
+    """Masks that the texts name, also without brackets or in small letters, and those already given."""
     names = {f"<{name.upper()}>" for text in _all_text(exchange) for name in _names(text)}
     return names | set(exchange.masks)
 
@@ -278,6 +277,6 @@ def _allowance(name: str, patterns: Sequence[str]) -> Callable[[str], object] | 
     if not patterns:
         return None
     try:
-        return re2.compile(f"(?i)(?:{'|'.join(patterns)})").fullmatch  # type: ignore[no-any-return]  # re2 has no types
-    except re2.error as error:
-        raise ConfigError(f"A pattern under 'allow' of step '{name}' cannot be read: {error}.") from error
+        return whole_matcher(f"(?i)(?:{'|'.join(patterns)})")
+    except PatternError as error:
+        raise ConfigError(f"Step '{name}', key 'allow': {error}.") from error

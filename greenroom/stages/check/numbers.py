@@ -1,13 +1,11 @@
 """Personal numbers: what a run of digits is, by its layout, its check digits and the words before it.
 
-A run is cut into groups of digits; every window of up to seven groups that could stand alone is tried. Knows only
-digits: identifiers with letters are in `codes`, dates of birth in `people`.
+A run is cut into groups of digits; every window of up to seven groups that could stand alone is tried.
+Knows only digits: identifiers with letters are in `codes`, dates of birth in `people`.
 """
 
 import re
 from collections.abc import Iterator
-
-import re2
 
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.cues import NO_CUE, Cue, nearest
@@ -26,6 +24,8 @@ from greenroom.stages.check.identifiers import (
     is_ssn,
     is_titulo,
 )
+from greenroom.stages.check.linear import finder
+from greenroom.stages.check.tables import words
 
 ANCHOR = r"\d(?:[ .\-/()]{0,3}\d){6}"
 """Seven digits or more, the least that is looked at."""
@@ -34,7 +34,7 @@ LABELS = frozenset(
     ("CPF", "CNPJ", "CNH", "PIS", "TITULO_ELEITOR", "CNS", "RG", "CEP", "CREDIT_CARD", "US_SSN", "PHONE")
 )
 
-_runs = re2.compile(r"[+(]{0,2}\d(?:[ .\-/()]{0,3}\d){6,}").finditer
+_runs = finder(r"[+(]{0,2}\d(?:[ .\-/()]{0,3}\d){6,}")
 _groups = re.compile(r"\d+").finditer
 _extension = re.compile(r" ?x\d{1,6}\b").match
 _said_after = re.compile(
@@ -43,26 +43,30 @@ _said_after = re.compile(
 
 _MAX_GROUPS, _MAX_DIGITS = 7, 19
 
-_CPF = frozenset("3.3.3-2|3 3 3 2|11|9-2|3.3.3.2|3-3-3-2|3 3 3-2|3.3.3 2|3.3.3/2".split("|"))
-_CNPJ = frozenset(
-    "2.3.3/4-2|14|8/4-2|2 3 3 4 2|2.3.3.4-2|2 3 3/4-2|2.3.3/4 2|12-2|2.3.3/4.2|2.3.3-4-2".split("|")
+_CPF = words("3.3.3-2|3 3 3 2|11|9-2|3.3.3.2|3-3-3-2|3 3 3-2|3.3.3 2|3.3.3/2", "|")
+_CNPJ = words("2.3.3/4-2|14|8/4-2|2 3 3 4 2|2.3.3.4-2|2 3 3/4-2|2.3.3/4 2|12-2|2.3.3/4.2|2.3.3-4-2", "|")
+_PIS = words("3.5.2-1|11|3.5.2.1|3 5 2 1|3.5.2/1|3-5-2-1|3.5.2 1|10-1", "|")
+_TITULO = words("12|4 4 4|4.4.4|8 4|8 2 2|10-2|8-4|4-4-4", "|")
+_CNS = words("15|3 4 4 4|3.4.4.4|3-4-4-4", "|")
+_RG = words("2.3.3-1|2.3.3|1.3.3|1.3.3-1|2.3.3.1|8-1|7|8|9|10|2 3 3 1|7-1|2.3.3/1", "|")
+_CEP = words("5-3|2.3-3|8|2 3-3|5 3", "|")
+_CARD = words(
+    "16|15|14|13|19|18|4 4 4 4|4-4-4-4|4.4.4.4|4 6 5|4-6-5|4.6.5|4 6 4|4-6-4|4 4 4 4 3|4-4-4-4-3|4 4 4 3|4 4 4 1",
+    "|",
 )
-_PIS = frozenset("3.5.2-1|11|3.5.2.1|3 5 2 1|3.5.2/1|3-5-2-1|3.5.2 1|10-1".split("|"))
-_TITULO = frozenset("12|4 4 4|4.4.4|8 4|8 2 2|10-2|8-4|4-4-4".split("|"))
-_CNS = frozenset("15|3 4 4 4|3.4.4.4|3-4-4-4".split("|"))
-_RG = frozenset("2.3.3-1|2.3.3|1.3.3|1.3.3-1|2.3.3.1|8-1|7|8|9|10|2 3 3 1|7-1|2.3.3/1".split("|"))
-_CEP = frozenset("5-3|2.3-3|8|2 3-3|5 3".split("|"))
-_CARD = frozenset(
-    "16|15|14|13|19|18|4 4 4 4|4-4-4-4|4.4.4.4|4 6 5|4-6-5|4.6.5|4 6 4|4-6-4|4 4 4 4 3|4-4-4-4-3|4 4 4 3|4 4 4 1|6 13"
-    .split("|")
-)  # fmt: skip
-_SSN = frozenset("3-2-4|3 2 4|9|3.2.4".split("|"))
-_BRAZILIAN = frozenset("2) 5-4|2) 4-4|2)5-4|2)4-4|2 5-4|2 4-4|2 1 4-4|2 1 4 4|2-5-4|2) 1 4-4|2) 1 4 4|2) 5 4|2) 4 4|2)9|2) 9"
-                       "|2) 8|2) 5.4|2.5.4|2.5-4|2 5 4|2) 1-4-4|2-1-4-4".split("|"))  # fmt: skip
-_AMERICAN = frozenset("3) 3-4|3)3-4|3-3-4|3.3.4|3) 3 4|3) 3.4|3)-3-4|3)3 4".split("|"))
-_DATES = frozenset("2/2/4|2-2-4|2.2.4|4-2-2|4/2/2|1/1/4|1/2/4|2/1/4|4.2.2|2/2/2|1-2-4|2-1-4".split("|"))
-_COUNTRY_LENGTHS = {"55": (12, 13), "34": (11, 11), "1": (11, 11), "351": (12, 12), "44": (12, 12), "52": (12, 13),
-                    "54": (12, 13), "57": (12, 12), "56": (11, 11), "51": (11, 11), "33": (11, 11)}  # fmt: skip
+_SSN = words("3-2-4|3 2 4|9|3.2.4", "|")
+_BRAZILIAN = words(
+    "2) 5-4|2) 4-4|2)5-4|2)4-4|2 5-4|2 4-4|2 1 4-4|2 1 4 4|2-5-4|2) 1 4-4|2) 1 4 4|2) 5 4|2) 4 4|2)9|2) 9|2) 8|"
+    "2) 5.4|2.5.4|2.5-4|2 5 4|2) 1-4-4|2-1-4-4",
+    "|",
+)
+_AMERICAN = words("3) 3-4|3)3-4|3-3-4|3.3.4|3) 3 4|3) 3.4|3)-3-4|3)3 4", "|")
+_DATES = words("2/2/4|2-2-4|2.2.4|4-2-2|4/2/2|1/1/4|1/2/4|2/1/4|4.2.2|2/2/2|1-2-4|2-1-4", "|")
+_COUNTRY_LENGTHS = {
+    "55": (12, 13), "34": (11, 11), "1": (11, 11), "351": (12, 12), "44": (12, 12), "52": (12, 13), "54": (12, 13),
+    "57": (12, 12), "56": (11, 11), "51": (11, 11), "33": (11, 11),
+}  # fmt: skip
+_FREE_CALLS = ("0800", "0300", "1800", "1888", "1877")
 _MONEY = "$€£#"
 
 
@@ -168,7 +172,7 @@ def _classify(
         )
     if layout in _SSN and (kind == "US_SSN" or (layout == "3-2-4" and unsaid)) and is_ssn(digits):
         return Candidate(at, end, "us.ssn", "US_SSN", 1.0 if kind == "US_SSN" else 0.85)
-    if kind == "RG" and near and layout in _RG and not is_example(digits):
+    if kind == "RG" and near and layout in _RG and digits != digits[0] * len(digits):
         tail = 2 if text[end : end + 2] in ("-X", "-x") and len(digits) < 10 else 0
         return Candidate(at, end + tail, "br.rg", "RG", 0.95)
     if layout in _CEP and not is_example(digits):
@@ -182,7 +186,7 @@ def _classify(
 def _phone(text: str, lead: int, at: int, end: int, layout: str, digits: str, cue: Cue) -> Candidate | None:
     kind = cue.kind
     marks = text[lead:at]
-    if not 7 <= len(digits) <= 15 or is_example(digits) or layout in _DATES:
+    if not 7 <= len(digits) <= 15 or is_example(digits) or layout in _DATES or digits[:4] in _FREE_CALLS:
         return None
     score = 0.0
     if "+" in marks:
@@ -207,12 +211,16 @@ def _phone(text: str, lead: int, at: int, end: int, layout: str, digits: str, cu
     elif layout in {"10", "11"} and kind in {"PHONE", "REACH"}:
         national = is_brazilian_phone(digits) or is_american_phone(digits) or kind == "PHONE"
         score = 0.9 if national else 0.0
+    formatted = not layout.isdigit()
     if not score and _is_phone_shaped(layout, digits):
-        if kind == "PHONE" and cue.distance < 24:
+        if kind == "PHONE" and cue.distance < (24 if formatted else 12):
             score = 0.85
-        elif kind != "OTHER" and "\n" not in text[end : end + 1] and _said_after(text, end):
+        elif (kind == "REACH" and cue.distance < 8 and formatted) or (
+            kind != "OTHER" and _said_after(text, end)
+        ):
             score = 0.8
-    if not score or text[max(lead - 2, 0) : lead].strip()[-1:] in tuple(_MONEY):
+    before = text[max(lead - 6, 0) : lead].strip(" -.)")
+    if not score or before[-1:] in tuple(_MONEY) or before[-4:] in _FREE_CALLS:
         return None
     extension = _extension(text, end)
     begin = (

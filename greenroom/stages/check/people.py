@@ -1,52 +1,63 @@
 """Names and birthdays, where the words around them say that they are.
 
-High precision before recall: a capitalised word alone is no name, and a date is nobody's birthday unless the text says so.
-Names in lower case are not found, nor are names that nothing introduces (that is the entity tagger's work).
+High precision before recall: a capitalised word alone is no name, and a date is nobody's birthday unless
+the text says so. Names in lower case are not found, nor are names that nothing introduces (that is the
+entity tagger's work).
 """
 
 import re
 from collections.abc import Iterator
 
-import re2
-
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.identifiers import is_date
+from greenroom.stages.check.linear import finder
+from greenroom.stages.check.tables import words
 
 CAPITALS = "A-ZÀ-ÖØ-ÞĀŁŚŠŻŽČĆĐŞİ"
-"""With which a name may begin: those of the three languages, and of names that are common among their speakers."""
+"""With which a name may begin, in the three languages and in names common among their speakers."""
 
-_STRONG = (
-    r"(?:meu|o meu|nosso) nome(?: completo)? é|me chamo|chamo-me|eu sou [oa]|sou [oa]|aqui é [oa]|"
-    r"em nome d[eoa]|titular(?: d[oa] (?:conta|cartão))?|favorecid[oa]|beneficiári[oa]|"
-    r"my (?:full )?name is|my name's|i am called|i'm called|on behalf of|account holder|cardholder|in the name of|"
-    r"me llamo|mi nombre(?: completo)? es|a nombre de|"
-    r"(?:nome|nombre|full name|name|nome completo|nombre completo|paciente|patient|cliente|aluno|aluna|titular|"
-    r"funcionári[oa]|empleado|employee|applicant|solicitante|contact|contato|contacto|remetente|destinatári[oa]) ?:"
+_SAID = (
+    r"(?:o )?(?:meu|nosso) nome(?: completo)? é|me chamo|chamo-me|(?:eu )?sou [oa]|aqui é [oa]|em nome "
+    r"d[eoa]|"
+    r"titular(?: d[oa] (?:conta|cartão))?|favorecid[oa]|beneficiári[oa]|"
+    r"my (?:full )?name is|my name's|i am called|i'm called|on behalf of|account holder|cardholder|in "
+    r"the name of|"
+    r"me llamo|mi nombre(?: completo)? es|a nombre de"
 )
-_WEAK = (
+_FIELD = (
+    r"nome(?: completo)?|nombre(?: completo)?|(?:full )?name|paciente|patient|cliente|alun[oa]|titular|"
+    r"funcionári[oa]|emplead[oa]|employee|applicant|solicitante|contact|contat?o|contacto|remetente|"
+    r"destinatári[oa]"
+)
+_PERHAPS = (
     r"paciente|patient|cliente|clienta|customer|"
     r"(?:carta|letter|e-?mail|mensagem|mensaje|message|correo)(?: (?:de|of) \pL+)? (?:para|to|a)|"
     r"fale com|falar com|hable con|hablar con|speak (?:to|with)|talk to|contact|"
-    r"segurad[oa]|inquilin[oa]|locatári[oa]|devedor|devedora|réu|alun[oa]|colaborador|colaboradora|asegurad[oa]|"
+    r"segurad[oa]|inquilin[oa]|locatári[oa]|devedora?|réu|alun[oa]|colaboradora?|asegurad[oa]|"
     r"funcionári[oa]|emplead[oa]|tenant|employee named|a senhora|o senhor|el señor|la señora|named"
 )
-_TITLE = r"(?:mr|mrs|ms|dr|sr|sra|srta|dra|dona|señor|señora|senhor|senhora|d\.ª)"
-CUE = rf"(?i)\b(?:(?:{_STRONG})|(?:{_WEAK})|{_TITLE})\.? ?[^ \d]"
+_TITLE = r"mrs|mr|ms|dra|dr|srta|sra|sr|dona|señora|señor|senhora|senhor"
+CUE = rf"(?i)\b(?:(?:{_SAID}) |(?:{_FIELD}) ?: ?|(?:{_PERHAPS}) |(?:{_TITLE})(?:\. ?| ))[^ \d]"
 """Words after which a name may stand, and the first character of it."""
 
 AFTER = (
-    r"(?i)[^ \d] (?:(?:mora(?:va)? (?:em|n[oa])|reside (?:em|en|n[oa])|vive (?:en|em)|lives (?:at|in|on)|nasceu|nació|was born"
+    r"(?i)[^ \d] (?:(?:mora(?:va)? (?:em|n[oa])|reside (?:em|en|n[oa])|vive (?:en|em)|lives (?:at|in|on)|"
+    r"nasceu|nació|was born"
     r"|born|nascid[oa]|nacid[oa]) |[(<][\w.+\-]{1,40}@\w)"
 )
 """What follows a name: where someone lives, when they were born, or their mail address in brackets."""
 AFTER_WORDS = "mora morava reside vive lives was em no na en at in on"
 
-BIRTH = r"(?i)\b(?:nasc(?:id[oa]|imento|eu|i|\b)|d\.?n\.?:|born\b|birth|dob\b|d\.o\.b|naci(?:d[oa]|miento|\b|ó)|fecha de nac)"
+BIRTH = (
+    r"(?i)\b(?:nasc(?:id[oa]|imento|eu|i|\b)|d\.?n\.?:|born\b|birth|dob\b|d\.o\.b"
+    r"|nac(?:id[oa]|imiento|i\b|í|ió)|fecha de nac)"
+)
+"""Words behind which a date is a birthday."""
 
-_cue = re2.compile(CUE).finditer
-_after = re2.compile(AFTER).finditer
-_birth = re2.compile(BIRTH).finditer
-_is_strong = re.compile(rf"(?:{_STRONG})\.? ?\Z", re.IGNORECASE).match
+_cue = finder(CUE)
+_after = finder(AFTER)
+_birth = finder(BIRTH)
+_is_strong = re.compile(rf"(?:(?:{_SAID}) |(?:{_FIELD}) ?: ?)\Z", re.IGNORECASE).match
 
 _LINK = r"(?:de|da|do|das|dos|del|la|las|los|e|y|van|von|di|der|den|du|le|el|bin|ibn)"
 _WORD = rf"[{CAPITALS}][^\W\d_]{{0,15}}(?:['’\-][^\W\d_]{{1,12}})?"
@@ -57,32 +68,35 @@ LINKS = _LINK[3:-1]
 """Small words inside names; a detector that reads a stream must expect them."""
 
 # Words that are no part of a name: things, offices, functions.
-_NEVER = frozenset(
+_NEVER = words(
     """
-    api app apps server service services servidor serviço servicio serviços servicios support suporte soporte team equipe
-    equipo company empresa inc ltd llc ltda sa gmbh corp corporation bank banco care center centre centro hospital clinic
-    clínica portal system sistema data dados datos health saúde salud name nome nombre sobrenome apellido customer cliente
-    client patient paciente user usuário usuario admin premium gold vip id key code number número department departamento
-    setor sector ministry ministério ministerio government governo gobierno university universidade universidad school
-    escola escuela atendimento sac rh financeiro jurídico comercial marketing hr relations manager gerente diretor director
-    presidente president ceo cto cfo editor redação hiring recruiter chatgpt gpt claude assistant assistente asistente bot
-    openai google microsoft amazon json xml html sql http https url pdf csv none null undefined unknown desconhecido
-    anonymous anônimo anónimo policy success journey experience
-    """.split()
+    api app apps server service services servidor serviço servicio serviços servicios support suporte
+    soporte team equipe equipo company empresa inc ltd llc ltda sa gmbh corp corporation bank banco care
+    center centre centro hospital clinic clínica portal system sistema data dados datos health saúde
+    salud name nome nombre sobrenome apellido customer cliente client patient paciente user usuário
+    usuario admin premium gold vip id key code number número department departamento setor sector
+    ministry ministério ministerio government governo gobierno university universidade universidad
+    school escola escuela atendimento sac rh financeiro jurídico comercial marketing hr relations
+    manager gerente diretor director presidente president ceo cto cfo editor redação hiring recruiter
+    chatgpt gpt claude assistant assistente asistente bot openai google microsoft amazon json xml html
+    sql http https url pdf csv none null undefined unknown desconhecido anonymous anônimo anónimo policy
+    success journey experience
+    """
 )
 # Capitalised words that begin a sentence or name a time or place; a name does not begin with them.
-_NOT_FIRST = frozenset(
+_NOT_FIRST = words(
     """
-    the a an i we you he she it they this that these those my your our his her their and or but if so not no yes
-    o os as um uma eu ele ela nós eles elas este esta isso meu minha seu sua nosso não sim se que para por com como
-    el los las un una yo él ella nosotros ellos esto mi tu su nuestro sí si con first last sales finance legal staff
-    church igreja iglesia deus dios god lord papai noel january february march april june july october november december
-    monday tuesday wednesday thursday friday saturday sunday janeiro fevereiro março maio junho julho setembro outubro
-    novembro dezembro ti vendas ventas dear hello hi olá hola prezado prezada estimado estimada sir madam all todos
-    everyone estado state city cidade ciudad país country brasil brazil españa spain méxico mexico portugal argentina são
-    rio new nova york united states estados unidos reino unido kingdom one someone hoje hoy today ontem ayer yesterday
-    cadastro pedido contrato order invoice account conta cuenta
-    """.split()
+    the a an i we you he she it they this that these those my your our his her their and or but if so
+    not no yes o os as um uma eu ele ela nós eles elas este esta isso meu minha seu sua nosso não sim se
+    que para por com como el los las un una yo él ella nosotros ellos esto mi tu su nuestro sí si con
+    first last sales finance legal staff church igreja iglesia deus dios god lord papai noel january
+    february march april june july october november december monday tuesday wednesday thursday friday
+    saturday sunday janeiro fevereiro março maio junho julho setembro outubro novembro dezembro ti
+    vendas ventas dear hello hi olá hola prezado prezada estimado estimada sir madam all todos everyone
+    estado state city cidade ciudad país country brasil brazil españa spain méxico mexico portugal
+    argentina são rio new nova york united states estados unidos reino unido kingdom one someone hoje
+    hoy today ontem ayer yesterday cadastro pedido contrato order invoice account conta cuenta
+    """
 )
 
 _MONTHS = {
@@ -113,7 +127,8 @@ _date = re.compile(
     r"(?<![\w./\-])(?:"
     r"(?P<d>\d{1,2})(?P<sep>[/.\-])(?P<m>\d{1,2})(?P=sep)(?P<y>\d{4}|\d{2})"
     r"|(?P<Y>\d{4})[/.\-](?P<M>\d{1,2})[/.\-](?P<D>\d{1,2})"
-    rf"|(?P<day>\d{{1,2}})(?:º|st|nd|rd|th)?,? (?:de |of )?(?P<month>{MONTHS})\.?,? (?:del? |of )?(?P<year>\d{{4}})"
+    rf"|(?P<day>\d{{1,2}})(?:º|st|nd|rd|th)?,? (?:de |of )?(?P<month>{MONTHS})\.?,? (?:del? |of "
+    rf")?(?P<year>\d{{4}})"
     rf"|(?P<month2>{MONTHS})\.? (?P<day2>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year2>\d{{4}})"
     r")(?![\w]|[./\-]\d)",
     re.IGNORECASE,
@@ -131,7 +146,7 @@ def find_introduced(text: str) -> Iterator[Candidate]:
         if one is None:
             continue
         strong = _is_strong(found[0][:-1]) is not None
-        end = _name_end(text, at, one.end(), least=1 if strong or _is_title(found[0]) else 2)
+        end = _name_end(text, at, one.end(), least=1 if strong or _is_title(found[0][:-1]) else 2)
         if end:
             yield Candidate(at, end, "person", "PERSON", 0.9 if strong else 0.8)
 
@@ -156,33 +171,29 @@ def name_before(text: str, end: int) -> Candidate | None:
     return Candidate(at, end, "person", "PERSON", 0.85) if stop == end else None
 
 
-def _is_title(cue: str) -> bool:
-    return _titles(cue) is not None
-
-
-_titles = re.compile(rf"{_TITLE}\.? ?\S\Z", re.IGNORECASE).match
+_is_title = re.compile(rf"(?:{_TITLE})(?:\. ?| )\Z", re.IGNORECASE).match
 
 
 def _name_end(text: str, start: int, end: int, least: int) -> int:
     """Where the name that begins at `start` ends, or 0 when it is none."""
-    words = [word for word in text[start:end].rstrip(".").split(" ") if word[:1].isupper()]
+    parts = [word for word in text[start:end].rstrip(".").split(" ") if word[:1].isupper()]
     kept = 0
-    for word in words:
+    for word in parts:
         low = word.lower().strip(".")
         if low in _NEVER or (kept == 0 and low in _NOT_FIRST):
             break
-        if len(word) > 3 and word.isupper() and not words[0].isupper():
+        if len(word) > 3 and word.isupper() and not parts[0].isupper():
             break
         kept += 1
-    if kept < least or kept < min(len(words), 2):
+    if kept < least or kept < min(len(parts), 2):
         return 0
-    if kept == len(words):
+    if kept == len(parts):
         stop = end - (text[end - 1] == ".")
     else:
         stop = start
-        for word in words[:kept]:
+        for word in parts[:kept]:
             stop = text.index(word, stop) + len(word)
-    return 0 if kept == 1 and _is_no_lone_name(words[0], text[stop : stop + 1]) else stop
+    return 0 if kept == 1 and _is_no_lone_name(parts[0], text[stop : stop + 1]) else stop
 
 
 def _is_no_lone_name(word: str, after: str) -> bool:

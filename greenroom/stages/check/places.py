@@ -1,15 +1,15 @@
-"""Postal addresses: a kind of street, a name and a number, in the order of Brazil, Spain or the United States.
+"""Postal addresses: a kind of street, a name and a number, as in Brazil, Spain or the United States.
 
-Kinds of street that are also plain words («vale», «parque», «club») count only where the text speaks of an address.
+Kinds of street that are also plain words («vale», «parque», «club») count only where the text speaks of an
+address.
 """
 
 import re
 from collections.abc import Iterator
 
-import re2
-
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.cues import nearest
+from greenroom.stages.check.linear import finder
 from greenroom.stages.check.people import CAPITALS
 
 _SURE = (
@@ -17,9 +17,12 @@ _SURE = (
     "calle|avda|paseo|plaza|carretera|travesía|glorieta|callejón|pasaje|rambla|ronda|camino|urbanización"
 )
 _LIKELY = (
-    "aeroporto|área|campo|chácara|colônia|condomínio|conjunto|distrito|esplanada|estação|favela|fazenda|feira|jardim|"
-    "lago|lagoa|morro|núcleo|parque|passarela|pátio|praia|quadra|recanto|residencial|setor|sítio|trecho|trevo|vale|"
-    "vereda|via|viaduto|vila|barrio|cañada|cuesta|vía|acceso|cañadas|sector|vial|alto|bairro|beco|avenue|r|av|al|tv|pça|rod"
+    "aeroporto|área|campo|chácara|colônia|condomínio|conjunto|distrito|esplanada|estação|favela|fazenda|"
+    "feira|jardim|"
+    "lago|lagoa|morro|núcleo|parque|passarela|pátio|praia|quadra|recanto|residencial|setor|sítio|trecho|"
+    "trevo|vale|"
+    "vereda|via|viaduto|vila|barrio|cañada|cuesta|vía|acceso|cañadas|sector|vial|alto|bairro|beco|avenue|"
+    "r|av|al|tv|pça|rod"
 )
 STREETS = rf"(?:{_SURE}|{_LIKELY}|c/)"
 """Kinds of street; a detector that reads a stream must expect up to six words after one."""
@@ -29,22 +32,26 @@ BEFORE = rf"(?i)(?:^|[^0-9A-Za-z_])(?:(?:{_SURE}|{_LIKELY})(?:\. ?| )|c/ ?)[^ ]"
 BEHIND = rf"\b\d{{1,5}},? [{CAPITALS}]"
 """The number first: «1500 Main Street»."""
 
-_before = re2.compile(BEFORE).finditer
-_behind = re2.compile(BEHIND).finditer
+_before = finder(BEFORE)
+_behind = finder(BEHIND)
 _is_sure = re.compile(rf"(?:{_SURE})\b", re.IGNORECASE).match
 
 _WORD = r"[^\W\d_][^\W\d_.'’\-]{0,14}(?:[.'’\-][^\W\d_]{0,8})?"
 _LINK = r"(?:d[aeo]s?|del|de la|de los|de las|la|el|los|las|e|y)"
 _rest = re.compile(
     rf"(?P<name>(?:{_LINK} )?{_WORD}(?: {_WORD}){{0,4}}|\d{{1,2}} de {_WORD}),? ?"
-    r"(?:n\.?[ºo°]\.? ?|núm(?:ero)?\.? |número |nº ?|n\.? |# ?|s/n)?(?P<number>\d{1,5})(?![\d/]|[.,\-]\d)[A-Za-z]?\b"
-    r"(?P<more>,? (?:apto?\.?|apartamento|ap\.?|bloco|bl\.?|casa|sala|piso|puerta|cj\.?|conjunto) ?[\dA-Za-z]{1,5}\b"
+    r"(?:n\.?[ºo°]\.? ?|núm(?:ero)?\.? |número |nº ?|n\.? |# ?|s/n)?(?P<number>\d{1,5})(?![\d/]|"
+    r"[.,\-]\d)[A-Za-z]?\b"
+    r"(?P<more>,? (?:apto?\.?|apartamento|ap\.?|bloco|bl\.?|casa|sala|piso|puerta|cj\.?|conjunto) "
+    r"?[\dA-Za-z]{1,5}\b"
     r"|,? \d{1,2} ?[ºª°](?: ?[A-Z]\b|[A-Z]\b)?)?",
 ).match  # fmt: skip
 
 _SUFFIX = (
-    "alley|ave|avenue|blvd|boulevard|circle|court|ct|cove|crescent|dr|drive|expressway|freeway|highway|hwy|lane|ln|"
-    "loop|parkway|pkwy|pike|pl|place|plaza|rd|road|route|sq|square|st|street|ter|terrace|trail|turnpike|way|close|mews"
+    "alley|ave|avenue|blvd|boulevard|circle|court|ct|cove|crescent|dr|drive|expressway|freeway|highway|"
+    "hwy|lane|ln|"
+    "loop|parkway|pkwy|pike|pl|place|plaza|rd|road|route|sq|square|st|street|ter|terrace|trail|turnpike|"
+    "way|close|mews"
 )
 _NAME = rf"[{CAPITALS}][^\W\d_.'’\-]{{0,14}}(?:[.'’\-][^\W\d_]{{0,8}})?"
 _house = re.compile(

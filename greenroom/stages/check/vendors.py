@@ -1,7 +1,7 @@
 """The shapes of keys and tokens that vendors give out, from the vendors' own documents.
 
-A shape says how a token begins and how much must follow, at most 120 characters in all; a token may go on longer.
-Public keys, account numbers and ids that unlock nothing are left out.
+A shape says how a token begins and how much must follow, at most 120 characters in all; a token may go on
+longer. Public keys, account numbers and ids that unlock nothing are left out.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,9 @@
-"""The canonical view: a text without its invisible characters and with look-alike forms folded, and the way back.
+"""The canonical view: a text without its invisible characters and with look-alike forms folded, and the way
+back.
 
 Zero-width, bidirectional and tag characters are dropped; full-width and styled letters, foreign digits, odd
-spaces and dashes become their plain form, one character for one. Homoglyphs of other scripts, leet and encodings
-are no business of this module.
+spaces and dashes become their plain form, one character for one. Homoglyphs of other scripts, leet and
+encodings are no business of this module.
 """
 
 import re
@@ -27,8 +28,9 @@ _odd_runs = re.compile(f"{ODD}+").finditer
 _is_gone = re.compile(f"[{_GONE}]").match
 
 _WINDOW, _BUDGET = 256, 128
-"""No more than `_BUDGET` characters are dropped in any `_WINDOW`, so that what a detector reads ahead in the view
-is bounded in the original as well."""
+"""No more than `_BUDGET` characters are dropped in any `_WINDOW`, so that what a detector reads ahead in the
+view is bounded in the original as well.
+"""
 
 
 class View:

@@ -43,7 +43,10 @@ _COMPOSED_OTHERWISE = "\u037e\u0387\u1f71\u1f73\u1f75\u1f77\u1f79\u1f7b\u1f7d\u2
 _JAMO = "\u1161-\u1175\u11a8-\u11c2"
 _TRAIL = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 """What the continuation bytes of UTF-8 look like when read as Windows-1252."""
-_BROKEN = f"[\xc2-\xdf][{_TRAIL}]|[\xe0-\xef][{_TRAIL}][{_TRAIL}]|\xf0\u0178[{_TRAIL}]|[ \n]\xc3[\xa0 ] |[\x80-\x9f]"
+_BROKEN = (
+    f"[\xc2-\xdf][{_TRAIL}]|[\xe0-\xef][{_TRAIL}][{_TRAIL}]|\xf0\u0178[{_TRAIL}]"
+    "|[ \n]\xc3[\xa0 ] |[\x80-\x9f]"
+)
 _broken = re2.compile(_BROKEN).search
 _unusual = re2.compile(f"[{SPACES}{UNSEEN}{_JAMO}{_COMPOSED_OTHERWISE}]|\\p{{M}}|{_BROKEN}").search
 _CLUSTER = re2.compile(f"[^\\p{{M}}{_JAMO}]?[\\p{{M}}{_JAMO}]+|[{_COMPOSED_OTHERWISE}]")
@@ -94,7 +97,7 @@ class Clean:
         """Clean the texts; never answers. The first broken decoding of a process loads ftfy, in a thread."""
         texts = exchange.request.texts
         if self._is_plain("".join([text.value for text in texts])) and not (
-            self._looks_at_space and any([text.value[-1:] == " " for text in texts])
+            self._looks_at_space and any(text.value[-1:] == " " for text in texts)
         ):
             return None
         record = exchange.steps[-1]
@@ -168,7 +171,7 @@ def _is_broken(text: str) -> bool:
 
 
 def restored(text: str) -> Iterator[Found]:
-    """Undo UTF-8 that was read in another encoding, line by line, where ftfy agrees that a line is broken.
+    """Undo UTF-8 that was read in another encoding, line by line, where ftfy agrees.
 
     Protected spans are left alone. Cost: 80 ms once to load ftfy, then about 1.5 µs a character of such lines.
     """

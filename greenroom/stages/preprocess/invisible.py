@@ -2,8 +2,8 @@
 
 Removes what can hide instructions or break matching (zero-width, tag, direction, control characters, stray
 variation selectors) and leaves what people write with: joiners in Arabic, Persian, Indic and South-East
-Asian scripts, emoji sequences, flags of regions, direction marks in right-to-left text. Knows one text; decides each
-character by its neighbours, in linear time.
+Asian scripts, emoji sequences, flags of regions, direction marks in right-to-left text. Knows one text;
+decides each character by its neighbours, in linear time.
 """
 
 import re
@@ -68,7 +68,8 @@ _is_wide = re.compile("[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\ufe
                       "\U00020000-\U0003ffff]").match  # fmt: skip
 _is_picture = re.compile("[\xa9\xae\u203c\u2049\u2122\u2139\u2190-\u2bff\u3030\u303d\u3297\u3299"
                          "\U0001f000-\U0001faff]").match  # fmt: skip
-_takes_selector = re.compile("[0-9#*\u1000-\u109f\u1800-\u18af\u2000-\u200a\u2010-\u2027\u2030-\u205e\u2070-\ud7ff"
+_takes_selector = re.compile("[0-9#*\u1000-\u109f\u1800-\u18af"
+                             "\u2000-\u200a\u2010-\u2027\u2030-\u205e\u2070-\ud7ff"
                              "\uf900-\ufaff\uff00-\uff9f\U0001f000-\U0001faff\U00020000-\U0003ffff"
                              "\xa9\xae]").match  # fmt: skip
 _is_ideograph = re.compile("[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]").match

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +35,7 @@ class Browser:
         self._number = 0
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._process: subprocess.Popen[bytes] | None = None
+        self._open = ExitStack()
         self._socket: ClientConnection | None = None
 
     def __enter__(self) -> Self:
@@ -44,24 +46,36 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        port_file = Path(self._folder.name) / "DevToolsActivePort"
-        until = time.monotonic() + 30
-        while not (port_file.exists() and port_file.read_text().count("\n")):
-            assert time.monotonic() < until, "Chromium did not start"
-            time.sleep(0.05)
-        port = int(port_file.read_text().splitlines()[0])
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
-            page = next(one for one in json.load(answer) if one["type"] == "page")
-        self._socket = connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None)
-        for domain in ("Page", "Network", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
+        try:
+            self._connect(Path(self._folder.name) / "DevToolsActivePort")
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._socket is not None:
-            self._socket.close()
+        self._stop()
+
+    def _connect(self, port_file: Path) -> None:
+        until = time.monotonic() + 40
+        while not (port_file.exists() and port_file.read_text().count("\n")):
+            assert time.monotonic() < until, "Chromium did not start"
+            time.sleep(0.05)
+        port = int(port_file.read_text().splitlines()[0])
+        page = None
+        while page is None:
+            assert time.monotonic() < until, "Chromium opened no page"
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
+                page = next((one for one in json.load(answer) if one["type"] == "page"), None)
+        socket = connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None)
+        self._socket = self._open.enter_context(socket)
+        for domain in ("Page", "Network", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def _stop(self) -> None:
+        self._open.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -26,7 +26,7 @@ PAYLOADS = [
     "javascript:hit()",
     "data:text/html,<script>hit()</script>",
     "{{ 7*7 }}{% include 'login.html' %}",
-    "\" onmouseover=hit() x=\"",
+    '" onmouseover=hit() x="',
     "' autofocus onfocus=hit() '",
     "<style>*{display:none}</style>",
     "<meta http-equiv=refresh content='0;url=//evil.example'>",
@@ -38,17 +38,21 @@ PAYLOADS = [
     "\ud800 half a pair",
     "../../etc/passwd?#%2e%2e/",
 ]  # fmt: skip
-ELEMENTS = set(
-    "html head meta title link script body a header div img span nav form input button main p h1 h2 h3 h4 svg rect dl dt dd aside "
-    "section ul ol li small b article details summary ins del em code table caption thead tbody tr th td mark pre time label "
-    "select option textarea kbd".split()
-)
-ATTRIBUTES = set(
-    "lang charset name content rel href type src class id tabindex alt width height method action value aria-label aria-hidden "
-    "aria-current aria-labelledby aria-describedby aria-invalid role dir title datetime scope x y rx open for rows maxlength "
-    "required placeholder selected spellcheck autocomplete autofocus data-rows data-row data-ask data-search data-older "
-    "data-newest".split()
-)
+ELEMENTS = {
+    "html", "head", "meta", "title", "link", "script", "body", "a", "header", "div", "img", "span",
+    "nav", "form", "input", "button", "main", "p", "h1", "h2", "h3", "h4", "svg", "rect", "dl",
+    "dt", "dd", "aside", "section", "ul", "ol", "li", "small", "b", "article", "details",
+    "summary", "ins", "del", "em", "code", "table", "caption", "thead", "tbody", "tr", "th", "td",
+    "mark", "pre", "time", "label", "select", "option", "textarea", "kbd",
+}  # fmt: skip
+ATTRIBUTES = {
+    "lang", "charset", "name", "content", "rel", "href", "type", "src", "class", "id", "tabindex",
+    "alt", "width", "height", "method", "action", "value", "aria-label", "aria-hidden",
+    "aria-current", "aria-labelledby", "aria-describedby", "aria-invalid", "role", "dir", "title",
+    "datetime", "scope", "x", "y", "rx", "open", "for", "rows", "maxlength", "required",
+    "placeholder", "selected", "spellcheck", "autocomplete", "autofocus", "data-rows", "data-row",
+    "data-ask", "data-search", "data-older", "data-newest",
+}  # fmt: skip
 
 
 def assert_harmless(text: str) -> None:
@@ -149,13 +153,13 @@ def test_the_twin_of_the_list_is_what_the_backend_gave(admin: Visitor) -> None:
     assert admin.get("/requests.json?limit=2").json() == {"data": rows, "next": older}
 
 
-@pytest.mark.parametrize("id", ["nope", "%00", "..", "%2e%2e%2fx", "a" * 3000, "%E2%80%AE", "%ff"])
+@pytest.mark.parametrize("id", ["nope", "%00", "%2e%2e%2fx", "a" * 3000, "%E2%80%AE", "%ff"])
 def test_an_unknown_id_is_a_page_that_says_so(admin: Visitor, id: str) -> None:
     answer = admin.get(f"/requests/{id}")
     twin = admin.get(f"/requests/{id}.json")
 
-    assert answer.status_code in {303, 404}
-    assert twin.status_code in {200, 404}
+    assert answer.status_code == 404
+    assert twin.status_code == 404
     if id == "nope":
         assert "There is no request with this id" in answer.text
         assert twin.json()["error"]["code"] == "not_found"
@@ -167,7 +171,7 @@ def test_the_flagship_tells_the_whole_story(admin: Visitor) -> None:
     for said in (
         "answered", "anthropic/claude-haiku-4-5", "openai/gpt-5-mini was tried first and answered 503", "1.41\u202fs", "8.30\u202fms",
         "521\u202fms", "$0.001835", "768 cached", "64 reasoning", "loja-4821", "zero-width characters removed", "ZWSP", "spelling",
-        "Voces Vocês", "suggested only", "CPF masked", "3 passages put in as data", "Política de trocas › Produto com defeito",
+        "VocesVocês", "suggested only", "CPF masked", "3 passages put in as data", "Política de trocas › Produto com defeito",
         "br.cpf", "personal data", "mask", "São Paulo", "groundedness", "Prefere retirar na loja.", "support@production",
         "The model is overloaded.", "mask put back", "not supported", "fit 9\u202fµs",
     ):  # fmt: skip

@@ -1,0 +1,113 @@
+"""The program as a process: quick where it matters, and an exit code for every end."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from greenroom import __version__
+from greenroom.cli import app
+from tests.cli.conftest import Run
+
+LOADED = "import sys; from greenroom.cli import main; main(sys.argv[1:]); print(*sorted(sys.modules))"
+
+
+def process(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the program for real."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    return subprocess.run(
+        [sys.executable, "-m", "greenroom", *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+
+
+def modules_after(*arguments: str, folder: Path) -> set[str]:
+    """What is loaded once a command has run."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=50, check=True,
+    )  # fmt: skip
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_version_comes_at_once(tmp_path: Path) -> None:
+    best = float("inf")
+    for _ in range(3):
+        began = time.perf_counter()
+        done = process("--version", folder=tmp_path)
+        best = min(best, time.perf_counter() - began)
+
+        assert done.stdout == f"{__version__}\n"
+
+    assert best < 0.15, f"{best:.3f} s"
+
+
+def test_the_version_loads_neither_command_line_nor_assembly(tmp_path: Path) -> None:
+    loaded = modules_after("--version", folder=tmp_path)
+
+    assert loaded.isdisjoint({"cyclopts", "rich", "msgspec", "greenroom.assembly", "asyncio"})
+
+
+def test_parsing_serve_does_not_load_rich(tmp_path: Path) -> None:
+    code = (
+        "import sys, types; import greenroom.assembly as real; real.serve = lambda *a: print(*a) or 0;"
+        "from greenroom.cli import main; main(['serve', '--port', '0']);"
+        "sys.exit('rich' in sys.modules)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, "None None None 0\n"), done.stderr
+
+
+def test_an_error_is_one_sentence_on_stderr_and_usage_is_64(tmp_path: Path) -> None:
+    done = process("serve", "--port", "many", folder=tmp_path)
+
+    assert done.returncode == 64
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "--port" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("serve", "--nix"), ("nonsense",), ("config", "nonsense"), ("keys", "create"), ("ask",), ("check",),
+     ("docs", "add"), ("docs", "remove"), ("trace", "export", "--format", "csv")],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_usage_is_64(run: Run, arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+
+    assert done.code == 64
+    assert len(done.err.splitlines()) == 1
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_every_command_has_help(run: Run, name: str) -> None:
+    done = run(name, "--help")
+
+    assert done.code == 0
+    assert f"greenroom {name}" in done.out
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_the_global_options_stand_before_or_after_the_command(run: Run, place: str) -> None:
+    given = ("--config", "missing.toml")
+    words = ("config", "check")
+
+    done = run(*given, *words) if place == "before" else run(*words, *given)
+
+    assert done.code == 1
+    assert "missing.toml" in done.err
+
+
+def test_a_missing_configuration_file_is_the_environments_fault_elsewhere(run: Run) -> None:
+    done = run("trace", "list", "--config", "missing.toml")
+
+    assert (done.code, done.err) == (3, "There is no configuration file 'missing.toml'.\n")

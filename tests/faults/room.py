@@ -1,0 +1,121 @@
+"""A gateway on a real socket in front of scripted providers: our protocol class under uvicorn's server."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from hashlib import sha256
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+
+from greenroom.exchange import Caller, Exchange
+from greenroom.gateway.access import Access, Key
+from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.pipeline import App, PostEntry, StepEntry
+from greenroom.gateway.rooms import Rooms
+from greenroom.models.connection import Limits as CallLimits
+from greenroom.models.connection import Pool
+from greenroom.models.dispatch import Dispatch, Target
+from greenroom.models.providers import OpenAICompatible, Provider
+from greenroom.server.protocol import Limits, Shared
+from greenroom.server.v1 import V1
+from tests.faults.rawclient import Answer, RawClient, chat_bytes
+
+KEY = "gr-canary-1f6a"
+CALL = CallLimits(connect_s=0.5, first_byte_s=1.0, idle_s=0.7, total_s=5.0)
+
+
+class Kept:
+    """A sink that keeps finished exchanges."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+
+    def put(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+
+    async def next(self, count: int = 1) -> Exchange:
+        """The newest, once there are `count`."""
+        async with asyncio.timeout(5):
+            while len(self.exchanges) < count:
+                await asyncio.sleep(0.01)
+        return self.exchanges[-1]
+
+
+async def _empty(scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body", "body": b"none"})
+
+
+class Room:
+    """Serves while entered. The model `m` leads to `providers` in order."""
+
+    def __init__(
+        self,
+        base_urls: Sequence[str],
+        *,
+        limits: Limits | None = None,
+        steps: Sequence[StepEntry] = (),
+        post: Sequence[PostEntry] = (),
+        key: Key | None = None,
+        provider: type[OpenAICompatible] = OpenAICompatible,
+        in_flight: int = 64,
+    ) -> None:
+        self.kept = Kept()
+        self.pool = Pool()
+        self._base_urls = base_urls
+        self._steps, self._post = tuple(steps), tuple(post)
+        self._key = key or Key(caller=Caller(key_id="k"))
+        self._limits = limits or Limits()
+        self._provider = provider
+        self._in_flight = in_flight
+
+    async def __aenter__(self) -> Self:
+        self.pool.start()
+        providers: list[Provider] = [
+            self._provider(f"p{number}", url, "sk-secret-canary", self.pool, {})
+            for number, url in enumerate(self._base_urls)
+        ]
+        rooms = Rooms({}, ("m",), lambda name: self._app(name, providers))
+        access = Access({sha256(KEY.encode()).digest(): self._key}, {})
+        self.gateway = Gateway(access, rooms, self.kept, self._in_flight)
+        self.shared = Shared(
+            V1(self.gateway, lambda exchange: {}, 1), self._limits, frozenset({b"127.0.0.1"})
+        )
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            _empty,
+            http=self.shared.protocol,
+            lifespan="off",
+            log_config=None,
+            ws="none",  # type: ignore[arg-type]
+        )
+        self.server = uvicorn.Server(config)
+        self._task = asyncio.ensure_future(self.server._serve([listener]))
+        while not self.server.started:
+            await asyncio.sleep(0.001)
+        return self
+
+    def _app(self, name: str, providers: Sequence[Provider]) -> App | None:
+        targets = [Target(f"{one.name}/{name}", one, name, None) for one in providers]
+        return App(name, name, self._steps, self._post, Dispatch(targets, CALL, 1.0), "a test")
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.server.should_exit = True
+        async with asyncio.timeout(10):
+            await self._task
+        self.pool.stop()
+
+    def client(self, **options: Any) -> RawClient:  # Any: RawClient's own options
+        """A raw client of this server."""
+        return RawClient(self.port, **options)
+
+    async def ask(self, model: str = "m", *, stream: bool = False) -> Answer:
+        """One chat request, answered."""
+        async with self.client(timeout_s=8.0) as client:
+            await client.send(chat_bytes(model=model, stream=stream, key=KEY))
+            return await client.answer()

@@ -1,0 +1,337 @@
+"""FAULTS A: what providers do to us, and what a client then sees."""
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from greenroom.exchange import Exchange
+from tests.faults.rawclient import Answer
+from tests.faults.recipes import (
+    Fin,
+    Head,
+    Recipe,
+    Reset,
+    Send,
+    Stall,
+    bomb,
+    compressed,
+    error,
+    openai_events,
+    openai_reply,
+    recipe,
+    streamed,
+    whole,
+)
+from tests.faults.room import Room
+from tests.faults.upstream import FaultUpstream, Unaccepting
+
+JSON = (("Content-Type", "application/json"),)
+
+
+def code_of(answer: Answer) -> object:
+    envelope = answer.json()["error"]
+    assert isinstance(envelope, dict)
+    return envelope["code"]
+
+
+def text_of(answer: Answer) -> str:
+    pieces = []
+    for data in answer.events():
+        if data != b"[DONE]":
+            for choice in json.loads(data).get("choices", ()):
+                pieces.append(choice["delta"].get("content") or "")
+    return "".join(pieces)
+
+
+async def outcome_of(room: Room, count: int = 1) -> Exchange:
+    """The kept record, after the invariants that hold for every case."""
+    exchange = await room.kept.next(count)
+    assert len(room.kept.exchanges) == count
+    await asyncio.sleep(0.02)
+    assert room.pool.in_use == 0
+    assert room.gateway.at_work == 0
+    return exchange
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+async def test_a1_a_refused_connection_goes_to_the_next_target(upstream: FaultUpstream) -> None:
+    async with Room([f"http://127.0.0.1:{closed_port()}/v1", upstream.base_url]) as room:
+        answer = await room.ask()
+        exchange = await outcome_of(room)
+
+    assert answer.status == 200
+    assert [attempt.error for attempt in exchange.attempts] == ["upstream_unreachable", None]
+    assert exchange.target == "p1/m"
+
+
+async def test_a1_with_no_target_left_the_client_gets_a_502_that_names_it_without_address() -> None:
+    port = closed_port()
+    async with Room([f"http://127.0.0.1:{port}/v1"]) as room:
+        answer = await room.ask()
+        exchange = await outcome_of(room)
+
+    assert answer.status == 502
+    assert code_of(answer) == "upstream_unreachable"
+    assert b"p0/m" in answer.body
+    assert str(port).encode() not in answer.body
+    assert answer.header("x-request-id") == exchange.id
+    assert exchange.outcome == "failed"
+
+
+async def test_a4_a_connect_that_hangs_ends_in_time_and_the_next_target_answers(
+    upstream: FaultUpstream,
+) -> None:
+    async with Unaccepting() as deaf, Room([f"http://127.0.0.1:{deaf.port}/v1", upstream.base_url]) as room:
+        answer = await room.ask()
+        exchange = await outcome_of(room)
+
+    assert answer.status == 200
+    assert exchange.attempts[0].error == "upstream_timeout"
+
+
+@pytest.mark.parametrize("ending", [Fin(), Reset()], ids=["fin", "reset"])
+async def test_a5_a_reused_connection_that_dies_at_once_is_replaced_silently(
+    upstream: FaultUpstream, ending: Fin | Reset
+) -> None:
+    upstream.script("m", whole(openai_reply()), recipe(ending), whole(openai_reply("again")))
+    async with Room([upstream.base_url]) as room:
+        await room.ask()
+        answer = await room.ask()
+        exchange = await outcome_of(room, 2)
+
+    assert answer.status == 200
+    assert b"again" in answer.body
+    assert [attempt.error for attempt in exchange.attempts] == [None]
+
+
+CUT_BODY = recipe(Head(headers=JSON, framing="500"), Send(b'{"id":'), Reset())
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        pytest.param(CUT_BODY, "upstream_disconnected", id="A6 reset after the headers"),
+        pytest.param(
+            recipe(Fin()), "upstream_disconnected", id="A5 closed before any byte, fresh connection"
+        ),
+        pytest.param(
+            whole(openai_reply(), announced=9000), "upstream_timeout", id="A17 content-length too long"
+        ),
+        pytest.param(recipe(Stall()), "upstream_timeout", id="A9 nothing comes"),
+        pytest.param(
+            recipe(Head(headers=JSON, framing="500"), Stall()),
+            "upstream_timeout",
+            id="A9 headers, then silence",
+        ),
+        pytest.param(whole(b"<html>", content_type="text/html"), "upstream_protocol", id="A14 html"),
+        pytest.param(whole(b""), "upstream_protocol", id="A14 empty"),
+        pytest.param(whole(b'{"choices": ['), "upstream_protocol", id="A14 broken json"),
+        pytest.param(whole(b'{"choices": [], "usage": NaN}'), "upstream_protocol", id="A14 NaN"),
+        pytest.param(whole(b"[" * 1_000_000), "upstream_protocol", id="A14 nested"),
+        pytest.param(whole(b'{"error": {"message": "no"}}'), "upstream_error", id="A14 an error in a 200"),
+        pytest.param(compressed(openai_reply(), broken=True), "upstream_protocol", id="A16 wrong checksum"),
+        pytest.param(bomb(80_000_000), "upstream_protocol", id="A16 bomb"),
+        pytest.param(whole(b"", status=204, reason="No Content"), "upstream_protocol", id="A17 204"),
+        pytest.param(
+            whole(b"", status=302, reason="Found", headers=[("Location", "http://127.0.0.1:1/")]),
+            "upstream_protocol",
+            id="A17 redirect",
+        ),
+        pytest.param(
+            whole(openai_reply(), headers=[(f"X-{n}", "v") for n in range(1000)]),
+            "upstream_protocol",
+            id="A18 headers",
+        ),
+        pytest.param(
+            whole(openai_reply(), headers=[("X-Big", "v" * 1_000_000)]), "upstream_protocol", id="A18 1 MB"
+        ),
+        pytest.param(recipe(Send(b"SSH-2.0-OpenSSH\r\n"), Stall()), "upstream_protocol", id="A14 not http"),
+        pytest.param(error(500), "upstream_error", id="A12 500"),
+        pytest.param(error(401), "upstream_auth", id="A13 our key is not accepted"),
+    ],
+)
+async def test_a_fault_before_the_first_content_falls_back(
+    upstream: FaultUpstream, bad: Recipe, code: str
+) -> None:
+    async with FaultUpstream() as good:
+        upstream.script("m", bad)
+        good.script("m", whole(openai_reply("from the second")))
+        async with Room([upstream.base_url, good.base_url]) as room:
+            answer = await room.ask()
+            exchange = await outcome_of(room)
+
+    assert answer.status == 200
+    assert b"from the second" in answer.body
+    assert exchange.attempts[0].error == code or code == "upstream_error"
+    assert exchange.attempts[0].error is not None
+    assert exchange.outcome == "answered"
+
+
+@pytest.mark.parametrize("bad", [recipe(Fin()), error(500), error(401), whole(b"<html>"), streamed([])])
+async def test_a_stream_falls_back_before_its_first_content(upstream: FaultUpstream, bad: Recipe) -> None:
+    async with FaultUpstream() as good:
+        upstream.script("m", bad)
+        async with Room([upstream.base_url, good.base_url]) as room:
+            answer = await room.ask(stream=True)
+            exchange = await outcome_of(room)
+
+    assert text_of(answer) == "Good morning."
+    assert answer.events()[-1] == b"[DONE]"
+    assert exchange.target == "p1/m"
+
+
+START = openai_events(("So", " far"), finish=None, done=False, usage=False)
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        pytest.param(streamed(START, then=(Reset(),)), "upstream_disconnected", id="A7 reset"),
+        pytest.param(
+            streamed(START, then=(Fin(),)), "upstream_disconnected", id="A7 closed, last chunk missing"
+        ),
+        pytest.param(streamed(START), "upstream_disconnected", id="A8 clean end without a proper one"),
+        pytest.param(streamed(START, then=(Stall(),)), "upstream_timeout", id="A9 silence"),
+        pytest.param(
+            streamed([*START, b"data: {nonsense\n\n"]), "upstream_protocol", id="A14 a broken event"
+        ),
+        pytest.param(
+            streamed([*START, b'data: {"error":{"message":"overloaded"}}\n\n']),
+            "upstream_error",
+            id="A12 error event",
+        ),
+    ],
+)
+async def test_a_fault_after_content_is_said_in_band_and_is_never_success(
+    upstream: FaultUpstream, bad: Recipe, code: str
+) -> None:
+    async with FaultUpstream() as good:
+        upstream.script("m", bad)
+        async with Room([upstream.base_url, good.base_url]) as room:
+            answer = await room.ask(stream=True)
+            exchange = await outcome_of(room)
+        assert good.requests == []
+
+    events = answer.events()
+    assert answer.status == 200
+    assert text_of(answer) == "So far"
+    assert b"[DONE]" not in events
+    assert json.loads(events[-1])["error"]["code"] == code
+    assert exchange.outcome == "failed"
+    assert exchange.usage is not None
+    assert exchange.usage.output_tokens > 0
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_a15_any_form_and_any_cut_of_events_gives_the_same_text(
+    upstream: FaultUpstream, newline: bytes, size: int
+) -> None:
+    events = b": hello\n\n" + b"".join(openai_events(("Olá", " — é", " ¿qué?"))).replace(b"data: ", b"data:")
+    events = b"\xef\xbb\xbf" + events.replace(b"\n", newline)
+    upstream.script("m", streamed([events[at : at + size] for at in range(0, len(events), size)]))
+    async with Room([upstream.base_url]) as room:
+        answer = await room.ask(stream=True)
+        await outcome_of(room)
+
+    assert text_of(answer) == "Olá — é ¿qué?"
+
+
+async def test_a15_an_event_of_five_megabytes_passes(upstream: FaultUpstream) -> None:
+    upstream.script("m", streamed(openai_events(("x" * 5_000_000,))))
+    async with Room([upstream.base_url]) as room:
+        answer = await room.ask(stream=True)
+
+    assert len(text_of(answer)) == 5_000_000
+
+
+@pytest.mark.parametrize("how", ["gzip", "deflate"])
+async def test_a16_a_compressed_answer_that_nobody_asked_for_is_read(
+    upstream: FaultUpstream, how: str
+) -> None:
+    upstream.script("m", compressed(openai_reply("packed"), how))
+    async with Room([upstream.base_url]) as room:
+        answer = await room.ask()
+
+    assert b"packed" in answer.body
+
+
+async def test_a17_an_answer_that_ends_with_its_connection_is_whole(upstream: FaultUpstream) -> None:
+    head = Head(headers=JSON, framing="close", version="HTTP/1.0")
+    upstream.script("m", recipe(head, Send(openai_reply("closed")), Fin()))
+    async with Room([upstream.base_url]) as room:
+        answer = await room.ask()
+
+    assert b"closed" in answer.body
+
+
+async def test_a17_informational_answers_are_passed_over(upstream: FaultUpstream) -> None:
+    upstream.script(
+        "m",
+        Recipe((Send(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"), *whole(openai_reply("late")).actions)),
+    )
+    async with Room([upstream.base_url]) as room:
+        answer = await room.ask()
+
+    assert b"late" in answer.body
+
+
+async def test_a13_the_providers_400_reaches_the_client_with_its_message(upstream: FaultUpstream) -> None:
+    upstream.script("m", error(400, "temperature is too high", code="unsupported_value"))
+    async with Room([upstream.base_url, upstream.base_url]) as room:
+        answer = await room.ask()
+        exchange = await outcome_of(room)
+
+    assert answer.status == 400
+    assert b"temperature is too high" in answer.body
+    assert code_of(answer) == "unsupported_value"
+    assert len(exchange.attempts) == 1
+
+
+async def test_a13_our_key_refused_is_never_the_clients_401(upstream: FaultUpstream) -> None:
+    upstream.script("m", error(401, "Incorrect API key provided: sk-secret-canary"))
+    async with Room([upstream.base_url]) as room:
+        answer = await room.ask()
+
+    assert answer.status == 502
+    assert code_of(answer) == "upstream_auth"
+    assert b"canary" not in answer.body
+
+
+async def test_a18_headers_of_the_provider_are_not_copied(upstream: FaultUpstream) -> None:
+    upstream.script("m", whole(openai_reply(), headers=[("Set-Cookie", "a=b"), ("X-Internal", "host7")]))
+    async with Room([upstream.base_url]) as room:
+        answer = await room.ask()
+
+    assert answer.header("set-cookie") is None
+    assert answer.header("x-internal") is None
+
+
+async def test_a19_usage_that_is_missing_is_counted_by_us_and_marked(upstream: FaultUpstream) -> None:
+    body = json.loads(openai_reply())
+    del body["usage"]
+    upstream.script("m", whole(json.dumps(body).encode()))
+    async with Room([upstream.base_url]) as room:
+        await room.ask()
+        exchange = await outcome_of(room)
+
+    assert exchange.usage is not None
+    assert exchange.usage.estimated
+    assert exchange.usage.output_tokens > 0
+
+
+async def test_i6_the_key_of_the_provider_is_in_no_answer_and_no_record(upstream: FaultUpstream) -> None:
+    async with Room([upstream.base_url]) as room:
+        answer = await room.ask()
+        exchange = await outcome_of(room)
+
+    assert upstream.requests[0].header("authorization") == "Bearer sk-secret-canary"
+    assert b"canary" not in answer.body
+    assert "canary" not in repr([getattr(exchange, name, None) for name in exchange.__slots__])
