@@ -9,6 +9,7 @@ from greenroom import __version__
 from greenroom.assembly.house import House
 from greenroom.errors import GreenroomError, NotFound
 from greenroom.server.api import NewKey, trace_filter
+from greenroom.store.keys import Limits
 from greenroom.store.listing import TraceFilter
 
 if TYPE_CHECKING:
@@ -57,13 +58,24 @@ class Desk:
 
     def create_key(self, wanted: NewKey, by: str) -> Record:
         """Make a key; the answer holds its secret, this once."""
-        fields = {name: getattr(wanted, name) for name in wanted.__struct_fields__}
-        row, secret = self._house.keys.create(**fields, by=by)
+        limits = Limits(
+            requests_per_minute=wanted.requests_per_minute,
+            tokens_per_minute=wanted.tokens_per_minute,
+            parallel=wanted.parallel,
+            budget_nano_usd=None if wanted.budget_usd is None else round(wanted.budget_usd * 1_000_000_000),
+        )
+        row, secret = self._house.keys.create(
+            wanted.project, wanted.name, role=wanted.role, apps=tuple(wanted.apps), limits=limits, who=by
+        )
         return {**_shown(row), "key": secret}
 
     def revoke_key(self, id: str, by: str) -> bool:
         """Revoke a key."""
-        return self._house.keys.revoke(id, by=by)
+        try:
+            self._house.keys.revoke(id, who=by)
+        except NotFound:
+            return False
+        return True
 
     def show_config(self) -> Record:
         """The configuration in force; keys of providers are named, never shown."""
@@ -122,8 +134,8 @@ class Desk:
         }
 
     def _losses(self) -> dict[str, int]:
-        recorder = self._house.recorder
-        return {"lost_rows": recorder.lost_rows, "lost_bodies": recorder.lost_bodies}
+        counts = self._house.recorder.counts()
+        return {"traces_lost": counts.lost_rows, "trace_bodies_lost": counts.lost_bodies}
 
 
 def _label(text: str) -> str:
@@ -132,7 +144,5 @@ def _label(text: str) -> str:
 
 def _shown(row: object) -> Record:
     shown = msgspec.to_builtins(row)
-    if not isinstance(shown, dict):
-        raise NotFound("There is no such key.")
-    shown.pop("digest", None)
+    assert isinstance(shown, dict)
     return shown

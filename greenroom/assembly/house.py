@@ -19,6 +19,7 @@ from msgspec.json import decode, encode
 from greenroom import config as configuration
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.steps import Parts, build_steps, check_tables
+from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.exchange import Caller, Exchange
@@ -28,7 +29,8 @@ from greenroom.gateway.pipeline import App
 from greenroom.gateway.record import to_record
 from greenroom.gateway.recorder import Recorder
 from greenroom.gateway.rooms import Rooms
-from greenroom.grounding.index import AsyncSearch, DocumentIndex
+from greenroom.grounding.index import DocumentIndex
+from greenroom.grounding.search import AsyncSearch
 from greenroom.models.catalog import context_window
 from greenroom.models.connection import Pool, Proxies
 from greenroom.models.prices import PriceBook
@@ -171,14 +173,24 @@ class House:
                 READER, "no model is configured, so the built-in reader answers from your documents"
             )
         self.default_target, self.why = choice
+        tables = {"default": AppConfig(), **config.apps}
+
+        def window(name: str) -> int | None:
+            table = config.apps.get(name)
+            model = (table.model if table is not None else None) or (choice.target if name in tables else name)
+            configured = config.models.get(model)
+            return min(
+                (size for size in map(context_window, configured.targets if configured else (model,)) if size),
+                default=None,
+            )
+
         parts = Parts(
             search=AsyncSearch(self.documents),
-            turns=self.turns,
+            turns=KeptTurns(self.turns),
             vault=self._vault,
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
-            window=context_window,
+            window=window,
         )
-        tables = {"default": AppConfig(), **config.apps}
         apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
 
         def build(name: str) -> App | None:
@@ -275,14 +287,16 @@ def find_config(option: Path | None, environment: Mapping[str, str]) -> Path | N
 
 
 def _key(row: KeyRow) -> Key:
-    caller = Caller(key_id=row.id, project=row.project, role=row.role, apps=tuple(row.apps))
+    caller = Caller(
+        key_id=row.id, project=row.project, role=row.role, apps=row.apps, pipeline_off=row.pipeline_off
+    )
     return Key(
         caller=caller,
-        expires_at=row.expires_at,
-        requests_per_minute=row.requests_per_minute,
-        tokens_per_minute=row.tokens_per_minute,
-        parallel=row.parallel,
-        budget_nano_usd=int(row.budget_usd * 1_000_000_000) if row.budget_usd is not None else None,
+        expires_at=row.expires_ns / 1e9 if row.expires_ns is not None else None,
+        requests_per_minute=row.limits.requests_per_minute,
+        tokens_per_minute=row.limits.tokens_per_minute,
+        parallel=row.limits.parallel,
+        budget_nano_usd=row.limits.budget_nano_usd,
     )
 
 

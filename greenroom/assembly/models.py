@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from greenroom.config import Config, ModelConfig, ProviderConfig
 from greenroom.errors import ConfigError
-from greenroom.models.catalog import PROVIDERS
+from greenroom.grounding.passages import units
+from greenroom.grounding.stems import language_of, tokens
+from greenroom.models.catalog import PROVIDERS, seller
 from greenroom.models.connection import Limits, Pool
 from greenroom.models.dispatch import Dispatch, Target
 from greenroom.models.prices import PriceBook
@@ -34,7 +36,7 @@ class Models:
     ) -> None:
         self._prices = prices
         self._config = config
-        self._providers: dict[str, Provider] = {"greenroom": BuiltIn("greenroom", Reader())}
+        self._providers: dict[str, Provider] = {"greenroom": BuiltIn("greenroom", _reader())}
         for name, provider in config.providers.items():
             self._providers[name] = _make(name, provider, environment, pool, source)
         for name, known in PROVIDERS.items():
@@ -58,12 +60,11 @@ class Models:
         if provider_name == "greenroom" and model != "reader":
             return None
         configured = self._config.providers.get(provider_name)
-        family = (
-            provider_name
-            if provider_name in PROVIDERS
-            else (configured.kind if configured else provider_name)
-        )
-        return Target(name, provider, model, self._prices.price(family, model))
+        family: str | None = provider_name
+        if configured is not None:
+            # A price belongs to who sells, not to what the operator calls it.
+            family = seller(configured.base_url) if configured.base_url else configured.kind
+        return Target(name, provider, model, self._prices.price(family, model) if family else None)
 
     def dispatch(self, name: str) -> Dispatch | None:
         """What answers for a configured model or a `provider/model`; None when the name is neither."""
@@ -116,6 +117,10 @@ class Models:
         return None
 
 
+def _reader() -> Reader:
+    return Reader(tokens, language_of, units)
+
+
 def _limits(model: ModelConfig) -> Limits:
     return Limits(model.connect_s, model.first_token_s, model.idle_s, model.timeout_s)
 
@@ -125,7 +130,7 @@ def _make(
 ) -> Provider:
     where = f"{source}: providers.{name}"
     if provider.kind == "reader":
-        return BuiltIn(name, Reader())
+        return BuiltIn(name, _reader())
     known = PROVIDERS.get(name) or PROVIDERS.get(provider.kind)
     base_url = provider.base_url or (known.base_url if known is not None else None)
     if base_url is None:
@@ -157,7 +162,7 @@ def _key(where: str, provider: ProviderConfig, environment: Mapping[str, str]) -
 async def probe_loopback() -> tuple[str, ProviderConfig, str] | None:
     """A model server on its usual loopback port: (provider's name, how to call it, its first model)."""
     for name, known in PROVIDERS.items():
-        if known.key_env is None and known.base_url.startswith("http://127.0.0.1:"):
+        if known.is_local:
             model = await _first_model(known.base_url)
             if model is not None:
                 return name, ProviderConfig(kind="openai_compatible", base_url=known.base_url), model

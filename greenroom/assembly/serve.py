@@ -49,7 +49,7 @@ def serve(config: Path | None, data: Path | None, host: str | None, port: int | 
             )
             stack.callback(listener.close)
             house.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            stack.enter_context(contextlib.closing(lock_folder(house.data)))
+            stack.callback(lock_folder(house.data).release)
             admin_key = _admin_key(house, listener)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_run(house, listener, admin_key))

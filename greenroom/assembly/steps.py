@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from greenroom.config import AppConfig, Config, decode_table
-from greenroom.contracts import Detector, Searcher, StepConfig
+from greenroom.contracts import Detector, StepConfig
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
 from greenroom.gateway.pipeline import PostEntry, StepEntry
 from greenroom.stages.check.pii import Pii, PiiConfig
 from greenroom.stages.check.secrets import Secrets, SecretsConfig
 from greenroom.stages.check.vault import Vault
-from greenroom.stages.ground.documents import Documents, DocumentsConfig
+from greenroom.stages.ground.documents import DocumentSearch, Documents, DocumentsConfig
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
@@ -26,7 +26,7 @@ Table = dict[str, Any]  # Any: TOML values
 class Parts(NamedTuple):
     """What steps may be given; nothing else can be asked for."""
 
-    search: Searcher
+    search: DocumentSearch
     turns: Turns
     vault: Vault
     output_detectors: tuple[Detector, ...]

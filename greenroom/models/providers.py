@@ -181,21 +181,18 @@ def _embedded_error(data: bytes) -> str | None:
 
 async def _openai_events(response: Response) -> AsyncIterator[list[bytes]]:
     parser = EventParser()
-    done = False
     try:
         async for data in response:
             payloads = parser.feed(data)
-            if payloads and payloads[-1] == b"[DONE]":
-                done = True
-            if done or b"[DONE]" in payloads:
-                done = True
-                payloads = payloads[: payloads.index(b"[DONE]")] if b"[DONE]" in payloads else []
-            if payloads:
-                yield payloads
-            if done:
-                yield [b"[DONE]"]
+            if b"[DONE]" in payloads:
+                yield payloads[: payloads.index(b"[DONE]") + 1]
                 await response.read()
                 return
+            if payloads:
+                yield payloads
+        payloads = parser.flush()
+        if payloads:
+            yield payloads
     finally:
         response.close()
 

@@ -56,11 +56,12 @@ def open_database(
     return connection
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
+def open_reader(path: Path, *, query_only: bool = True) -> sqlite3.Connection:
     """A second connection to a file that `open_database` opened; it cannot write. Raises: StoreError."""
     try:
         connection = _connect(path)
-        connection.execute("PRAGMA query_only = ON")
+        if query_only:
+            connection.execute("PRAGMA query_only = ON")
     except sqlite3.Error as error:
         raise explained(path, error) from error
     return connection

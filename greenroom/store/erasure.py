@@ -60,7 +60,7 @@ def erase_some(connection: sqlite3.Connection, packer: Packer, scope: Scope) -> 
     return len(rows)
 
 
-def _select(connection: sqlite3.Connection, scope: Scope) -> list[tuple[int, int, int | None, int | None]]:
+def _select(connection: sqlite3.Connection, scope: Scope) -> list[search.Place]:
     conditions: list[str] = []
     values: list[object] = []
     if scope.project is not None:
@@ -76,9 +76,7 @@ def _select(connection: sqlite3.Connection, scope: Scope) -> list[tuple[int, int
     return connection.execute(sql + " ORDER BY seq LIMIT ?", (*values, STEP)).fetchall()
 
 
-def _empty_places(
-    connection: sqlite3.Connection, packer: Packer, rows: list[tuple[int, int, int | None, int | None]]
-) -> None:
+def _empty_places(connection: sqlite3.Connection, packer: Packer, rows: list[search.Place]) -> None:
     by_block: dict[int, list[int]] = {}
     for _, _, block, place in rows:
         if block is not None and place is not None:

@@ -18,6 +18,10 @@ _PROJECT_MARK = "\ue000"
 """Begins the word that names the project: a private-use character, which the tokenizer takes for a letter."""
 
 
+Place = tuple[int, int, int | None, int | None]
+"""Where the text of a trace lies: seq, project, block, place."""
+
+
 class Query(NamedTuple):
     """A query taken apart: whole words and beginnings."""
 
@@ -78,24 +82,24 @@ def watermark(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT value FROM counters WHERE name = 'indexed'").fetchone()[0])
 
 
-def index_some(connection: sqlite3.Connection, limit: int) -> int:
-    """Put up to `limit` more traces into the index; how many. Inside the writer's transaction.
+def index_some(connection: sqlite3.Connection, limit: int) -> list[Place]:
+    """Put up to `limit` more traces into the index; which. Inside the writer's transaction.
 
-    Cost: about 100 µs for an exchange of 3.3 KB.
+    Cost: about 50 µs for an exchange of 3.3 KB, in steps of a hundred.
     """
     rows = connection.execute(
         "SELECT seq, project, block, place FROM traces WHERE seq > ? ORDER BY seq LIMIT ?",
         (watermark(connection), limit),
     ).fetchall()
     if not rows:
-        return 0
+        return []
     entries = [(seq, text) for seq, text in _texts(connection, rows) if text]
     connection.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", entries)
     connection.execute("UPDATE counters SET value = ? WHERE name = 'indexed'", (rows[-1][0],))
-    return len(rows)
+    return rows
 
 
-def unindex(connection: sqlite3.Connection, rows: list[tuple[int, int, int | None, int | None]]) -> None:
+def unindex(connection: sqlite3.Connection, rows: list[Place]) -> None:
     """Take traces (seq, project, block, place) out of the index, while their texts are still there."""
     limit = watermark(connection)
     known = [row for row in rows if row[0] <= limit]
@@ -105,9 +109,7 @@ def unindex(connection: sqlite3.Connection, rows: list[tuple[int, int, int | Non
     )
 
 
-def _texts(
-    connection: sqlite3.Connection, rows: list[tuple[int, int, int | None, int | None]]
-) -> Iterator[tuple[int, str]]:
+def _texts(connection: sqlite3.Connection, rows: list[Place]) -> Iterator[tuple[int, str]]:
     """What the index holds of each row. Rows of one block stand together, so each is unpacked once."""
     for block, group in groupby(rows, key=lambda row: row[2]):
         found = connection.execute("SELECT body FROM blocks WHERE number = ?", (block,)).fetchone()

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from greenroom.errors import StoreError
-from greenroom.store import erasure, listing, order, search
+from greenroom.store import compaction, erasure, listing, order, search
 from greenroom.store.blocks import Packer, body_at
+from greenroom.store.checkpoint import Checkpointer
 from greenroom.store.database import explained, open_database, open_reader, transaction
 from greenroom.store.listing import Page, TraceFilter
 from greenroom.store.material import OUTCOMES, Detect, Record, Row, record_of, stamp
@@ -29,6 +30,8 @@ _INSERT = (
     " language, input_tokens, output_tokens, cost_nano, total_us, overhead_us, first_token_us, flags, block,"
     " place) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+ROW_BYTES = 400
+"""About what a row and its index entries add to the log."""
 _PAUSE_S = 0.002
 """Between steps of long work, so that the recorder gets the lock."""
 _OUTCOME = {name: number for number, name in enumerate(OUTCOMES)}
@@ -53,6 +56,8 @@ class TraceStore:
         self._lock = threading.Lock()
         """Protects the writing connection and the packer: recorder, erasure and scores share them."""
         self._writer = open_database(path, TRACES)
+        self._writer.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: 64 MB, a bound, seldom met
+        self._checkpointer = Checkpointer(path)
         self._readers: deque[sqlite3.Connection] = deque()
         self.tally = Tally(path.with_name(path.name + "-tally"))
 
@@ -63,6 +68,7 @@ class TraceStore:
 
     def close(self) -> None:
         """Close all connections."""
+        self._checkpointer.stop()
         with self._lock:
             self._writer.close()
         while self._readers:
@@ -115,6 +121,7 @@ class TraceStore:
                 )
                 _count(connection, "lost_rows", lost_rows)
                 _count(connection, "lost_bodies", lost_bodies)
+        self._checkpointer.wrote(sum(map(len, kept)) + ROW_BYTES * len(entries))
 
     def _store_block(self, connection: sqlite3.Connection, bodies: Sequence[bytes]) -> int:
         block = self._packer.pack(bodies)
@@ -148,9 +155,15 @@ class TraceStore:
         return rows, tags
 
     def index(self, limit: int = 64) -> int:
-        """Put up to `limit` more traces into the full-text index; how many. For when there is time."""
+        """Put up to `limit` more traces into the full-text index; how many. For when there is time.
+
+        Small blocks among them, which quiet hours make, are joined into one that compresses better.
+        """
         with self._changing() as connection:
-            return search.index_some(connection, limit)
+            rows = search.index_some(connection, limit)
+            if rows:
+                compaction.join_blocks(connection, self._packer, rows)
+            return len(rows)
 
     def score(
         self,

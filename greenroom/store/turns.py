@@ -45,6 +45,7 @@ class Turn(Struct, kw_only=True, frozen=True):
     role: str
     text: str
     at: str
+    user: str | None = None
 
 
 _Key = tuple[str, str]
@@ -179,15 +180,15 @@ class StoredTurns:
     def _read(self, project: str, session: str, limit: int) -> list[Turn]:
         waiting = [line for line in self._waiting() if line[0] == project and line[1] == session]
         found = {
-            turn: Turn(session=session, turn=turn, role=role, text=text, at=at)
-            for turn, role, text, at in self._query(
-                "SELECT turn, role, text, at FROM turns WHERE project = ? AND session = ?"
+            turn: Turn(session=session, turn=turn, role=role, text=text, at=at, user=user)
+            for turn, role, text, at, user in self._query(
+                "SELECT turn, role, text, at, user FROM turns WHERE project = ? AND session = ?"
                 " ORDER BY turn DESC LIMIT ?",
                 (project, session, limit),
             )
         }
-        for _, _, turn, _, role, text, at in waiting:
-            found[turn] = Turn(session=session, turn=turn, role=role, text=text, at=at)
+        for _, _, turn, user, role, text, at in waiting:
+            found[turn] = Turn(session=session, turn=turn, role=role, text=text, at=at, user=user)
         return [found[turn] for turn in sorted(found)]
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[Any]:  # Any: the columns asked for

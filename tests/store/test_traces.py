@@ -1,5 +1,6 @@
 """The trace store: writing, reading, lists, tenants, erasing."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,11 @@ import msgspec
 import pytest
 
 from greenroom.errors import MalformedRequest, StoreError
+from greenroom.gateway.record import row_of
 from greenroom.store.blocks import places
 from greenroom.store.listing import TraceFilter
-from greenroom.store.material import decode_body
-from greenroom.store.traces import TraceStore
+from greenroom.store.material import Body, decode_body, encode_body
+from greenroom.store.traces import Entry, TraceStore
 from tests.store.exchanges import START_NS, entry_of, make_exchange
 
 NASTY = [
@@ -291,3 +293,37 @@ def test_lists_use_an_index_and_sort_nothing(store: TraceStore, tmp_path: Path) 
     assert all("SEARCH" in plan and "TEMP B-TREE" not in plan for plan in plans)
     assert "traces_by_user" in plans[3]
     assert "traces_by_session" in plans[4]
+
+
+def test_small_blocks_are_joined_when_they_are_indexed_and_every_body_stays_found(
+    store: TraceStore, tmp_path: Path
+) -> None:
+    for number in range(40):
+        store.write([entry_of(make_exchange(str(number), f"text{number}"))])
+    store.write([entry_of(make_exchange(str(number), f"text{number}")) for number in range(40, 60)])
+
+    store.index(limit=50)  # ends within the last block, which must stay whole
+    while store.index():
+        pass
+
+    connection = sqlite3.connect(tmp_path / "traces.db")
+    assert connection.execute("SELECT count(*) FROM blocks").fetchone() == (2,)
+    connection.close()
+    for number in range(60):
+        record = store.get(None, str(number))
+        assert record is not None
+        assert record["request"]["messages"][0]["content"] == f"text{number}"
+        assert ids(store, TraceFilter(q=f"text{number}")) == [str(number)]
+
+
+def test_the_log_stays_bounded_while_much_is_written(store: TraceStore, tmp_path: Path) -> None:
+    for start in range(0, 3_000, 100):
+        store.write(
+            [
+                Entry(row_of(make_exchange(str(n))), encode_body(Body(reply_raw=str(os.urandom(3_000)))))
+                for n in range(start, start + 100)
+            ]
+        )
+
+    assert (tmp_path / "traces.db-wal").stat().st_size < 70_000_000
+    assert store.counts()["rows"] == 3_000

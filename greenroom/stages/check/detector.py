@@ -1,6 +1,4 @@
-"""What the detectors of this stage share: one linear scan that says which finders to ask, and the canonical
-view.
-"""
+"""What the detectors of this stage share: one linear scan, and the canonical view."""
 
 from collections.abc import Callable, Iterable, Sequence
 

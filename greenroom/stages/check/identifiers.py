@@ -212,7 +212,7 @@ def is_spanish_phone(digits: str) -> bool:
 
 
 def is_public_ip(text: str) -> bool:
-    """An IPv4 address that can be somebody's: not private, local, multicast, reserved or a public resolver."""
+    """An IPv4 address that can be somebody's: not private, local, reserved or a public resolver."""
     parts = text.split(".")
     if any(len(part) > 1 and part[0] == "0" for part in parts):
         return False

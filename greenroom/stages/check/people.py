@@ -122,6 +122,8 @@ _MONTHS = {
 }
 MONTHS = "|".join(sorted(_MONTHS, key=len, reverse=True))
 """Month names of the three languages; a detector that reads a stream must expect them."""
+MONTHS_FIRST = "january|february|march|april|may|june|july|august|september|october|november|december"
+"""Months that may stand before the day: the first word of a date without a digit or capital."""
 
 _date = re.compile(
     r"(?<![\w./\-])(?:"
@@ -129,7 +131,7 @@ _date = re.compile(
     r"|(?P<Y>\d{4})[/.\-](?P<M>\d{1,2})[/.\-](?P<D>\d{1,2})"
     rf"|(?P<day>\d{{1,2}})(?:º|st|nd|rd|th)?,? (?:de |of )?(?P<month>{MONTHS})\.?,? (?:del? |of "
     rf")?(?P<year>\d{{4}})"
-    rf"|(?P<month2>{MONTHS})\.? (?P<day2>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year2>\d{{4}})"
+    rf"|(?P<month2>(?-i:[A-Z][a-z]{{2,8}})|{MONTHS_FIRST})\.? (?P<day2>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year2>\d{{4}})"
     r")(?![\w]|[./\-]\d)",
     re.IGNORECASE,
 ).search  # fmt: skip
@@ -217,5 +219,5 @@ def _is_birthday(date: re.Match[str]) -> bool:
         return is_date(year, month, day) or is_date(year, day, month)
     if parts["Y"]:
         return is_date(int(parts["Y"]), int(parts["M"]), int(parts["D"]))
-    month = _MONTHS[(parts["month"] or parts["month2"]).lower()]
+    month = _MONTHS.get((parts["month"] or parts["month2"]).lower(), 0)
     return is_date(int(parts["year"] or parts["year2"]), month, int(parts["day"] or parts["day2"]))

@@ -20,8 +20,9 @@ from greenroom.stages.check.vault import Vault
 from greenroom.stages.check.view import ODD, canonical
 
 ENTITIES = (
-    "person", "email", "phone", "address", "date_of_birth", "credit_card", "ip", "iban", "cpf", "cnpj", "rg", "cnh",
-    "pis", "titulo_eleitor", "cns", "cep", "placa", "pix_key", "us_ssn", "nif", "nie",
+    "person", "email", "phone", "address", "date_of_birth", "credit_card", "ip", "iban",
+    "cpf", "cnpj", "rg", "cnh", "pis", "titulo_eleitor", "cns", "cep", "placa", "pix_key",
+    "us_ssn", "nif", "nie",
 )  # fmt: skip
 """What can be looked for, as the configuration names it."""
 
@@ -53,16 +54,12 @@ def _open_end() -> str:
     small words of names and dates; only the words behind a kind of street may be any.
     """
     space, other = r"[ \t\r\n]", r"[^ \t\r\n]"
-    starter = rf"(?:{other}*[0-9{people.CAPITALS}+(]{other}*|(?i:{people.MONTHS})[.,]?)"
-    small = (
-        people.LINKS.split("|")
-        + people.AFTER_WORDS.split()
-        + people.MONTHS.split("|")
-        + ["of", "nº", "número"]
-    )
-    follow = rf"(?:{starter}|(?i:{'|'.join(small)})[.,]?|[-.,/()#º°:]{{1,3}})"
-    chain = rf"(?:{starter}(?:{space}{{1,3}}{follow})*{space}{{1,3}})?{other}*"
-    street = rf"(?i:{places.STREETS})\.?(?:{space}{{1,2}}{other}+){{0,9}}{space}{{0,2}}"
+    small = "|".join((people.LINKS, *people.AFTER_WORDS.split(), people.MONTHS, "of", "nº", "número"))
+    starter = rf"(?:{other}*[0-9{people.CAPITALS}+(]{other}*|(?:^|{space})(?i:{people.MONTHS_FIRST})[.,]?)"
+    likely = rf"(?:^|{space})(?i:{places.LIKELY})\.?"
+    follow = rf"(?:{starter}|(?i:{small})[.,]?|[-.,/()#º°:]{{1,3}})"
+    chain = rf"(?:(?:{starter}|{likely})(?:{space}{{1,3}}{follow})*{space}{{1,3}})?{other}*"
+    street = rf"(?:^|[^0-9A-Za-z_])(?i:{places.SURE})\.?(?:{space}{{1,2}}{other}+){{0,9}}{space}{{0,2}}"
     return rf"(?:{street}|{chain})\z"
 
 
@@ -71,7 +68,7 @@ _odd = bytes_searcher(ODD)
 
 
 class PiiDetector:
-    """Finds personal data of the kinds in `entities`, or all. Raises ValueError for a kind that does not exist.
+    """Finds personal data of the kinds in `entities`, or all. Raises ValueError for an unknown kind.
 
     About 3 µs for 2,000 characters with nothing in them. Holds nothing between calls.
     """

@@ -11,33 +11,33 @@ from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.cues import nearest
 from greenroom.stages.check.linear import finder
 from greenroom.stages.check.people import CAPITALS
+from greenroom.stages.check.tables import words
 
-_SURE = (
+SURE = (
     "rua|avenida|alameda|travessa|praça|rodovia|estrada|viela|ladeira|loteamento|largo|"
-    "calle|avda|paseo|plaza|carretera|travesía|glorieta|callejón|pasaje|rambla|ronda|camino|urbanización"
+    "calle|avda|paseo|plaza|carretera|travesía|glorieta|callejón|pasaje|rambla|ronda|camino|urbanización|c/"
 )
-_LIKELY = (
-    "aeroporto|área|campo|chácara|colônia|condomínio|conjunto|distrito|esplanada|estação|favela|fazenda|"
-    "feira|jardim|"
-    "lago|lagoa|morro|núcleo|parque|passarela|pátio|praia|quadra|recanto|residencial|setor|sítio|trecho|"
-    "trevo|vale|"
-    "vereda|via|viaduto|vila|barrio|cañada|cuesta|vía|acceso|cañadas|sector|vial|alto|bairro|beco|avenue|"
-    "r|av|al|tv|pça|rod"
+"""Kinds of street after which a name may be written in any way; a stream must expect nine words after one."""
+LIKELY = (
+    "aeroporto|área|campo|chácara|colônia|condomínio|conjunto|distrito|esplanada|estação|favela|fazenda|feira|"
+    "jardim|lago|lagoa|morro|núcleo|parque|passarela|pátio|praia|quadra|recanto|residencial|setor|sítio|trecho|"
+    "trevo|vale|vereda|via|viaduto|vila|barrio|cañada|cuesta|vía|acceso|cañadas|sector|vial|alto|bairro|beco|"
+    "avenue|r|av|al|tv|pça|rod"
 )
-STREETS = rf"(?:{_SURE}|{_LIKELY}|c/)"
-"""Kinds of street; a detector that reads a stream must expect up to six words after one."""
+"""Kinds that are plain words too, or short; their names are written in capitals."""
 
-BEFORE = rf"(?i)(?:^|[^0-9A-Za-z_])(?:(?:{_SURE}|{_LIKELY})(?:\. ?| )|c/ ?)[^ ]"
+BEFORE = rf"(?i)(?:^|[^0-9A-Za-z_])(?:(?:{SURE}|{LIKELY})(?:\. ?| )|c/)[^ ]"
 """The number last: «Rua Augusta, 1500»."""
 BEHIND = rf"\b\d{{1,5}},? [{CAPITALS}]"
 """The number first: «1500 Main Street»."""
 
 _before = finder(BEFORE)
 _behind = finder(BEHIND)
-_is_sure = re.compile(rf"(?:{_SURE})\b", re.IGNORECASE).match
+_is_sure = re.compile(rf"(?:{SURE})(?:\b|(?<=/))", re.IGNORECASE).match
 
 _WORD = r"[^\W\d_][^\W\d_.'’\-]{0,14}(?:[.'’\-][^\W\d_]{0,8})?"
 _LINK = r"(?:d[aeo]s?|del|de la|de los|de las|la|el|los|las|e|y)"
+_LINKS = words("da de do das dos del de la los las el e y")
 _rest = re.compile(
     rf"(?P<name>(?:{_LINK} )?{_WORD}(?: {_WORD}){{0,4}}|\d{{1,2}} de {_WORD}),? ?"
     r"(?:n\.?[ºo°]\.? ?|núm(?:ero)?\.? |número |nº ?|n\.? |# ?|s/n)?(?P<number>\d{1,5})(?![\d/]|"
@@ -78,9 +78,10 @@ def find_streets(text: str) -> Iterator[Candidate]:
             cued = nearest(text, start)
             if cued.kind != "ADDRESS" and not (len(kind.rstrip(".")) < 4 and kind.endswith((".", "/"))):
                 continue
-        if not any(word[0].isupper() for word in rest["name"].split(" ")) and (
-            not sure or nearest(text, start).kind != "ADDRESS"
-        ):
+        names = rest["name"].split(" ")
+        if not sure and not all(word[0].isupper() or word in _LINKS for word in names):
+            continue
+        if not any(word[0].isupper() for word in names) and nearest(text, start).kind != "ADDRESS":
             continue
         yield Candidate(start, rest.end(), "address", "ADDRESS", 0.9 if sure else 0.8)
 

@@ -40,7 +40,7 @@ class _Session:
 
 
 class MemoryVault:
-    """A `Vault` in memory. What was not used for `lifetime_s` is forgotten; it keeps at most 10,000 sessions."""
+    """A `Vault` in memory. What is not used for `lifetime_s` is forgotten; 10,000 sessions at most."""
 
     def __init__(self, lifetime_s: float = 86_400, now: Callable[[], float] = monotonic) -> None:
         self._lifetime_s = lifetime_s

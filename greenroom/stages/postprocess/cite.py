@@ -1,7 +1,7 @@
 """`cite`: which passages an answer cites, and where; markers of passages that do not exist are taken out.
 
-A marker is `[1]` or `[1, 2]` in prose. Code, links (`[1](…)`) and larger numbers are left as they are. Knows the
-exchange's passages; whether a passage bears the sentence out is `verify`'s business.
+A marker is `[1]` or `[1, 2]` in prose. Code, links (`[1](…)`) and larger numbers are left as they are. Knows
+the exchange's passages; whether a passage bears the sentence out is `verify`'s business.
 """
 
 import re
@@ -41,7 +41,7 @@ class Cite:
         """None for tool calls and without passages. Of several answers only the first is annotated."""
         if where != "content" or not exchange.passages:
             return None
-        files = getattr(exchange.context.get("documents"), "files", {})
+        files: Mapping[str, str] = getattr(exchange.context.get("documents"), "files", {})
         is_first = self.name not in exchange.context
         exchange.context[self.name] = True
         if (exchange.request.response_format or "").startswith("json"):
@@ -240,10 +240,10 @@ def annotations(
 
 
 def quote(before: str, passage: str) -> str:
-    """The sentence of a passage that shares most words with the sentence before a marker; at most 300 characters."""
+    """The sentence of a passage closest in words to the sentence before a marker; at most 300 characters."""
     spoken = [one for one in _sentences.findall(before) if one.strip(" []0123456789,.")]
     claim = frozenset(_words.findall(spoken[-1].lower())) if spoken else frozenset()
-    sentences = [one.strip() for one in _sentences.findall(passage) if one.strip()]
+    sentences: list[str] = [one.strip() for one in _sentences.findall(passage) if one.strip()]
     if not sentences:
         return passage[:_QUOTE].strip()
     best = max(sentences, key=lambda one: len(claim & frozenset(_words.findall(one.lower()))))
