@@ -19,29 +19,21 @@ Record = dict[str, Any]  # Any: JSON
 
 
 class Desk:
-    """Answers `Administration` of the API and `PagesBackend` of the pages."""
+    """Answers `Administration` of the API."""
 
     def __init__(self, house: House, server: "_Server") -> None:
         self._house = house
         self._server = server
         self.started_at = time.time()
 
-    # the API
-
-    def list_traces(
-        self, wanted: TraceFilter | None = None, /, **filters: str | int
-    ) -> tuple[list[Record], str | None]:
-        """Rows, newest first, and the cursor of the next page; pages pass filters by name and see all projects."""
-        if wanted is None:
-            wanted = trace_filter({name: str(value) for name, value in filters.items()}, None)
+    def list_traces(self, wanted: TraceFilter) -> tuple[list[Record], str | None]:
+        """Rows, newest first, and the cursor of the next page."""
         page = self._house.traces.list(wanted)
         return page.rows, page.next
 
-    def get_trace(self, *where: str | None) -> Record | None:
-        """The record by (project, id), or by id alone for the pages."""
-        *project, id = where
-        assert id is not None
-        return self._house.traces.get(project[0] if project else None, id)
+    def get_trace(self, project: str | None, id: str) -> Record | None:
+        """The record of an exchange."""
+        return self._house.traces.get(project, id)
 
     def delete_traces(self, project: str | None, user: str) -> int:
         """Erase a user's traces."""
@@ -97,7 +89,7 @@ class Desk:
             "# TYPE greenroom_requests_in_flight gauge",
             f"greenroom_requests_in_flight {gateway.at_work}",
         ]
-        for name, value in sorted(self._losses().items()):
+        for name, value in sorted(_losses(self._house).items()):
             lines += [f"# TYPE greenroom_{name}_total counter", f"greenroom_{name}_total {value}"]
         return "\n".join(lines) + "\n"
 
@@ -105,7 +97,22 @@ class Desk:
         """Whether requests are taken."""
         return not self._server.shared.draining
 
-    # the pages
+
+class PagesDesk:
+    """Answers `PagesBackend`: who is signed in sees all projects."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def list_traces(self, **filters: str | int) -> tuple[list[Record], str | None]:
+        """Rows, newest first, and the cursor of the next page."""
+        wanted = trace_filter({name: str(value) for name, value in filters.items()}, None)
+        page = self._house.traces.list(wanted)
+        return page.rows, page.next
+
+    def get_trace(self, id: str, /) -> Record | None:
+        """The record of an exchange."""
+        return self._house.traces.get(None, id)
 
     def verify_key(self, key: str, /) -> str | None:
         """The role of a key that may see the pages."""
@@ -130,12 +137,13 @@ class Desk:
         return {
             "version": __version__,
             "model": {"name": house.default_target, "why": house.why},
-            "losses": self._losses(),
+            "losses": _losses(house),
         }
 
-    def _losses(self) -> dict[str, int]:
-        counts = self._house.recorder.counts()
-        return {"traces_lost": counts.lost_rows, "trace_bodies_lost": counts.lost_bodies}
+
+def _losses(house: House) -> dict[str, int]:
+    counts = house.recorder.counts()
+    return {"traces_lost": counts.lost_rows, "trace_bodies_lost": counts.lost_bodies}
 
 
 def _label(text: str) -> str:

@@ -177,10 +177,16 @@ class House:
 
         def window(name: str) -> int | None:
             table = config.apps.get(name)
-            model = (table.model if table is not None else None) or (choice.target if name in tables else name)
+            model = (table.model if table is not None else None) or (
+                choice.target if name in tables else name
+            )
             configured = config.models.get(model)
             return min(
-                (size for size in map(context_window, configured.targets if configured else (model,)) if size),
+                (
+                    size
+                    for size in map(context_window, configured.targets if configured else (model,))
+                    if size
+                ),
                 default=None,
             )
 

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom import __version__
-from greenroom.assembly.administration import Desk
+from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.house import House
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.gateway.record import to_record
@@ -111,7 +111,7 @@ class _Server(uvicorn.Server):
         host, port = listener.getsockname()[:2]
         self.house = house
         self.shared = Shared(v1, _limits(house), _hosts(house, host, port))
-        routes = [*Api(house.access, desk, __version__).routes(), *pages(desk)]
+        routes = [*Api(house.access, desk, __version__).routes(), *pages(PagesDesk(house))]
         app = Starlette(
             routes=routes, exception_handlers={HTTPException: _not_found, 404: _not_found, 405: _not_found}
         )

@@ -3,8 +3,9 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from cyclopts import Parameter
 from msgspec.json import encode
 
 from greenroom.cli.output import fail, print_json, print_table
@@ -15,7 +16,7 @@ def check(
     text: str | None = None,
     /,
     *,
-    file: str | None = None,
+    file: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     app: str = "default",
     json: bool = False,
     place: Here,

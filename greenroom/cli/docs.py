@@ -10,7 +10,8 @@ from msgspec import to_builtins
 from greenroom.cli.output import console, fail, print_json, print_table, printable
 from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, USAGE, Here
 from greenroom.errors import RequestError
-from greenroom.grounding.index import ALL, DocumentRow
+from greenroom.grounding.database import DocumentRow
+from greenroom.grounding.index import ALL
 
 app = App(name="docs", help="Add, list, search and remove the documents that answers draw on.")
 

@@ -60,14 +60,14 @@ def _print_step(step: StepView, earlier: dict[tuple[int, int | None], list[EditV
     for change in step.changes:
         place = (change.index, change.part)
         out.print(_difference(change, earlier.get(place, [])))
-        reasons = dict.fromkeys(one.reason for one in change.edits if one.reason)
-        for reason in reasons:
-            out.print(f"      {printable(reason)}", style="dim")
+        for reason, applied in dict.fromkeys((one.reason, one.applied) for one in change.edits if one.reason):
+            out.print(f"      {'' if applied else 'seen, left as it is: '}{printable(reason)}", style="dim")
         earlier.setdefault(place, []).extend(one for one in change.edits if one.applied)
     for verdict in step.verdicts:
         out.print(f"    {verdict.action}: {verdict.rule} in the {verdict.where or 'text'}", style="yellow")
-    for name, value in step.notes.items():
-        out.print(f"    {name}: {printable(str(value))}", style="dim")
+    if step.notes:
+        told = (f"{name}: {' '.join(printable(str(value)).split())}" for name, value in step.notes.items())
+        out.print("    " + " · ".join(told), style="dim")
 
 
 def _difference(change: ChangeView, earlier: list[EditView]) -> "Text":

@@ -47,7 +47,9 @@ class Place(NamedTuple):
     def open(self) -> "House":
         """The assembled house. Raises: ConfigError, StoreError."""
         from greenroom.assembly import House  # noqa: PLC0415  # the largest import; some commands need none of it
+        from greenroom.logs import set_up  # noqa: PLC0415  # as above
 
+        set_up()
         return House.open(self.config, self.data, self.environment)
 
 

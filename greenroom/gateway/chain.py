@@ -3,49 +3,114 @@
 Knows contracts; no concrete filter.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from time import perf_counter_ns
+from typing import NamedTuple
 
 from greenroom.contracts import PostStep, TextFilter
+from greenroom.errors import StepFailed
 from greenroom.exchange import Change, Exchange, StepRecord
+
+log = logging.getLogger("greenroom.pipeline")
+
+
+class PostEntry(NamedTuple):
+    """A postprocess step and what happens when it breaks."""
+
+    step: PostStep
+    refuse_on_error: bool
+
+
+class _Link:
+    """One filter of a chain. A broken one refuses the answer, or from then on lets text pass."""
+
+    __slots__ = ("filter", "record", "refuses", "tail")
+
+    def __init__(self, one: TextFilter, record: StepRecord, refuses: bool) -> None:
+        self.filter: TextFilter | None = one
+        self.record = record
+        self.refuses = refuses
+        self.tail = ""
+        """What the filter may be holding: given back as it came if the filter breaks."""
+
+    def feed(self, text: str) -> str:
+        one = self.filter
+        if one is None:
+            return text
+        began = perf_counter_ns()
+        try:
+            out = one.feed(text)
+        except Exception as error:
+            return self._broken(error) + text
+        self.record.ns += perf_counter_ns() - began
+        if out is not text:
+            # Exact while the filter has changed nothing; after that it may be off by the size of an edit.
+            held = max(0, len(self.tail) + len(text) - len(out))
+            self.tail = (self.tail + text)[-held:] if held else ""
+        return out
+
+    def flush(self) -> str:
+        one = self.filter
+        if one is None:
+            return ""
+        began = perf_counter_ns()
+        try:
+            out = one.flush()
+        except Exception as error:
+            return self._broken(error)
+        self.record.ns += perf_counter_ns() - began
+        return out
+
+    def _broken(self, error: Exception) -> str:
+        self.filter = None
+        self.record.outcome = "failed"
+        self.record.notes["error"] = type(error).__name__
+        log.error(
+            "step failed", extra={"step": self.record.step, "error": type(error).__name__}, exc_info=error
+        )
+        if self.refuses:
+            raise StepFailed(self.record.step) from error
+        tail, self.tail = self.tail, ""
+        return tail
 
 
 class Chain:
     """Feeds text through filters: what one lets go is fed to the next; flushing goes from first to last."""
 
-    __slots__ = ("_filters", "_seen", "rejected")
+    __slots__ = ("_links", "_seen", "rejected")
 
-    def __init__(self, filters: Sequence[tuple[TextFilter, StepRecord]]) -> None:
-        self._filters = filters
+    def __init__(self, links: Sequence[_Link]) -> None:
+        self._links = links
         self._seen: list[str] = []
         self.rejected: StepRecord | None = None
         """The step that stopped the text, if one did."""
 
     def feed(self, text: str) -> str:
-        """What may be sent now that `text` has come."""
+        """What may be sent now that `text` has come. Raises StepFailed."""
         self._seen.append(text)
-        for one, record in self._filters:
-            began = perf_counter_ns()
-            text = one.feed(text)
-            record.ns += perf_counter_ns() - began
-            if one.rejected is not None:
-                self.rejected = record
+        for link in self._links:
+            text = link.feed(text)
+            if self._is_rejected(link):
                 return ""
             if not text:
                 return ""
         return text
 
     def flush(self) -> str:
-        """What is left to send at the end."""
+        """What is left to send at the end. Raises StepFailed."""
         text = ""
-        for one, record in self._filters:
-            began = perf_counter_ns()
-            text = (one.feed(text) if text else "") + one.flush()
-            record.ns += perf_counter_ns() - began
-            if one.rejected is not None:
-                self.rejected = record
+        for link in self._links:
+            text = (link.feed(text) if text else "") + link.flush()
+            if self._is_rejected(link):
                 return ""
         return text
+
+    def _is_rejected(self, link: _Link) -> bool:
+        if link.filter is not None and link.filter.rejected is not None:
+            self.rejected = link.record
+            return True
+        return False
 
     @property
     def raw(self) -> str:
@@ -55,7 +120,10 @@ class Chain:
     def report(self, index: int) -> None:
         """Write into the step records what each filter changed and found. Call once, at the end."""
         text: str | None = None
-        for one, record in self._filters:
+        for link in self._links:
+            one, record = link.filter, link.record
+            if one is None:
+                continue
             if one.verdicts:
                 record.verdicts += one.verdicts
             if one.notes:
@@ -63,16 +131,10 @@ class Chain:
             if one.edits:
                 before = self.raw if text is None else text
                 text = _apply(before, one)
-                record.changes.append(
-                    Change(
-                        role="assistant",
-                        index=-1,
-                        part=index or None,
-                        before=before,
-                        after=text,
-                        edits=one.edits,
-                    )
+                change = Change(
+                    role="assistant", index=-1, part=index or None, before=before, after=text, edits=one.edits
                 )
+                record.changes.append(change)
                 if any(edit.applied for edit in one.edits):
                     record.outcome = "changed"
             if one.rejected is not None:
@@ -90,12 +152,23 @@ def _apply(before: str, done: TextFilter) -> str:
 
 
 def open_chain(
-    steps: Sequence[PostStep], records: Iterable[StepRecord], exchange: Exchange, where: str
+    entries: Sequence[PostEntry], records: Iterable[StepRecord], exchange: Exchange, where: str
 ) -> Chain | None:
-    """The chain that this exchange needs for a text, or None when no step has anything to do."""
-    filters = []
-    for step, record in zip(steps, records, strict=True):
-        opened = step.open(exchange, where)
+    """The chain that this exchange needs for a text, or None when no step has anything to do.
+
+    Raises: StepFailed when a step that must not be missed can't be opened.
+    """
+    links = []
+    for (step, refuses), record in zip(entries, records, strict=True):
+        try:
+            opened = step.open(exchange, where)
+        except Exception as error:
+            record.outcome = "failed"
+            record.notes["error"] = type(error).__name__
+            log.error("step failed", extra={"step": record.step}, exc_info=error)
+            if refuses:
+                raise StepFailed(record.step) from error
+            continue
         if opened is not None:
-            filters.append((opened, record))
-    return Chain(filters) if filters else None
+            links.append(_Link(opened, record, refuses))
+    return Chain(links) if links else None

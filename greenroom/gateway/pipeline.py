@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from msgspec.json import Decoder
 
-from greenroom.contracts import PostStep, Step
+from greenroom.contracts import Step
 from greenroom.errors import GreenroomError, RequestError, StepFailed
 from greenroom.exchange import Exchange, Reply, StepRecord, Usage
-from greenroom.gateway.chain import Chain, open_chain
+from greenroom.gateway.chain import Chain, PostEntry, open_chain
 from greenroom.wire import openai
 
 log = logging.getLogger("greenroom.pipeline")
@@ -26,13 +26,6 @@ class StepEntry(NamedTuple):
     """A step and what happens when it breaks."""
 
     step: Step
-    refuse_on_error: bool
-
-
-class PostEntry(NamedTuple):
-    """A postprocess step and what happens when it breaks."""
-
-    step: PostStep
     refuse_on_error: bool
 
 
@@ -97,19 +90,15 @@ class Postprocess:
     def __init__(self, exchange: Exchange, app: App) -> None:
         self._exchange = exchange
         self._entries = app.post
-        self._steps = [entry.step for entry in app.post]
-        self.records = [StepRecord("postprocess", step.name) for step in self._steps]
+        self.records = [StepRecord("postprocess", entry.step.name) for entry in app.post]
         self._chains: list[tuple[int, Chain]] = []
         exchange.steps.extend(self.records)
 
     def open(self, where: str, index: int) -> Chain | None:
         """A chain for one text; `index` is the choice it belongs to. Raises StepFailed."""
-        if not self._steps:
+        if not self._entries:
             return None
-        try:
-            chain = open_chain(self._steps, self.records, self._exchange, where)
-        except Exception as error:
-            raise StepFailed("postprocess") from error
+        chain = open_chain(self._entries, self.records, self._exchange, where)
         if chain is not None:
             self._chains.append((index, chain))
         return chain

@@ -182,7 +182,7 @@ class Relay:
                     self._write_calls(choice, out)
                 if delta.refusal or delta.reasoning_content:
                     rest = {"refusal": delta.refusal, "reasoning_content": delta.reasoning_content}
-                    present = {name: value for name, value in rest.items() if value}
+                    present: dict[str, object] = {name: value for name, value in rest.items() if value}
                     out += (_START, self._writer.delta(choice.index, present), _END)
             if choice.finish_reason is not None:
                 self._flush_content(choice.index, out)

@@ -9,27 +9,24 @@ import hashlib
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from msgspec.json import Encoder
 
-from greenroom.errors import StoreError
 from greenroom.exchange import Passage
 from greenroom.grounding import passages as cutting
 from greenroom.grounding import ranking
+from greenroom.grounding.database import CollectionRow, Database, DocumentRow
 from greenroom.grounding.ranking import Statistics
-from greenroom.grounding.schema import MIGRATIONS, CollectionRow, DocumentRow
 from greenroom.grounding.stems import Language, language_of, tokens
 from greenroom.grounding.text import MAX_TITLE, read
 
 ALL = "*"
 """As the name of a collection: every collection of the project."""
 
-_BUSY_MS = 5_000
 _CANDIDATES = 40
 _POSTINGS = 2_500
 """Rows that full-text search may have to add up; the commonest words propose none beyond that."""
@@ -41,21 +38,23 @@ _encode = Encoder().encode
 _Documents = list[DocumentRow]
 _Collections = list[CollectionRow]
 _Passages = list[Passage]
+_Counts = dict[str, list[tuple[int, int]]]
+"""Stem → (collection, in how many of its passages the stem stands)."""
 
 
 class _Scope(NamedTuple):
     """What a search may see, and what ranking must know of it."""
 
-    homes: tuple[int, ...]
-    """The numbers of the collections."""
+    homes: tuple[tuple[int, frozenset[str]], ...]
+    """The numbers of the collections, and the languages of each."""
     languages: tuple[Language, ...]
     statistics: Statistics
 
 
 _EMPTY = _Scope((), (), Statistics(0, 0.0))
 _ROW = """
-    SELECT d.id, d.project, c.name, d.title, d.filename, d.media_type, d.sha256, d.bytes, d.created_at, d.language,
-           d.passages
+    SELECT d.id, d.project, c.name, d.title, d.filename, d.media_type, d.sha256, d.bytes, d.created_at,
+           d.language, d.passages
     FROM documents d JOIN collections c ON c.id = d.collection
 """
 
@@ -67,36 +66,29 @@ class DocumentIndex:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
+        self._db = Database(path)
         self._guard = threading.Lock()
-        """Protects `_opened` and everything cached for one generation."""
-        self._opened: list[sqlite3.Connection] = []
+        """Protects everything cached for one generation."""
         self._cached = -1
         self._scopes: dict[tuple[str, tuple[str, ...]], _Scope] = {}
         self._frequencies: dict[tuple[int, str], int] = {}
-        try:
-            path.touch(mode=0o600, exist_ok=True)
-            self._migrate()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"The documents in {path.name} can't be opened: {error}.") from error
 
     @property
     def version(self) -> int:
         """The number of the newest migration in the file."""
-        found: int = self._connection().execute("PRAGMA user_version").fetchone()[0]
+        found: int = self._db.connection().execute("PRAGMA user_version").fetchone()[0]
         return found
 
     def generation(self) -> int:
         """A number that grows with every change, whichever process made it. Costs about 10 µs."""
-        found: int = self._connection().execute("SELECT generation FROM state WHERE id = 1").fetchone()[0]
+        found: int = self._db.connection().execute("SELECT generation FROM state WHERE id = 1").fetchone()[0]
         return found
 
     def add(self, project: str, collection: str, filename: str, data: bytes) -> DocumentRow:
         """Read, cut and index a document; one of the same name in the collection is replaced.
 
-        The same bytes under the same name again cost no work. Raises: TooLarge and MalformedRequest, as
-        `text.read` does.
+        The same bytes under the same name again cost no work.
+        Raises: TooLarge and MalformedRequest, as `text.read` does.
         """
         filename = _plain_name(filename)
         digest = hashlib.sha256(data).hexdigest()
@@ -107,7 +99,7 @@ class DocumentIndex:
         language = language_of(document.text)
         pieces = cutting.split(document.text, document.title, headings=document.media_type != "text/plain")
         stemmed = [(tokens(one.title, language), tokens(one.text, language)) for one in pieces]
-        with self._writing() as db:
+        with self._db.writing() as db:
             home = self._collection(db, project, collection)
             if known is not None:
                 _forget(db, "SELECT number, collection FROM documents WHERE id = ?", (known.id,))
@@ -119,7 +111,8 @@ class DocumentIndex:
                 """,
                 (
                     f"file-{secrets.token_hex(12)}", project, home, document.title, filename,
-                    document.media_type, digest, len(data), _now(), language, len(pieces), sum(len(body) for _, body in stemmed),
+                    document.media_type, digest, len(data), _now(), language, len(pieces),
+                    sum(len(body) for _, body in stemmed),
                 ),
             ).fetchone()[0]  # fmt: skip
             first: int = db.execute("SELECT coalesce(max(id), 0) + 1 FROM passages").fetchone()[0]
@@ -150,7 +143,7 @@ class DocumentIndex:
 
     def remove(self, project: str, document: str) -> bool:
         """Take a document out of the index; False when the project has none of that id."""
-        with self._writing() as db:
+        with self._db.writing() as db:
             found = _forget(
                 db,
                 "SELECT number, collection FROM documents WHERE project = ? AND id = ?",
@@ -161,7 +154,7 @@ class DocumentIndex:
 
     def remove_collection(self, project: str, collection: str) -> bool:
         """Take a collection and its documents out; False when the project has none of that name."""
-        with self._writing() as db:
+        with self._db.writing() as db:
             found = _forget(
                 db,
                 "SELECT number, collection FROM documents WHERE collection ="
@@ -173,7 +166,7 @@ class DocumentIndex:
 
     def list(self, project: str, collection: str | None = None) -> _Documents:
         """The project's documents, by collection and name."""
-        rows = self._connection().execute(
+        rows = self._db.connection().execute(
             _ROW + "WHERE d.project = ? AND (? IS NULL OR c.name = ?) ORDER BY c.name, d.filename",
             (project, collection, collection),
         )
@@ -181,9 +174,10 @@ class DocumentIndex:
 
     def collections(self, project: str) -> _Collections:
         """The project's collections, by name."""
-        rows = self._connection().execute(
+        rows = self._db.connection().execute(
             """
-            SELECT c.name, count(d.number), coalesce(sum(d.passages), 0), coalesce(sum(d.bytes), 0), c.created_at
+            SELECT c.name, count(d.number), coalesce(sum(d.passages), 0), coalesce(sum(d.bytes), 0),
+                   c.created_at
             FROM collections c LEFT JOIN documents d ON d.collection = c.id
             WHERE c.project = ? GROUP BY c.id ORDER BY c.name
             """,
@@ -198,9 +192,9 @@ class DocumentIndex:
 
     def passages(self, project: str, document: str) -> _Passages:
         """All passages of one document in order, for showing it; empty when it isn't the project's."""
-        rows = self._connection().execute(
+        rows = self._db.connection().execute(
             """
-            SELECT d.id, p.position, d.filename, p.title, p.text, p.start, p.heading, p.body
+            SELECT d.id, p.position, d.filename, p.title, p.text, p.start
             FROM documents d JOIN passages p ON p.document = d.number
             WHERE d.project = ? AND d.id = ? ORDER BY p.position
             """,
@@ -223,17 +217,21 @@ class DocumentIndex:
         if not scope.statistics.passages or limit < 1:
             return []
         readings = ranking.query_terms(query, scope.languages)
-        weighed = ranking.weigh(
-            readings, lambda term: sum(self._frequency(home, term) for home in scope.homes), scope.statistics
+        counts = self._counts(scope, readings)
+        queries = ranking.weigh(
+            readings, lambda term: sum(count for _, count in counts[term]), scope.statistics
         )
-        proposal = self._proposal(scope, weighed.weights)
+        proposal = _proposal(
+            {term: weight for one in queries for term, weight in one.weights.items()}, counts
+        )
         if not proposal:
             return []
         rows = (
-            self._connection()
+            self._db.connection()
             .execute(
                 """
-            SELECT d.id, p.position, d.filename, p.title, p.text, p.start, p.heading, p.body
+            SELECT d.id, p.position, d.filename, p.title, p.text, p.start, p.heading, p.body,
+                   d.language
             FROM (SELECT words.rowid AS id FROM json_each(?) AS asked JOIN words WHERE words MATCH asked.key
                   GROUP BY words.rowid ORDER BY sum(asked.value) DESC LIMIT ?) AS found
             JOIN passages p ON p.id = found.id JOIN documents d ON d.number = p.document
@@ -243,19 +241,18 @@ class DocumentIndex:
             )
             .fetchall()
         )
+        by_language = dict(zip(scope.languages, queries, strict=True))
         scored = [
-            (ranking.score(weighed, row[6], row[7], scope.statistics), -place, row)
+            (ranking.score(by_language[row[-1]], row[6], row[7], scope.statistics), -place, row)
             for place, row in enumerate(rows)
+            if row[-1] in by_language
         ]
         scored.sort(reverse=True)
         return [_passage(row, round(score, 4)) for score, _, row in scored[:limit] if score > 0]
 
     def close(self) -> None:
         """Close every connection. Nothing may be called afterwards."""
-        with self._guard:
-            for connection in self._opened:
-                connection.close()
-            self._opened.clear()
+        self._db.close()
 
     # what is known of the words
 
@@ -265,7 +262,7 @@ class DocumentIndex:
             if generation != self._cached:
                 self._cached = generation
                 self._scopes.clear()
-                self._frequencies.clear()
+                self._frequencies = {}
             found = self._scopes.get((project, collections))
         if found is None:
             found = self._read_scope(project, collections)
@@ -275,7 +272,7 @@ class DocumentIndex:
         return found
 
     def _read_scope(self, project: str, collections: tuple[str, ...]) -> _Scope:
-        db = self._connection()
+        db = self._db.connection()
         rows = db.execute(
             """
             SELECT c.id, c.name, d.language, sum(d.passages), sum(d.stems)
@@ -288,85 +285,41 @@ class DocumentIndex:
         count = sum(row[3] for row in rows)
         if not count:
             return _EMPTY
-        languages = {row[2] for row in rows}
+        homes: dict[int, set[str]] = {}
+        for row in rows:
+            homes.setdefault(row[0], set()).add(row[2])
+        spoken = frozenset().union(*homes.values())
         return _Scope(
-            tuple(sorted({row[0] for row in rows})),
-            tuple(one for one in _LANGUAGES if one in languages),
+            tuple((home, frozenset(languages)) for home, languages in sorted(homes.items())),
+            tuple(one for one in _LANGUAGES if one in spoken),
             Statistics(count, sum(row[4] for row in rows) / count),
         )
 
-    def _frequency(self, home: int, term: str) -> int:
-        """In how many passages of a collection a stem stands."""
-        key = (home, term)
-        known = self._frequencies.get(key)
-        if known is None:
-            known = (
-                self._connection()
-                .execute("SELECT count(*) FROM words WHERE words MATCH ?", (f'"{home}~{term}"',))
-                .fetchone()[0]
+    def _counts(self, scope: _Scope, readings: Sequence[Sequence[str]]) -> _Counts:
+        """For each stem: in how many passages of each collection it stands, where the languages agree."""
+        asked: dict[str, set[int]] = {}
+        for language, terms in zip(scope.languages, readings, strict=True):
+            homes = [home for home, languages in scope.homes if language in languages]
+            for term in terms:
+                asked.setdefault(term, set()).update(homes)
+        known = self._frequencies
+        missing = [
+            (home, term) for term, homes in asked.items() for home in homes if (home, term) not in known
+        ]
+        if missing:
+            if len(known) > _FREQUENCIES:
+                known = self._frequencies = {}
+                missing = [(home, term) for term, homes in asked.items() for home in homes]
+            words = _encode([f'"{home}~{term}"' for home, term in missing]).decode()
+            rows = self._db.connection().execute(
+                """
+                SELECT (SELECT count(*) FROM words WHERE words MATCH asked.value)
+                FROM json_each(?) AS asked ORDER BY asked.key
+                """,
+                (words,),
             )
-            if len(self._frequencies) < _FREQUENCIES:
-                self._frequencies[key] = known
-        return known
-
-    def _proposal(self, scope: _Scope, weights: dict[str, float]) -> dict[str, float]:
-        """Full-text queries and what each adds: the rarest words that are there, as many as time allows."""
-        chosen: dict[str, float] = {}
-        rows = 0
-        for term in sorted(weights, key=weights.__getitem__, reverse=True):
-            counts = [(home, self._frequency(home, term)) for home in scope.homes]
-            rows += sum(count for _, count in counts)
-            if chosen and rows > _POSTINGS:
-                break
-            for home, count in counts:
-                if count:
-                    chosen[f'"{home}~{term}"'] = weights[term]
-                    chosen[f'"{home}~{term}~"'] = weights[term] * _AGAIN
-        return chosen
-
-    # connections
-
-    def _connection(self) -> sqlite3.Connection:
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is None:
-            found = self._local.connection = self._open()
-        return found
-
-    def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            self._path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
-        )
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA synchronous = NORMAL")
-        with self._guard:
-            self._opened.append(db)
-        return db
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that changes the index: all of it or nothing, and one generation on."""
-        db = self._connection()
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield db
-            db.execute("UPDATE state SET generation = generation + 1 WHERE id = 1")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
-
-    def _migrate(self) -> None:
-        db = self._connection()
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("BEGIN IMMEDIATE")
-        done: int = db.execute("PRAGMA user_version").fetchone()[0]
-        db.execute("ROLLBACK")
-        if done > len(MIGRATIONS):
-            raise StoreError(
-                f"The documents in {self._path.name} were written by a newer Greenroom. Update this one."
-            )
-        for script in MIGRATIONS[done:]:
-            db.executescript(f"BEGIN IMMEDIATE;{script}COMMIT;")
+            known.update((key, count) for key, (count,) in zip(missing, rows, strict=True))
+        return {term: [(home, known[home, term]) for home in homes] for term, homes in asked.items()}
 
     def _collection(self, db: sqlite3.Connection, project: str, name: str) -> int:
         db.execute(
@@ -380,7 +333,7 @@ class DocumentIndex:
 
     def _named(self, project: str, collection: str, filename: str) -> DocumentRow | None:
         row = (
-            self._connection()
+            self._db.connection()
             .execute(
                 _ROW + "WHERE d.project = ? AND c.name = ? AND d.filename = ?",
                 (project, collection, filename),
@@ -390,8 +343,23 @@ class DocumentIndex:
         return None if row is None else _row(row)
 
 
+def _proposal(weights: dict[str, float], counts: _Counts) -> dict[str, float]:
+    """Full-text queries and what each adds: the rarest words that are there, as many as time allows."""
+    chosen: dict[str, float] = {}
+    rows = 0
+    for term in sorted(weights, key=weights.__getitem__, reverse=True):
+        rows += sum(count for _, count in counts[term])
+        if chosen and rows > _POSTINGS:
+            break
+        for home, count in counts[term]:
+            if count:
+                chosen[f'"{home}~{term}"'] = weights[term]
+                chosen[f'"{home}~{term}~"'] = weights[term] * _AGAIN
+    return chosen
+
+
 def marks(home: int, heading: Sequence[str], body: Sequence[str]) -> str:
-    """What the full-text index holds of a passage: each stem once, with the number of its collection before it.
+    """What the full-text index holds of a passage: each stem once, the number of its collection before it.
 
     A stem that stands in the heading, or twice in the body, has a second mark that ends in `~`.
     """
@@ -430,7 +398,7 @@ def _row(row: tuple[str, str, str, str, str, str, str, int, str, str, int]) -> D
     return DocumentRow(**dict(zip(names, row, strict=True)))  # type: ignore[arg-type]  # columns in field order
 
 
-def _passage(row: tuple[str, int, str, str, str, int, str, str], score: float) -> Passage:
+def _passage(row: tuple[Any, ...], score: float) -> Passage:  # Any: SQLite's columns
     document, position, filename, title, text, start, *_ = row
     return Passage(
         id=f"{document}#{position}", document=filename, title=title, text=text, score=score, start=start

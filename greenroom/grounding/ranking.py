@@ -33,7 +33,7 @@ class Statistics(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A question as weighted stems. Stems stand between spaces, so that they are found as substrings."""
+    """A question in one language as weighted stems, between spaces, so that they are found as substrings."""
 
     weights: dict[str, float]
     padded: tuple[tuple[str, float], ...]
@@ -51,36 +51,41 @@ def query_terms(text: str, languages: Sequence[Language]) -> list[list[str]]:
     return [tokens(text, language) for language in languages]
 
 
-def weigh(readings: Sequence[list[str]], frequency: Callable[[str], int], statistics: Statistics) -> Query:
-    """Weigh the stems of a question, read in one or more languages, by how rare they are.
+def weigh(
+    readings: Sequence[Sequence[str]], frequency: Callable[[str], int], statistics: Statistics
+) -> list[Query]:
+    """Weigh the stems of a question by how rare they are: one `Query` for each language it was read in.
 
     Keeps the 40 rarest. A word that no passage has makes all scores smaller: it was asked for, and is not
-    there.
+    there. All have one scale, that of the language whose words are best known.
     """
-    weights: dict[str, float] = {}
-    scales: list[float] = []
+    known: dict[str, float] = {}
+    weighed: list[dict[str, float]] = []
     for terms in readings:
-        total = 0.0
-        for term in dict.fromkeys(terms):
-            weight = weights.get(term)
-            if weight is None:
+        weights: dict[str, float] = {}
+        for term in terms:
+            if term not in known:
                 found = min(frequency(term), statistics.passages)
-                weight = weights[term] = log(1 + (statistics.passages - found + 0.5) / (found + 0.5))
-            total += weight
-        scales.append(total)
+                known[term] = log(1 + (statistics.passages - found + 0.5) / (found + 0.5))
+            weights[term] = known[term]
+        weighed.append(weights)
+    scale = min((sum(weights.values()) for weights in weighed if weights), default=1.0)
+    return [_query(terms, weights, scale) for terms, weights in zip(readings, weighed, strict=True)]
+
+
+def _query(terms: Sequence[str], weights: dict[str, float], scale: float) -> Query:
     if len(weights) > _QUERY_TERMS:
-        kept = sorted(weights, key=weights.__getitem__, reverse=True)[:_QUERY_TERMS]
-        weights = {term: weights[term] for term in kept}
-    pairs = dict.fromkeys(pair for terms in readings for pair in pairwise(terms))
+        rarest = sorted(weights, key=weights.__getitem__, reverse=True)[:_QUERY_TERMS]
+        weights = {term: weights[term] for term in rarest}
     return Query(
         weights,
         tuple((f" {term} ", weight) for term, weight in weights.items()),
         tuple(
             (f" {one} {two} ", PAIR * min(weights[one], weights[two]))
-            for one, two in pairs
+            for one, two in dict.fromkeys(pairwise(terms))
             if one in weights and two in weights
         ),
-        min((scale for scale in scales if scale > 0), default=1.0),
+        scale,
     )
 
 

@@ -35,7 +35,7 @@ class AsyncSearch:
         self, query: str, *, project: str, collections: Sequence[str], limit: int
     ) -> list[Passage]:
         """As `DocumentIndex.search`; at once where the project had no documents within the last second."""
-        if not collections or self._now() < self._empty_until.get(project, 0.0):
+        if not collections or not self.may_find(project):
             return []
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(
@@ -47,6 +47,10 @@ class AsyncSearch:
             self._empty_until[project] = self._now() + FRESH_S
             return []
         return found
+
+    def may_find(self, project: str) -> bool:
+        """False only where the project had no documents within the last second."""
+        return self._now() >= self._empty_until.get(project, 0.0)
 
     def _search(
         self, query: str, project: str, collections: tuple[str, ...], limit: int
@@ -81,6 +85,7 @@ def rank_documents(query: str, documents: Sequence[Mapping[str, str]], *, limit:
     room = _REQUEST_CHARACTERS
     found: list[Passage] = []
     stems: list[tuple[str, str]] = []
+    spoken: list[Language] = []
     languages: list[Language] = []
     for number, document in enumerate(documents, 1):
         text = document.get("text", "")[:room]
@@ -97,13 +102,15 @@ def rank_documents(query: str, documents: Sequence[Mapping[str, str]], *, limit:
                     start=piece.start,
                 )
             )  # fmt: skip
+            spoken.append(language)
             stems.append((" ".join(tokens(piece.title, language)), " ".join(tokens(piece.text, language))))
     counted = ranking.frequencies([f"{heading} {body}" for heading, body in stems])
     statistics = Statistics(len(stems), sum(body.count(" ") + 1 for _, body in stems) / max(1, len(stems)))
-    weighed = ranking.weigh(
+    queries = ranking.weigh(
         ranking.query_terms(query, languages), lambda term: counted.get(term, 0), statistics
     )
-    for passage, (heading, body) in zip(found, stems, strict=True):
-        passage.score = round(ranking.score(weighed, heading, body, statistics), 4)
+    by_language = dict(zip(languages, queries, strict=True))
+    for passage, language, (heading, body) in zip(found, spoken, stems, strict=True):
+        passage.score = round(ranking.score(by_language[language], heading, body, statistics), 4)
     found.sort(key=lambda one: -one.score)
     return [one for one in found[:limit] if one.score > 0] or found[:limit]

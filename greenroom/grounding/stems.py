@@ -69,7 +69,7 @@ _ENDINGS: dict[Language, tuple[tuple[str, str], ...]] = {
     "en": (),
     "pt": (
         ("coes", "ções"), ("cao", "ção"), ("oes", "ões"), ("aes", "ães"), ("ao", "ão"), ("avel", "ável"),
-        ("ivel", "ível"), ("aveis", "áveis"), ("iveis", "íveis"), ("encia", "ência"), ("encias", "ências"),
+        ("ivel", "ível"), ("aveis", "ável"), ("iveis", "ível"), ("encia", "ência"), ("encias", "ências"),
         ("ancia", "ância"), ("ancias", "âncias"),
     ),
     "es": (("cion", "ción"), ("sion", "sión"), ("logia", "logía"), ("logias", "logías")),
@@ -136,15 +136,14 @@ def _make_stem(language: Language) -> Callable[[str], str]:
 _stems: dict[Language, Callable[[str], str]] = {name: _make_stem(name) for name in LANGUAGES}
 
 
-def tokens(text: str, language: Language | Literal["auto"] = "auto") -> list[str]:
+def tokens(text: str, language: str = "auto") -> list[str]:
     """The stems of a text in order, stop words left out.
 
-    Identifiers (`x-request-id`, `CPF_1`, `v1.2`) stand whole as well as split. "auto" tells the language by
-    `language_of`. Every token is letters, digits and `-_.@` only.
+    Identifiers (`x-request-id`, `CPF_1`, `v1.2`) stand whole as well as split. "auto", and any language we do
+    not know, is told by `language_of`. Every token is letters, digits and `-_.@` only.
     """
-    if language == "auto":
-        language = language_of(text)
-    stop, stem = STOP_WORDS[language], _stems[language]
+    known: Language = language if language in STOP_WORDS else language_of(text)
+    stop, stem = STOP_WORDS[known], _stems[known]
     found: list[str] = []
     add = found.append
     for word in _word.findall(fold(text)):

@@ -11,7 +11,7 @@ import os
 import ssl
 from base64 import b64encode
 from collections import deque
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 from urllib.parse import unquote, urlsplit
 
 import httptools
@@ -132,8 +132,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
 
     def data_received(self, data: bytes) -> None:
         parser = self._parser
@@ -241,7 +240,8 @@ class Connection(asyncio.Protocol):
         self._total_deadline = now + limits.total_s
         self.deadline = min(now + limits.first_byte_s, self._total_deadline)
         self._parser = httptools.HttpResponseParser(self)
-        head = self._head = self.pool.loop.create_future()
+        head: asyncio.Future[Response] = self.pool.loop.create_future()
+        self._head = head
         self.transport.write(data)
         try:
             return await head

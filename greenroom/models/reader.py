@@ -1,8 +1,8 @@
 """The built-in reader: answers by quoting the passages that grounding found, with citations.
 
-No language model, and it says so: it picks the sentences that share the question's rarer words, and puts them in
-a fixed frame in the question's language. What the passages do not say it can't say. The same question over the
-same passages gets the same answer.
+No language model, and it says so: it picks the sentences that share the question's rarer words, and puts them
+in a fixed frame in the question's language. What the passages do not say it can't say. The same question over
+the same passages gets the same answer.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -35,25 +35,28 @@ _FOUND = {
     "es": "Los documentos dicen:",
 }
 _SIGNED = {
-    "en": "*I am the built-in reader, not a language model: I only quote documents. For answers in its own words,"
-    " configure a model.*",
-    "pt": "*Sou o leitor embutido, não um modelo de linguagem: apenas cito documentos. Para respostas redigidas,"
-    " configure um modelo.*",
-    "es": "*Soy el lector integrado, no un modelo de lenguaje: solo cito documentos. Para respuestas redactadas,"
-    " configure un modelo.*",
+    "en": """\
+*I am the built-in reader, not a language model: I only quote documents. For answers in its own words, \
+configure a model.*""",
+    "pt": """\
+*Sou o leitor embutido, não um modelo de linguagem: apenas cito documentos. Para respostas redigidas, \
+configure um modelo.*""",
+    "es": """\
+*Soy el lector integrado, no un modelo de lenguaje: solo cito documentos. Para respuestas redactadas, \
+configure un modelo.*""",
 }
 _NOTHING = {
     "en": """\
-I found nothing about this in the documents. I am the built-in reader, not a language model: I can only quote \
-documents. Add some with `greenroom docs add PATH`, or configure a model: set its API key (`OPENAI_API_KEY`, for \
-instance) and start again.""",
+I found nothing about this in the documents. I am the built-in reader, not a language model: I can only \
+quote documents. Add some with `greenroom docs add PATH`, or configure a model: set its API key \
+(`OPENAI_API_KEY`, for instance) and start again.""",
     "pt": """\
-Não encontrei nada sobre isso nos documentos. Sou o leitor embutido, não um modelo de linguagem: só posso citar \
-documentos. Adicione alguns com `greenroom docs add CAMINHO` ou configure um modelo: defina a chave de API dele \
-(`OPENAI_API_KEY`, por exemplo) e inicie de novo.""",
+Não encontrei nada sobre isso nos documentos. Sou o leitor embutido, não um modelo de linguagem: só posso \
+citar documentos. Adicione alguns com `greenroom docs add CAMINHO` ou configure um modelo: defina a chave de \
+API dele (`OPENAI_API_KEY`, por exemplo) e inicie de novo.""",
     "es": """\
-No encontré nada sobre esto en los documentos. Soy el lector integrado, no un modelo de lenguaje: solo puedo citar \
-documentos. Añada algunos con `greenroom docs add RUTA` o configure un modelo: defina su clave de API \
+No encontré nada sobre esto en los documentos. Soy el lector integrado, no un modelo de lenguaje: solo puedo \
+citar documentos. Añada algunos con `greenroom docs add RUTA` o configure un modelo: defina su clave de API \
 (`OPENAI_API_KEY`, por ejemplo) e inicie de nuevo.""",
 }
 _BLOCKS = frozenset({"list", "table", "code"})
@@ -82,8 +85,8 @@ class _Candidate(NamedTuple):
 class Reader:
     """An `Upstream` without a model.
 
-    `tokens(text, language)` gives stems, `language(text)` a language code, `units(text)` the sentences and blocks
-    of a text: the same functions that the index is made with.
+    `tokens(text, language)` gives stems, `language(text)` a language code, `units(text)` the sentences and
+    blocks of a text: the same functions that the index is made with.
     """
 
     def __init__(
@@ -264,7 +267,7 @@ def _as_json(text: str, quotations: Sequence[tuple[int, str]], passages: Sequenc
 
 
 def _body(exchange: Exchange, text: str, finish: str, usage: Usage) -> bytes:
-    choices = [
+    choices: list[dict[str, object]] = [
         {
             "index": index,
             "message": {"role": "assistant", "content": text, "refusal": None, "annotations": []},

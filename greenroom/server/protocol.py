@@ -7,7 +7,7 @@ hands the fast routes to the front; all else goes to the ASGI app. Knows bytes; 
 import asyncio
 import logging
 from collections import deque
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import httptools
 
@@ -157,11 +157,10 @@ class HttpProtocol(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
         shared = self.shared
         if len(shared.connections) >= shared.limits.connections:
-            transport.abort()
+            self.transport.abort()
             return
         shared.connections.add(self)
         self.server_state.connections.add(self)

@@ -6,7 +6,7 @@ from itertools import groupby
 from greenroom.store.blocks import Packer, places
 from greenroom.store.search import Place
 
-SMALL = 16
+SMALL = 64
 """A block of fewer bodies is worth joining with others."""
 
 
@@ -18,7 +18,7 @@ def join_blocks(connection: sqlite3.Connection, packer: Packer, rows: list[Place
     gone: list[tuple[int]] = []
     bodies: list[bytes | None] = []
     moved: list[tuple[int, int]] = []
-    for block, group in groupby(rows, key=lambda row: row[2]):
+    for block, group in groupby(rows, key=lambda row: row.block):
         own = list(group)
         if block is None or len(own) >= SMALL:
             continue
@@ -27,10 +27,10 @@ def join_blocks(connection: sqlite3.Connection, packer: Packer, rows: list[Place
         if len([one for one in old if one is not None]) != len(own):
             continue  # some of its traces are not among these
         gone.append((block,))
-        for seq, _, _, place in own:
-            assert place is not None
-            moved.append((len(bodies), seq))
-            bodies.append(old[place])
+        for row in own:
+            assert row.place is not None
+            moved.append((len(bodies), row.seq))
+            bodies.append(old[row.place])
     if len(gone) < 2:
         return 0
     number = connection.execute("INSERT INTO blocks (body) VALUES (?)", (packer.pack(bodies),)).lastrowid

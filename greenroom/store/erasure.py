@@ -50,10 +50,10 @@ def erase_some(connection: sqlite3.Connection, packer: Packer, scope: Scope) -> 
     rows = _select(connection, scope)
     if not rows:
         return 0
-    rows.sort(key=lambda row: (row[2] or 0, row[0]))
+    rows.sort(key=lambda row: (row.block or 0, row.seq))
     search.unindex(connection, rows)
     _empty_places(connection, packer, rows)
-    seqs = [(row[0],) for row in rows]
+    seqs = [(row.seq,) for row in rows]
     connection.executemany("DELETE FROM tags WHERE seq = ?", seqs)
     connection.executemany("DELETE FROM scores WHERE seq = ?", seqs)
     connection.executemany("DELETE FROM traces WHERE seq = ?", seqs)
@@ -72,15 +72,16 @@ def _select(connection: sqlite3.Connection, scope: Scope) -> list[search.Place]:
     if scope.before_ns is not None:
         conditions.append("created_ns < ? AND seq < ?")
         values += (scope.before_ns, order.first_after(connection, scope.before_ns))
-    sql = "SELECT seq, project, block, place FROM traces WHERE " + " AND ".join(conditions)  # noqa: S608  # constants only
-    return connection.execute(sql + " ORDER BY seq LIMIT ?", (*values, STEP)).fetchall()
+    sql = "SELECT " + search.PLACE_COLUMNS + " FROM traces WHERE " + " AND ".join(conditions)  # noqa: S608  # constants only
+    found = connection.execute(sql + " ORDER BY seq LIMIT ?", (*values, STEP))
+    return [search.Place(*row) for row in found]
 
 
 def _empty_places(connection: sqlite3.Connection, packer: Packer, rows: list[search.Place]) -> None:
     by_block: dict[int, list[int]] = {}
-    for _, _, block, place in rows:
-        if block is not None and place is not None:
-            by_block.setdefault(block, []).append(place)
+    for row in rows:
+        if row.block is not None and row.place is not None:
+            by_block.setdefault(row.block, []).append(row.place)
     for block, gone in by_block.items():
         found = connection.execute("SELECT body FROM blocks WHERE number = ?", (block,)).fetchone()
         if found is None:

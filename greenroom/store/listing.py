@@ -110,6 +110,8 @@ class _Piece(NamedTuple):
 
     project: int
     tag: str | None
+    user: str | None
+    session: str | None
     where: tuple[str, ...]
     values: tuple[object, ...]
 
@@ -144,7 +146,7 @@ def _pieces(connection: sqlite3.Connection, names: Names, wanted: TraceFilter) -
         if session is not None:
             own_where.append("t.session = ?")
             own_values.append(session)
-        pieces.append(_Piece(project, wanted.tag, tuple(own_where), tuple(own_values)))
+        pieces.append(_Piece(project, wanted.tag, user, session, tuple(own_where), tuple(own_values)))
     return pieces
 
 
@@ -200,7 +202,7 @@ def _indexed(
         "SELECT " + _COLUMNS + " FROM words CROSS JOIN traces t ON t.seq = words.rowid"
         " WHERE words MATCH ? AND t.project = ?"
     )
-    values: list[object] = [query.expression(piece.project), piece.project]
+    values: list[object] = [query.expression(piece.project, piece.user, piece.session), piece.project]
     if piece.tag is not None:
         sql += " AND EXISTS (SELECT 1 FROM tags g WHERE g.project = ? AND g.tag = ? AND g.seq = t.seq)"
         values += (piece.project, piece.tag)

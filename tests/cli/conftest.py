@@ -1,8 +1,9 @@
 """Commands run in this process, in an empty folder, with an environment that names no provider."""
 
 import json
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +38,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def quiet() -> Iterator[None]:
+    """Commands set logging up for their process; here it is put back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def run(folder: Path, quiet: None, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run one command there."""
 
     def run_command(*arguments: str) -> Ran:

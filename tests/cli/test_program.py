@@ -1,9 +1,12 @@
 """The program as a process: quick where it matters, and an exit code for every end."""
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,33 @@ def test_parsing_serve_does_not_load_rich(tmp_path: Path) -> None:
     )
 
     assert (done.returncode, done.stdout) == (0, "None None None 0\n"), done.stderr
+
+
+def test_the_server_starts_answers_the_printed_line_and_stops(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    command = [sys.executable, "-m", "greenroom", "serve", "--port", "0", "--data", str(tmp_path / "data")]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            lines: list[str] = []
+            while not any("curl" in line for line in lines):
+                lines.append(server.stdout.readline())
+                assert lines[-1], "".join(lines)
+            _, address, _, authorization, _, kind, _, body = shlex.split(lines[-1])
+            headers = dict(line.split(": ", 1) for line in (authorization, kind))
+            request = urllib.request.Request(address, body.encode(), headers)  # our own loopback
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                content = json.load(answer)["choices"][0]["message"]["content"]
+        finally:
+            server.terminate()
+        code = server.wait(20)
+
+    assert "Admin key (shown this once): gr-" in "".join(lines)
+    assert "greenroom/reader" in "".join(lines)
+    assert "[providers." in content
+    assert code == 0
 
 
 def test_an_error_is_one_sentence_on_stderr_and_usage_is_64(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ CAPITALS = "A-ZÀ-ÖØ-ÞĀŁŚŠŻŽČĆĐŞİ"
 """With which a name may begin, in the three languages and in names common among their speakers."""
 
 _SAID = (
-    r"(?:o )?(?:meu|nosso) nome(?: completo)? é|me chamo|chamo-me|(?:eu )?sou [oa]|aqui é [oa]|em nome "
+    r"(?:o )?(?:meu|nosso) nome(?: completo)? é|me chamo|chamo-me|aqui é [oa]|em nome "
     r"d[eoa]|"
     r"titular(?: d[oa] (?:conta|cartão))?|favorecid[oa]|beneficiári[oa]|"
     r"my (?:full )?name is|my name's|i am called|i'm called|on behalf of|account holder|cardholder|in "
@@ -34,7 +34,8 @@ _PERHAPS = (
     r"(?:carta|letter|e-?mail|mensagem|mensaje|message|correo)(?: (?:de|of) \pL+)? (?:para|to|a)|"
     r"fale com|falar com|hable con|hablar con|speak (?:to|with)|talk to|contact|"
     r"segurad[oa]|inquilin[oa]|locatári[oa]|devedora?|réu|alun[oa]|colaboradora?|asegurad[oa]|"
-    r"funcionári[oa]|emplead[oa]|tenant|employee named|a senhora|o senhor|el señor|la señora|named"
+    r"(?:eu )?sou [oa]|funcionári[oa]|emplead[oa]|tenant|employee named|a senhora|o senhor|"
+    r"el señor|la señora|named"
 )
 _TITLE = r"mrs|mr|ms|dra|dr|srta|sra|sr|dona|señora|señor|senhora|senhor"
 CUE = rf"(?i)\b(?:(?:{_SAID}) |(?:{_FIELD}) ?: ?|(?:{_PERHAPS}) |(?:{_TITLE})(?:\. ?| ))[^ \d]"
@@ -60,8 +61,14 @@ _birth = finder(BIRTH)
 _is_strong = re.compile(rf"(?:(?:{_SAID}) |(?:{_FIELD}) ?: ?)\Z", re.IGNORECASE).match
 
 _LINK = r"(?:de|da|do|das|dos|del|la|las|los|e|y|van|von|di|der|den|du|le|el|bin|ibn)"
-_WORD = rf"[{CAPITALS}][^\W\d_]{{0,15}}(?:['’\-][^\W\d_]{{1,12}})?"
-_name = re.compile(rf"{_WORD}\.?(?: (?:{_LINK} ){{0,2}}{_WORD}\b){{0,4}}").match
+_WORD = (
+    rf"[{CAPITALS}][^\W\d_]{{0,15}}(?:['’][{CAPITALS}][^\W\d_]{{0,11}}|-[^\W\d_]{{1,12}})?"
+    r"(?!\w|['’](?:m|ll|re|ve|d)\b)"
+)
+_INITIAL = rf"[{CAPITALS}]\."
+_name = re.compile(
+    rf"(?:{_WORD}|{_INITIAL})(?: (?:{_LINK} ){{0,2}}(?:{_WORD}|{_INITIAL})){{0,4}}",
+).match
 _name_at_end = re.compile(rf"(?<![\w'’\-])(?:{_WORD} (?:{_LINK} ){{0,2}}){{1,4}}{_WORD}\Z").search
 
 LINKS = _LINK[3:-1]
@@ -131,7 +138,8 @@ _date = re.compile(
     r"|(?P<Y>\d{4})[/.\-](?P<M>\d{1,2})[/.\-](?P<D>\d{1,2})"
     rf"|(?P<day>\d{{1,2}})(?:º|st|nd|rd|th)?,? (?:de |of )?(?P<month>{MONTHS})\.?,? (?:del? |of "
     rf")?(?P<year>\d{{4}})"
-    rf"|(?P<month2>(?-i:[A-Z][a-z]{{2,8}})|{MONTHS_FIRST})\.? (?P<day2>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<year2>\d{{4}})"
+    rf"|(?P<month2>(?-i:[A-Z][a-z]{{2,8}})|{MONTHS_FIRST})\.? "
+    r"(?P<day2>\d{1,2})(?:st|nd|rd|th)?,? (?P<year2>\d{4})"
     r")(?![\w]|[./\-]\d)",
     re.IGNORECASE,
 ).search  # fmt: skip
@@ -187,7 +195,8 @@ def _name_end(text: str, start: int, end: int, least: int) -> int:
         if len(word) > 3 and word.isupper() and not parts[0].isupper():
             break
         kept += 1
-    if kept < least or kept < min(len(parts), 2):
+    shouted = kept > 3 and all(map(str.isupper, parts[:kept]))
+    if kept < least or kept < min(len(parts), 2) or shouted:
         return 0
     if kept == len(parts):
         stop = end - (text[end - 1] == ".")
@@ -199,7 +208,7 @@ def _name_end(text: str, start: int, end: int, least: int) -> int:
 
 
 def _is_no_lone_name(word: str, after: str) -> bool:
-    return len(word) < 2 or word.isupper() or after in ("_", "(", "@") or after.isdigit()
+    return len(word.rstrip(".")) < 2 or word.isupper() or after in ("_", "(", "@") or after.isdigit()
 
 
 def find_birthdays(text: str) -> Iterator[Candidate]:

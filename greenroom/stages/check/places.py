@@ -60,7 +60,9 @@ _house = re.compile(
     rf"(?P<city>, [{CAPITALS}][^\W\d_]{{0,14}}(?: [{CAPITALS}][^\W\d_]{{0,14}})?)?"
     r"(?P<zip>,? [A-Z]{2} \d{5}(?:-\d{4})?)?",
 ).match
-_has_suffix = re.compile(rf"(?:\A| )(?:{_SUFFIX})\b", re.IGNORECASE).search
+_has_suffix = re.compile(
+    rf"(?:\A| )(?:{_SUFFIX})\.?(?: (?:[NSEW]{{1,2}}|North|South|East|West))?\Z", re.IGNORECASE
+).search
 
 _REACH = 110
 

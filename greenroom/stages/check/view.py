@@ -1,4 +1,4 @@
-"""The canonical view: a text without its invisible characters and with look-alike forms folded, and a way back.
+"""The canonical view: a text without its invisible characters and look-alike forms folded, and a way back.
 
 Zero-width, bidirectional and tag characters are dropped; full-width and styled letters, foreign digits, odd
 spaces and dashes become their plain form, one character for one. Homoglyphs of other scripts, leet and

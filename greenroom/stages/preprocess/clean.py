@@ -173,7 +173,7 @@ def _is_broken(text: str) -> bool:
 def restored(text: str) -> Iterator[Found]:
     """Undo UTF-8 that was read in another encoding, line by line, where ftfy agrees.
 
-    Protected spans are left alone. Cost: 80 ms once to load ftfy, then about 1.5 µs a character of such lines.
+    Protected spans are left alone. Cost: 80 ms once to load ftfy, then 1.5 µs a character of such lines.
     """
     ftfy: Any = importlib.import_module("ftfy")  # Any: loaded on first need, 80 ms
     is_protected = Protection(text)

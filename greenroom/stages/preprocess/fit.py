@@ -1,7 +1,7 @@
 """`fit`: a prompt counted, trimmed to the model's window, and refused before it costs money.
 
-Knows counts and windows; how a window is looked up is handed in. Messages are not taken out of the request: the
-places of those left out stand in `exchange.context["fit.dropped"]`, and whoever writes the body obeys.
+Knows counts and windows; how a window is looked up is handed in. Messages are not taken out of the request:
+the places of those left out stand in `exchange.context["fit.dropped"]`, and whoever writes the body obeys.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class Fit:
     """Counts every prompt; trims, clamps or refuses one that comes near its model's window.
 
     Far from the window an estimate with an error bar does. Near it texts are counted with the rank files, where
-    they are installed. Never left out: system and developer messages, the newest message, the newest user
+    these are there. Never left out: system and developer messages, the newest message, the newest user
     message, one half of a tool call without the other. Images are not counted.
     """
 
@@ -198,7 +198,7 @@ def _trim(exchange: Exchange, count: _Count, goal: int) -> set[int]:
         fits = total * (1 + count.share) <= goal
         if fits and (not dropped or roles[unit[0]] == "user"):
             break
-        if len(roles) - 1 in unit or newest_user in unit or unit[0] > newest_user and fits:
+        if len(roles) - 1 in unit or newest_user in unit or (unit[0] > newest_user and fits):
             continue
         dropped.update(unit)
         total -= sum(count.messages[index] for index in unit)

@@ -1,7 +1,7 @@
 """How many tokens a text is: guessed from its characters in a microsecond, or counted with rank files.
 
-Knows characters, and merge ranks in `greenroom/data/ranks`; no model's window and no network. Where a rank file
-is not there, `count_exact` says so by None and the estimate stands.
+Knows characters, and merge ranks in `greenroom/data/ranks`; no model's window and no network. Where a rank
+file is not there, `count_exact` says so by None and the estimate stands.
 """
 
 import base64
@@ -25,7 +25,7 @@ PER_REQUEST = 3
 _ASCII_PER_TOKEN = 4.6
 _LATIN_PER_TOKEN = 4.2
 _PER_EXTRA_BYTE = 0.2
-"""Tokens for each byte beyond one a character: letters of other scripts merge less (0.4 to 0.65 a character)."""
+"""Tokens for each byte beyond one a character: other scripts merge less (0.4 to 0.65 a character)."""
 _ASCII_ERROR = 0.3
 _OTHER_ERROR = 0.4
 _PIECE = 100_000
@@ -45,10 +45,10 @@ def encoding_of(model: str) -> str | None:
 
 
 def estimate(texts: Sequence[Text], roles: Sequence[str]) -> tuple[int, int]:
-    """About how many tokens a request's texts are, and how far off that may be (±, prose and code).
+    """About how many tokens a request's texts are, and how far off that may be (±).
 
-    By characters: 4.6 a token in plain ASCII, 4.2 in accented Latin, fewer in other scripts. Random letters and
-    digits (base64, hashes) can be twice as many. Cost: about 1 µs for six texts of 2,000 characters in all.
+    Prose or code, by characters: 4.6 a token in plain ASCII, 4.2 in accented Latin, fewer in other scripts.
+    Random letters and digits (base64, hashes) can be twice as many. Cost: about 1 µs for six texts of 2,000 characters in all.
     """
     plain = other = extra = 0
     for text in texts:
@@ -89,7 +89,7 @@ def count_exact(text: str, encoding: str) -> int | None:
 
 @cache
 def _encoder(encoding: str, folder: Path) -> Any:  # Any: tiktoken is loaded on first need
-    """tiktoken's own definition of the encoding, with the ranks of our file in place of a download."""
+    """The definition of tiktoken of the encoding, with the ranks of our file in place of a download."""
     try:
         lines = (folder / f"{encoding}.tiktoken").read_bytes().splitlines()
     except OSError:

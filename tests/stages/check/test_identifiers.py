@@ -56,6 +56,8 @@ def test_social_security_numbers_that_were_never_issued_are_refused(ssn: str) ->
     assert not ids.is_ssn(ssn.replace("-", ""))
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.0.1", "127.0.0.1", "172.20.1.1", "256.1.1.1", "1.02.3.4"])
+@pytest.mark.parametrize(
+    "address", ["10.1.2.3", "192.168.0.1", "127.0.0.1", "172.20.1.1", "256.1.1.1", "1.02.3.4"]
+)
 def test_addresses_that_are_nobodys_are_refused(address: str) -> None:
     assert not ids.is_public_ip(address)

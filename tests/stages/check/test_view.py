@@ -26,7 +26,9 @@ def test_every_character_leads_back_to_the_one_it_was_made_from(text: str) -> No
     places = [view.position(index) for index in range(len(view.text))]
 
     assert places == sorted(set(places))
-    assert all(canonical(text[place]).text == character for place, character in zip(places, view.text, strict=True))
+    assert all(
+        canonical(text[place]).text == character for place, character in zip(places, view.text, strict=True)
+    )
 
 
 def test_full_width_and_foreign_digits_become_plain_ones() -> None:

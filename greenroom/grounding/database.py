@@ -1,0 +1,164 @@
+"""The file `documents.db`: its tables as a list of migrations, its connections, its rows as listed.
+
+Knows SQL; nothing of words or passages.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from greenroom.errors import StoreError
+
+_BUSY_MS = 5_000
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL) STRICT;
+    INSERT INTO state (id, generation) VALUES (1, 0);
+
+    CREATE TABLE collections (
+        id INTEGER PRIMARY KEY,
+        project TEXT NOT NULL,
+        name TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        UNIQUE (project, name)
+    ) STRICT;
+
+    CREATE TABLE documents (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        project TEXT NOT NULL,
+        collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
+        title TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        created_at TEXT NOT NULL,
+        language TEXT NOT NULL,
+        passages INTEGER NOT NULL,
+        stems INTEGER NOT NULL,
+        UNIQUE (collection, filename)
+    ) STRICT;
+
+    -- heading and body hold stems.
+    CREATE TABLE passages (
+        id INTEGER PRIMARY KEY,
+        document INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        title TEXT NOT NULL,
+        text TEXT NOT NULL,
+        heading TEXT NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX passages_by_document ON passages (document, position);
+
+    -- Which passages hold a word, nothing else: see `index.marks`.
+    CREATE VIRTUAL TABLE words USING fts5 (
+        marks, content = '', detail = none, columnsize = 0,
+        tokenize = "unicode61 remove_diacritics 0 tokenchars '-_.@~'"
+    );
+    PRAGMA user_version = 1;
+    """,
+)
+
+
+class DocumentRow(Struct, kw_only=True, frozen=True):
+    """A document as it is listed."""
+
+    id: str
+    project: str
+    collection: str
+    title: str
+    filename: str
+    media_type: str
+    sha256: str
+    bytes: int
+    created_at: str
+    """ISO 8601, UTC."""
+    language: str
+    passages: int
+
+
+class CollectionRow(Struct, kw_only=True, frozen=True):
+    """A collection as it is listed."""
+
+    name: str
+    documents: int
+    passages: int
+    bytes: int
+    created_at: str
+
+
+class Database:
+    """Connections to one file, one for each thread that asks. Opening it brings its tables up to date.
+
+    Raises: StoreError when the file can't be opened or is from a newer Greenroom.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._guard = threading.Lock()
+        """Protects `_opened`."""
+        self._opened: list[sqlite3.Connection] = []
+        try:
+            path.touch(mode=0o600, exist_ok=True)
+            self._migrate()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"The documents in {path.name} can't be opened: {error}.") from error
+
+    def connection(self) -> sqlite3.Connection:
+        """The calling thread's own."""
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._local.connection = self._open()
+        return found
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            self._path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA synchronous = NORMAL")
+        with self._guard:
+            self._opened.append(db)
+        return db
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that changes the index: all of it or nothing, and one generation on."""
+        db = self.connection()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("UPDATE state SET generation = generation + 1 WHERE id = 1")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+
+    def _migrate(self) -> None:
+        db = self.connection()
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("BEGIN IMMEDIATE")
+        done: int = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute("ROLLBACK")
+        if done > len(MIGRATIONS):
+            raise StoreError(
+                f"The documents in {self._path.name} were written by a newer Greenroom. Update this one."
+            )
+        for script in MIGRATIONS[done:]:
+            db.executescript(f"BEGIN IMMEDIATE;{script}COMMIT;")
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._guard:
+            for connection in self._opened:
+                connection.close()
+            self._opened.clear()

@@ -1,0 +1,1 @@
+"""Postprocess: an answer looked over, piece by piece, before anyone sees it."""

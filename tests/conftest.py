@@ -1,0 +1,14 @@
+"""What all tests share: they run on the event loop that serves."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+import uvloop
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Asynchronous tests run on uvloop, as the server does."""
+    return {"uvloop": uvloop.new_event_loop}
