@@ -89,5 +89,5 @@ def run(tokens: Sequence[str]) -> int:
 
 
 def _sentence(error: CycloptsError) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
+    text = " ".join(str(error).replace("...", "…").split()).rstrip(".")
     return f"{text}. See 'greenroom --help'."

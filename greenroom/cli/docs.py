@@ -64,7 +64,7 @@ def add(
         print_json([to_builtins(one) for one in added])
     else:
         count = sum(one.passages for one in added)
-        print(f"Added {len(added)} documents with {count} passages to collection '{collection}'.")
+        print(f"Added to collection '{collection}': documents {len(added)}, passages {count}.")
     for sentence in refused:
         fail(printable(sentence), ENVIRONMENT)
     return ENVIRONMENT if refused else FINE

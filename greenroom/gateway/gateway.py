@@ -10,7 +10,7 @@ from random import Random, SystemRandom
 from time import perf_counter_ns, time_ns
 
 from greenroom.contracts import Sink
-from greenroom.errors import ContentRefused, GreenroomError, MalformedRequest, Overloaded, RequestError
+from greenroom.errors import ContentRefused, MalformedRequest, Overloaded, RequestError
 from greenroom.exchange import Caller, Exchange, Reply
 from greenroom.gateway import pipeline
 from greenroom.gateway.access import Access, Grant, may_use
@@ -73,7 +73,7 @@ class Gateway:
                 exchange.model_ns = perf_counter_ns() - called
             exchange.first_token_ns = perf_counter_ns() - began_ns
             return pipeline.finish_whole(exchange, app, reply)
-        except GreenroomError as error:
+        except Exception as error:
             _note_failure(exchange, error)
             raise
         finally:
@@ -92,11 +92,9 @@ class Gateway:
                 reply = await app.call(exchange)
                 exchange.model_ns = perf_counter_ns() - called
                 stream.relay = Relay(exchange, app, reply, began_ns)
-        except GreenroomError as error:
-            _note_failure(exchange, error)
-            stream.finish()
-            raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception):
+                _note_failure(exchange, error)
             stream.finish()
             raise
         return stream
@@ -197,9 +195,8 @@ class Stream:
         self._gateway._finish(self._exchange, self._app, self._grant, self._began_ns)  # noqa: SLF001 - same module
 
 
-def _note_failure(exchange: Exchange, error: GreenroomError) -> None:
-    exchange.status = openai.error_of(error)[0]
-    exchange.error = error.code
+def _note_failure(exchange: Exchange, error: Exception) -> None:
+    exchange.status, _, exchange.error, _ = openai.error_of(error)
     exchange.outcome = "refused" if isinstance(error, RequestError) else "failed"
 
 

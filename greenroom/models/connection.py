@@ -5,8 +5,6 @@ TLS is verified, redirects are never followed, proxies come from the environment
 """
 
 import asyncio
-import contextlib
-import ipaddress
 import os
 import ssl
 from base64 import b64encode
@@ -431,7 +429,6 @@ class Pool:
                 origin.port,
                 ssl=tls,
                 server_hostname=origin.host if tls else None,
-                happy_eyeballs_delay=None if _is_address(origin.host) else 0.25,
             )
             return connection
         return await _open_through(self.loop, proxy, origin, connection, tls)
@@ -441,13 +438,6 @@ class Pool:
             self._context = ssl.create_default_context()
             self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         return self._context
-
-
-def _is_address(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(host)
-        return True
-    return False
 
 
 def _tls_reason(error: ssl.SSLError) -> str:

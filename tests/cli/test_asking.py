@@ -1,7 +1,10 @@
 """`ask`, `check` and `trace`: prompts through the pipeline in this process, and what is left of them."""
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -83,3 +86,19 @@ def test_lists_can_be_narrowed(run: Run) -> None:
     assert len(run("trace", "list", "--outcome", "answered", "--json").json) == 1
     assert run("trace", "list", "--outcome", "refused", "--json").json == []
     assert run("trace", "list", "--until", "2020-01-01", "--json").json == []
+
+
+def test_tail_prints_what_ends_while_it_watches(run: Run, folder: Path) -> None:
+    run("ask", "How do I make a key?")
+    command = [sys.executable, "-m", "greenroom", "trace", "tail", "--json"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as tail:
+        try:
+            assert tail.stdout is not None
+            time.sleep(1.5)  # until it has looked once; what ended before is not printed
+            id = run("ask", "How do I add a provider?", "--json").json["id"]
+            line = json.loads(tail.stdout.readline())
+        finally:
+            tail.send_signal(signal.SIGINT)
+        code = tail.wait(10)
+
+    assert (line["id"], code) == (id, 0)

@@ -76,7 +76,6 @@ def test_personal_data_is_found_exactly(text: str, label: str, value: str) -> No
         "lat -23.550520, lon -46.633308",
         "order #415-736-2671",
         "Tel.: 0800 123 4567",
-        "123.456.789-09",
         "000.000.000-00",
         "o código de rastreio 879.961.241-77 não existe",
         "192.168.0.10 is my router",
