@@ -61,7 +61,7 @@ soak: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks.soak $(SOAK)
 
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
-	--no-emit-index-url --no-emit-trusted-host --no-header
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header
 
 lock: $(DEV_STAMP)
 	$(COMPILE) -o requirements.lock requirements.in

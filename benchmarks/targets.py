@@ -21,7 +21,7 @@ NGINX_PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/n
 
 ALL_ON = {
     "preprocess": ["clean", "fit"],
-    "ground": ["history", "entities"],
+    "ground": ["history"],
     "check": ["pii", "secrets"],
     "postprocess": ["decode", "guard", "unmask"],
 }

@@ -6,6 +6,7 @@ Commands are named by import path and loaded when one of them is used. Knows no 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -61,8 +62,9 @@ def _build() -> App:
             The folder of the stores; otherwise GREENROOM_DATA, then what the configuration says.
         """
         command, bound, ignored = commands.parse_args(tokens, print_error=False, exit_on_error=False)
-        extra = {"place": Place(config, data, os.environ)} if "place" in ignored else {}
-        result = command(*bound.args, **bound.kwargs, **extra)
+        with ExitStack() as at_end:
+            extra = {"place": Place(config, data, os.environ, at_end)} if "place" in ignored else {}
+            result = command(*bound.args, **bound.kwargs, **extra)
         return result if isinstance(result, int) else 0
 
     return commands

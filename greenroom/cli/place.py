@@ -1,6 +1,7 @@
 """Where a command works: its configuration file and data folder; and what errors mean to a script."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -25,6 +26,8 @@ class Place(NamedTuple):
     config: Path | None
     data: Path | None
     environment: Mapping[str, str]
+    at_end: ExitStack
+    """Closes what the command opened."""
 
     def config_path(self) -> Path | None:
         """The configuration file that counts, or None when there is none.
@@ -45,12 +48,21 @@ class Place(NamedTuple):
         return named or Path(config.store.url.removeprefix("sqlite:"))
 
     def open(self) -> "House":
-        """The assembled house. Raises: ConfigError, StoreError."""
+        """The assembled house; its stores are closed when the command ends. Raises: ConfigError."""
         from greenroom.assembly import House  # noqa: PLC0415  # the largest import; some commands need none of it
         from greenroom.logs import set_up  # noqa: PLC0415  # as above
 
         set_up()
-        return House.open(self.config, self.data, self.environment)
+        house = House.open(self.config, self.data, self.environment)
+        self.at_end.callback(_close_stores, house)
+        return house
+
+
+def _close_stores(house: "House") -> None:
+    """Close the stores that were opened: the house opens each on first need."""
+    for name in ("keys", "traces", "documents", "turns"):
+        if name in vars(house):
+            getattr(house, name).close()
 
 
 def _path(text: str | None) -> Path | None:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
-from greenroom.grounding.stems import Language, tokens
+from greenroom.grounding.stems import STOP_WORDS, Language, fold, language_of, tokens
 
 SATURATION = 0.9
 LENGTH = 0.5
@@ -22,6 +22,7 @@ PAIR = 0.15
 
 _QUERY_CHARACTERS = 4_000
 _QUERY_TERMS = 40
+_EDGES = ".,;:!?¿¡\"'()"
 
 
 class Statistics(NamedTuple):
@@ -44,10 +45,18 @@ class Query(NamedTuple):
 
 
 def query_terms(text: str, languages: Sequence[Language]) -> list[list[str]]:
-    """The stems of a question in each language; of a very long text its beginning and end."""
+    """The stems of a question in each language; of a very long text its beginning and end.
+
+    Stop words of the question's own language are left out everywhere, so that one in Portuguese may find its
+    names and technical words in English documents.
+    """
     if len(text) > _QUERY_CHARACTERS:
         half = _QUERY_CHARACTERS // 2
         text = f"{text[:half]} {text[-half:]}"
+    own = language_of(text)
+    if any(language != own for language in languages):
+        stop = STOP_WORDS[own]
+        text = " ".join(word for word in text.split() if fold(word).strip(_EDGES) not in stop)
     return [tokens(text, language) for language in languages]
 
 

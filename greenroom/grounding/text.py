@@ -24,8 +24,8 @@ MAX_TITLE = 200
 OWN_PROCESS_BYTES = 256 * 1024
 """Above this, and for all HTML, a child process reads."""
 CHILD_MEMORY_BYTES = 1024 * 1024 * 1024
-CHILD_CPU_S = 20
-CHILD_WALL_S = 40
+CHILD_CPU_S = 10
+CHILD_WALL_S = 30
 
 _SUFFIXES: dict[str, MediaType] = {
     ".md": "text/markdown", ".markdown": "text/markdown", ".mdx": "text/markdown",
@@ -95,7 +95,7 @@ def parse(filename: str, data: bytes, media_type: MediaType) -> Document:
     title = ""
     if media_type == "text/html":
         page = _Page()
-        page.feed(text)
+        page.feed(_without_comments(text, unclosed_hides=True))
         page.close()
         text, title = page.result()
     elif media_type == "text/markdown":
@@ -163,14 +163,14 @@ def _plain_markdown(text: str) -> tuple[str, str]:
     return "\n".join(lines), title
 
 
-def _without_comments(text: str) -> str:
+def _without_comments(text: str, *, unclosed_hides: bool = False) -> str:
     pieces: list[str] = []
     at = 0
     while True:
         start = text.find("<!--", at)
         end = text.find("-->", start) if start >= 0 else -1
         if end < 0:
-            pieces.append(text[at:])
+            pieces.append(text[at:start] if start >= 0 and unclosed_hides else text[at:])
             return "".join(pieces)
         pieces.append(text[at:start])
         at = end + 3
@@ -297,7 +297,7 @@ def _is_hidden(attrs: list[tuple[str, str | None]]) -> bool:
 
 
 def _read_in_child(filename: str, data: bytes, media_type: MediaType) -> Document:
-    head = json.dumps({"filename": filename, "media_type": media_type}).encode() + b"\n"
+    head = json.dumps({"filename": filename, "media_type": media_type, "cpu_s": CHILD_CPU_S}).encode() + b"\n"
     root = str(Path(__file__).resolve().parents[2])
     start = "import sys; sys.path.append(sys.argv[1]); from greenroom.grounding.text import main; main()"
     try:
@@ -318,8 +318,8 @@ def _read_in_child(filename: str, data: bytes, media_type: MediaType) -> Documen
 
 def main() -> None:
     """The child: a line of JSON and the bytes on standard input, JSON on standard output."""
-    _limit_self()
     head = json.loads(sys.stdin.buffer.readline())
+    _limit_self(head["cpu_s"])
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     try:
         read_one = parse(head["filename"], data, head["media_type"])
@@ -329,11 +329,11 @@ def main() -> None:
     sys.stdout.buffer.write(json.dumps(answer).encode("ascii"))
 
 
-def _limit_self() -> None:
+def _limit_self(cpu_s: int) -> None:
     import resource  # noqa: PLC0415 - only the child needs it, and only Unix has it
 
     wanted = (
-        (resource.RLIMIT_AS, CHILD_MEMORY_BYTES), (resource.RLIMIT_CPU, CHILD_CPU_S),
+        (resource.RLIMIT_AS, CHILD_MEMORY_BYTES), (resource.RLIMIT_CPU, cpu_s),
         (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0),
     )  # fmt: skip
     for kind, size in wanted:

@@ -125,6 +125,8 @@ class Reader:
 
     def _quotations(self, question: str, passages: Sequence[Passage]) -> list[tuple[int, str]]:
         """What to quote, best passage first: (place of the passage, text)."""
+        own = self._language(question)
+        question = " ".join(word for word in question[-2_000:].split() if self._tokens(word, own))
         asked: dict[str, frozenset[str]] = {}
         candidates: list[_Candidate] = []
         headings: list[frozenset[str]] = []
@@ -132,7 +134,7 @@ class Reader:
         for number, passage in enumerate(passages):
             code = self._language(passage.text)
             if code not in asked:
-                asked[code] = frozenset(self._tokens(question[-2_000:], code))
+                asked[code] = frozenset(self._tokens(question, code))
             wanted.append(asked[code])
             headings.append(asked[code].intersection(self._tokens(passage.title, code)))
             for place, unit in enumerate(self._units(passage.text)):

@@ -249,7 +249,7 @@ def detect(text: str) -> tuple[str, float]:
         return voted, round(share * 0.9, 3)
     if best < _LEAST:
         return "und", 0.0
-    sureness = (best - second) / best * min(1.0, 0.5 + best / 8)
+    sureness = (best - second) / best * min(1.0, 0.5 + best / 8) * min(1.0, 0.4 + words / 6)
     return _LANGUAGES[scores.index(best)], round(min(1.0, sureness + 0.1), 3)
 
 

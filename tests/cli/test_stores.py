@@ -105,6 +105,18 @@ def test_stores_are_checked_and_copied(run: Run, folder: Path) -> None:
     assert (folder / "copies" / "keys.db").stat().st_mode & 0o077 == 0
 
 
+def test_all_stores_are_brought_up_to_date(run: Run) -> None:
+    done = run("db", "migrate")
+
+    assert done.code == 0
+    assert {line.partition(":")[0] for line in done.out.splitlines()} >= {
+        "documents.db",
+        "keys.db",
+        "traces.db",
+    }
+    assert run("db", "migrate").out.count("up to date") == len(done.out.splitlines())
+
+
 def test_a_damaged_store_is_a_finding(run: Run, folder: Path) -> None:
     (folder / "data").mkdir()
     (folder / "data" / "traces.db").write_bytes(b"SQLite format 3\x00" + b"\xff" * 8192)

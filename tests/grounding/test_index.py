@@ -138,7 +138,9 @@ def test_any_text_is_a_query_and_scores_stay_between_0_and_1(index: DocumentInde
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\windows\\x.md", "a\0b\n.md", "x" * 4000, "", "..", "/"])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "C:\\windows\\x.md", "a\0b\n.md", "x" * 4000, "", "..", "/"]
+)
 def test_file_names_are_shown_and_never_paths(index: DocumentIndex, tmp_path: Path, name: str) -> None:
     row = index.add("p", "docs", name, b"Some text.")
 
@@ -216,3 +218,12 @@ def test_an_empty_document_is_listed_and_never_found(index: DocumentIndex) -> No
 
     assert row.passages == 0
     assert not index.has_passages("p")
+
+
+def test_a_question_in_another_language_finds_names_it_shares_with_the_document(index: DocumentIndex) -> None:
+    index.add("p", "docs", "handbook.md", HANDBOOK.encode())
+
+    found = index.search("como é que eu configuro o greenroom.toml?", project="p", collections=[ALL], limit=1)
+
+    assert found[0].title == "Handbook › Add a provider"
+    assert found[0].score > 0.2

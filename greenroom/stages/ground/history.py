@@ -132,7 +132,7 @@ class History:
         return None
 
     def remember(self, exchange: Exchange) -> None:
-        """Keep the newest question and its answer, both still masked; for answered exchanges."""
+        """Keep the newest question and its answer, with masks and redactions; for answered exchanges."""
         session = exchange.session
         newest = exchange.request.newest_user
         if session is None or newest is None or not exchange.reply_raw or not exchange.reply_raw[0]:
@@ -150,8 +150,8 @@ class History:
             session,
             exchange.user,
             (
-                SaidTurn("user", asked, now, user=exchange.user),
-                SaidTurn("assistant", exchange.reply_raw[0], now, user=exchange.user),
+                SaidTurn("user", _redacted(asked, exchange), now, user=exchange.user),
+                SaidTurn("assistant", _redacted(exchange.reply_raw[0], exchange), now, user=exchange.user),
             ),
         )
 
@@ -175,6 +175,13 @@ class History:
             at -= 2
         taken.reverse()
         return taken
+
+
+def _redacted(text: str, exchange: Exchange) -> str:
+    for value, shown in exchange.redactions.items():
+        if value and value in text:
+            text = text.replace(value, shown)
+    return text
 
 
 class MemoryTurns:

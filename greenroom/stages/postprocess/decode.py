@@ -15,7 +15,6 @@ from greenroom.exchange import Edit, Exchange, Verdict
 _LOOKBACK = 64
 _TICKS = 48
 """Longest run of backticks that is taken as one."""
-
 _LITERALS = (
     "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<pad>",
     "<unk>", "</s>", "<s>",
@@ -37,12 +36,9 @@ _ESCAPE_BEGINS = re.compile(r"\x1b(?:\[[0-?]{0,24}[ -/]{0,4}|\][^\x07\x1b\n]{0,5
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
 _event = re.compile(rf"`{{1,{_TICKS}}}|~{{1,{_TICKS}}}|[\n<\[]|[{_CONTROLS}]").search
 _hot = re.compile(rf"[`~<\[{_CONTROLS}]").search
-_ORDINARY = bytes(
-    code for code in range(256) if not (code < 32 and code not in b"\t\n\r") and code not in b"`~<[\x7f"
-)
+_ORDINARY = b"\t\n\r" + bytes(range(32, 256)).translate(None, b"`~<[\x7f")
 _SHORT = 48
 """Characters up to which a pattern is quicker than deleting all ordinary bytes."""
-
 _SLICE = 8192
 """Characters looked at in one go: many loops in one long text cost no more than in short ones."""
 _CHECK_EVERY = 160
@@ -78,10 +74,7 @@ class Decode:
 
 
 class _Scanner:
-    """Finds marks and codes in text that comes in pieces, knowing what is code.
-
-    What it has released, what it holds and what it takes for code depend on the text so far, not on its cuts.
-    """
+    """Finds marks and codes in text that comes in pieces; its state depends on the text, not on its cuts."""
 
     __slots__ = ("_before", "_edits", "_fence", "_held", "_inline", "_line", "_struck", "is_busy")
 

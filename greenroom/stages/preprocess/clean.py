@@ -49,6 +49,7 @@ _BROKEN = (
 )
 _broken = re2.compile(_BROKEN).search
 _unusual = re2.compile(f"[{SPACES}{UNSEEN}{_JAMO}{_COMPOSED_OTHERWISE}]|\\p{{M}}|{_BROKEN}").search
+_long_marks = re2.compile(f"\\p{{M}}{{{_LONGEST_CLUSTER - 1}}}").search
 _CLUSTER = re2.compile(f"[^\\p{{M}}{_JAMO}]?[\\p{{M}}{_JAMO}]+|[{_COMPOSED_OTHERWISE}]")
 _BROKEN_RUN = re.compile(f"[\xc2-\xf4{_TRAIL}]+")
 _GAP = re.compile(r"(?<=\S)[ ]{2,}+(?=\S)|(?<!\n)\n{3,}+|(?<![ \n])[ \n]++\Z")
@@ -206,6 +207,8 @@ def _differences(line: str, fixed: str, ftfy: Any) -> list[tuple[int, int, str]]
 
 def composed(text: str) -> Iterator[Found]:
     """Letters and marks that NFC writes as one, cluster by cluster; never longer than before."""
+    if _long_marks(text) is None and unicodedata.is_normalized("NFC", text):
+        return
     is_protected = Protection(text)
     for match in _CLUSTER.finditer(text):
         cluster: str = match[0]

@@ -43,7 +43,7 @@ class FitConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 class _Limits(Struct):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    tools: Raw | None = None
+    tools: Raw = Raw()
 
 
 class _Count(NamedTuple):
@@ -63,9 +63,9 @@ _limits = Decoder(_Limits)
 class Fit:
     """Counts every prompt; trims, clamps or refuses one that comes near its model's window.
 
-    Far from the window an estimate with an error bar does. Near it texts are counted with the rank files, where
-    these are there. Never left out: system and developer messages, the newest message, the newest user
-    message, one half of a tool call without the other. Images are not counted.
+    Far from the window an estimate with an error bar does; near it texts are counted with rank files, where
+    there are any. Never left out: system and developer messages, the newest message, the newest user message,
+    one half of a tool call without the other. Images are not counted.
     """
 
     name = "fit"
@@ -146,8 +146,7 @@ def _read_limits(request: ChatRequest) -> _Limits:
 
 def _tool_tokens(request: ChatRequest) -> int:
     """The tools' JSON schema, about four bytes a token."""
-    tools = _read_limits(request).tools
-    return 0 if tools is None else len(tools) // 4
+    return len(bytes(_read_limits(request).tools)) // 4
 
 
 async def _count(request: ChatRequest) -> _Count:

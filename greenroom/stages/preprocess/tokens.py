@@ -48,7 +48,8 @@ def estimate(texts: Sequence[Text], roles: Sequence[str]) -> tuple[int, int]:
     """About how many tokens a request's texts are, and how far off that may be (±).
 
     Prose or code, by characters: 4.6 a token in plain ASCII, 4.2 in accented Latin, fewer in other scripts.
-    Random letters and digits (base64, hashes) can be twice as many. Cost: about 1 µs for six texts of 2,000 characters in all.
+    Random letters and digits (base64, hashes) can be twice as many.
+    Cost: about 1 µs for six texts of 2,000 characters in all.
     """
     plain = other = extra = 0
     for text in texts:
