@@ -57,6 +57,13 @@ _ROW = """
            d.language, d.passages
     FROM documents d JOIN collections c ON c.id = d.collection
 """
+_BEST = """
+    SELECT d.id, p.position, d.filename, p.title, p.text, p.start, p.heading, p.body, d.language
+    FROM (SELECT words.rowid AS id FROM json_each(?) AS asked JOIN words WHERE words MATCH asked.key
+          GROUP BY words.rowid ORDER BY sum(asked.value) DESC LIMIT ?) AS found
+    JOIN passages p ON p.id = found.id JOIN documents d ON d.number = p.document
+    WHERE d.project = ?
+"""
 
 
 class DocumentIndex:
@@ -226,21 +233,9 @@ class DocumentIndex:
         )
         if not proposal:
             return []
-        rows = (
-            self._db.connection()
-            .execute(
-                """
-            SELECT d.id, p.position, d.filename, p.title, p.text, p.start, p.heading, p.body,
-                   d.language
-            FROM (SELECT words.rowid AS id FROM json_each(?) AS asked JOIN words WHERE words MATCH asked.key
-                  GROUP BY words.rowid ORDER BY sum(asked.value) DESC LIMIT ?) AS found
-            JOIN passages p ON p.id = found.id JOIN documents d ON d.number = p.document
-            WHERE d.project = ?
-            """,
-                (_encode(proposal).decode(), max(_CANDIDATES, 3 * limit), project),
-            )
-            .fetchall()
-        )
+        db = self._db.connection()
+        most = max(_CANDIDATES, 3 * limit)
+        rows = db.execute(_BEST, (_encode(proposal).decode(), most, project)).fetchall()
         by_language = dict(zip(scope.languages, queries, strict=True))
         scored = [
             (ranking.score(by_language[row[-1]], row[6], row[7], scope.statistics), -place, row)
@@ -332,14 +327,9 @@ class DocumentIndex:
         return found
 
     def _named(self, project: str, collection: str, filename: str) -> DocumentRow | None:
-        row = (
-            self._db.connection()
-            .execute(
-                _ROW + "WHERE d.project = ? AND c.name = ? AND d.filename = ?",
-                (project, collection, filename),
-            )
-            .fetchone()
-        )
+        db = self._db.connection()
+        where = "WHERE d.project = ? AND c.name = ? AND d.filename = ?"
+        row = db.execute(_ROW + where, (project, collection, filename)).fetchone()
         return None if row is None else _row(row)
 
 

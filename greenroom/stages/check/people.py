@@ -38,7 +38,7 @@ _PERHAPS = (
     r"el señor|la señora|named"
 )
 _TITLE = r"mrs|mr|ms|dra|dr|srta|sra|sr|dona|señora|señor|senhora|senhor"
-CUE = rf"(?i)\b(?:(?:{_SAID}) |(?:{_FIELD}) ?: ?|(?:{_PERHAPS}) |(?:{_TITLE})(?:\. ?| ))[^ \d]"
+CUE = rf"\b(?i:(?:{_SAID}) |(?:{_FIELD}) ?: ?|(?:{_PERHAPS}) |(?:{_TITLE})(?:\. ?| ))[{CAPITALS}]"
 """Words after which a name may stand, and the first character of it."""
 
 AFTER = (

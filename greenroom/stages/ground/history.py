@@ -35,7 +35,7 @@ class Turn(Protocol):
 
     @property
     def number(self) -> int:
-        """Its place in the conversation, from 0."""
+        """Its place in the conversation, as the store counts."""
         ...
 
     @property
