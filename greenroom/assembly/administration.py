@@ -89,6 +89,13 @@ class Desk:
             "# TYPE greenroom_requests_in_flight gauge",
             f"greenroom_requests_in_flight {gateway.at_work}",
         ]
+        recorder = self._house.recorder
+        lines += [
+            "# TYPE greenroom_index_cpu_seconds_total counter",
+            f"greenroom_index_cpu_seconds_total {recorder.index_cpu_ns / 1e9:.6f}",
+            "# TYPE greenroom_index_pending gauge",
+            f"greenroom_index_pending {recorder.unindexed}",
+        ]
         for name, value in sorted(_losses(self._house).items()):
             lines += [f"# TYPE greenroom_{name}_total counter", f"greenroom_{name}_total {value}"]
         return "\n".join(lines) + "\n"

@@ -62,6 +62,20 @@ class _Link:
         self.record.ns += perf_counter_ns() - began
         return out
 
+    def whole(self, text: str) -> str:
+        one = self.filter
+        if one is None:
+            return text
+        began = perf_counter_ns()
+        at_once = getattr(one, "whole", None)
+        try:
+            out = at_once(text) if at_once is not None else one.feed(text) + one.flush()
+        except Exception as error:
+            return self._broken(error) + text
+        self.record.ns += perf_counter_ns() - began
+        assert isinstance(out, str)
+        return out
+
     def _broken(self, error: Exception) -> str:
         self.filter = None
         self.record.outcome = "failed"
@@ -94,6 +108,15 @@ class Chain:
             if self._is_rejected(link):
                 return ""
             if not text:
+                return ""
+        return text
+
+    def whole(self, text: str) -> str:
+        """All of a text at once. Raises StepFailed."""
+        self._seen.append(text)
+        for link in self._links:
+            text = link.whole(text)
+            if self._is_rejected(link):
                 return ""
         return text
 

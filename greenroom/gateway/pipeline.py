@@ -156,7 +156,7 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
 def _through(chain: Chain | None, text: str) -> str:
     if chain is None:
         return text
-    return chain.feed(text) + chain.flush()
+    return chain.whole(text)
 
 
 def _patched(

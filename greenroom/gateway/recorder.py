@@ -9,7 +9,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from time import monotonic, sleep
+from time import monotonic, thread_time_ns, sleep
 from typing import Literal, NamedTuple, Protocol
 
 from greenroom.errors import StoreError
@@ -101,6 +101,8 @@ class Recorder:
         self._wake = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self.index_cpu_ns = 0
+        """CPU time spent on the full-text index."""
         self.last_error: str | None = None
         """What the store last complained of, None while it works."""
 
@@ -147,6 +149,11 @@ class Recorder:
             self._lost_rows += 1
         else:
             self._queue.append(self._entry(exchange, LOST_BODY, with_body=False))
+
+    @property
+    def unindexed(self) -> int:
+        """Stored exchanges that the full-text index may not hold yet."""
+        return self._unindexed
 
     def counts(self) -> RecorderCounts:
         """What happened so far."""
@@ -259,8 +266,11 @@ class Recorder:
             return Entry(row._replace(asked="", session=None, user=None), None)
 
     def _index(self) -> bool:
+        began = thread_time_ns()
         try:
-            if self._writer.index(INDEX_BATCH) > 0:
+            indexed = self._writer.index(INDEX_BATCH)
+            self.index_cpu_ns += thread_time_ns() - began
+            if indexed > 0:
                 return True
         except Exception as error:  # noqa: BLE001  # the edge that must not die
             self._complain(error)

@@ -17,12 +17,31 @@ class Scan:
     text has invisible or look-alike characters, its canonical view is read and spans are led back.
     """
 
-    def __init__(self, finders: Sequence[tuple[str, Finder]], category: str) -> None:
-        self.hits = PatternSet([*(pattern for pattern, _ in finders), ODD])
-        """Which finders have something to look at, or None."""
+    def __init__(
+        self,
+        finders: Sequence[tuple[str, Finder]],
+        category: str,
+        *,
+        needing_digits: frozenset[int] = frozenset(),
+    ) -> None:
+        """`needing_digits` are the places in `finders` of those that find nothing in a text without digits."""
+        self._set = PatternSet([*(pattern for pattern, _ in finders), ODD, "[0-9]"])
         self._odd = len(finders)
+        self._digit = self._odd + 1
+        self._needing_digits = needing_digits
         self._finders = [finder for _, finder in finders]
         self._category = category
+
+    def hits(self, text: str) -> list[int] | None:
+        """Which finders have something to look at, or None."""
+        hits = self._set(text)
+        if hits is None:
+            return None
+        if self._digit in hits:
+            hits.remove(self._digit)
+        elif self._odd not in hits:
+            hits = [hit for hit in hits if hit not in self._needing_digits]
+        return hits or None
 
     def find(self, text: str) -> list[Finding]:
         """All findings, sorted, not overlapping."""

@@ -78,13 +78,13 @@ class PiiDetector:
         if unknown:
             raise ValueError(f"There is no kind of personal data called {min(unknown)!r}.")
         wanted = frozenset(name.upper() for name in (ENTITIES if entities is None else entities))
+        used = [(pattern, finder, labels) for pattern, finder, labels in _FINDERS if labels & wanted]
         self._scan = Scan(
-            [
-                (pattern, _only(finder, labels, wanted))
-                for pattern, finder, labels in _FINDERS
-                if labels & wanted
-            ],
+            [(pattern, _only(finder, labels, wanted)) for pattern, finder, labels in used],
             "personal_data",
+            needing_digits=frozenset(
+                place for place, (_, finder, _) in enumerate(used) if finder is places.find_streets
+            ),
         )
 
     def may_hold(self, text: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.cues import nearest
-from greenroom.stages.check.linear import finder, searcher
+from greenroom.stages.check.linear import finder
 from greenroom.stages.check.people import CAPITALS
 from greenroom.stages.check.tables import words
 
@@ -31,7 +31,6 @@ BEFORE = rf"(?i)(?:^|[^0-9A-Za-z_])(?:(?:{SURE}|{LIKELY})(?:\. ?| )|c/)[^ ]"
 BEHIND = rf"\b\d{{1,5}},? [{CAPITALS}]"
 """The number first: «1500 Main Street»."""
 
-_has_digit = searcher("[0-9]")
 _before = finder(BEFORE)
 _behind = finder(BEHIND)
 _is_sure = re.compile(rf"(?:{SURE})(?:\b|(?<=/))", re.IGNORECASE).match
@@ -70,8 +69,6 @@ _REACH = 110
 
 def find_streets(text: str) -> Iterator[Candidate]:
     """Addresses whose number comes last."""
-    if _has_digit(text) is None:
-        return
     for found in _before(text):
         start = found.start() + (not found[0][0].isalpha())
         kind = text[start : found.end() - 1].rstrip(" ")

@@ -88,6 +88,11 @@ class GuardFilter:
         end = first + min(detector.safe_end(tail) for detector in self._detectors)
         return self._judge(max(end, done, len(whole) - self.lookback))
 
+    def whole(self, text: str) -> str:
+        """All of a text at once: the same as feeding and flushing it, with one look instead of two."""
+        self._text = text
+        return self.flush()
+
     def flush(self) -> str:
         """The rest."""
         if self._done == len(self._text):
