@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from greenroom.contracts import PostStep, TextFilter
 from greenroom.errors import StepFailed
-from greenroom.exchange import Change, Exchange, StepRecord
+from greenroom.exchange import Change, Edit, Exchange, StepRecord
 
 log = logging.getLogger("greenroom.pipeline")
 
@@ -143,15 +143,22 @@ class Chain:
     def report(self, index: int) -> None:
         """Write into the step records what each filter changed and found. Call once, at the end."""
         text: str | None = None
+        annotations: list[dict[str, dict[str, int]]] = []
         for link in self._links:
             one, record = link.filter, link.record
             if one is None:
                 continue
             if one.verdicts:
                 record.verdicts += one.verdicts
+            found = None
             if one.notes:
                 record.notes |= one.notes
+                found = one.notes.get("annotations")
+                if isinstance(found, list):
+                    annotations = found
             if one.edits:
+                if found is not annotations:
+                    _shift(annotations, one.edits)
                 before = self.raw if text is None else text
                 text = _apply(before, one)
                 change = Change(
@@ -162,6 +169,16 @@ class Chain:
                     record.outcome = "changed"
             if one.rejected is not None:
                 record.outcome = "refused"
+
+
+def _shift(annotations: list[dict[str, dict[str, int]]], edits: Sequence[Edit]) -> None:
+    """Keep citations where their markers stand although later filters changed the text before them."""
+    for annotation in annotations:
+        place = annotation["file_citation"]
+        index = place["index"]
+        place["index"] += sum(
+            len(edit.text) - (edit.end - edit.start) for edit in edits if edit.applied and edit.end <= index
+        )
 
 
 def _apply(before: str, done: TextFilter) -> str:

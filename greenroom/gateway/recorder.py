@@ -9,7 +9,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from time import monotonic, thread_time_ns, sleep
+from time import monotonic, sleep, thread_time_ns
 from typing import Literal, NamedTuple, Protocol
 
 from greenroom.errors import StoreError

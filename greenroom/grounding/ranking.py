@@ -66,7 +66,7 @@ def weigh(
     """Weigh the stems of a question by how rare they are: one `Query` for each language it was read in.
 
     Keeps the 40 rarest. A word that no passage has makes all scores smaller: it was asked for, and is not
-    there. All have one scale, that of the language whose words are best known.
+    there; a number that no passage has is the asker's own affair and does not count. All have one scale, that of the language whose words are best known.
     """
     known: dict[str, float] = {}
     weighed: list[dict[str, float]] = []
@@ -76,7 +76,10 @@ def weigh(
             if term not in known:
                 found = min(frequency(term), statistics.passages)
                 known[term] = log(1 + (statistics.passages - found + 0.5) / (found + 0.5))
-            weights[term] = known[term]
+                if found == 0 and any(letter.isdigit() for letter in term):
+                    known[term] = 0.0
+            if known[term]:
+                weights[term] = known[term]
         weighed.append(weights)
     scale = min((sum(weights.values()) for weights in weighed if weights), default=1.0)
     return [_query(terms, weights, scale) for terms, weights in zip(readings, weighed, strict=True)]

@@ -53,8 +53,9 @@ def test_every_command_named_is_one_that_exists(page: Path) -> None:
     assert named <= set(COMMANDS)
 
 
-def test_the_page_of_steps_names_each_step_and_no_other() -> None:
-    text = (SAMPLE / "steps.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["steps.md", "steps.pt.md", "steps.es.md"])
+def test_the_page_of_steps_names_each_step_and_no_other(page: str) -> None:
+    text = (SAMPLE / page).read_text(encoding="utf-8")
 
     told = set(re.findall(r"^- `([a-z]+)` ", text, re.MULTILINE))
 
@@ -62,10 +63,11 @@ def test_the_page_of_steps_names_each_step_and_no_other() -> None:
     assert told == {*PREPROCESS, *GROUND, *CHECK, *POSTPROCESS}
 
 
-def test_the_page_of_providers_names_each_kind_and_no_other() -> None:
-    text = (SAMPLE / "providers.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["providers.md", "providers.pt.md", "providers.es.md"])
+def test_the_page_of_providers_names_each_kind_and_no_other(page: str) -> None:
+    text = (SAMPLE / page).read_text(encoding="utf-8")
 
-    told = set(re.findall(r"^- `([a-z_]+)` is ", text, re.MULTILINE))
+    told = set(re.findall(r"^- `([a-z_]+)` (?:is|é|es) ", text, re.MULTILINE))
 
     key = reference.find("providers.openai.kind", reference.tables({}))
     assert isinstance(key, reference.Key)
