@@ -89,7 +89,7 @@ class Detector(Protocol):
     """Finds things in text, in linear time; used on prompts, passages and reply windows alike."""
 
     def find(self, text: str) -> list[Finding]:
-        """All findings, sorted, not overlapping. A decision about a span looks at most 64 characters around it."""
+        """All findings, sorted, not overlapping. What decides on a span is at most 64 characters from it."""
         ...
 
     def safe_end(self, text: str) -> int:

@@ -1,4 +1,4 @@
-"""Logs for operators: JSON lines on stderr, or for people when it is a terminal. Never a prompt, reply or key."""
+"""Logs for operators: JSON lines on stderr, or for people at a terminal. Never a prompt, reply or key."""
 
 import json
 import logging

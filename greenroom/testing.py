@@ -4,6 +4,7 @@ Public and shipped, so that a plugin is tested the way Greenroom's own parts are
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import pairwise
 
 from msgspec.json import encode
 
@@ -65,9 +66,7 @@ async def stream_of(pieces: Iterable[str], *, finish: str | None = "stop") -> As
         yield [writer.delta(0, {}, finish), b"[DONE]"]
 
 
-def make_app(
-    upstream: EchoUpstream, steps: Sequence[StepEntry] = (), post: Sequence[PostEntry] = ()
-) -> App:
+def make_app(upstream: EchoUpstream, steps: Sequence[StepEntry] = (), post: Sequence[PostEntry] = ()) -> App:
     """An app of these steps in front of `upstream`."""
     return App("default", "echo", tuple(steps), tuple(post), upstream, "a test")
 
@@ -75,7 +74,7 @@ def make_app(
 def chop(text: str, cuts: Iterable[int]) -> list[str]:
     """`text` in pieces, cut at these places (taken modulo its length)."""
     places = sorted({cut % (len(text) + 1) for cut in cuts} | {0, len(text)})
-    return [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(places)]
 
 
 def run_filter(one: TextFilter, pieces: Iterable[str]) -> str:

@@ -26,13 +26,19 @@ def test_an_app_with_its_steps_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        pytest.param('[server]\nhost = "x"\nprot = 1\n', "line 3: unknown key 'prot'; did you mean 'port'", id="typo"),
+        pytest.param(
+            '[server]\nhost = "x"\nprot = 1\n', "line 3: unknown key 'prot'; did you mean 'port'", id="typo"
+        ),
         pytest.param('[server]\nport = "a"\n', "line 2: Expected `int`", id="wrong type"),
         pytest.param("[server]\nport = 70000\n", "line 2: Expected `int` <= 65535", id="out of range"),
-        pytest.param('[providers.x]\nkind = "magic"\n', "line 2: Invalid enum value 'magic'", id="unknown kind"),
+        pytest.param(
+            '[providers.x]\nkind = "magic"\n', "line 2: Invalid enum value 'magic'", id="unknown kind"
+        ),
         pytest.param("[models.m]\ntargets = []\n", "line 2", id="no targets"),
         pytest.param("x = [\n", "greenroom.toml", id="broken toml"),
-        pytest.param("[serverr]\nport = 1\n", "line 1: unknown key 'serverr'; did you mean 'server'", id="table"),
+        pytest.param(
+            "[serverr]\nport = 1\n", "line 1: unknown key 'serverr'; did you mean 'server'", id="table"
+        ),
     ],
 )
 def test_a_mistake_is_named_with_file_line_and_nearest_key(tmp_path: Path, text: str, says: str) -> None:

@@ -49,7 +49,7 @@ OUTPUT_ENTITIES = (
     "email", "phone", "credit_card", "iban", "cpf", "cnpj", "rg", "cnh", "pis", "titulo_eleitor", "cns",
     "us_ssn", "nif", "nie",
 )  # fmt: skip
-"""What `guard` looks for in answers: personal data with a form of its own; names and places are ordinary there."""
+"""What `guard` looks for in answers: personal data with a form of its own; names and places belong."""
 
 
 class House:
@@ -125,7 +125,7 @@ class House:
         """Start what answers prompts; stop it and write everything down on leaving."""
         async with AsyncExitStack() as stack:
             self._load_sample()
-            self._pool = Pool(proxies=Proxies(dict(self.environment)))
+            self._pool = Pool(proxies=_proxies(self.environment))
             self._pool.start()
             stack.callback(self._pool.stop)
             self.recorder = Recorder(self.traces, capture=self.config.store.capture)
@@ -224,7 +224,7 @@ class House:
         return App(name, model, built.steps, built.post, call, why, False, table.on_block, built.remember)
 
     def _load_sample(self) -> None:
-        """On the first start, take in the project's own documentation, so that the first question has an answer."""
+        """On the first start, take in the project's own documentation: the first question has an answer."""
         if self.documents.generation() > 0:
             return
         folder = resources.files("greenroom") / "data" / "sample"
@@ -274,6 +274,16 @@ class House:
         return to_record(exchange, detect)
 
 
+def _proxies(environment: Mapping[str, str]) -> Proxies:
+    try:
+        return Proxies(dict(environment))
+    except ValueError:  # its words may hold a part of the address, and with it credentials
+        raise ConfigError(
+            "A proxy variable of the environment (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) is not of the form "
+            "http://host:port. Greenroom speaks to HTTP proxies only."
+        ) from None
+
+
 def _decode(body: bytes) -> dict[str, Any]:  # Any: JSON
     found = decode(body)
     assert isinstance(found, dict)
@@ -281,7 +291,10 @@ def _decode(body: bytes) -> dict[str, Any]:  # Any: JSON
 
 
 def find_config(option: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """`--config`, then `GREENROOM_CONFIG`, then `./greenroom.toml`. Raises ConfigError when a named one is missing."""
+    """`--config`, then `GREENROOM_CONFIG`, then `./greenroom.toml`.
+
+    Raises: ConfigError when a named one is missing.
+    """
     named = environment.get("GREENROOM_CONFIG")
     path = option or (Path(named) if named else None)
     if path is not None:

@@ -90,8 +90,8 @@ class Models:
             if target is None:
                 known = ", ".join(self._providers)
                 raise ConfigError(
-                    f"{self._source}: models.{name}.targets names '{wanted}', but no provider of that name is "
-                    f"configured or has its key in the environment. Known providers: {known}."
+                    f"{self._source}: models.{name}.targets names '{wanted}', but no provider of that name "
+                    f"is configured or has its key in the environment. Known providers: {known}."
                 )
             targets.append(target)
         return targets

@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,13 +38,16 @@ from greenroom.wire import openai
 log = logging.getLogger("greenroom")
 
 FINE, ENVIRONMENT = 0, 3
+FAREWELL_S = 1.0
+"""How long a client may take to read the error that its cut answer ends with."""
 
 
 def serve(config: Path | None, data: Path | None, host: str | None, port: int | None) -> int:
-    """Run the server until it is told to stop. Returns the exit code: 0 fine, 3 the environment is at fault."""
+    """Run the server until told to stop. Returns the exit code: 0 fine, 3 the environment is at fault."""
     set_up()
     try:
         house = House.open(config, data, os.environ)
+        _check_tls(house)
         with contextlib.ExitStack() as stack:
             listener = _bind(
                 host or house.config.server.host, house.config.server.port if port is None else port
@@ -58,6 +63,22 @@ def serve(config: Path | None, data: Path | None, host: str | None, port: int | 
         return ENVIRONMENT
 
 
+def _check_tls(house: House) -> None:
+    """Load certificate and key before anything is opened, to say in one sentence that they are no pair."""
+    table = house.config.server
+    if table.tls_cert is None and table.tls_key is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            table.tls_cert or "", table.tls_key, password=""
+        )
+    except OSError:  # ssl.SSLError is one
+        raise ConfigError(
+            f"{house.source}: server.tls_cert and server.tls_key must name a readable PEM certificate and "
+            "its key, without a password."
+        ) from None
+
+
 def _bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -71,7 +92,8 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"Port {port} on {host} can't be used ({error.strerror}). End what uses it, or choose another with --port."
+            f"Port {port} on {host} can't be used ({error.strerror}). End what uses it, or choose another "
+            "with --port."
         ) from None
     listener.setblocking(False)
     return listener
@@ -80,8 +102,8 @@ def _bind(host: str, port: int) -> socket.socket:
 def _admin_key(house: House, listener: socket.socket) -> str | None:
     """Make the first admin key if there is none; the key itself when it was made now."""
     host = listener.getsockname()[0]
-    given = house.environment.get("GREENROOM_ADMIN_KEY")
-    has_admin = any(row.role == "admin" for row in house.keys.list())
+    given = house.environment.get("GREENROOM_ADMIN_KEY", "").strip()
+    has_admin = any(row.role == "admin" and row.is_active(time.time_ns()) for row in house.keys.list())
     if not ipaddress.ip_address(host).is_loopback and not given and not has_admin:
         raise ConfigError(
             f"Listening on {host} opens Greenroom to the network, and there is no admin key yet. Set "
@@ -91,10 +113,11 @@ def _admin_key(house: House, listener: socket.socket) -> str | None:
 
 
 async def _run(house: House, listener: socket.socket, admin_key: str | None) -> int:
+    changed_at = _changed_at(house)  # before the start, so that a change meanwhile is seen
     async with house.running():
         server = _Server(house, listener)
         async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(_watch(house, server))
+            watcher = group.create_task(_watch(house, server, changed_at))
             _greet(house, listener, admin_key)
             await server.serve(sockets=[listener])
             watcher.cancel()
@@ -135,7 +158,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """First SIGTERM or SIGINT: drain. Second: cut what still runs. SIGHUP: read the configuration again."""
+        """First SIGTERM or SIGINT: drain. Second: cut what still runs. SIGHUP: read the configuration."""
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:
@@ -161,6 +184,11 @@ class _Server(uvicorn.Server):
     def _cut(self) -> None:
         for connection in list(self.shared.connections):
             connection.cut()
+        asyncio.get_running_loop().call_later(FAREWELL_S, self._abort)
+
+    def _abort(self) -> None:
+        for connection in list(self.shared.connections):
+            connection.abort()
 
 
 def _limits(house: House) -> Limits:
@@ -181,15 +209,14 @@ def _hosts(house: House, host: str, port: int) -> frozenset[bytes]:
     return frozenset(form.lower().encode("latin-1") for name in names for form in (name, f"{name}:{port}"))
 
 
-async def _watch(house: House, server: _Server) -> None:
+async def _watch(house: House, server: _Server, changed_at: tuple[int, int] | None) -> None:
     """Twice a second: keys from the store, a changed configuration."""
-    changed_at = _changed_at(house)
     while True:
         await asyncio.sleep(0.5)
         try:
             house.refresh_keys()
         except GreenroomError as error:
-            log.error("keys not refreshed", extra={"reason": str(error)})
+            log.error("keys not refreshed", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
         now = _changed_at(house)
         if server.reload_wanted or now != changed_at:
             server.reload_wanted = False
@@ -201,7 +228,8 @@ async def _reload(house: House) -> None:
     try:
         await house.reload()
     except GreenroomError as error:
-        log.error("configuration not taken, the old one goes on", extra={"reason": str(error)})
+        reason = {"reason": str(error)}
+        log.error("configuration not taken, the old one goes on", extra=reason)  # noqa: TRY400  # as above
     else:
         log.info("configuration taken", extra={"file": house.source})
 
@@ -255,10 +283,10 @@ def _greet(house: House, listener: socket.socket, admin_key: str | None) -> None
         lines.append(f"Admin key (shown this once): {admin_key}")
     lines.append(f"Model: {house.default_target}, since {house.why}.")
     insecure = " -k" if scheme == "https" else ""
-    lines += [
-        "Try it:",
+    question = '{"model": "default", "messages": [{"role": "user", "content": "How do I add a provider?"}]}'
+    curl = (
         f"  curl{insecure} {address}/v1/chat/completions -H 'Authorization: Bearer {house.local_key}' "
-        "-H 'Content-Type: application/json' "
-        """-d '{"model": "default", "messages": [{"role": "user", "content": "How do I add a provider?"}]}'""",
-    ]
+        f"-H 'Content-Type: application/json' -d '{question}'"
+    )
+    lines += ["Try it:", curl]
     print("\n".join(lines), flush=True)

@@ -11,7 +11,7 @@ from greenroom.gateway.pipeline import PostEntry, StepEntry
 from greenroom.stages.check.pii import Pii, PiiConfig
 from greenroom.stages.check.secrets import Secrets, SecretsConfig
 from greenroom.stages.check.vault import Vault
-from greenroom.stages.ground.documents import DocumentSearch, Documents, DocumentsConfig
+from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
@@ -42,16 +42,16 @@ class Known(NamedTuple):
 
 
 STEPS: dict[str, Known] = {
-    "clean": Known("preprocess", CleanConfig, lambda config, parts: Clean(config)),
+    "clean": Known("preprocess", CleanConfig, lambda config, _: Clean(config)),
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
     "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
     "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
-    "decode": Known("postprocess", DecodeConfig, lambda config, parts: Decode(config)),
-    "cite": Known("postprocess", CiteConfig, lambda config, parts: Cite(config)),
+    "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
+    "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
     "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, parts.output_detectors)),
-    "unmask": Known("postprocess", UnmaskConfig, lambda config, parts: Unmask(config)),
+    "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),
 }
 
 

@@ -1,6 +1,7 @@
 """Who may ask, how often, and for how much: keys by digest, limits per key, budgets.
 
-Lives in memory; the table of keys is replaced as a whole when the store changes. Never sees a key after hashing it.
+Lives in memory; the table of keys is replaced as a whole when the store changes. Never sees a key
+after hashing it.
 """
 
 import time

@@ -41,7 +41,7 @@ class _Link:
         began = perf_counter_ns()
         try:
             out = one.feed(text)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a step's own fault; recorded, and `on_error` decides
             return self._broken(error) + text
         self.record.ns += perf_counter_ns() - began
         if out is not text:
@@ -57,7 +57,7 @@ class _Link:
         began = perf_counter_ns()
         try:
             out = one.flush()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # as in `feed`
             return self._broken(error)
         self.record.ns += perf_counter_ns() - began
         return out
@@ -70,7 +70,7 @@ class _Link:
         at_once = getattr(one, "whole", None)
         try:
             out = at_once(text) if at_once is not None else one.feed(text) + one.flush()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # as in `feed`
             return self._broken(error) + text
         self.record.ns += perf_counter_ns() - began
         assert isinstance(out, str)
@@ -205,7 +205,7 @@ def open_chain(
         except Exception as error:
             record.outcome = "failed"
             record.notes["error"] = type(error).__name__
-            log.error("step failed", extra={"step": record.step}, exc_info=error)
+            log.exception("step failed", extra={"step": record.step})
             if refuses:
                 raise StepFailed(record.step) from error
             continue

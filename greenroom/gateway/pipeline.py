@@ -1,7 +1,7 @@
 """How an app runs: its steps in order, the model, the filters over the answer.
 
-Knows lists of contracts; no concrete step, provider or store. Which step broke is recorded; whether that refuses
-the request is the step's `on_error`.
+Knows lists of contracts; no concrete step, provider or store. Which step broke is recorded; whether that
+refuses the request is the step's `on_error`.
 """
 
 import logging
@@ -47,7 +47,7 @@ async def prepare(exchange: Exchange, app: App, *, keep_going: bool = False) -> 
     """Run preprocess, ground and check. Returns a `Reply` when a step answered instead of the model.
 
     With `keep_going` (inspection) every step runs even after one refused; the first refusal is returned.
-    Raises: RequestError of a step (a prompt too long, say); StepFailed when a step broke and must not be missed.
+    Raises: RequestError of a step (a prompt too long, say); StepFailed when a needed step broke.
     """
     refusal: Reply | None = None
     for step, refuse_on_error in app.steps:

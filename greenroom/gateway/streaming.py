@@ -1,8 +1,8 @@
 """An answer in pieces: filters with hold-back, the order of frames, and the end said truthfully.
 
-Text that passes unchanged leaves in the provider's own bytes. A piece without text first lets go what is held of
-its choice. The finishing piece waits for the counts and carries our facts; a stream that ends without its proper
-end is an error said in-band. Knows contracts and the dialect; no socket.
+Text that passes unchanged leaves in the provider's own bytes. A piece without text first lets go what is held
+of its choice. The finishing piece waits for the counts and carries our facts; a stream that ends without its
+proper end is an error said in-band. Knows contracts and the dialect; no socket.
 """
 
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Relay:
-    """One stream on its way to the client. `frames()` yields what to write, one `bytes` per provider's read."""
+    """One stream on its way to the client. `frames()` yields what to write, one `bytes` per read upstream."""
 
     def __init__(self, exchange: Exchange, app: App, reply: Reply, began_ns: int) -> None:
         self._exchange = exchange
@@ -126,7 +126,7 @@ class Relay:
         self._rewrite(chunk, out)
 
     def _passes(self, choice: ChunkChoice) -> bool:
-        """Whether a piece may leave as it came; feeds its text on the way and keeps what is left to rewrite."""
+        """Whether a piece may leave as it came; feeds its text on the way, keeps what is left to rewrite."""
         delta = choice.delta
         if choice.finish_reason is not None or delta is None:
             return False

@@ -66,7 +66,8 @@ def weigh(
     """Weigh the stems of a question by how rare they are: one `Query` for each language it was read in.
 
     Keeps the 40 rarest. A word that no passage has makes all scores smaller: it was asked for, and is not
-    there; a number that no passage has is the asker's own affair and does not count. All have one scale, that of the language whose words are best known.
+    there; a number that no passage has is the asker's own affair and does not count. All have one scale, that
+    of the language whose words are best known.
     """
     known: dict[str, float] = {}
     weighed: list[dict[str, float]] = []

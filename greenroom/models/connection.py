@@ -1,6 +1,6 @@
 """Calling providers: a pool of keep-alive HTTP/1.1 connections on asyncio and httptools.
 
-The only file that opens a socket outward. Knows bytes, headers and deadlines; nothing of JSON, models or keys.
+The only file that opens a socket outward. Knows bytes, headers, deadlines; nothing of JSON, models or keys.
 TLS is verified, redirects are never followed, proxies come from the environment, every wait has a limit.
 """
 
@@ -476,10 +476,10 @@ class Proxies:
         """The proxy for this origin, or None to go directly."""
         proxy = self._by_scheme[origin.scheme]
         host = origin.host.lower()
-        if proxy is None or host == "localhost" or host == "::1" or host.startswith("127."):
+        if proxy is None or host in ("localhost", "::1") or host.startswith("127."):
             return None
         for entry in self._direct:
-            if entry == "*" or host == entry or host.endswith("." + entry):
+            if entry in ("*", host) or host.endswith("." + entry):
                 return None
         return proxy
 

@@ -1,7 +1,7 @@
 """Who answers over HTTP: one small class per dialect, each turning a body into a `Reply`.
 
-Knows the pool and the dialects; nothing of steps, keys of callers or the store. Every failure leaves here as an
-`UpstreamError` whose message holds no address and no key; dispatch adds the target's name.
+Knows the pool and the dialects; nothing of steps, keys of callers or the store. Every failure leaves here as
+an `UpstreamError` whose message holds no address and no key; dispatch adds the target's name.
 """
 
 import time

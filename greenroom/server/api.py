@@ -1,7 +1,7 @@
 """Administration over HTTP: traces, sessions, keys, configuration, health, metrics and the OpenAPI document.
 
-Plain Starlette on the ASGI side of the port; every `/api` route needs a key and names the role it needs. Bodies
-are typed, unknown fields refused.
+Plain Starlette on the ASGI side of the port; every `/api` route needs a key and names the role it needs.
+Bodies are typed, unknown fields refused.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

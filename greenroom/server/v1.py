@@ -217,21 +217,14 @@ def _answer_headers(exchange: Exchange) -> bytes:
         spent[record.stage] += record.ns
     model_ns = exchange.model_ns
     cost = exchange.cost_usd
+    cost_line = f"x-greenroom-cost-usd: {cost}\r\n" if cost is not None else ""
     return (
-        "x-request-id: %s\r\nx-greenroom-model: %s\r\n%sx-greenroom-cache: miss\r\n"
-        "server-timing: pre;dur=%.3f, ground;dur=%.3f, check;dur=%.3f, model;dur=%.3f, post;dur=%.3f, "
-        "overhead;dur=%.3f\r\n"
-        % (
-            exchange.id,
-            exchange.target or exchange.app,
-            f"x-greenroom-cost-usd: {cost}\r\n" if cost is not None else "",
-            spent["preprocess"] / 1e6,
-            spent["ground"] / 1e6,
-            spent["check"] / 1e6,
-            model_ns / 1e6,
-            spent["postprocess"] / 1e6,
-            (exchange.total_ns - model_ns) / 1e6,
-        )
+        f"x-request-id: {exchange.id}\r\nx-greenroom-model: {exchange.target or exchange.app}\r\n"
+        f"{cost_line}x-greenroom-cache: miss\r\n"
+        f"server-timing: pre;dur={spent['preprocess'] / 1e6:.3f}, ground;dur={spent['ground'] / 1e6:.3f}, "
+        f"check;dur={spent['check'] / 1e6:.3f}, model;dur={model_ns / 1e6:.3f}, "
+        f"post;dur={spent['postprocess'] / 1e6:.3f}, "
+        f"overhead;dur={(exchange.total_ns - model_ns) / 1e6:.3f}\r\n"
     ).encode("latin-1", "replace") + _dropped_header(exchange)
 
 

@@ -38,7 +38,7 @@ class Kept:
     async def next(self, count: int = 1) -> Exchange:
         """The newest, once there are `count`."""
         async with asyncio.timeout(5):
-            while len(self.exchanges) < count:
+            while len(self.exchanges) < count:  # noqa: ASYNC110  # keeps `put` plain
                 await asyncio.sleep(0.01)
         return self.exchanges[-1]
 
@@ -80,21 +80,19 @@ class Room:
         rooms = Rooms({}, ("m",), lambda name: self._app(name, providers))
         access = Access({sha256(KEY.encode()).digest(): self._key}, {})
         self.gateway = Gateway(access, rooms, self.kept, self._in_flight)
-        self.shared = Shared(
-            V1(self.gateway, lambda exchange: {}, 1), self._limits, frozenset({b"127.0.0.1"})
-        )
+        self.shared = Shared(V1(self.gateway, lambda _: {}, 1), self._limits, frozenset({b"127.0.0.1"}))
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             _empty,
-            http=self.shared.protocol,
+            http=self.shared.protocol,  # type: ignore[arg-type]  # a factory, called like the class it wants
             lifespan="off",
             log_config=None,
-            ws="none",  # type: ignore[arg-type]
+            ws="none",
         )
         self.server = uvicorn.Server(config)
         self._task = asyncio.ensure_future(self.server._serve([listener]))
-        while not self.server.started:
+        while not self.server.started:  # noqa: ASYNC110  # uvicorn sets a flag, no event
             await asyncio.sleep(0.001)
         return self
 

@@ -40,8 +40,8 @@ def text_of(answer: Answer) -> str:
     pieces = []
     for data in answer.events():
         if data != b"[DONE]":
-            for choice in json.loads(data).get("choices", ()):
-                pieces.append(choice["delta"].get("content") or "")
+            choices = json.loads(data).get("choices", ())
+            pieces += [choice["delta"].get("content") or "" for choice in choices]
     return "".join(pieces)
 
 

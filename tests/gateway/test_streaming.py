@@ -36,7 +36,9 @@ def text_of(payloads: list[bytes]) -> str:
 
 
 @given(
-    st.lists(st.sampled_from([CPF, "<CPF_1>", "<", "CPF_1", " olá ", "a@b.com ", "12 ", "\n", "é"]), max_size=12),
+    st.lists(
+        st.sampled_from([CPF, "<CPF_1>", "<", "CPF_1", " olá ", "a@b.com ", "12 ", "\n", "é"]), max_size=12
+    ),
     st.lists(st.integers(0, 300), max_size=15),
 )
 async def test_streamed_and_whole_answers_are_the_same(parts: list[str], cuts: list[int]) -> None:
@@ -90,7 +92,9 @@ async def test_a_rejected_text_ends_the_stream_and_never_leaves() -> None:
     exchange = make_exchange(stream=True)
     guard = PostEntry(Guard(GuardConfig(personal_data="block"), (PiiDetector(("cpf",)),)), True)
 
-    payloads = await relayed(exchange, make_app(EchoUpstream(), post=[guard]), stream_of(list(f"Diz: CPF {CPF} e")))
+    payloads = await relayed(
+        exchange, make_app(EchoUpstream(), post=[guard]), stream_of(list(f"Diz: CPF {CPF} e"))
+    )
 
     joined = b"".join(payloads)
     assert b"390" not in joined
@@ -120,7 +124,9 @@ async def test_masks_in_streamed_tool_calls_are_put_back() -> None:
         for call in choice["delta"].get("tool_calls", ())
     ]
     assert calls[0]["function"]["name"] == "find"
-    assert json.loads("".join(call["function"].get("arguments", "") for call in calls)) == {"cpf": "529.982.247-25"}
+    assert json.loads("".join(call["function"].get("arguments", "") for call in calls)) == {
+        "cpf": "529.982.247-25"
+    }
 
 
 async def test_usage_is_asked_for_but_shown_only_to_who_asked() -> None:
@@ -144,7 +150,14 @@ async def test_usage_is_asked_for_but_shown_only_to_who_asked() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"{", b"[]", b'{"choices":[{"delta":{"content":5}}]}', b'{"error":{"message":"x"}}', b"\xff", b"[" * 100_000],
+    [
+        b"{",
+        b"[]",
+        b'{"choices":[{"delta":{"content":5}}]}',
+        b'{"error":{"message":"x"}}',
+        b"\xff",
+        b"[" * 100_000,
+    ],
 )
 async def test_a_broken_event_ends_the_stream_with_an_error(payload: bytes) -> None:
     async def chunks() -> AsyncIterator[list[bytes]]:

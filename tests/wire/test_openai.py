@@ -10,9 +10,7 @@ from greenroom.wire import openai
 
 
 def body(**fields: object) -> bytes:
-    return json.dumps(
-        {"model": "m", "messages": [{"role": "user", "content": "hello"}], **fields}
-    ).encode()
+    return json.dumps({"model": "m", "messages": [{"role": "user", "content": "hello"}], **fields}).encode()
 
 
 def test_an_unchanged_body_leaves_byte_for_byte() -> None:
@@ -22,7 +20,9 @@ def test_an_unchanged_body_leaves_byte_for_byte() -> None:
 
 
 def test_unknown_fields_survive_a_changed_message() -> None:
-    raw = body(new_field={"deep": [1, 2.50]}, messages=[{"role": "user", "content": "a", "name": "Zé", "x": 1}])
+    raw = body(
+        new_field={"deep": [1, 2.50]}, messages=[{"role": "user", "content": "a", "name": "Zé", "x": 1}]
+    )
     request = openai.parse_chat(raw)
     request.texts[0].edit([Edit(start=0, end=1, text="b", reason="test")])
 
@@ -36,9 +36,15 @@ def test_unknown_fields_survive_a_changed_message() -> None:
 def test_parts_arguments_and_added_messages_are_written_where_they_belong() -> None:
     messages = [
         {"role": "system", "content": "s"},
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u"}}, {"type": "text", "text": "t"}]},
-        {"role": "assistant", "content": None,
-         "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {
+            "role": "user",
+            "content": [{"type": "image_url", "image_url": {"url": "u"}}, {"type": "text", "text": "t"}],
+        },
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+        },
         {"role": "tool", "tool_call_id": "1", "content": "r"},
     ]
     request = openai.parse_chat(body(messages=messages))
@@ -63,23 +69,32 @@ def test_parts_arguments_and_added_messages_are_written_where_they_belong() -> N
         pytest.param(b"\xef\xbb\xbf{}", "not valid JSON", id="byte order mark"),
         pytest.param('{"model":"m"}'.encode("utf-16"), "not valid JSON", id="utf-16"),
         pytest.param(b'{"model":"\xff","messages":[]}', "not valid JSON", id="invalid utf-8"),
-        pytest.param(b'{"model":"\\ud800","messages":[{"role":"user"}]}', "not valid JSON", id="lone surrogate"),
+        pytest.param(
+            b'{"model":"\\ud800","messages":[{"role":"user"}]}', "not valid JSON", id="lone surrogate"
+        ),
         pytest.param(b"[]", "Expected `object`", id="a list"),
         pytest.param(b'{"model":"m"}', "messages", id="no messages"),
         pytest.param(body(messages=[]), "messages", id="no message"),
         pytest.param(body(messages="x"), "messages", id="messages a string"),
         pytest.param(body(messages=[{"role": 1}]), "messages[0].role", id="role a number"),
-        pytest.param(body(messages=[{"role": "user", "content": 5}]), "messages[0].content", id="content a number"),
+        pytest.param(
+            body(messages=[{"role": "user", "content": 5}]), "messages[0].content", id="content a number"
+        ),
         pytest.param(body(n=0), "'n'", id="n zero"),
         pytest.param(body(model=""), "'model'", id="empty model"),
         pytest.param(body(temperature=None)[:-1].replace(b"null", b"NaN") + b"}", "not valid JSON", id="NaN"),
         pytest.param(body().replace(b'"m"', b'"m","temperature":1e400'), "temperature", id="1e400"),
-        pytest.param(b'{"model":"m","model":"n","messages":[{"role":"user","content":"x"}]}', "twice", id="model twice"),
         pytest.param(
-            b'{"model":"m","messages":[{"role":"user","content":"x","content":"y"}]}', "twice", id="content twice"
+            b'{"model":"m","model":"n","messages":[{"role":"user","content":"x"}]}', "twice", id="model twice"
         ),
         pytest.param(
-            b'{"model":"m","messages":[{"role":"user","content":"x","con\\u0074ent":"y"}]}', "twice",
+            b'{"model":"m","messages":[{"role":"user","content":"x","content":"y"}]}',
+            "twice",
+            id="content twice",
+        ),
+        pytest.param(
+            b'{"model":"m","messages":[{"role":"user","content":"x","con\\u0074ent":"y"}]}',
+            "twice",
             id="content twice, once in disguise",
         ),
         pytest.param(b'{"model":"m","messages":' + b"[" * 100_000, "", id="nested too deeply"),

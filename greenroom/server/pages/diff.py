@@ -31,11 +31,18 @@ class Hunk(NamedTuple):
     text: str
     reason: str = ""
 
+    def is_masked(self, before: str) -> bool:
+        """Whether the stored text holds the replacement already, because the original is not kept."""
+        return bool(self.text) and before[self.start : self.end] == self.text
+
 
 class Piece(NamedTuple):
-    """A stretch to show. `skip` carries the number of characters passed over."""
+    """A stretch to show. `skip` carries the number of characters passed over.
 
-    kind: Literal["same", "insert", "delete", "skip"]
+    `masked` was replaced by what the stored text shows in its place anyway: the recorder keeps no original.
+    """
+
+    kind: Literal["same", "insert", "delete", "masked", "skip"]
     runs: list[Run]
     reason: str = ""
     skipped: int = 0
@@ -88,6 +95,10 @@ def pieces(before: str, changed: Iterable[Hunk]) -> list[Piece]:
         if number == _MOST_HUNKS:
             break
         shown += _kept(before[at : hunk.start], is_first=at == 0, is_last=False)
+        if hunk.is_masked(before):
+            shown += _changed("masked", hunk.text, hunk.reason)
+            at = hunk.end
+            continue
         if hunk.end > hunk.start:
             shown += _changed("delete", before[hunk.start : hunk.end], hunk.reason)
         if hunk.text:
@@ -96,7 +107,7 @@ def pieces(before: str, changed: Iterable[Hunk]) -> list[Piece]:
     return shown + _kept(before[at:], is_first=at == 0, is_last=True)
 
 
-def _changed(kind: Literal["insert", "delete"], text: str, reason: str) -> list[Piece]:
+def _changed(kind: Literal["insert", "delete", "masked"], text: str, reason: str) -> list[Piece]:
     if text.isspace():
         text = text.translate(_SPACES)
     shown = [Piece(kind, runs(text[:_LONGEST], all_of_them=True), reason)]

@@ -13,10 +13,10 @@ from greenroom.server.pages.glyphs import Run, runs
 from greenroom.server.pages.record import ChangeView, EditView, Record, StepView
 
 STAGES = {
-    "preprocess": "Cleaned, counted, made consistent",
-    "ground": "Memory and passages brought in",
+    "preprocess": "Cleaned and counted",
+    "ground": "Earlier turns and passages brought in",
     "check": "Looked over before anything leaves",
-    "postprocess": "Repaired, verified, put back, checked again",
+    "postprocess": "Tidied, cited, checked again, masks put back",
 }
 _MOST_STEPS = 400
 _MOST_CHANGES = 20
@@ -37,6 +37,8 @@ class EditLine(NamedTuple):
     times: int
     applied: bool
     confidence: str
+    is_masked: bool
+    """The stored text has the replacement only."""
 
 
 class TextChange(NamedTuple):
@@ -104,6 +106,8 @@ class Journey(NamedTuple):
     inward: list[StageView]
     outward: list[StageView]
     left_out: int
+    hides_values: bool
+    """The texts show masks where the caller got values back, because values are not kept."""
 
 
 def journey(record: Record) -> Journey:
@@ -131,6 +135,13 @@ def journey(record: Record) -> Journey:
         [view for view in views if view.name != "postprocess"],
         [view for view in views if view.name == "postprocess"],
         max(len(record.stages) - _MOST_STEPS, 0),
+        any(_has_masked(one) for step in record.stages if step.step == "unmask" for one in step.changes),
+    )
+
+
+def _has_masked(change: ChangeView) -> bool:
+    return any(
+        one.applied and one.text and change.before[one.start : one.end] == one.text for one in change.edits
     )
 
 
@@ -169,15 +180,17 @@ def _text_change(
     change: ChangeView, earlier: dict[tuple[int, int | None], list[EditView]], newest: int
 ) -> TextChange:
     found = hunks(change, earlier.get((change.index, change.part), ()))
-    added = sum(len(hunk.text) for hunk in found)
-    removed = sum(hunk.end - hunk.start for hunk in found)
+    seen = [hunk for hunk in found if not hunk.is_masked(change.before)]
+    added = sum(len(hunk.text) for hunk in seen)
+    removed = sum(hunk.end - hunk.start for hunk in seen)
+    balance = f"+{added:,} −{removed:,} characters" if seen else "stored as the mask"
     lines, more = _edit_lines(change)
     return TextChange(
         _whose(change, newest),
         pieces(change.before, found) if found else [],
         lines,
         more,
-        f"+{added:,} −{removed:,} characters" if found else "nothing applied",
+        balance if found else "nothing applied",
     )
 
 
@@ -199,11 +212,12 @@ def _edit_lines(change: ChangeView) -> tuple[list[EditLine], int]:
         EditLine(
             reason,
             rule,
-            runs(was, all_of_them=True),
+            runs(was if was != text else "", all_of_them=True),
             runs(text, all_of_them=True),
             count,
             applied,
             figures.score(confidence) if confidence < 1 else "",
+            bool(text) and was == text,
         )
         for (reason, rule, was, text, applied, confidence), count in counted.most_common(_MOST_EDITS)
     ]

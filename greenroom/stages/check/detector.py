@@ -24,7 +24,7 @@ class Scan:
         *,
         needing_digits: frozenset[int] = frozenset(),
     ) -> None:
-        """`needing_digits` are the places in `finders` of those that find nothing in a text without digits."""
+        """`needing_digits` are the places in `finders` of those that find nothing where no digit is."""
         self._set = PatternSet([*(pattern for pattern, _ in finders), ODD, "[0-9]"])
         self._odd = len(finders)
         self._digit = self._odd + 1

@@ -103,7 +103,7 @@ class GuardFilter:
         whole, done = self._text, self._done
         if end <= done:
             return ""
-        if _trigger(whole) is None and len(whole) - done < 16:
+        if len(whole) - done < 16 and _trigger(whole) is None:
             return self._release(end)
         findings: list[Finding] = []
         for detector in self._detectors:

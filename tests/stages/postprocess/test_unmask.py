@@ -56,4 +56,7 @@ def test_every_replacement_is_an_edit_in_the_fed_text() -> None:
     one = UnmaskFilter(MASKS)
     run_filter(one, ["a <CPF_1> b EMAIL_1"])
 
-    assert [(edit.start, edit.end, edit.before) for edit in one.edits] == [(2, 9, "<CPF_1>"), (12, 19, "EMAIL_1")]
+    assert [(edit.start, edit.end, edit.before) for edit in one.edits] == [
+        (2, 9, "<CPF_1>"),
+        (12, 19, "EMAIL_1"),
+    ]

@@ -1,0 +1,98 @@
+"""A configuration changed under a running server: taken when it is right, left when it is wrong (FAULTS C11)."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.faults.rawclient import RawClient, chat_bytes
+from tests.faults.recipes import openai_events, streamed
+from tests.faults.upstream import FaultUpstream
+from tests.server.test_process import config_for, within
+from tests.server_process import ServerProcess
+
+FIRST = '[apps.aaa]\nmodel = "greenroom/reader"\n'
+SECOND = '[apps.bbb]\nmodel = "greenroom/reader"\n'
+
+
+def knows(server: ServerProcess, app: str) -> bool:
+    status, body = server.ask(model=app)
+    assert status == 200 or body["error"]["code"] == "model_not_found"
+    return status == 200
+
+
+def test_a_changed_file_is_taken_without_a_signal(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data", FIRST) as server:
+        assert knows(server, "aaa")
+        assert not knows(server, "bbb")
+        server.config_path.write_text(SECOND + "# changed\n", encoding="utf-8")
+
+        assert within(2.0, lambda: knows(server, "bbb"))
+        assert not knows(server, "aaa")
+        assert "configuration taken" in server.log()
+
+
+def test_a_hangup_signal_reads_the_file_even_when_it_looks_unchanged(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data", FIRST) as server:
+        before = server.config_path.stat()
+        server.config_path.write_text(SECOND, encoding="utf-8")
+        os.utime(server.config_path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert not within(1.2, lambda: knows(server, "bbb"))
+        server.process.send_signal(signal.SIGHUP)
+
+        assert within(2.0, lambda: knows(server, "bbb"))
+        assert server.process.poll() is None
+
+
+WRONG = {
+    "unknown key": (FIRST.replace("model", "modle").encode(), "modle"),
+    "unknown model": (FIRST.replace("greenroom/reader", "nobody/knows").encode(), "apps.aaa.model"),
+    "half written": (b"[apps.aaa]\nmodel = ", ""),
+    "not UTF-8": (b"[apps.aaa]\nmodel = '\xff'", ""),
+    "wrong type": (b"[server]\nport = 'x'\n", "server.port"),
+    "gone": (None, ""),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_wrong_file_leaves_the_old_one_and_says_file_and_key(
+    tmp_path: Path, wrong: tuple[bytes | None, str]
+) -> None:
+    content, named = wrong
+    with ServerProcess(tmp_path / "data", FIRST) as server:
+        if content is None:
+            server.config_path.unlink()
+        else:
+            server.config_path.write_bytes(content)
+
+        assert within(2.0, lambda: "configuration not taken" in server.log())
+        lines = [json.loads(line) for line in server.log().splitlines()]
+        assert [line["level"] for line in lines] == ["error"]
+        assert "greenroom.toml" in lines[0]["reason"]
+        assert named in lines[0]["reason"]
+        assert knows(server, "aaa")
+
+        server.config_path.write_text(SECOND, encoding="utf-8")
+        assert within(2.0, lambda: knows(server, "bbb"))
+        assert server.stop() == 0
+
+
+async def test_a_stream_keeps_the_app_it_began_with(tmp_path: Path) -> None:
+    async with FaultUpstream() as upstream:
+        words = [f"word{number} " for number in range(30)]
+        upstream.script("scripted", streamed(openai_events(words), pace_s=0.06))
+        config = config_for(upstream, "[apps.aaa]", 'model = "main"')
+        with ServerProcess(tmp_path / "data", config, environment={"UP_SECRET": "sk-x"}) as server:
+            async with RawClient(server.port) as client:
+                await client.send(chat_bytes("aaa", stream=True, key=server.local_key))
+                await upstream.log.wait("sent", count=3)
+                server.config_path.write_text(SECOND, encoding="utf-8")
+                assert await asyncio.to_thread(within, 1.5, lambda: knows(server, "bbb"))
+                assert not upstream.log.of("finished")
+                answer = await client.answer()
+
+    assert answer.whole
+    assert answer.events()[-1] == b"[DONE]"
