@@ -136,7 +136,13 @@ class _Server(uvicorn.Server):
         self.shared = Shared(v1, _limits(house), _hosts(house, host, port))
         routes = [*Api(house.access, desk, __version__).routes(), *pages(PagesDesk(house))]
         app = Starlette(
-            routes=routes, exception_handlers={HTTPException: _not_found, 404: _not_found, 405: _not_found}
+            routes=routes,
+            exception_handlers={
+                HTTPException: _not_found,
+                404: _not_found,
+                405: _not_found,
+                Exception: _broken,
+            },
         )
         super().__init__(
             uvicorn.Config(
@@ -271,6 +277,12 @@ async def _not_found(request: Request, error: Exception) -> Response:
     message = "This route does not take that method." if status == 405 else "There is no such page or route."
     body = openai.error_body(message, "invalid_request_error", code)
     return Response(body, status, headers, media_type="application/json")
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    log.error("request failed", extra={"path": request.url.path}, exc_info=error)
+    body = openai.error_body("Something went wrong here. Try again.", "server_error", "internal_error")
+    return Response(body, 500, media_type="application/json")
 
 
 def _greet(house: House, listener: socket.socket, admin_key: str | None) -> None:

@@ -35,10 +35,10 @@ class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
     project: Annotated[str, Meta(min_length=1, max_length=128)] = "default"
     role: Role = "app"
     apps: Annotated[list[str], Meta(max_length=64)] = []
-    requests_per_minute: Annotated[int, Meta(ge=1)] | None = None
-    tokens_per_minute: Annotated[int, Meta(ge=1)] | None = None
-    parallel: Annotated[int, Meta(ge=1)] | None = None
-    budget_usd: Annotated[float, Meta(ge=0)] | None = None
+    requests_per_minute: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+    tokens_per_minute: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
+    parallel: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    budget_usd: Annotated[float, Meta(ge=0, le=1_000_000_000)] | None = None
 
 
 class Administration(Protocol):
@@ -85,7 +85,9 @@ class Api:
             Doc(
                 "/api/traces/{id}", "GET", "viewer", "Read one trace: the record of an exchange.", self._trace
             ),
-            Doc("/api/sessions/{id}", "GET", "viewer", "Read the turns kept of a session.", self._session),
+            Doc(
+                "/api/sessions/{id:path}", "GET", "viewer", "Read the turns kept of a session.", self._session
+            ),
             Doc("/api/keys", "GET", "admin", "List keys, without their secrets.", self._keys),
             Doc(
                 "/api/keys",
@@ -242,7 +244,8 @@ def _time(text: str | None, name: str) -> int | None:
         raise MalformedRequest(f"'{name}' must be a time like 2026-01-31T12:00:00Z.", name) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1e9)
+    # Traces count nanoseconds since 1970 in 64 bits, which ends in 2262.
+    return int(min(max(moment.timestamp(), 0.0), 9e9) * 1e9)
 
 
 def _scope(caller: Caller) -> str | None:

@@ -86,9 +86,10 @@ def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # An
             operation["requestBody"] = _json_body(schema)
         paths.setdefault(path, {})[method] = operation
     for route in routes:
-        operation = _operation(route.summary, route.path, keyed=route.role is not None, role=route.role)
+        path = route.path.replace(":path}", "}")
+        operation = _operation(route.summary, path, keyed=route.role is not None, role=route.role)
         operation["parameters"] = [
-            *_path_parameters(route.path),
+            *_path_parameters(path),
             *({"name": name, "in": "query", "schema": {"type": "string"}} for name in route.parameters),
         ]
         if route.body is not None:
@@ -97,7 +98,7 @@ def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # An
             )
             schemas |= found
             operation["requestBody"] = _json_body({"$ref": f"#/components/schemas/{route.body.__name__}"})
-        paths.setdefault(route.path, {})[route.method.lower()] = operation
+        paths.setdefault(path, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {"title": "Greenroom", "version": version, "license": {"name": "Apache-2.0"}},

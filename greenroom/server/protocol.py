@@ -81,8 +81,8 @@ class Front(Protocol):
         """Answer through `out.respond` or `out.begin`, `out.write`, `out.end`."""
         ...
 
-    def malformed(self, status: int, message: str) -> bytes:
-        """The body for a request that could not even be parsed."""
+    def refusal(self, status: int, message: str) -> Refusal:
+        """The answer to a request that could not even be parsed, or that broke."""
         ...
 
 
@@ -151,6 +151,7 @@ class HttpProtocol(asyncio.Protocol):
         self._closing = False
         self._keep_alive = True
         self._started = False
+        self._is_head = False
         self.is_cut = False
         """Set when the drain limit has passed: the running answer ends with an error."""
 
@@ -343,6 +344,7 @@ class HttpProtocol(asyncio.Protocol):
 
     async def _run(self, request: Request) -> None:
         self._started = False
+        self._is_head = request.method == b"HEAD"
         self._phase = "working"
         try:
             if isinstance(request.context, Refusal):
@@ -355,7 +357,7 @@ class HttpProtocol(asyncio.Protocol):
             if not self.is_cut:
                 self.abort()
             elif not self._started:
-                self.respond(503, self.shared.front.malformed(503, "The server is shutting down. Try again."))
+                self.respond(*self.shared.front.refusal(503, "The server is shutting down. Try again."))
             self.shutdown_after_cut()
             raise
         except Exception:  # the edge: nothing may end the server
@@ -363,7 +365,7 @@ class HttpProtocol(asyncio.Protocol):
             if self._started:
                 self.abort()
             else:
-                self.respond(500, self.shared.front.malformed(500, "Something went wrong here. Try again."))
+                self.respond(*self.shared.front.refusal(500, "Something went wrong here. Try again."))
         finally:
             self._task = None
             self._after()
@@ -398,7 +400,15 @@ class HttpProtocol(asyncio.Protocol):
         last = b"" if self._keep_alive and not self.shared.draining else self._last()
         transport.write(
             b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b"
-            % (status, _REASONS.get(status, b"Status"), content_type, len(body), headers, last, body)
+            % (
+                status,
+                _REASONS.get(status, b"Status"),
+                content_type,
+                len(body),
+                headers,
+                last,
+                b"" if self._is_head else body,
+            )
         )
 
     def begin(self, headers: bytes) -> None:
@@ -461,7 +471,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _refuse(self, status: int, message: str) -> None:
         if status:
-            self._refuse_with(Refusal(status, self.shared.front.malformed(status, message)))
+            self._refuse_with(self.shared.front.refusal(status, message))
 
     def _refuse_with(self, refusal: Refusal) -> None:
         """Answer and close: what follows on this connection can't be trusted or is not wanted."""

@@ -62,13 +62,20 @@ class V1:
         """Everything under `/v1/`, and inspection."""
         return path.startswith(b"/v1/") or path == INSPECT
 
-    def malformed(self, status: int, message: str) -> bytes:
-        """The envelope for a request that could not be parsed."""
+    def refusal(self, status: int, message: str) -> Refusal:
+        """The answer to a request that could not be parsed, or that broke."""
         kind = "invalid_request_error" if status < 500 else "server_error"
-        return openai.error_body(message, kind, "malformed_request" if status < 500 else "internal_error")
+        code = "malformed_request" if status < 500 else "internal_error"
+        return Refusal(status, openai.error_body(message, kind, code), _id_header(self.gateway.new_id()))
 
     def admit(self, request: Request) -> Refusal | None:
         """Method and key, before a body is read."""
+        refusal = self._look(request)
+        if refusal is None:
+            return None
+        return refusal._replace(headers=_id_header(self.gateway.new_id()) + refusal.headers)
+
+    def _look(self, request: Request) -> Refusal | None:
         path = request.path
         wanted = b"POST" if path in {CHAT, INSPECT} else b"GET"
         if path not in {CHAT, INSPECT, MODELS} and not path.startswith(MODELS + b"/"):

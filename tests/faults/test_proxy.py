@@ -93,13 +93,16 @@ async def pool_through(
 @needs_openssl
 async def test_https_goes_through_a_tunnel_with_the_credentials_for_the_proxy_alone(tmp_path: Path) -> None:
     made = make_certificate(tmp_path / "tls", f"DNS:{NAME}")
-    async with FaultUpstream(tls=made.serving()) as upstream, ScriptedProxy(upstream.port) as proxy:
-        async with pool_through(proxy, credentials="ana:p%40ss@", context=made.trusting()) as pool:
-            for _ in range(2):
-                response = await pool.request(Origin("https", NAME, 443, "/v1"), REQUEST, LIMITS)
-                assert response.status == 200
-                assert b"Good morning." in await response.read()
-            in_use = pool.in_use
+    async with (
+        FaultUpstream(tls=made.serving()) as upstream,
+        ScriptedProxy(upstream.port) as proxy,
+        pool_through(proxy, credentials="ana:p%40ss@", context=made.trusting()) as pool,
+    ):
+        for _ in range(2):
+            response = await pool.request(Origin("https", NAME, 443, "/v1"), REQUEST, LIMITS)
+            assert response.status == 200
+            assert b"Good morning." in await response.read()
+        in_use = pool.in_use
 
     (head,) = proxy.heads
     secret = b64encode(b"ana:p@ss")
@@ -114,10 +117,13 @@ async def test_https_goes_through_a_tunnel_with_the_credentials_for_the_proxy_al
 @needs_openssl
 async def test_the_certificate_is_checked_for_the_providers_name_not_the_proxys(tmp_path: Path) -> None:
     made = make_certificate(tmp_path / "tls", "IP:127.0.0.1")
-    async with FaultUpstream(tls=made.serving()) as upstream, ScriptedProxy(upstream.port) as proxy:
-        async with pool_through(proxy, context=made.trusting()) as pool:
-            with pytest.raises(UpstreamTLS):
-                await pool.request(Origin("https", NAME, 443, "/v1"), REQUEST, LIMITS)
+    async with (
+        FaultUpstream(tls=made.serving()) as upstream,
+        ScriptedProxy(upstream.port) as proxy,
+        pool_through(proxy, context=made.trusting()) as pool,
+    ):
+        with pytest.raises(UpstreamTLS):
+            await pool.request(Origin("https", NAME, 443, "/v1"), REQUEST, LIMITS)
     assert upstream.requests == []
 
 
@@ -145,13 +151,15 @@ async def test_plain_http_goes_through_a_tunnel_too(upstream: FaultUpstream) -> 
 async def test_a_proxy_that_does_not_connect_is_an_error_without_its_address_or_credentials(
     upstream: FaultUpstream, answer: bytes, wanted: type[UpstreamError]
 ) -> None:
-    async with ScriptedProxy(upstream.port, answer) as proxy:
-        async with pool_through(proxy, credentials="ana:canary@") as pool:
-            with pytest.raises(wanted) as failed:
-                await pool.request(Origin("https", NAME, 443, "/v1"), REQUEST, LIMITS)
-            assert pool.in_use == 0
-            assert "canary" not in str(failed.value)
-            assert str(proxy.port) not in str(failed.value)
+    async with (
+        ScriptedProxy(upstream.port, answer) as proxy,
+        pool_through(proxy, credentials="ana:canary@") as pool,
+    ):
+        with pytest.raises(wanted) as failed:
+            await pool.request(Origin("https", NAME, 443, "/v1"), REQUEST, LIMITS)
+        assert pool.in_use == 0
+        assert "canary" not in str(failed.value)
+        assert str(proxy.port) not in str(failed.value)
     assert upstream.requests == []
 
 

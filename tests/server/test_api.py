@@ -24,12 +24,6 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
 }
 OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json")
 
-PAST_64_BITS = pytest.mark.xfail(
-    strict=True, reason="numbers past 64 bits reach SQLite and end as a bare 500"
-)
-SLASH = pytest.mark.xfail(strict=True, reason="a session may have a slash in its name, the route takes none")
-NO_ID = pytest.mark.xfail(strict=True, reason="refusals of the fast routes carry no x-request-id")
-
 
 class Answer(NamedTuple):
     """What came back."""
@@ -174,10 +168,8 @@ def test_the_list_of_keys_holds_no_secret(office: Office) -> None:
         pytest.param(b"{", id="cut"),
         pytest.param(b'{"name": "\xff"}', id="not utf-8"),
         pytest.param(b"[" * 100_000, id="deep"),
-        pytest.param({"name": "x", "budget_usd": 1e300}, id="budget past counting", marks=PAST_64_BITS),
-        pytest.param(
-            {"name": "x", "tokens_per_minute": 10**30}, id="limit past counting", marks=PAST_64_BITS
-        ),
+        pytest.param({"name": "x", "budget_usd": 1e300}, id="budget past counting"),
+        pytest.param({"name": "x", "tokens_per_minute": 10**30}, id="limit past counting"),
     ],
 )
 def test_a_malformed_key_is_the_callers_error(office: Office, body: object) -> None:
@@ -234,8 +226,8 @@ def test_a_filter_that_fits_nothing_lists_nothing(office: Office, query: str) ->
     "query",
     [
         pytest.param("from=1970-01-01&to=2200-01-01", id="the epoch and far ahead"),
-        pytest.param("from=0001-01-01", id="the first year", marks=PAST_64_BITS),
-        pytest.param("to=9999-12-31", id="the last year", marks=PAST_64_BITS),
+        pytest.param("from=0001-01-01", id="the first year"),
+        pytest.param("to=9999-12-31", id="the last year"),
     ],
 )
 def test_a_time_far_away_is_a_time(office: Office, query: str) -> None:
@@ -269,7 +261,7 @@ def test_a_viewer_sees_its_own_project_only(office: Office) -> None:
     assert office.ask(f"GET /api/traces/{other}", office.keys["viewer"]).status == 404
 
 
-@pytest.mark.parametrize("name", ["s-1", "s@1:a+b", pytest.param("s/1", marks=SLASH)])
+@pytest.mark.parametrize("name", ["s-1", "s@1:a+b", pytest.param("s/1")])
 def test_a_session_holds_what_was_said(office: Office, name: str) -> None:
     office.chat(office.keys["app"], "Remember the heron", session=name)
 
@@ -341,9 +333,7 @@ def test_the_configuration_in_force_shows_no_key(office: Office) -> None:
     assert ADMIN.encode() not in answer.body
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/none", "/api/traces/a/b", "/none", pytest.param("/v1/none", marks=NO_ID)]
-)
+@pytest.mark.parametrize("path", ["/api/none", "/api/traces/a/b", "/none", pytest.param("/v1/none")])
 def test_an_unknown_route_answers_with_the_envelope(office: Office, path: str) -> None:
     answer = office.ask(f"GET {path}", ADMIN)
 
@@ -359,8 +349,8 @@ def test_an_unknown_route_answers_with_the_envelope(office: Office, path: str) -
         ("DELETE /api/keys", {"GET", "HEAD", "POST"}),
         ("GET /api/keys/none", {"DELETE"}),
         ("POST /healthz", {"GET", "HEAD"}),
-        pytest.param("GET /api/inspect", {"POST"}, marks=NO_ID),
-        pytest.param("GET /v1/chat/completions", {"POST"}, marks=NO_ID),
+        pytest.param("GET /api/inspect", {"POST"}),
+        pytest.param("GET /v1/chat/completions", {"POST"}),
     ],
 )
 def test_a_method_that_a_route_does_not_take_is_answered_with_those_it_takes(

@@ -80,13 +80,15 @@ HALF_OPEN = {
 
 @pytest.mark.parametrize("sent", HALF_OPEN.values(), ids=HALF_OPEN)
 def test_half_open_connections_do_not_hold_the_end_up(tmp_path: Path, sent: bytes) -> None:
-    with ServerProcess(tmp_path / "data") as server:
-        with socket.create_connection(("127.0.0.1", server.port)) as half:
-            half.sendall(sent)
-            time.sleep(0.2)
-            began = time.monotonic()
-            assert server.stop(timeout_s=5) == 0
-            assert time.monotonic() - began < 2.0
+    with (
+        ServerProcess(tmp_path / "data") as server,
+        socket.create_connection(("127.0.0.1", server.port)) as half,
+    ):
+        half.sendall(sent)
+        time.sleep(0.2)
+        began = time.monotonic()
+        assert server.stop(timeout_s=5) == 0
+        assert time.monotonic() - began < 2.0
 
 
 async def test_a_stream_in_flight_is_told_to_its_end_and_nobody_new_is_let_in(tmp_path: Path) -> None:
