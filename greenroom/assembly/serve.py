@@ -119,8 +119,10 @@ async def _run(house: House, listener: socket.socket, admin_key: str | None) -> 
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(_watch(house, server, changed_at))
             _greet(house, listener, admin_key)
+            keeper = group.create_task(_retain(house))
             await server.serve(sockets=[listener])
             watcher.cancel()
+            keeper.cancel()
     return FINE
 
 
@@ -228,6 +230,21 @@ async def _watch(house: House, server: _Server, changed_at: tuple[int, int] | No
             server.reload_wanted = False
             changed_at = now
             await _reload(house)
+
+
+async def _retain(house: House) -> None:
+    """Soon after the start and then daily: erase traces past their retention."""
+    wait_s = 60.0
+    while True:
+        await asyncio.sleep(wait_s)
+        wait_s = 86_400.0
+        try:
+            erased = await asyncio.to_thread(house.traces.purge, house.config.store.retention_days)
+        except GreenroomError as error:
+            log.error("old traces not erased", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
+        else:
+            if erased:
+                log.info("old traces erased", extra={"count": erased})
 
 
 async def _reload(house: House) -> None:

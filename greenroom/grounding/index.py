@@ -237,8 +237,14 @@ class DocumentIndex:
         most = max(_CANDIDATES, 3 * limit)
         rows = db.execute(_BEST, (_encode(proposal).decode(), most, project)).fetchall()
         by_language = dict(zip(scope.languages, queries, strict=True))
+        own = language_of(query)
         scored = [
-            (ranking.score(by_language[row[-1]], row[6], row[7], scope.statistics), -place, row)
+            (
+                ranking.score(by_language[row[-1]], row[6], row[7], scope.statistics)
+                * (1.0 if row[-1] == own or own not in by_language else ranking.FOREIGN),
+                -place,
+                row,
+            )
             for place, row in enumerate(rows)
             if row[-1] in by_language
         ]

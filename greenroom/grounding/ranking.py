@@ -17,6 +17,8 @@ SATURATION = 0.9
 LENGTH = 0.5
 HEADING = 1.5
 """How many times a word in the heading counts as in the body."""
+FOREIGN = 0.6
+"""What a passage in another language than the question's counts for, where its own language is there too."""
 PAIR = 0.15
 """What two query words side by side add, as a share of the rarer one's weight."""
 

@@ -265,6 +265,15 @@ class TraceStore:
             ).fetchone()[0]
             return found
 
+    def spent(self) -> dict[str, int]:
+        """What each key has spent, in nano-dollars, as far as its traces are kept."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT n.name, SUM(t.cost_nano) FROM traces t JOIN names n ON n.number = t.key"
+                " WHERE t.cost_nano > 0 GROUP BY t.key"
+            ).fetchall()
+        return {str(name): int(cost) for name, cost in rows}
+
     def losses(self) -> tuple[Record, ...]:
         """What was ever lost and when, newest first, at most a hundred entries."""
         with self._reading() as connection:
