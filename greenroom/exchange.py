@@ -271,6 +271,8 @@ class Reply(Struct, kw_only=True):
     """Set when a step answered instead of the model: the sentence for the user."""
     step: str | None = None
     """The step that refused."""
+    first: list[bytes] = field(default_factory=list)
+    """Pieces of a stream that were waited for already: they come before those of `chunks`."""
     view: object = None
     """The decoded body, by the dialect that read it, so that it is decoded once."""
     close: Callable[[], None] | None = None

@@ -4,8 +4,7 @@ Knows access, rooms, pipeline, relay and recorder; no sockets and no HTTP.
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Mapping
 from random import Random, SystemRandom
 from time import perf_counter_ns, time_ns
 
@@ -158,18 +157,12 @@ class Stream:
         self._began_ns = began_ns
         self._finished = False
 
-    async def frames(self) -> AsyncIterator[bytes]:
+    def frames(self) -> AsyncGenerator[bytes, None]:
         """SSE bytes to send."""
-        if self.relay is None:
-            yield self._refusal_frames()
-            return
-        began = perf_counter_ns()
-        try:
-            async with aclosing(self.relay.frames()) as frames:  # type: ignore[type-var]  # an async generator
-                async for data in frames:
-                    yield data
-        finally:
-            self._exchange.model_ns += perf_counter_ns() - began
+        return self._refusal_stream() if self.relay is None else self.relay.frames()
+
+    async def _refusal_stream(self) -> AsyncGenerator[bytes, None]:
+        yield self._refusal_frames()
 
     def _refusal_frames(self) -> bytes:
         exchange = self._exchange

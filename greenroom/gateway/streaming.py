@@ -5,7 +5,7 @@ of its choice. The finishing piece waits for the counts and carries our facts; a
 proper end is an error said in-band. Knows contracts and the dialect; no socket.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from time import perf_counter_ns
 
 from msgspec import DecodeError, ValidationError
@@ -55,25 +55,29 @@ class Relay:
         self._sent: dict[int, list[str]] = {}
         self._raw: dict[int, list[str]] = {}
         self._ended = False
+        self._opened_ns = 0
 
-    async def frames(self) -> AsyncIterator[bytes]:
+    async def frames(self) -> AsyncGenerator[bytes, None]:
         """SSE bytes for the client. Never raises for the provider's faults: they are said in-band."""
         chunks = self._reply.chunks
         assert chunks is not None
         out: list[bytes] = []
+        self._opened_ns = perf_counter_ns()
         try:
-            async for batch in chunks:
+            self._take_all(self._reply.first, out)
+            if out:
+                data = b"".join(out)
                 out = []
-                for payload in batch:
-                    self._take(payload, out)
+                yield data
+            if not self._ended:
+                async for batch in chunks:
+                    self._take_all(batch, out)
+                    if out:
+                        data = b"".join(out)
+                        out = []
+                        yield data
                     if self._ended:
                         break
-                if out:
-                    data = b"".join(out)
-                    out = []
-                    yield data
-                if self._ended:
-                    break
             if not self._ended:
                 self._proper_end()
                 yield self._last_frames()
@@ -84,6 +88,9 @@ class Relay:
             yield b"".join(out) + self._broken(error)
         finally:
             self.close()
+            stop = getattr(chunks, "aclose", None)
+            if stop is not None:
+                await stop()
 
     def close(self) -> None:
         """Stop the provider and note what was said, however the stream ended. Safe to call twice."""
@@ -91,6 +98,9 @@ class Relay:
             self._reply.close()
             self._reply.close = None
         exchange = self._exchange
+        if self._opened_ns:
+            exchange.model_ns += perf_counter_ns() - self._opened_ns
+            self._opened_ns = 0
         if exchange.outcome == "open":
             exchange.outcome = "cancelled"
         if not exchange.reply_raw:
@@ -102,6 +112,12 @@ class Relay:
             settle(exchange)
 
     # pieces
+
+    def _take_all(self, batch: list[bytes], out: list[bytes]) -> None:
+        for payload in batch:
+            self._take(payload, out)
+            if self._ended:
+                return
 
     def _take(self, payload: bytes, out: list[bytes]) -> None:
         if payload == b"[DONE]":

@@ -6,7 +6,6 @@ their contract only.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import aclosing
 from time import perf_counter_ns
 from typing import NamedTuple
 
@@ -87,18 +86,18 @@ class Dispatch:
             exchange.sent = body
         reply = await target.provider.call(exchange, target.model, body, self._limits)
         if reply.chunks is not None:
-            reply.chunks = await self._primed(reply.chunks, reply)
+            reply.first = await self._first(reply.chunks, reply)
         return reply
 
-    async def _primed(self, chunks: AsyncIterator[list[bytes]], reply: Reply) -> AsyncIterator[list[bytes]]:
-        """Wait for the first content, so that a failure before it can still go to the next target."""
+    async def _first(self, chunks: AsyncIterator[list[bytes]], reply: Reply) -> list[bytes]:
+        """All up to the first content, so that a failure before it can still go to the next target."""
         first: list[bytes] = []
         try:
             async with asyncio.timeout(self._first_token_s):
                 async for batch in chunks:
                     first += batch
                     if any(_has_content(payload) for payload in batch):
-                        return _joined(first, chunks)
+                        return first
         except TimeoutError:
             if reply.close is not None:
                 reply.close()
@@ -108,13 +107,6 @@ class Dispatch:
                 reply.close()
             raise
         raise UpstreamDisconnected("The stream ended before any content came.")
-
-
-async def _joined(first: list[bytes], rest: AsyncIterator[list[bytes]]) -> AsyncIterator[list[bytes]]:
-    async with aclosing(rest) as chunks:  # type: ignore[type-var]  # providers give async generators
-        yield first
-        async for batch in chunks:
-            yield batch
 
 
 def _has_content(payload: bytes) -> bool:

@@ -130,7 +130,7 @@ class V1:
             beat.stop()
             if not out.started:
                 out.begin(_id_header(exchange.id) + _dropped_header(exchange))
-            async with aclosing(stream.frames()) as frames:  # type: ignore[type-var]  # an async generator
+            async with aclosing(stream.frames()) as frames:
                 async for data in frames:
                     await out.write(data)
             out.end()

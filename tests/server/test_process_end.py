@@ -160,16 +160,19 @@ async def test_a_whole_answer_cut_before_it_began_is_503(tmp_path: Path) -> None
 
 
 async def test_a_client_that_reads_nothing_does_not_hold_a_cut_server_up(tmp_path: Path) -> None:
-    async with staged(tmp_path, "drain_s = 0.3") as stage:
+    async with staged(tmp_path, "drain_s = 0.3", "[apps.raw]", 'pipeline = "off"') as stage:
         block = openai_events(["x" * 10_000 + " "], finish=None, usage=False, done=False)[0]
         chunk = b"%x\r\n%b\r\n" % (len(block), block)
         stage.upstream.script(
-            "scripted", recipe(Head(headers=EVENTS, framing="chunked"), Flood(chunk, 3000), Stall())
+            "scripted", recipe(Head(headers=EVENTS, framing="chunked"), Flood(chunk, 10_000), Stall())
         )
         async with RawClient(stage.server.port, receive_bytes=4096) as client:
-            await client.send(chat_bytes("default", stream=True, key=stage.server.local_key))
+            await client.send(chat_bytes("raw", stream=True, key=stage.server.local_key))
             await client.read_until(b"xxx")
-            await asyncio.sleep(0.5)
+            sent = -1
+            while sent != (sent := stage.upstream.log.bytes_sent()):  # noqa: ASYNC110  # until all buffers are full
+                await asyncio.sleep(0.4)
+            assert not stage.upstream.log.of("finished")
             stage.server.process.send_signal(signal.SIGTERM)
             began = time.monotonic()
             code = await stage.exit_code()
