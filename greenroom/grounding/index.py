@@ -238,16 +238,12 @@ class DocumentIndex:
         rows = db.execute(_BEST, (_encode(proposal).decode(), most, project)).fetchall()
         by_language = dict(zip(scope.languages, queries, strict=True))
         own = language_of(query)
-        scored = [
-            (
-                ranking.score(by_language[row[-1]], row[6], row[7], scope.statistics)
-                * (1.0 if row[-1] == own or own not in by_language else ranking.FOREIGN),
-                -place,
-                row,
-            )
-            for place, row in enumerate(rows)
-            if row[-1] in by_language
-        ]
+        scored = []
+        for place, row in enumerate(rows):
+            if row[-1] in by_language:
+                found = ranking.score(by_language[row[-1]], row[6], row[7], scope.statistics)
+                is_foreign = row[-1] != own and own in by_language
+                scored.append((found * ranking.FOREIGN if is_foreign else found, -place, row))
         scored.sort(reverse=True)
         return [_passage(row, round(score, 4)) for score, _, row in scored[:limit] if score > 0]
 

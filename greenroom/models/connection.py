@@ -488,13 +488,17 @@ def _proxy(url: str) -> Proxy | None:
     if not url:
         return None
     parts = urlsplit(url if "//" in url else f"http://{url}")
-    if parts.scheme != "http" or not parts.hostname:
+    try:
+        port = parts.port or 3128
+    except ValueError:  # its text may quote a part of the password
+        port = 0
+    if parts.scheme != "http" or not parts.hostname or not port:
         raise ValueError("a proxy variable of the environment is not an http:// address")
     authorization = None
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + b64encode(pair.encode()).decode()
-    return Proxy(parts.hostname, parts.port or 3128, authorization)
+    return Proxy(parts.hostname, port, authorization)
 
 
 class _Tunnel(asyncio.Protocol):
