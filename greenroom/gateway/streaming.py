@@ -6,6 +6,7 @@ proper end is an error said in-band. Knows contracts and the dialect; no socket.
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from time import perf_counter_ns
 
 from msgspec import DecodeError, ValidationError
@@ -327,7 +328,14 @@ class Relay:
         if exchange.attempts:
             exchange.attempts[-1].error = error.code
         self._ended = True
+        held: list[bytes] = []
+        with suppress(GreenroomError):
+            # What the filters still hold came and is paid for; they look it over like any end.
+            for index in list(self._contents):
+                self._flush_content(index, held)
+        if self._post.rejected is not None:
+            held.clear()
         _, kind, code, param = openai.error_of(error)
         name = exchange.target
         message = f"Model '{name}': {error}" if name else str(error)
-        return _START + openai.error_body(message, kind, code, param) + _END
+        return b"".join(held) + _START + openai.error_body(message, kind, code, param) + _END

@@ -88,6 +88,16 @@ async def test_a_stream_cut_short_is_an_error_and_never_an_answer() -> None:
     assert exchange.usage.output_tokens > 0
 
 
+async def test_what_the_filters_held_is_shown_before_the_error() -> None:
+    exchange = make_exchange(stream=True)
+    app = make_app(EchoUpstream(), post=GUARDED)
+
+    payloads = await relayed(exchange, app, stream_of(["half an ans"], finish=None))
+
+    assert text_of(payloads[:-1]) == "half an ans"
+    assert "error" in json.loads(payloads[-1])
+
+
 async def test_a_rejected_text_ends_the_stream_and_never_leaves() -> None:
     exchange = make_exchange(stream=True)
     guard = PostEntry(Guard(GuardConfig(personal_data="block"), (PiiDetector(("cpf",)),)), True)
