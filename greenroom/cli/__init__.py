@@ -1,5 +1,6 @@
 """The command line. `greenroom --version` loads nothing; every command loads only what it needs."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(__version__)
         return 0
+    os.umask(0o077)  # what is written holds keys and prompts: for this user alone
     from greenroom.cli.app import run  # noqa: PLC0415  # as above
 
     return run(tokens)

@@ -36,7 +36,6 @@ class _Meter(Struct):
     tokens: int = 0
     at_work: int = 0
     spent_nano_usd: int = 0
-    reserved_nano_usd: int = 0
 
 
 class BudgetExceeded(QuotaExceeded):
