@@ -34,7 +34,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
             print("\t".join(line))
         return
     from rich.table import Table  # noqa: PLC0415  # rich costs 100 ms and is for people only
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415  # rich costs 100 ms; plain output needs none
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:

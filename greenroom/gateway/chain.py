@@ -202,7 +202,7 @@ def open_chain(
     for (step, refuses), record in zip(entries, records, strict=True):
         try:
             opened = step.open(exchange, where)
-        except Exception as error:
+        except Exception as error:  # a step's own fault; recorded, and `on_error` decides
             record.outcome = "failed"
             record.notes["error"] = type(error).__name__
             log.exception("step failed", extra={"step": record.step})

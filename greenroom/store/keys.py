@@ -56,7 +56,8 @@ _COLUMNS = (
 )
 _ALL = "SELECT " + _COLUMNS + " FROM keys"  # noqa: S608  # a constant
 _BY_DIGEST = "SELECT digest, " + _COLUMNS + " FROM keys WHERE revoked_ns IS NULL"  # noqa: S608  # a constant
-_INSERT = "INSERT INTO keys (digest, " + _COLUMNS + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_PLACES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO keys (digest, " + _COLUMNS + ") VALUES " + _PLACES  # noqa: S608  # constants
 _json = msgspec.json.Encoder(order="deterministic").encode
 
 

@@ -160,6 +160,8 @@ async def test_a_client_that_resets_is_logged_as_lost(upstream: FaultUpstream) -
 
         await upstream.log.wait("lost")
 
+    assert len(upstream.log.of("lost")) == 1
+
 
 async def test_dripped_bytes_arrive_one_by_one(upstream: FaultUpstream) -> None:
     upstream.script("drip", recipe(Head(framing="4"), Drip(b"{ }\n", every_s=0.02)))

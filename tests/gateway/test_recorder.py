@@ -286,21 +286,13 @@ def test_one_exchange_that_cannot_be_stored_does_not_hold_up_the_others(store: T
     assert store.counts()["lost_rows"] == 1
 
 
-def test_stopping_twice_or_before_starting_is_harmless(store: TraceStore) -> None:
+def test_stopping_twice_or_before_starting_loses_nothing(store: TraceStore) -> None:
     recorder = Recorder(store)
     recorder.stop()
     recorder.start()
+    recorder.put(make_exchange("kept"))
     recorder.stop()
     recorder.stop()
 
-
-def test_putting_costs_about_a_microsecond(store: TraceStore) -> None:
-    exchanges = [make_exchange(str(number)) for number in range(5_000)]
-    recorder = Recorder(store)
-
-    began = time.thread_time()
-    for exchange in exchanges:
-        recorder.put(exchange)
-    each_us = (time.thread_time() - began) / 5_000 * 1e6
-
-    assert each_us < 5  # measured 0.75; wide, since machines differ
+    assert recorder.counts().stored == 1
+    assert recorder.counts().lost_rows == 0
