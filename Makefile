@@ -60,7 +60,7 @@ bench-peers: $(RUN_STAMP)
 soak: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks.soak $(SOAK)
 
-COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header
 
 lock: $(DEV_STAMP)
