@@ -5,7 +5,6 @@ All offsets are code points, end excluded.
 """
 
 from collections.abc import AsyncIterator, Callable
-from decimal import Decimal
 from time import time_ns
 from typing import Literal
 
@@ -205,48 +204,36 @@ def _step_back(layer: list[tuple[int, int, int]], position: int, is_end: bool) -
     return position - shift
 
 
-class ChatRequest:
+class ChatRequest(Struct, eq=False):
     """The body as it came, the parts that are looked at, and what was changed.
 
     Made by `greenroom.wire.openai.parse_chat`. `body()` answers `raw` itself while nothing was changed,
     otherwise the same fields with ours replaced and unknown ones kept byte for byte.
     """
 
-    __slots__ = (
-        "added",
-        "fields",
-        "has_tools",
-        "include_usage",
-        "max_tokens",
-        "metadata",
-        "model",
-        "n",
-        "raw",
-        "response_format",
-        "roles",
-        "stream",
-        "texts",
-        "user",
-    )
-
-    def __init__(self, raw: bytes, model: str) -> None:
-        self.raw = raw
-        self.model = model
-        self.stream = False
-        self.include_usage = False
-        self.n = 1
-        self.max_tokens: int | None = None
-        self.has_tools = False
-        self.response_format: str | None = None
-        self.user: str | None = None
-        self.metadata: dict[str, object] | None = None
-        self.roles: list[str] = []
-        """The role of each message, in order."""
-        self.texts: list[Text] = []
-        self.added: list[tuple[int, dict[str, object]]] = []
-        """Messages put in by ground steps: (before which original message, message)."""
-        self.fields: dict[str, Raw | bytes] = {}
-        """Top-level fields set by steps: name → encoded value; an empty value removes the field."""
+    raw: bytes
+    model: str
+    before: bytes = b""
+    messages: bytes = b""
+    """The bytes of the messages' list; `before` and `behind` it stands the rest of `raw`."""
+    behind: bytes = b""
+    is_odd: bool = False
+    """The rest of `raw` has escapes or a key more than once: it is read as a whole to change it."""
+    stream: bool = False
+    include_usage: bool = False
+    n: int = 1
+    max_tokens: int | None = None
+    has_tools: bool = False
+    response_format: str | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    roles: list[str] = []
+    """The role of each message, in order."""
+    texts: list[Text] = []
+    added: list[tuple[int, dict[str, object]]] = []
+    """Messages put in by ground steps: (before which original message, message)."""
+    fields: dict[str, Raw | bytes] = {}
+    """Top-level fields set by steps: name → encoded value; an empty value removes the field."""
 
     @property
     def newest_user(self) -> Text | None:
@@ -278,93 +265,60 @@ class Reply(Struct, kw_only=True):
     close: Callable[[], None] | None = None
 
 
-class Exchange:
+class Exchange(Struct, eq=False):
     """One call through the gateway, from the first byte read to the last byte sent."""
 
-    __slots__ = (
-        "app",
-        "asked",
-        "attempts",
-        "caller",
-        "context",
-        "cost_nano_usd",
-        "created_ns",
-        "deadline",
-        "documents",
-        "entities",
-        "error",
-        "finish_reason",
-        "first_token_ns",
-        "id",
-        "inspect",
-        "language",
-        "masks",
-        "model_ns",
-        "outcome",
-        "passages",
-        "recalled",
-        "redactions",
-        "reply_raw",
-        "reply_text",
-        "request",
-        "sent",
-        "session",
-        "status",
-        "steps",
-        "tags",
-        "target",
-        "total_ns",
-        "usage",
-        "user",
-        "why",
-    )
+    id: str
+    caller: Caller
+    request: ChatRequest
+    app: str
+    created_ns: int = field(default_factory=time_ns)
+    deadline: float = 0.0
+    """Monotonic loop time, in seconds, after which the whole request is given up."""
+    session: str | None = None
+    user: str | None = None
+    tags: dict[str, str] = {}
+    language: tuple[str, float] | None = None
+    inspect: bool = False
+    documents: list[dict[str, str]] = []
+    """Documents that came with the request itself (`/api/inspect`)."""
+    steps: list[StepRecord] = []
+    entities: list[Entity] = []
+    passages: list[Passage] = []
+    recalled: list[dict[str, object]] = []
+    masks: dict[str, str] = {}
+    """Mask → the caller's own value; put back by `unmask`."""
+    redactions: dict[str, str] = {}
+    """Sensitive value → what stands for it in anything stored (masks included)."""
+    attempts: list[Attempt] = []
+    target: str | None = None
+    why: str = ""
+    usage: Usage | None = None
+    cost_nano_usd: int | None = None
+    outcome: Outcome = "open"
+    status: int = 200
+    error: str | None = None
+    finish_reason: str | None = None
+    sent: bytes | None = None
+    """The body the model got, or None if it got the request as it came."""
+    reply_raw: list[str] = []
+    reply_text: list[str] = []
+    total_ns: int = 0
+    model_ns: int = 0
+    first_token_ns: int = 0
+    context: dict[str, object] = {}
+    """Scratch space of steps within this one exchange, keyed by step name."""
 
-    def __init__(self, id: str, caller: Caller, request: ChatRequest, app: str) -> None:
-        self.id = id
-        self.caller = caller
-        self.request = request
-        self.app = app
-        self.asked = request.model
-        self.created_ns = time_ns()
-        self.deadline = 0.0
-        """Monotonic loop time, in seconds, after which the whole request is given up."""
-        self.session: str | None = None
-        self.user: str | None = None
-        self.tags: dict[str, str] = {}
-        self.language: tuple[str, float] | None = None
-        self.inspect = False
-        self.documents: list[dict[str, str]] = []
-        """Documents that came with the request itself (`/api/inspect`)."""
-        self.steps: list[StepRecord] = []
-        self.entities: list[Entity] = []
-        self.passages: list[Passage] = []
-        self.recalled: list[dict[str, object]] = []
-        self.masks: dict[str, str] = {}
-        """Mask → the caller's own value; put back by `unmask`."""
-        self.redactions: dict[str, str] = {}
-        """Sensitive value → what stands for it in anything stored (masks included)."""
-        self.attempts: list[Attempt] = []
-        self.target: str | None = None
-        self.why = ""
-        self.usage: Usage | None = None
-        self.cost_nano_usd: int | None = None
-        self.outcome: Outcome = "open"
-        self.status = 200
-        self.error: str | None = None
-        self.finish_reason: str | None = None
-        self.sent: bytes | None = None
-        """The body the model got, or None if it got the request as it came."""
-        self.reply_raw: list[str] = []
-        self.reply_text: list[str] = []
-        self.total_ns = 0
-        self.model_ns = 0
-        self.first_token_ns = 0
-        self.context: dict[str, object] = {}
-        """Scratch space of steps within this one exchange, keyed by step name."""
+    @property
+    def asked(self) -> str:
+        """The name the client asked for."""
+        return self.request.model
 
     @property
     def cost_usd(self) -> str | None:
         """Decimal string in US dollars, or None when the price is not known."""
-        if self.cost_nano_usd is None:
+        nano = self.cost_nano_usd
+        if nano is None:
             return None
-        return format((Decimal(self.cost_nano_usd) / 1_000_000_000).normalize(), "f")
+        whole, rest = divmod(nano, 1_000_000_000)
+        return f"{whole}.{rest:09d}".rstrip("0") if rest else str(whole)

@@ -32,8 +32,9 @@ from greenroom.gateway.rooms import Rooms
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.search import AsyncSearch
 from greenroom.models.catalog import context_window
-from greenroom.models.connection import Pool, Proxies
+from greenroom.models.connection import Pool
 from greenroom.models.prices import PriceBook
+from greenroom.models.proxies import Proxies
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.check.vault import MemoryVault

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
 import os
@@ -120,10 +121,22 @@ async def _run(house: House, listener: socket.socket, admin_key: str | None) -> 
             watcher = group.create_task(_watch(house, server, changed_at))
             _greet(house, listener, admin_key)
             keeper = group.create_task(_retain(house))
+            _spare_the_collector()
             await server.serve(sockets=[listener])
             watcher.cancel()
             keeper.cancel()
     return FINE
+
+
+def _spare_the_collector() -> None:
+    """Keep what lives as long as the process out of every collection, and collect more seldom.
+
+    Requests leave next to no cycles: searching for them as often as Python does by default was a seventh of
+    what a request cost.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 class _Server(uvicorn.Server):

@@ -36,7 +36,7 @@ class Gateway:
 
     def new_id(self) -> str:
         """32 hex digits that sort by time."""
-        return f"{time_ns() // 1_000_000:012x}{self._random.getrandbits(80):020x}"
+        return (time_ns() // 1_000_000 << 80 | self._random.getrandbits(80)).to_bytes(16, "big").hex()
 
     def open(
         self, id: str, caller: Caller, body: bytes, headers: Mapping[bytes, bytes]
@@ -44,7 +44,7 @@ class Gateway:
         """Read a chat body and find its app. Raises RequestError; nothing is kept yet."""
         if self.at_work >= self._in_flight:
             raise Overloaded("Too many requests are at work here. Try again in a second.")
-        request = openai.parse_chat(body)
+        request = openai.parse_head(body)
         named = headers.get(b"x-greenroom-app")
         name = named.decode("latin-1") if named else request.model
         may_use(caller, name)
@@ -54,8 +54,10 @@ class Gateway:
         _read_facts(exchange, headers)
         if caller.pipeline_off and not app.pipeline_off:
             app = app._replace(steps=(), post=(), pipeline_off=True)
-        if not app.pipeline_off and request.has_tools:
-            exchange.context["tool_pairs"] = openai.tool_pairs(request)
+        if not app.pipeline_off:
+            openai.read_messages(request)
+            if request.has_tools:
+                exchange.context["tool_pairs"] = openai.tool_pairs(request)
         return exchange, app
 
     async def whole(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> bytes:
@@ -195,7 +197,7 @@ def _note_failure(exchange: Exchange, error: Exception) -> None:
 
 def _dropped(exchange: Exchange) -> frozenset[int]:
     dropped = exchange.context.get("fit.dropped", frozenset())
-    assert isinstance(dropped, (set, frozenset))
+    assert isinstance(dropped, frozenset | set)
     return frozenset(dropped)
 
 

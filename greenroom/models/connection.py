@@ -5,12 +5,9 @@ TLS is verified, redirects are never followed, proxies come from the environment
 """
 
 import asyncio
-import os
 import ssl
-from base64 import b64encode
 from collections import deque
 from typing import NamedTuple, Self, cast
-from urllib.parse import unquote, urlsplit
 
 import httptools
 
@@ -22,6 +19,9 @@ from greenroom.errors import (
     UpstreamTLS,
     UpstreamUnreachable,
 )
+from greenroom.models.origin import Origin
+from greenroom.models.proxies import Proxies, open_through
+from greenroom.running import Signal
 from greenroom.wire.decompress import Decompressor
 
 HEADER_LIMIT_BYTES = 65_536
@@ -41,43 +41,28 @@ class Limits(NamedTuple):
     total_s: float = 600.0
 
 
-class Origin(NamedTuple):
-    """Where a base URL leads."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        """Split a base URL. Raises ValueError when it is not an http or https URL with a host."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
-            raise ValueError(f"{url!r} is not a plain http:// or https:// address")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return cls(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
-
-    @property
-    def netloc(self) -> str:
-        """Host and port as the Host header has them."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        default = 443 if self.scheme == "https" else 80
-        return host if self.port == default else f"{host}:{self.port}"
-
-
 class Response:
     """An answer whose head has come. Whole: `await read()`. Stream: `async for data in response`."""
 
-    __slots__ = ("_connection", "headers", "status")
+    __slots__ = ("_body", "_connection", "headers", "status")
 
-    def __init__(self, connection: "Connection", status: int, headers: dict[bytes, bytes]) -> None:
+    def __init__(
+        self,
+        connection: "Connection",
+        status: int,
+        headers: dict[bytes, bytes],
+        body: bytes | None = None,
+    ) -> None:
         self._connection = connection
+        self._body = body
+        """The whole body, where it was waited for."""
         self.status = status
         self.headers = headers
 
     async def read(self) -> bytes:
         """The whole body, decompressed. Raises UpstreamError when it is cut, late or too large."""
+        if self._body is not None:
+            return self._body
         pieces = [piece async for piece in self]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -101,6 +86,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: "Pool", origin: Origin) -> None:
         self.pool = pool
         self.origin = origin
+        self.kept: list[Connection] = []
+        """Where it waits for the next request: the idle ones of its origin."""
         self.transport: asyncio.Transport | None = None
         self.deadline = 0.0
         self.idle_since = 0.0
@@ -108,14 +95,21 @@ class Connection(asyncio.Protocol):
         self._limits = Limits()
         self._total_deadline = 0.0
         self._parser: httptools.HttpResponseParser | None = None
-        self._head: asyncio.Future[Response] | None = None
+        """None while nothing is asked."""
+        self._kept_parser: httptools.HttpResponseParser | None = None
+        """For the next answer on this connection."""
+        self._head: Signal[Response] | None = None
+        """Waited for: the head, or the whole answer."""
         self._wake: asyncio.Future[None] | None = None
         self._reset()
 
     def _reset(self) -> None:
+        self._fields: list[tuple[bytes, bytes]] = []
         self._headers: dict[bytes, bytes] = {}
         self._header_bytes = 0
-        self._header_count = 0
+        self._status = 0
+        self._is_whole = False
+        self._has_head = False
         self._pieces: deque[bytes] = deque()
         self._held = 0
         self._size = 0
@@ -140,61 +134,69 @@ class Connection(asyncio.Protocol):
         self._got_bytes = True
         try:
             parser.feed_data(data)
-        except httptools.HttpParserCallbackError as error:
-            cause = error.__context__
-            self._fail(cause if isinstance(cause, UpstreamError) else UpstreamProtocol(_NOT_HTTP))
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
+            self._keep = False
             if not self._complete:
-                self._fail(UpstreamProtocol(_NOT_HTTP))
-        if self._head is None and not self._complete:
+                cause = error.__context__
+                self._fail(cause if isinstance(cause, UpstreamError) else UpstreamProtocol(_NOT_HTTP))
+        if self._complete:
+            self._deliver()
+        elif self._has_head:
             self.deadline = min(self.pool.now() + self._limits.idle_s, self._total_deadline)
+        elif self._parser is not None:
+            self._header_bytes += len(data)
+            if self._header_bytes > HEADER_LIMIT_BYTES:
+                self._fail(UpstreamProtocol(_TOO_MANY_HEADERS))
 
     def eof_received(self) -> bool:
-        if self._parser is not None and self._until_close and not self._complete and self._head is None:
+        if self._parser is not None and self._until_close and not self._complete and self._has_head:
             self.on_message_complete()
+            self._deliver()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self.pool.forget(self)
         if self._parser is not None and not self._complete:
-            if self._until_close and self._head is None and exc is None:
+            if self._until_close and self._has_head and exc is None:
                 self.on_message_complete()
+                self._deliver()
             else:
                 self._fail(UpstreamDisconnected("The connection was closed before the answer was complete."))
 
     # httptools callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_bytes += len(name) + len(value)
-        self._header_count += 1
-        if self._header_bytes > HEADER_LIMIT_BYTES or self._header_count > HEADER_LIMIT_COUNT:
-            raise UpstreamProtocol("The answer's headers are larger than any real ones.")
-        self._headers[name.lower()] = value
+        self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         parser = self._parser
         assert parser is not None
-        status = parser.get_status_code()
+        if self._complete:
+            raise UpstreamProtocol("An answer came that nobody asked for.")
+        status = self._status = parser.get_status_code()
+        fields = self._fields
+        if len(fields) > 32 or self._header_bytes > 0:
+            _check_size(fields)
         if status < 200:
-            self._headers = {}
+            fields.clear()
             return
-        headers = self._headers
+        headers = self._headers = dict(fields)
+        self._has_head = True
         self._keep = parser.should_keep_alive()
         length = headers.get(b"content-length")
-        self._until_close = (
-            length is None and b"transfer-encoding" not in headers and status not in {204, 304}
-        )
-        if length is not None and int(length) > BODY_LIMIT_BYTES:
+        if length is None:
+            self._until_close = b"transfer-encoding" not in headers and status not in {204, 304}
+        elif int(length) > BODY_LIMIT_BYTES:
             raise UpstreamProtocol("The answer is larger than 64 MiB.")
         encoding = headers.get(b"content-encoding")
         if encoding and encoding != b"identity":
             self._decompressor = Decompressor(encoding.decode("latin-1"), BODY_LIMIT_BYTES)
-        head = self._head
-        self._head = None
-        self.deadline = min(self.pool.now() + self._limits.idle_s, self._total_deadline)
-        if head is not None and not head.done():
-            head.set_result(Response(self, status, headers))
+        if not self._is_whole:
+            head, self._head = self._head, None
+            self.deadline = min(self.pool.now() + self._limits.idle_s, self._total_deadline)
+            if head is not None:
+                head.set(Response(self, status, headers))
 
     def on_body(self, data: bytes) -> None:
         if self._decompressor is not None:
@@ -205,6 +207,8 @@ class Connection(asyncio.Protocol):
         if data:
             self._pieces.append(data)
             self._held += len(data)
+            if self._is_whole:
+                return
             if self._held > STREAM_HIGH_WATER_BYTES and not self._paused and self.transport is not None:
                 self._paused = True
                 self.transport.pause_reading()
@@ -212,7 +216,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         parser = self._parser
-        if parser is None or (parser.get_status_code() < 200 and not self._until_close):
+        if parser is None or self._status < 200:
             return
         if self._decompressor is not None:
             try:
@@ -225,20 +229,35 @@ class Connection(asyncio.Protocol):
         self._complete = True
         if self._until_close:
             self._keep = False
-        self._notify()
+        if not self._is_whole:
+            self._notify()
+
+    def _deliver(self) -> None:
+        """Hand over a whole answer. Last of all, since the one who waits goes on in here."""
+        head, self._head = self._head, None
+        parser = self._parser
+        if head is None or parser is None:
+            return
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        response = Response(self, self._status, self._headers, body)
+        self.finish()
+        head.set(response)
 
     # one request
 
-    async def send(self, data: bytes, limits: Limits) -> Response:
-        """Write a request and wait for the head of its answer."""
+    async def send(self, data: bytes, limits: Limits, *, whole: bool) -> Response:
+        """Write a request and wait for the head of its answer, or for all of it."""
         assert self.transport is not None
         self._reset()
+        self._is_whole = whole
         self._limits = limits
         now = self.pool.now()
         self._total_deadline = now + limits.total_s
         self.deadline = min(now + limits.first_byte_s, self._total_deadline)
-        self._parser = httptools.HttpResponseParser(self)
-        head: asyncio.Future[Response] = self.pool.loop.create_future()
+        self._parser = self._kept_parser or httptools.HttpResponseParser(self)
+        self._kept_parser = None
+        head: Signal[Response] = Signal(self.pool.loop)
         self._head = head
         self.transport.write(data)
         try:
@@ -276,10 +295,11 @@ class Connection(asyncio.Protocol):
 
     def finish(self) -> None:
         """The caller is done: keep the socket if the answer was whole, else close it."""
-        if self._parser is None:
+        parser, self._parser = self._parser, None
+        if parser is None:
             return
-        self._parser = None
         if self._complete and self._keep and self.transport is not None and not self.transport.is_closing():
+            self._kept_parser = parser
             self.pool.give_back(self)
         else:
             self._abort()
@@ -288,7 +308,7 @@ class Connection(asyncio.Protocol):
         """The deadline has passed. A stream that a slow client holds back is not the provider's fault."""
         if self._paused:
             return
-        what = "did not begin to answer" if self._head is not None else "stopped in the middle of its answer"
+        what = "did not begin to answer" if not self._has_head else "stopped in the middle of its answer"
         self._fail(UpstreamTimeout(f"The provider {what} in time."))
 
     @property
@@ -300,8 +320,8 @@ class Connection(asyncio.Protocol):
         self._error = error
         head, self._head = self._head, None
         self._abort()
-        if head is not None and not head.done():
-            head.set_exception(error)
+        if head is not None:
+            head.fail(error)
         self._notify()
 
     def _notify(self) -> None:
@@ -318,12 +338,19 @@ class Connection(asyncio.Protocol):
 
 
 _NOT_HTTP = "The provider's answer is not HTTP."
+_TOO_MANY_HEADERS = "The answer's headers are larger than any real ones."
+
+
+def _check_size(fields: list[tuple[bytes, bytes]]) -> None:
+    size = sum(len(name) + len(value) for name, value in fields)
+    if size > HEADER_LIMIT_BYTES or len(fields) > HEADER_LIMIT_COUNT:
+        raise UpstreamProtocol(_TOO_MANY_HEADERS)
 
 
 class Pool:
     """Keep-alive connections by origin. `start` before use, `stop` closes everything."""
 
-    def __init__(self, context: ssl.SSLContext | None = None, proxies: "Proxies | None" = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, proxies: Proxies | None = None) -> None:
         self._context = context
         self._proxies = proxies or Proxies({})
         self._idle: dict[Origin, list[Connection]] = {}
@@ -351,8 +378,8 @@ class Pool:
         """Connections with a request on them."""
         return len(self._busy)
 
-    async def request(self, origin: Origin, data: bytes, limits: Limits) -> Response:
-        """Send `data` (head and body) and return the answer once its head is there.
+    async def request(self, origin: Origin, data: bytes, limits: Limits, *, whole: bool = False) -> Response:
+        """Send `data` (head and body) and return the answer once its head is there, or all of it.
 
         A kept socket that turns out dead before a byte came back is replaced once, silently.
         Raises: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, UpstreamDisconnected, UpstreamProtocol.
@@ -360,13 +387,13 @@ class Pool:
         connection = self._take(origin)
         if connection is not None:
             try:
-                return await connection.send(data, limits)
+                return await connection.send(data, limits, whole=whole)
             except UpstreamDisconnected:
                 if not connection.is_stale:
                     raise
         connection = await self._connect(origin, limits.connect_s)
         self._busy.add(connection)
-        return await connection.send(data, limits)
+        return await connection.send(data, limits, whole=whole)
 
     def _take(self, origin: Origin) -> Connection | None:
         idle = self._idle.get(origin)
@@ -381,7 +408,7 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         """Keep a healthy connection for the next request."""
         self._busy.discard(connection)
-        idle = self._idle.setdefault(connection.origin, [])
+        idle = connection.kept
         if len(idle) >= PER_ORIGIN_IDLE:
             if connection.transport is not None:
                 connection.transport.abort()
@@ -392,9 +419,8 @@ class Pool:
     def forget(self, connection: Connection) -> None:
         """Drop a connection that is gone."""
         self._busy.discard(connection)
-        idle = self._idle.get(connection.origin)
-        if idle and connection in idle:
-            idle.remove(connection)
+        if connection in connection.kept:
+            connection.kept.remove(connection)
 
     def _sweep(self) -> None:
         now = self.now()
@@ -422,6 +448,7 @@ class Pool:
         tls = self._tls() if origin.scheme == "https" else None
         proxy = self._proxies.choose(origin)
         connection = Connection(self, origin)
+        connection.kept = self._idle.setdefault(origin, [])
         if proxy is None:
             await self.loop.create_connection(
                 lambda: connection,
@@ -431,7 +458,7 @@ class Pool:
                 server_hostname=origin.host if tls else None,
             )
             return connection
-        return await _open_through(self.loop, proxy, origin, connection, tls)
+        return await open_through(self.loop, proxy, origin, connection, tls)
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
@@ -444,107 +471,3 @@ def _tls_reason(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message or "the certificate is not valid"
     return (error.reason or "the handshake failed").replace("_", " ").lower()
-
-
-class Proxy(NamedTuple):
-    """An HTTP proxy: where, and its credentials encoded for the header."""
-
-    host: str
-    port: int
-    authorization: str | None
-
-
-class Proxies:
-    """Which proxy an origin is called through, by the usual variables.
-
-    `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, upper or lower case. Loopback is never proxied.
-    """
-
-    def __init__(self, environment: dict[str, str] | os._Environ[str]) -> None:
-        def read(name: str) -> str:
-            return environment.get(name.lower()) or environment.get(name) or ""
-
-        self._by_scheme = {
-            "https": _proxy(read("HTTPS_PROXY") or read("ALL_PROXY")),
-            "http": _proxy(read("HTTP_PROXY") or read("ALL_PROXY")),
-        }
-        self._direct = [
-            entry.strip().lstrip(".").lower() for entry in read("NO_PROXY").split(",") if entry.strip()
-        ]
-
-    def choose(self, origin: Origin) -> Proxy | None:
-        """The proxy for this origin, or None to go directly."""
-        proxy = self._by_scheme[origin.scheme]
-        host = origin.host.lower()
-        if proxy is None or host in ("localhost", "::1") or host.startswith("127."):
-            return None
-        for entry in self._direct:
-            if entry in ("*", host) or host.endswith("." + entry):
-                return None
-        return proxy
-
-
-def _proxy(url: str) -> Proxy | None:
-    if not url:
-        return None
-    parts = urlsplit(url if "//" in url else f"http://{url}")
-    try:
-        port = parts.port or 3128
-    except ValueError:  # its text may quote a part of the password
-        port = 0
-    if parts.scheme != "http" or not parts.hostname or not port:
-        raise ValueError("a proxy variable of the environment is not an http:// address")
-    authorization = None
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = "Basic " + b64encode(pair.encode()).decode()
-    return Proxy(parts.hostname, port, authorization)
-
-
-class _Tunnel(asyncio.Protocol):
-    """Waits for the proxy's answer to CONNECT."""
-
-    def __init__(self, done: "asyncio.Future[bytes]") -> None:
-        self._done = done
-        self._data = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        if (b"\r\n\r\n" in self._data or len(self._data) > HEADER_LIMIT_BYTES) and not self._done.done():
-            self._done.set_result(self._data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_exception(ConnectionError("the proxy closed the connection"))
-
-
-async def _open_through(
-    loop: asyncio.AbstractEventLoop,
-    proxy: Proxy,
-    origin: Origin,
-    connection: Connection,
-    tls: ssl.SSLContext | None,
-) -> Connection:
-    done: asyncio.Future[bytes] = loop.create_future()
-    transport, _ = await loop.create_connection(lambda: _Tunnel(done), proxy.host, proxy.port)
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    lines = [f"CONNECT {host}:{origin.port} HTTP/1.1", f"Host: {host}:{origin.port}"]
-    if proxy.authorization:
-        lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    transport.write("\r\n".join([*lines, "", ""]).encode())
-    try:
-        answer = await done
-        status = answer.split(b" ", 2)[1:2]
-        if status != [b"200"]:
-            raise UpstreamUnreachable("The proxy refused to connect to the provider.")
-        transport.set_protocol(connection)
-        if tls is None:
-            connection.connection_made(transport)
-            return connection
-        upgraded = await loop.start_tls(transport, connection, tls, server_hostname=origin.host)
-    except BaseException:
-        transport.abort()
-        raise
-    assert upgraded is not None
-    connection.connection_made(upgraded)
-    return connection

@@ -5,7 +5,7 @@ their contract only.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from time import perf_counter_ns
 from typing import NamedTuple
 
@@ -76,7 +76,7 @@ class Dispatch:
     async def _call(self, exchange: Exchange, target: Target) -> Reply:
         request = exchange.request
         dropped = exchange.context.get("fit.dropped", ())
-        assert isinstance(dropped, Iterable)
+        assert isinstance(dropped, frozenset | set | tuple)
         extra = _USAGE_WANTED if request.stream and not request.include_usage else None
         try:
             body = render_chat(request, model=target.model, dropped=dropped, extra=extra)

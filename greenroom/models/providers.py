@@ -20,7 +20,8 @@ from greenroom.errors import (
     UpstreamRefused,
 )
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits, Origin, Pool, Response
+from greenroom.models.connection import Limits, Pool, Response
+from greenroom.models.origin import Origin
 from greenroom.wire import anthropic
 from greenroom.wire.anthropic_stream import StreamTranslator
 from greenroom.wire.openai import decode_completion
@@ -73,7 +74,7 @@ class OpenAICompatible:
     async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
         """Send the body as it is."""
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
-        response = await self._pool.request(self._origin, request, limits)
+        response = await self._pool.request(self._origin, request, limits, whole=not exchange.request.stream)
         if response.status != 200:
             raise await _refused(response, _openai_error)
         if exchange.request.stream:
@@ -105,7 +106,7 @@ class Anthropic:
         if lost:
             exchange.context["dropped"] = lost
         request = b"%b%d\r\n\r\n%b" % (self._head, len(translated), translated)
-        response = await self._pool.request(self._origin, request, limits)
+        response = await self._pool.request(self._origin, request, limits, whole=not exchange.request.stream)
         if response.status != 200:
             raise await _refused(response, anthropic.error_from)
         created = exchange.created_ns // 1_000_000_000

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import httptools
 
+from greenroom.running import Run
 from greenroom.server.asgi import AsgiCycle
 
 log = logging.getLogger("greenroom.server")
@@ -28,6 +29,8 @@ _REASONS = {
     502: b"Bad Gateway", 503: b"Service Unavailable", 504: b"Gateway Timeout",
 }  # fmt: skip
 
+_FINE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
+
 
 class Limits(NamedTuple):
     """What a connection may take, in bytes and seconds."""
@@ -43,17 +46,24 @@ class Limits(NamedTuple):
 class Request:
     """One request as it came: method, path, query, headers (names in lower case) and body."""
 
-    __slots__ = ("body", "client", "context", "headers", "method", "path", "query", "raw_headers", "secure")
+    __slots__ = ("body", "context", "headers", "is_fast", "method", "path", "query", "raw_headers")
 
-    def __init__(self) -> None:
-        self.method = b""
-        self.path = b""
-        self.query = b""
-        self.headers: dict[bytes, bytes] = {}
-        self.raw_headers: list[tuple[bytes, bytes]] = []
+    def __init__(
+        self,
+        method: bytes,
+        path: bytes,
+        query: bytes,
+        headers: dict[bytes, bytes],
+        raw_headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.raw_headers = raw_headers
+        self.is_fast = False
+        """Whether the front answers it, not the ASGI app."""
         self.body = b""
-        self.client: tuple[str, int] | None = None
-        self.secure = False
         self.context: object = None
         """What `Front.admit` left for `Front.answer`."""
 
@@ -69,12 +79,11 @@ class Refusal(NamedTuple):
 class Front(Protocol):
     """Answers the fast routes without ASGI."""
 
-    def takes(self, path: bytes) -> bool:
-        """Whether this path is ours."""
-        ...
-
     def admit(self, request: Request) -> Refusal | None:
-        """Look at the head alone (key, method, size): refuse now, before a body is read, or go on."""
+        """Look at the head alone (path, method, key): refuse now, before a body is read, or go on.
+
+        Sets `request.is_fast` where the path is ours.
+        """
         ...
 
     async def answer(self, request: Request, out: "HttpProtocol") -> None:
@@ -137,17 +146,25 @@ class HttpProtocol(asyncio.Protocol):
         self.server_state = server_state
         self.loop = loop or asyncio.get_event_loop()
         self.transport: asyncio.Transport | None = None
+        self.client: tuple[str, int] | None = None
+        self.secure = False
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Request] = deque()
-        self._request = Request()
-        self._task: asyncio.Task[None] | None = None
+        self._request: Request | None = None
+        """What is being read, once its head is whole."""
+        self._url = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self._head_bytes = 0
+        self._body_size = 0
+        self._run: Run | asyncio.Task[None] | None = None
+        """The answer at work."""
         self._writable: asyncio.Future[None] | None = None
         self._blocked_since = 0.0
         self._since = 0.0
         """When the current phase began: waiting for a head, for body bytes, or idle."""
         self._phase = "idle"
         self._begun = False
-        self._begin_request()
         self._closing = False
         self._keep_alive = True
         self._started = False
@@ -165,6 +182,8 @@ class HttpProtocol(asyncio.Protocol):
             return
         shared.connections.add(self)
         self.server_state.connections.add(self)
+        self.client = transport.get_extra_info("peername")
+        self.secure = transport.get_extra_info("sslcontext") is not None
         self._since = self.loop.time()
         self._phase = "head"
         shared.watch(self.loop)
@@ -175,20 +194,21 @@ class HttpProtocol(asyncio.Protocol):
         self.transport = None
         self._closing = True
         self._resume()
-        if self._task is not None:
-            self._task.cancel()
         self._queue.clear()
+        if self._run is not None:
+            self._run.cancel()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
-        if self._phase == "idle":
-            self._phase = "head"
+        if self._phase == "body":
             self._since = self.loop.time()
-        if self._phase == "head":
+        else:
             self._head_bytes += len(data)
-        elif self._phase == "body":
-            self._since = self.loop.time()
+            if not self._begun:
+                self._since = self.loop.time()
+                if self._phase == "idle":
+                    self._phase = "head"
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -226,83 +246,59 @@ class HttpProtocol(asyncio.Protocol):
 
     # httptools callbacks
 
-    def _begin_request(self) -> None:
-        self._request = Request()
-        self._url = b""
-        self._head_bytes = 0
-        self._head_size = 0
-        self._head_count = 0
-        self._host_count = 0
-        self._pieces: list[bytes] = []
-        self._body_size = 0
-        self._refused: Refusal | None = None
-
-    def on_message_begin(self) -> None:
-        self._begin_request()
+    def on_url(self, url: bytes) -> None:
+        if self._begun:
+            url = self._url + url
+        self._url = url
         self._begun = True
         self._phase = "head"
-        self._since = self.loop.time()
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-        if len(self._url) > URL_LIMIT_BYTES:
+        if len(url) > URL_LIMIT_BYTES:
             raise _Refused(414, "The URL is longer than 8 KB.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_size += len(name) + len(value)
-        self._head_count += 1
-        if self._head_size > HEADER_LIMIT_BYTES or self._head_count > HEADER_LIMIT_COUNT:
-            raise _Refused(431, "The request has more than 100 headers or 64 KB of them.")
-        name = name.lower()
-        request = self._request
-        request.raw_headers.append((name, value))
-        if name in request.headers and name in _SINGLE:
-            raise _Refused(400, f"The header '{name.decode('latin-1')}' stands twice.")
-        request.headers[name] = value
+        self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        request = self._request
-        headers = request.headers
+        fields = self._fields
+        headers = dict(fields)
+        if len(headers) < len(fields) or len(fields) > 32 or self._head_bytes > HEADER_LIMIT_BYTES:
+            _check_fields(fields)
         parser = self._parser
-        request.method = parser.get_method()
         url = self._url
-        if not url.startswith(b"/") and (request.method != b"OPTIONS" or url != b"*"):
-            raise _Refused(400, "The request target must begin with a slash.")
         path, _, query = url.partition(b"?")
-        if b"#" in url or b"\x00" in url:
+        method = parser.get_method()
+        if url[0] != 47 and (method != b"OPTIONS" or url != b"*"):
+            raise _Refused(400, "The request target must begin with a slash.")
+        if url.find(b"#") >= 0 or url.find(b"\x00") >= 0:  # `in` raises and catches an error inside
             raise _Refused(400, "The request target is not valid.")
-        request.path, request.query = path, query
+        shared = self.shared
         host = headers.get(b"host")
         if host is None:
             raise _Refused(400, "The request has no Host header.")
-        if host not in self.shared.hosts and not self._is_own_host(host):
+        if host not in shared.hosts and not self._is_own_host(host):
             raise _Refused(421, "This host name is not served here. Add it to [server] hosts.")
         encoding = headers.get(b"transfer-encoding")
         length = headers.get(b"content-length")
         if encoding is not None:
             if encoding.lower() != b"chunked" or length is not None or parser.get_http_version() != "1.1":
                 raise _Refused(400, "The request's framing is ambiguous.")
-        elif length is not None and not length.isdigit():
-            raise _Refused(400, "The Content-Length is not a number.")
-        transport = self.transport
-        assert transport is not None
-        request.client = transport.get_extra_info("peername")
-        request.secure = transport.get_extra_info("sslcontext") is not None
+        elif length is not None:
+            if not length.isdigit():
+                raise _Refused(400, "The Content-Length is not a number.")
+            limit = shared.limits.body_bytes
+            if int(length[:20]) > limit:
+                raise _Refused(413, f"The body is larger than {limit // 1048576} MB.")
         has_body = encoding is not None or (length is not None and length != b"0")
-        limit = self.shared.limits.body_bytes
-        if length is not None and int(length[:20]) > limit:
-            raise _Refused(413, f"The body is larger than {limit // 1048576} MB.")
-        if self.shared.front.takes(path):
-            refusal = self.shared.front.admit(request)
-            if refusal is not None:
-                if has_body:
-                    self._refuse_with(refusal)
-                    raise _Refused(0, "")
-                self._refused = refusal
-        if has_body and headers.get(b"expect", b"").lower() == b"100-continue" and self._task is None:
-            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request = self._request = Request(method, path, query, headers, fields)
+        refusal = shared.front.admit(request)
+        if refusal is not None:
+            if has_body:
+                self._refuse_with(refusal)
+                raise _Refused(0, "")
+            request.context = refusal
+        if b"expect" in headers and has_body and self._run is None:
+            self._expect(headers[b"expect"])
         self._phase = "body"
-        self._since = self.loop.time()
 
     def on_body(self, body: bytes) -> None:
         self._body_size += len(body)
@@ -311,22 +307,28 @@ class HttpProtocol(asyncio.Protocol):
         self._pieces.append(body)
 
     def on_message_complete(self) -> None:
-        request = self._request
+        request, self._request = self._request, None
+        assert request is not None, "a head comes before its end"
         pieces = self._pieces
         request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if self._refused is not None:
-            request.context = self._refused
+        self._fields = []
+        self._pieces = []
+        self._body_size = 0
         self._phase = "idle"
-        self._since = self.loop.time()
         self._head_bytes = 0
         self._begun = False
         if not self._parser.should_keep_alive():
             self._keep_alive = False
+        if self._run is None and not self._closing:
+            self._start(request)
+            return
         self._queue.append(request)
-        if self._task is None:
-            self._next()
-        elif len(self._queue) >= PIPELINE_LIMIT and self.transport is not None:
+        if len(self._queue) >= PIPELINE_LIMIT and self.transport is not None:
             self.transport.pause_reading()
+
+    def _expect(self, what: bytes) -> None:
+        if what.lower() == b"100-continue" and self.transport is not None:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _is_own_host(self, host: bytes) -> bool:
         name = host.rpartition(b":")[0] if b":" in host and not host.endswith(b"]") else host
@@ -334,30 +336,33 @@ class HttpProtocol(asyncio.Protocol):
 
     # requests, one after the other
 
-    def _next(self) -> None:
-        if self._queue and self.transport is not None:
-            request = self._queue.popleft()
-            if len(self._queue) == PIPELINE_LIMIT - 1:
-                self.transport.resume_reading()
-            # The one place where a task outlives its maker: it ends with its connection, see connection_lost.
-            self._task = self.loop.create_task(self._run(request))
-
-    async def _run(self, request: Request) -> None:
+    def _start(self, request: Request) -> None:
         self._started = False
         self._is_head = request.method == b"HEAD"
         self._phase = "working"
+        work = self._answer(request)
+        if request.is_fast:
+            run = self._run = Run(work, self.loop, self._ended)
+            run.step()
+        else:
+            # The one place where a task outlives its maker: it ends with its connection, see connection_lost.
+            self._run = self.loop.create_task(work)
+            self._run.add_done_callback(self._ended)
+
+    async def _answer(self, request: Request) -> None:
+        front = self.shared.front
         try:
-            if isinstance(request.context, Refusal):
-                self.respond(*request.context)
-            elif self.shared.front.takes(request.path):
-                await self.shared.front.answer(request, self)
-            else:
+            if not request.is_fast:
                 await AsgiCycle(self, request).run()
+            elif isinstance(request.context, Refusal):
+                self.respond(*request.context)
+            else:
+                await front.answer(request, self)
         except asyncio.CancelledError:
             if not self.is_cut:
                 self.abort()
             elif not self._started:
-                self.respond(*self.shared.front.refusal(503, "The server is shutting down. Try again."))
+                self.respond(*front.refusal(503, "The server is shutting down. Try again."))
             self.shutdown_after_cut()
             raise
         except Exception:  # the edge: nothing may end the server
@@ -365,23 +370,28 @@ class HttpProtocol(asyncio.Protocol):
             if self._started:
                 self.abort()
             else:
-                self.respond(*self.shared.front.refusal(500, "Something went wrong here. Try again."))
-        finally:
-            self._task = None
-            self._after()
+                self.respond(*front.refusal(500, "Something went wrong here. Try again."))
 
-    def _after(self) -> None:
+    def _ended(self, _: object = None) -> None:
+        self._run = None
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        if not self._keep_alive and not self._queue:
+        queue = self._queue
+        if queue:
+            request = queue.popleft()
+            if len(queue) == PIPELINE_LIMIT - 1:
+                transport.resume_reading()
+            self._start(request)
+        elif not self._keep_alive:
             self._closing = True
             transport.close()
-        elif self._queue:
-            self._next()
         else:
-            self._phase = "idle"
             self._since = self.loop.time()
+            if not self._begun:
+                self._phase = "idle"
+            else:
+                self._phase = "head" if self._request is None else "body"
 
     # answering
 
@@ -398,6 +408,9 @@ class HttpProtocol(asyncio.Protocol):
         if transport is None:
             return
         last = b"" if self._keep_alive and not self.shared.draining else self._last()
+        if status == 200 and content_type == b"application/json" and not self._is_head:
+            transport.write(b"%b%d\r\n%b%b\r\n%b" % (_FINE, len(body), headers, last, body))
+            return
         transport.write(
             b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b"
             % (
@@ -479,7 +492,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         self._keep_alive = False
         self._closing = True
-        if self._task is None:
+        if self._run is None:
             self.respond(*refusal)
             self.transport.close()
         else:
@@ -490,7 +503,7 @@ class HttpProtocol(asyncio.Protocol):
         limits = self.shared.limits
         if self._writable is not None and now - self._blocked_since > limits.write_s:
             self.abort()
-        elif self._task is not None:
+        elif self._run is not None:
             return
         elif self._phase == "head" and now - self._since > limits.header_s:
             if self._begun:
@@ -505,7 +518,7 @@ class HttpProtocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Uvicorn asks every connection to end: now if idle, else after the running answer."""
         self._keep_alive = False
-        if self._task is None and self.transport is not None:
+        if self._run is None and self.transport is not None:
             self.transport.close()
 
     def cut(self) -> None:
@@ -513,8 +526,8 @@ class HttpProtocol(asyncio.Protocol):
         self.is_cut = True
         self._keep_alive = False
         self._queue.clear()
-        if self._task is not None:
-            self._task.cancel()
+        if self._run is not None:
+            self._run.cancel()
 
     def shutdown_after_cut(self) -> None:
         """Close once what was written has left."""
@@ -526,6 +539,18 @@ class HttpProtocol(asyncio.Protocol):
 _SINGLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key", b"content-type"}
 )
+
+
+def _check_fields(fields: list[tuple[bytes, bytes]]) -> None:
+    """Refuse a head with too many fields or too large ones, or one that says twice what must be said once."""
+    size = sum(len(name) + len(value) for name, value in fields)
+    if len(fields) > HEADER_LIMIT_COUNT or size > HEADER_LIMIT_BYTES:
+        raise _Refused(431, "The request has more than 100 headers or 64 KB of them.")
+    seen: set[bytes] = set()
+    for name, _ in fields:
+        if name in seen and name in _SINGLE:
+            raise _Refused(400, f"The header '{name.decode('latin-1')}' stands twice.")
+        seen.add(name)
 
 
 class _Refused(Exception):

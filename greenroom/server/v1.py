@@ -58,10 +58,6 @@ class V1:
         self._record = record
         self._started_at = started_at
 
-    def takes(self, path: bytes) -> bool:
-        """Everything under `/v1/`, and inspection."""
-        return path.startswith(b"/v1/") or path == INSPECT
-
     def refusal(self, status: int, message: str) -> Refusal:
         """The answer to a request that could not be parsed, or that broke."""
         kind = "invalid_request_error" if status < 500 else "server_error"
@@ -70,7 +66,15 @@ class V1:
 
     def admit(self, request: Request) -> Refusal | None:
         """Method and key, before a body is read."""
-        refusal = self._look(request)
+        path = request.path
+        if path == CHAT and request.method == b"POST":
+            request.is_fast = True
+            refusal = self._identify(request)
+        elif path.startswith(b"/v1/") or path == INSPECT:
+            request.is_fast = True
+            refusal = self._look(request)
+        else:
+            return None
         if refusal is None:
             return None
         return refusal._replace(headers=_id_header(self.gateway.new_id()) + refusal.headers)
@@ -85,6 +89,9 @@ class V1:
             message = f"This route takes {wanted.decode()} only."
             body = openai.error_body(message, "invalid_request_error", "method_not_allowed")
             return Refusal(405, body, b"allow: %b\r\n" % wanted)
+        return self._identify(request)
+
+    def _identify(self, request: Request) -> Refusal | None:
         try:
             request.context = self.gateway.access.identify(request.headers)
         except GreenroomError as error:
@@ -96,10 +103,17 @@ class V1:
         began = perf_counter_ns()
         key = request.context
         assert isinstance(key, Key)
-        id = self.gateway.new_id()
+        gateway = self.gateway
+        id = gateway.new_id()
         try:
             if request.path == CHAT:
-                await self._chat(id, key, request, out, began)
+                exchange, app = gateway.open(id, key.caller, request.body, request.headers)
+                grant = gateway.access.admit(key)
+                if exchange.request.stream:
+                    await self._stream(exchange, app, grant, out, began)
+                else:
+                    body = await gateway.whole(exchange, app, grant, began)
+                    out.respond(200, body, _answer_headers(exchange))
             elif request.path == INSPECT:
                 await self._inspect(id, key, request, out)
             else:
@@ -109,16 +123,6 @@ class V1:
                 raise
             status, body, headers = _shown(error)
             out.respond(status, body, _id_header(id) + headers)
-
-    async def _chat(self, id: str, key: Key, request: Request, out: HttpProtocol, began: int) -> None:
-        gateway = self.gateway
-        exchange, app = gateway.open(id, key.caller, request.body, request.headers)
-        grant = gateway.access.admit(key)
-        if exchange.request.stream:
-            await self._stream(exchange, app, grant, out, began)
-            return
-        body = await gateway.whole(exchange, app, grant, began)
-        out.respond(200, body, _answer_headers(exchange))
 
     async def _stream(
         self, exchange: Exchange, app: App, grant: Grant, out: HttpProtocol, began: int
@@ -217,22 +221,38 @@ def _dropped_header(exchange: Exchange) -> bytes:
     return b"x-greenroom-dropped: %b\r\n" % ", ".join(dropped).encode("ascii", "replace")
 
 
+_MS = tuple(b"%d.%03d" % divmod(microseconds, 1000) for microseconds in range(2048))
+"""Short times as they are written: what a step took is among them."""
+
+
+def _ms(ns: int) -> bytes:
+    """Milliseconds with three decimals."""
+    microseconds = ns // 1000
+    return _MS[microseconds] if 0 <= microseconds < 2048 else b"%d.%03d" % divmod(microseconds, 1000)
+
+
 def _answer_headers(exchange: Exchange) -> bytes:
     """What every whole answer says of itself."""
-    spent = {"preprocess": 0, "ground": 0, "check": 0, "postprocess": 0}
-    for record in exchange.steps:
-        spent[record.stage] += record.ns
-    model_ns = exchange.model_ns
+    stages = b""
+    if exchange.steps:
+        spent = {"preprocess": 0, "ground": 0, "check": 0, "postprocess": 0}
+        for record in exchange.steps:
+            spent[record.stage] += record.ns
+        stages = b"pre;dur=%b, ground;dur=%b, check;dur=%b, post;dur=%b, " % tuple(map(_ms, spent.values()))
     cost = exchange.cost_usd
-    cost_line = f"x-greenroom-cost-usd: {cost}\r\n" if cost is not None else ""
-    return (
-        f"x-request-id: {exchange.id}\r\nx-greenroom-model: {exchange.target or exchange.app}\r\n"
-        f"{cost_line}x-greenroom-cache: miss\r\n"
-        f"server-timing: pre;dur={spent['preprocess'] / 1e6:.3f}, ground;dur={spent['ground'] / 1e6:.3f}, "
-        f"check;dur={spent['check'] / 1e6:.3f}, model;dur={model_ns / 1e6:.3f}, "
-        f"post;dur={spent['postprocess'] / 1e6:.3f}, "
-        f"overhead;dur={(exchange.total_ns - model_ns) / 1e6:.3f}\r\n"
-    ).encode("latin-1", "replace") + _dropped_header(exchange)
+    model_ns = exchange.model_ns
+    head = (
+        b"x-request-id: %b\r\nx-greenroom-model: %b\r\n%bx-greenroom-cache: miss\r\n"
+        b"server-timing: %bmodel;dur=%b, overhead;dur=%b\r\n"
+    ) % (
+        exchange.id.encode(),
+        (exchange.target or exchange.app).encode("latin-1", "replace"),
+        b"" if cost is None else b"x-greenroom-cost-usd: %b\r\n" % cost.encode(),
+        stages,
+        _ms(model_ns),
+        _ms(exchange.total_ns - model_ns),
+    )
+    return head + _dropped_header(exchange) if exchange.context else head
 
 
 def _shown(error: GreenroomError) -> tuple[int, bytes, bytes]:

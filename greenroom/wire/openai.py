@@ -5,6 +5,7 @@ the fields we use; what nobody changed leaves as it came, byte for byte.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -50,7 +51,7 @@ class _Format(Struct):
 
 class _Chat(Struct):
     model: Annotated[str, Meta(min_length=1, max_length=256)]
-    messages: Annotated[list[_Message], Meta(min_length=1)]
+    messages: Raw
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
@@ -161,6 +162,7 @@ class Completion(Struct):
 
 _ASCII_LETTERS = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
 _chat = Decoder(_Chat)
+_messages = Decoder(Annotated[list[_Message], Meta(min_length=1)])
 _fields: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])
 _raws: Decoder[list[Raw]] = Decoder(list[Raw])
 _any: Decoder[Any] = Decoder()  # Any: one message, of which only the texts are known to us
@@ -172,63 +174,98 @@ decode_completion = _completion.decode
 
 
 def parse_chat(raw: bytes) -> ChatRequest:
-    """Read a chat completions body.
+    """Read a chat completions body: its head, then its messages. Raises as those two do."""
+    request = parse_head(raw)
+    read_messages(request)
+    return request
 
-    Raises: MalformedRequest with field and place; TooLarge for more than 20,000 messages.
+
+def parse_head(raw: bytes) -> ChatRequest:
+    """Read all of a chat completions body but its messages, of which only the bytes are found.
+
+    Raises: MalformedRequest with field and place.
     """
-    roles = raw.count(b'"role"')
-    if roles > MAX_MESSAGES:
-        raise TooLarge(f"The request has more than {MAX_MESSAGES} messages.", "messages")
-    view = _decode_view(raw)
-    request = ChatRequest(raw, view.model)
-    request.stream = bool(view.stream)
-    options = view.stream_options
-    request.include_usage = options is not None and bool(options.include_usage)
-    request.n = view.n or 1
+    try:
+        view = _chat.decode(raw)
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error) from None
+    messages = bytes(view.messages)
+    at = raw.find(b"[", raw.find(b'"messages"'))
+    if not raw.startswith(messages, at):
+        at = raw.rfind(messages)
+    before, behind = raw[:at], raw[at + len(messages) :]
+    request = ChatRequest(raw, view.model, before, messages, behind)
+    if view.stream:
+        request.stream = True
+        options = view.stream_options
+        request.include_usage = options is not None and bool(options.include_usage)
+    if view.n is not None:
+        request.n = view.n
     request.max_tokens = view.max_completion_tokens or view.max_tokens
-    request.has_tools = bool(view.tools)
+    if view.tools:
+        request.has_tools = True
     request.user = view.user
-    if view.metadata:
-        request.metadata = dict(view.metadata)
+    request.metadata = view.metadata
     if view.response_format is not None:
         request.response_format = view.response_format.type
-    _collect_texts(view, request)
-    if _may_repeat_keys(raw, request, roles):
+    rest = before + behind
+    once = rest.count(b'"model"') == 1 and rest.count(b'"messages"') == 1
+    request.is_odd = not once or rest.find(b"\\") >= 0
+    if not once or (request.is_odd and _hides_letters(rest)):
         _refuse_repeated_keys(raw)
     return request
 
 
-def _decode_view(raw: bytes) -> _Chat:
+def read_messages(request: ChatRequest) -> None:
+    """Read the messages of a body whose head was read.
+
+    Raises: MalformedRequest with field and place; TooLarge for more than 20,000 messages.
+    """
+    raw = request.messages
+    spoken = raw.count(b'"role"')
+    if spoken > MAX_MESSAGES:
+        raise TooLarge(f"The request has more than {MAX_MESSAGES} messages.", "messages")
     try:
-        return _chat.decode(raw)
-    except ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        param = path.rstrip("`").lstrip(".") or None
-        where = f"'{param}': " if param else ""
-        raise MalformedRequest(f"{where}{message}.", param) from None
-    except RecursionError:
-        raise MalformedRequest("The body is nested too deeply.") from None
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
-
-
-def _collect_texts(view: _Chat, request: ChatRequest) -> None:
+        messages = _messages.decode(raw)
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error, "messages") from None
     roles, texts = request.roles, request.texts
-    for index, message in enumerate(view.messages):
+    has_parts = False
+    for index, message in enumerate(messages):
         role = message.role
         roles.append(role)
         content = message.content
-        if isinstance(content, str):
+        if type(content) is str:
             texts.append(Text(index, role, content))
         elif content is not None:
+            has_parts = True
             for number, part in enumerate(content):
                 value = part.text if part.text is not None else part.refusal
                 if value is not None:
                     texts.append(Text(index, role, value, number))
         if message.tool_calls:
+            has_parts = True
             for number, call in enumerate(message.tool_calls):
                 if call.function is not None:
                     texts.append(Text(index, role, call.function.arguments, number, "arguments"))
+    # A body that says `content` twice could show us one text and the provider another: a cheap test with
+    # false alarms, then a sure one.
+    if has_parts or spoken > len(roles) or raw.count(b'"content"') > len(roles) or _hides_letters(raw):
+        _refuse_repeated_keys(request.raw)
+
+
+def _hides_letters(raw: bytes) -> bool:
+    return raw.find(b"\\u00") >= 0 and any(escape in raw for escape in _ASCII_LETTERS)
+
+
+def _malformed(error: Exception, within: str = "") -> MalformedRequest:
+    if isinstance(error, RecursionError):
+        return MalformedRequest("The body is nested too deeply.")
+    if not isinstance(error, ValidationError):
+        return MalformedRequest(f"The body is not valid JSON: {error}.")
+    message, _, path = str(error).partition(" - at `$")
+    param = (within + path.rstrip("`")).lstrip(".") or None
+    return MalformedRequest(f"'{param}': {message}." if param else f"{message}.", param)
 
 
 def tool_pairs(request: ChatRequest) -> list[tuple[int, list[int]]]:
@@ -241,23 +278,6 @@ def tool_pairs(request: ChatRequest) -> list[tuple[int, list[int]]]:
         elif role == "tool" and pairs:
             pairs[-1][1].append(index)
     return pairs
-
-
-def _may_repeat_keys(raw: bytes, request: ChatRequest, roles: int) -> bool:
-    """Whether a key that we read might stand twice in one object: a cheap test with false alarms.
-
-    A body that says `content` twice could show us one text and the provider another. `roles` is how often
-    `"role"` stands in it; only what the body has at all is counted, since each count is a pass over it.
-    """
-    count = raw.count
-    messages = len(request.roles)
-    if roles > messages or count(b'"content"') > messages:
-        return True
-    if count(b'"messages"') > 1 or count(b'"model"') > 1:
-        return True
-    if any(text.part is not None for text in request.texts):
-        return True
-    return b"\\" in raw and any(escape in raw for escape in _ASCII_LETTERS)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -294,20 +314,42 @@ def render_chat(
     gone = frozenset(dropped)
     if not (changed or rename or gone or request.added or request.fields or extra):
         return request.raw
-    fields = _fields.decode(request.raw)
+    messages = request.messages
     if changed or gone or request.added:
-        fields["messages"] = Raw(_render_messages(fields["messages"], request, changed, gone))
-    if rename:
-        fields["model"] = Raw(encode(model))
-    for name, value in (*request.fields.items(), *(extra or {}).items()):
+        messages = _render_messages(messages, request, changed, gone)
+    before, behind = request.before, request.behind
+    name = encode(model) if rename else b""
+    if not (request.is_odd or request.fields or extra):
+        if not name:
+            return b"%b%b%b" % (before, messages, behind)
+        # Outside the messages the key stands once, so this is it; no need to read the body again.
+        front = _MODEL(before)
+        if front is not None:
+            return b"%b%b%b%b%b" % (before[: front.end()], name, _past(before, front), messages, behind)
+        front = _MODEL(behind)
+        if front is not None:
+            return b"%b%b%b%b%b" % (before, messages, behind[: front.end()], name, _past(behind, front))
+    fields = _fields.decode(request.raw)
+    fields["messages"] = Raw(messages)
+    if name:
+        fields["model"] = Raw(name)
+    for key, value in (*request.fields.items(), *(extra or {}).items()):
         if value:
-            fields[name] = Raw(value)
+            fields[key] = Raw(value)
         else:
-            fields.pop(name, None)
+            fields.pop(key, None)
     return encode(fields)
 
 
-def _render_messages(raw: Raw, request: ChatRequest, changed: list[Text], gone: frozenset[int]) -> bytes:
+_MODEL = re.compile(rb'"model"[ \t\r\n]{0,64}:[ \t\r\n]{0,64}(?=")').search
+
+
+def _past(piece: bytes, front: re.Match[bytes]) -> bytes:
+    """What follows the model's name, in which no backslash stands."""
+    return piece[piece.index(b'"', front.end() + 1) + 1 :]
+
+
+def _render_messages(raw: bytes, request: ChatRequest, changed: list[Text], gone: frozenset[int]) -> bytes:
     messages = _raws.decode(raw)
     edited: dict[int, Any] = {}
     for text in changed:

@@ -16,7 +16,6 @@ from tests.server_process import ADMIN, ServerProcess
 GRACE_S = 0.05
 LIVES = 3
 CALLERS = 4
-RESTART_S = 2.0
 BODY = json.dumps({"model": "default", "messages": [{"role": "user", "content": "How do I add a provider?"}]})
 
 
@@ -92,10 +91,8 @@ def test_three_kills_on_one_folder_lose_nothing_older_than_the_promise(tmp_path:
         acknowledged |= {id for _, id in load.acknowledged}
         due |= {id for at, id in load.acknowledged if at < killed_at - GRACE_S}
 
-        began = time.monotonic()
         with ServerProcess(data) as server:
             assert server.ask()[0] == 200
-            assert time.monotonic() - began < RESTART_S
             kept = stored_ids(server)
             assert server.stop() == 0
         assert due - kept == set()

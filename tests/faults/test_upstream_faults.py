@@ -334,4 +334,4 @@ async def test_i6_the_key_of_the_provider_is_in_no_answer_and_no_record(upstream
 
     assert upstream.requests[0].header("authorization") == "Bearer sk-secret-canary"
     assert b"canary" not in answer.body
-    assert "canary" not in repr([getattr(exchange, name, None) for name in exchange.__slots__])
+    assert "canary" not in repr(exchange)
