@@ -9,25 +9,24 @@ from asyncio.tasks import _enter_task, _leave_task  # for tasks that are not asy
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
+
 T = TypeVar("T")
 
 
-class Signal(Generic[T]):
+class Signal(Struct, Generic[T], eq=False):
     """One value, or an error, for the one coroutine that waits for it; what is set first counts.
 
     A `Run` goes on inside `set` or `fail`, a task of asyncio in the loop's next turn.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_error", "_is_done", "_loop", "_value", "wake")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._asyncio_future_blocking = False
-        self._error: BaseException | None = None
-        self._is_done = False
-        self._loop = loop
-        self._value: T | None = None
-        self.wake: Callable[[], object] | None = None
-        """Called once there is a value or an error; a `Run` puts its next step here."""
+    _loop: asyncio.AbstractEventLoop
+    _asyncio_future_blocking: bool = False
+    _is_done: bool = False
+    _value: T | None = None
+    _error: BaseException | None = None
+    wake: Callable[[], object] | None = None
+    """Called once there is a value or an error; a `Run` puts its next step here."""
 
     def set(self, value: T) -> None:
         """Bring the value."""
@@ -81,26 +80,18 @@ class Signal(Generic[T]):
             self.wake()
 
 
-class Run:
+class Run(Struct, eq=False, weakref=True):
     """A coroutine at work. It may use what a task may: `asyncio.timeout`, `TaskGroup`, futures, threads.
 
-    `ended` is called once when it is over; what the coroutine raises then goes to the loop's error handler.
+    `ended` is called once when it is over, with what the coroutine raised or None.
     """
 
-    __slots__ = ("__weakref__", "_cancels", "_coroutine", "_ended", "_loop", "_must_cancel", "_waits_for")
-
-    def __init__(
-        self,
-        coroutine: Coroutine[Any, None, None],  # Any: signals and futures
-        loop: asyncio.AbstractEventLoop,
-        ended: Callable[[], None],
-    ) -> None:
-        self._coroutine = coroutine
-        self._loop = loop
-        self._ended = ended
-        self._waits_for: Any = None  # Any: a Signal or a future
-        self._cancels = 0
-        self._must_cancel = False
+    _coroutine: Coroutine[Any, None, None]  # Any: signals and futures
+    _loop: asyncio.AbstractEventLoop
+    _ended: Callable[[BaseException | None], None]
+    _waits_for: Any = None  # Any: a Signal or a future
+    _cancels: int = 0
+    _must_cancel: bool = False
 
     def step(self, _: object = None) -> None:
         """Go on until the coroutine waits again or is over."""
@@ -113,18 +104,11 @@ class Run:
         self._waits_for = None
         try:
             waits_for = self._coroutine.send(None)
-        except StopIteration:
-            self._ended()
-            return
-        except asyncio.CancelledError:
-            self._ended()
-            return
-        except BaseException as error:  # noqa: BLE001  # goes where the loop's own tasks leave theirs
-            self._ended()
-            loop.call_exception_handler({"message": "a request's coroutine broke", "exception": error})
-            return
-        finally:
+        except BaseException as error:  # noqa: BLE001  # told to the one who started it
             _leave_task(loop, self)  # type: ignore[arg-type]  # as above
+            self._ended(None if type(error) is StopIteration else error)
+            return
+        _leave_task(loop, self)  # type: ignore[arg-type]  # as above
         if waits_for is None:  # asyncio.sleep(0)
             loop.call_soon(self.step)
             return

@@ -125,6 +125,7 @@ async def _run(house: House, listener: socket.socket, admin_key: str | None) -> 
             await server.serve(sockets=[listener])
             watcher.cancel()
             keeper.cancel()
+    gc.unfreeze()  # what closes when it is collected, files among it, is to be closed in order
     return FINE
 
 

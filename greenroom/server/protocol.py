@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any, NamedTuple, Protocol, cast
 
 import httptools
+from msgspec import Struct
 
 from greenroom.running import Run
 from greenroom.server.asgi import AsgiCycle
@@ -43,29 +44,19 @@ class Limits(NamedTuple):
     connections: int = 4096
 
 
-class Request:
+class Request(Struct, eq=False):
     """One request as it came: method, path, query, headers (names in lower case) and body."""
 
-    __slots__ = ("body", "context", "headers", "is_fast", "method", "path", "query", "raw_headers")
-
-    def __init__(
-        self,
-        method: bytes,
-        path: bytes,
-        query: bytes,
-        headers: dict[bytes, bytes],
-        raw_headers: list[tuple[bytes, bytes]],
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.query = query
-        self.headers = headers
-        self.raw_headers = raw_headers
-        self.is_fast = False
-        """Whether the front answers it, not the ASGI app."""
-        self.body = b""
-        self.context: object = None
-        """What `Front.admit` left for `Front.answer`."""
+    method: bytes
+    path: bytes
+    query: bytes
+    headers: dict[bytes, bytes]
+    raw_headers: list[tuple[bytes, bytes]]
+    is_fast: bool = False
+    """Whether the front answers it, not the ASGI app."""
+    body: bytes = b""
+    context: object = None
+    """What `Front.admit` left for `Front.answer`."""
 
 
 class Refusal(NamedTuple):
@@ -150,9 +141,18 @@ class HttpProtocol(asyncio.Protocol):
         self.secure = False
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Request] = deque()
+        self._begun = False
+        """Whether a head is being read."""
         self._request: Request | None = None
         """What is being read, once its head is whole."""
+        self._has_served = False
         self._url = b""
+        self._known_url = b""
+        self._path = b""
+        self._query = b""
+        """Of the last target that was looked at: a client asks for the same again and again."""
+        self._known_host: bytes | None = None
+        self._is_chunked = False
         self._fields: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
         self._head_bytes = 0
@@ -162,9 +162,7 @@ class HttpProtocol(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._blocked_since = 0.0
         self._since = 0.0
-        """When the current phase began: waiting for a head, for body bytes, or idle."""
-        self._phase = "idle"
-        self._begun = False
+        """When the present wait began: for a head, for body bytes, or idle."""
         self._closing = False
         self._keep_alive = True
         self._started = False
@@ -185,7 +183,6 @@ class HttpProtocol(asyncio.Protocol):
         self.client = transport.get_extra_info("peername")
         self.secure = transport.get_extra_info("sslcontext") is not None
         self._since = self.loop.time()
-        self._phase = "head"
         shared.watch(self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -201,14 +198,12 @@ class HttpProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
-        if self._phase == "body":
-            self._since = self.loop.time()
-        else:
+        if self._request is None:
             self._head_bytes += len(data)
             if not self._begun:
                 self._since = self.loop.time()
-                if self._phase == "idle":
-                    self._phase = "head"
+        else:
+            self._since = self.loop.time()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -225,7 +220,7 @@ class HttpProtocol(asyncio.Protocol):
         except httptools.HttpParserError:
             if not self._closing:
                 self._refuse(400, "The request is not valid HTTP/1.1.")
-        if self._phase == "head" and self._head_bytes > HEADER_LIMIT_BYTES:
+        if self._head_bytes > HEADER_LIMIT_BYTES and self._request is None:
             self._refuse(431, "The request's head is too large.")
 
     def eof_received(self) -> bool:
@@ -251,7 +246,6 @@ class HttpProtocol(asyncio.Protocol):
             url = self._url + url
         self._url = url
         self._begun = True
-        self._phase = "head"
         if len(url) > URL_LIMIT_BYTES:
             raise _Refused(414, "The URL is longer than 8 KB.")
 
@@ -263,68 +257,84 @@ class HttpProtocol(asyncio.Protocol):
         headers = dict(fields)
         if len(headers) < len(fields) or len(fields) > 32 or self._head_bytes > HEADER_LIMIT_BYTES:
             _check_fields(fields)
-        parser = self._parser
-        url = self._url
-        path, _, query = url.partition(b"?")
-        method = parser.get_method()
-        if url[0] != 47 and (method != b"OPTIONS" or url != b"*"):
-            raise _Refused(400, "The request target must begin with a slash.")
-        if url.find(b"#") >= 0 or url.find(b"\x00") >= 0:  # `in` raises and catches an error inside
-            raise _Refused(400, "The request target is not valid.")
-        shared = self.shared
-        host = headers.get(b"host")
-        if host is None:
-            raise _Refused(400, "The request has no Host header.")
-        if host not in shared.hosts and not self._is_own_host(host):
-            raise _Refused(421, "This host name is not served here. Add it to [server] hosts.")
-        encoding = headers.get(b"transfer-encoding")
+        method = self._parser.get_method()
+        if self._url != self._known_url:
+            self._check_target(method)
+        if headers.get(b"host") != self._known_host or self._known_host is None:
+            self._check_host(headers.get(b"host"))
         length = headers.get(b"content-length")
-        if encoding is not None:
-            if encoding.lower() != b"chunked" or length is not None or parser.get_http_version() != "1.1":
-                raise _Refused(400, "The request's framing is ambiguous.")
+        if b"transfer-encoding" in headers:
+            self._check_framing(headers)
         elif length is not None:
+            limit = self.shared.limits.body_bytes
             if not length.isdigit():
                 raise _Refused(400, "The Content-Length is not a number.")
-            limit = shared.limits.body_bytes
             if int(length[:20]) > limit:
                 raise _Refused(413, f"The body is larger than {limit // 1048576} MB.")
-        has_body = encoding is not None or (length is not None and length != b"0")
-        request = self._request = Request(method, path, query, headers, fields)
-        refusal = shared.front.admit(request)
+        request = Request(method, self._path, self._query, headers, fields)
+        refusal = self.shared.front.admit(request)
         if refusal is not None:
-            if has_body:
+            if self._is_chunked or (length is not None and length != b"0"):
                 self._refuse_with(refusal)
                 raise _Refused(0, "")
             request.context = refusal
-        if b"expect" in headers and has_body and self._run is None:
+        elif b"expect" in headers and self._run is None:
             self._expect(headers[b"expect"])
-        self._phase = "body"
+        self._request = request
 
     def on_body(self, body: bytes) -> None:
-        self._body_size += len(body)
-        if self._body_size > self.shared.limits.body_bytes:
-            raise _Refused(413, f"The body is larger than {self.shared.limits.body_bytes // 1048576} MB.")
         self._pieces.append(body)
+        if self._is_chunked:
+            self._body_size += len(body)
+            limit = self.shared.limits.body_bytes
+            if self._body_size > limit:
+                raise _Refused(413, f"The body is larger than {limit // 1048576} MB.")
 
     def on_message_complete(self) -> None:
-        request, self._request = self._request, None
+        request = self._request
         assert request is not None, "a head comes before its end"
         pieces = self._pieces
-        request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if pieces:
+            request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            self._pieces = []
+        self._request = None
         self._fields = []
-        self._pieces = []
-        self._body_size = 0
-        self._phase = "idle"
         self._head_bytes = 0
         self._begun = False
+        if self._is_chunked:
+            self._is_chunked = False
+            self._body_size = 0
         if not self._parser.should_keep_alive():
             self._keep_alive = False
-        if self._run is None and not self._closing:
-            self._start(request)
+        if self._run is None:
+            if not self._closing:
+                self._start(request)
             return
         self._queue.append(request)
         if len(self._queue) >= PIPELINE_LIMIT and self.transport is not None:
             self.transport.pause_reading()
+
+    def _check_target(self, method: bytes) -> None:
+        url = self._url
+        if not url.startswith(b"/") and (method != b"OPTIONS" or url != b"*"):
+            raise _Refused(400, "The request target must begin with a slash.")
+        if b"#" in url or b"\x00" in url:
+            raise _Refused(400, "The request target is not valid.")
+        self._path, _, self._query = url.partition(b"?")
+        self._known_url = url if url != b"*" else b""
+
+    def _check_host(self, host: bytes | None) -> None:
+        if host is None:
+            raise _Refused(400, "The request has no Host header.")
+        if host not in self.shared.hosts and not self._is_own_host(host):
+            raise _Refused(421, "This host name is not served here. Add it to [server] hosts.")
+        self._known_host = host
+
+    def _check_framing(self, headers: dict[bytes, bytes]) -> None:
+        is_chunked = headers[b"transfer-encoding"].lower() == b"chunked"
+        if not is_chunked or b"content-length" in headers or self._parser.get_http_version() != "1.1":
+            raise _Refused(400, "The request's framing is ambiguous.")
+        self._is_chunked = True
 
     def _expect(self, what: bytes) -> None:
         if what.lower() == b"100-continue" and self.transport is not None:
@@ -339,59 +349,55 @@ class HttpProtocol(asyncio.Protocol):
     def _start(self, request: Request) -> None:
         self._started = False
         self._is_head = request.method == b"HEAD"
-        self._phase = "working"
-        work = self._answer(request)
-        if request.is_fast:
-            run = self._run = Run(work, self.loop, self._ended)
-            run.step()
-        else:
+        if not request.is_fast:
             # The one place where a task outlives its maker: it ends with its connection, see connection_lost.
-            self._run = self.loop.create_task(work)
-            self._run.add_done_callback(self._ended)
+            task = self._run = self.loop.create_task(AsgiCycle(self, request).run())
+            task.add_done_callback(self._task_ended)
+        elif type(request.context) is Refusal:
+            self.respond(*request.context)
+            self._ended(None)
+        else:
+            run = self._run = Run(self.shared.front.answer(request, self), self.loop, self._ended)
+            run.step()
 
-    async def _answer(self, request: Request) -> None:
-        front = self.shared.front
-        try:
-            if not request.is_fast:
-                await AsgiCycle(self, request).run()
-            elif isinstance(request.context, Refusal):
-                self.respond(*request.context)
-            else:
-                await front.answer(request, self)
-        except asyncio.CancelledError:
-            if not self.is_cut:
-                self.abort()
-            elif not self._started:
-                self.respond(*front.refusal(503, "The server is shutting down. Try again."))
-            self.shutdown_after_cut()
-            raise
-        except Exception:  # the edge: nothing may end the server
-            log.exception("request failed")
-            if self._started:
-                self.abort()
-            else:
-                self.respond(*front.refusal(500, "Something went wrong here. Try again."))
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._ended(asyncio.CancelledError() if task.cancelled() else task.exception())
 
-    def _ended(self, _: object = None) -> None:
+    def _ended(self, error: BaseException | None) -> None:
         self._run = None
+        if error is not None:
+            self._end_badly(error)
         transport = self.transport
         if transport is None or transport.is_closing():
             return
+        self._has_served = True
         queue = self._queue
         if queue:
             request = queue.popleft()
             if len(queue) == PIPELINE_LIMIT - 1:
                 transport.resume_reading()
             self._start(request)
-        elif not self._keep_alive:
+        elif self._keep_alive:
+            self._since = self.loop.time()
+        else:
             self._closing = True
             transport.close()
+
+    def _end_badly(self, error: BaseException) -> None:
+        """The edge: nothing that an answer raises may end the server."""
+        front = self.shared.front
+        if isinstance(error, asyncio.CancelledError):
+            if not self.is_cut:
+                self.abort()
+            elif not self._started:
+                self.respond(*front.refusal(503, "The server is shutting down. Try again."))
+            self.shutdown_after_cut()
+            return
+        log.error("request failed", exc_info=error)
+        if self._started:
+            self.abort()
         else:
-            self._since = self.loop.time()
-            if not self._begun:
-                self._phase = "idle"
-            else:
-                self._phase = "head" if self._request is None else "body"
+            self.respond(*front.refusal(500, "Something went wrong here. Try again."))
 
     # answering
 
@@ -408,9 +414,6 @@ class HttpProtocol(asyncio.Protocol):
         if transport is None:
             return
         last = b"" if self._keep_alive and not self.shared.draining else self._last()
-        if status == 200 and content_type == b"application/json" and not self._is_head:
-            transport.write(b"%b%d\r\n%b%b\r\n%b" % (_FINE, len(body), headers, last, body))
-            return
         transport.write(
             b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b"
             % (
@@ -423,6 +426,16 @@ class HttpProtocol(asyncio.Protocol):
                 b"" if self._is_head else body,
             )
         )
+
+    def respond_fine(self, body: bytes, headers: bytes) -> None:
+        """Send a whole answer in JSON with status 200 to a POST: `respond`, in fewer steps."""
+        self._started = True
+        transport = self.transport
+        if transport is None:
+            return
+        if not self._keep_alive or self.shared.draining:
+            headers += self._last()
+        transport.write(b"%b%d\r\n%b\r\n%b" % (_FINE, len(body), headers, body))
 
     def begin(self, headers: bytes) -> None:
         """Send the head of a stream of events."""
@@ -503,16 +516,17 @@ class HttpProtocol(asyncio.Protocol):
         limits = self.shared.limits
         if self._writable is not None and now - self._blocked_since > limits.write_s:
             self.abort()
-        elif self._run is not None:
             return
-        elif self._phase == "head" and now - self._since > limits.header_s:
-            if self._begun:
+        if self._run is not None:
+            return
+        waited = now - self._since
+        if self._request is not None:
+            if waited > limits.body_s:
+                self._refuse(408, "The request's body did not come in time.")
+        elif self._begun:
+            if waited > limits.header_s:
                 self._refuse(408, "The request's head did not come in time.")
-            elif self.transport is not None:
-                self.transport.close()
-        elif self._phase == "body" and now - self._since > limits.body_s:
-            self._refuse(408, "The request's body did not come in time.")
-        elif self._phase == "idle" and now - self._since > limits.idle_s and self.transport is not None:
+        elif waited > (limits.idle_s if self._has_served else limits.header_s) and self.transport is not None:
             self.transport.close()
 
     def shutdown(self) -> None:

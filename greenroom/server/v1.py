@@ -113,7 +113,7 @@ class V1:
                     await self._stream(exchange, app, grant, out, began)
                 else:
                     body = await gateway.whole(exchange, app, grant, began)
-                    out.respond(200, body, _answer_headers(exchange))
+                    out.respond_fine(body, _answer_headers(exchange))
             elif request.path == INSPECT:
                 await self._inspect(id, key, request, out)
             else:
