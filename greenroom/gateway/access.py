@@ -26,6 +26,12 @@ class Key(Struct, kw_only=True):
     tokens_per_minute: int | None = None
     parallel: int | None = None
     budget_nano_usd: int | None = None
+    is_limited: bool = False
+    """Whether any limit is set; made, not given."""
+
+    def __post_init__(self) -> None:
+        limits = (self.requests_per_minute, self.tokens_per_minute, self.parallel, self.budget_nano_usd)
+        self.is_limited = limits != (None, None, None, None)
 
 
 class _Meter(Struct):
@@ -45,14 +51,11 @@ class BudgetExceeded(QuotaExceeded):
     type = "insufficient_quota"
 
 
-class Grant:
+class Grant(Struct, eq=False):
     """One admitted request: release it exactly once, with what it used."""
 
-    __slots__ = ("_meter", "caller")
-
-    def __init__(self, caller: Caller, meter: _Meter) -> None:
-        self.caller = caller
-        self._meter = meter
+    caller: Caller
+    _meter: _Meter
 
     def release(self, tokens: int, cost_nano_usd: int) -> None:
         """Count what was used and free the place."""
@@ -101,24 +104,30 @@ class Access:
 
     def admit(self, key: Key) -> Grant:
         """Take a place for one request. Raises QuotaExceeded with the seconds to wait."""
-        meter = self._meters.get(key.caller.key_id)
+        caller = key.caller
+        meter = self._meters.get(caller.key_id)
         if meter is None:
-            meter = self._meters[key.caller.key_id] = _Meter()
+            meter = self._meters[caller.key_id] = _Meter()
         now = self._now()
         if now - meter.window_began >= WINDOW_S:
             meter.window_began, meter.requests, meter.tokens = now, 0, 0
-        wait = WINDOW_S - (now - meter.window_began)
-        if key.requests_per_minute is not None and meter.requests >= key.requests_per_minute:
-            raise QuotaExceeded(f"The key may make {key.requests_per_minute} requests a minute.", wait)
-        if key.tokens_per_minute is not None and meter.tokens >= key.tokens_per_minute:
-            raise QuotaExceeded(f"The key may use {key.tokens_per_minute} tokens a minute.", wait)
-        if key.parallel is not None and meter.at_work >= key.parallel:
-            raise QuotaExceeded(f"The key may have {key.parallel} requests at work at once.", 1.0)
-        if key.budget_nano_usd is not None and meter.spent_nano_usd >= key.budget_nano_usd:
-            raise BudgetExceeded("The key's budget is used up. Raise it with 'greenroom keys limit'.", 0.0)
+        if key.is_limited:
+            _check_limits(key, meter, now)
         meter.requests += 1
         meter.at_work += 1
-        return Grant(key.caller, meter)
+        return Grant(caller, meter)
+
+
+def _check_limits(key: Key, meter: _Meter, now: float) -> None:
+    wait = WINDOW_S - (now - meter.window_began)
+    if key.requests_per_minute is not None and meter.requests >= key.requests_per_minute:
+        raise QuotaExceeded(f"The key may make {key.requests_per_minute} requests a minute.", wait)
+    if key.tokens_per_minute is not None and meter.tokens >= key.tokens_per_minute:
+        raise QuotaExceeded(f"The key may use {key.tokens_per_minute} tokens a minute.", wait)
+    if key.parallel is not None and meter.at_work >= key.parallel:
+        raise QuotaExceeded(f"The key may have {key.parallel} requests at work at once.", 1.0)
+    if key.budget_nano_usd is not None and meter.spent_nano_usd >= key.budget_nano_usd:
+        raise BudgetExceeded("The key's budget is used up. Raise it with 'greenroom keys limit'.", 0.0)
 
 
 def may_use(caller: Caller, name: str) -> None:

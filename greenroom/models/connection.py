@@ -10,6 +10,7 @@ from collections import deque
 from typing import NamedTuple, Self, cast
 
 import httptools
+from msgspec import Struct
 
 from greenroom.errors import (
     UpstreamDisconnected,
@@ -41,23 +42,14 @@ class Limits(NamedTuple):
     total_s: float = 600.0
 
 
-class Response:
+class Response(Struct, eq=False):
     """An answer whose head has come. Whole: `await read()`. Stream: `async for data in response`."""
 
-    __slots__ = ("_body", "_connection", "headers", "status")
-
-    def __init__(
-        self,
-        connection: "Connection",
-        status: int,
-        headers: dict[bytes, bytes],
-        body: bytes | None = None,
-    ) -> None:
-        self._connection = connection
-        self._body = body
-        """The whole body, where it was waited for."""
-        self.status = status
-        self.headers = headers
+    _connection: "Connection"
+    status: int
+    headers: dict[bytes, bytes]
+    _body: bytes | None = None
+    """All of it, where it was waited for."""
 
     async def read(self) -> bytes:
         """The whole body, decompressed. Raises UpstreamError when it is cut, late or too large."""
@@ -101,9 +93,6 @@ class Connection(asyncio.Protocol):
         self._head: Signal[Response] | None = None
         """Waited for: the head, or the whole answer."""
         self._wake: asyncio.Future[None] | None = None
-        self._reset()
-
-    def _reset(self) -> None:
         self._fields: list[tuple[bytes, bytes]] = []
         self._headers: dict[bytes, bytes] = {}
         self._header_bytes = 0
@@ -178,8 +167,8 @@ class Connection(asyncio.Protocol):
         fields = self._fields
         if len(fields) > 32 or self._header_bytes > 0:
             _check_size(fields)
+        self._fields = []
         if status < 200:
-            fields.clear()
             return
         headers = self._headers = dict(fields)
         self._has_head = True
@@ -189,9 +178,10 @@ class Connection(asyncio.Protocol):
             self._until_close = b"transfer-encoding" not in headers and status not in {204, 304}
         elif int(length) > BODY_LIMIT_BYTES:
             raise UpstreamProtocol("The answer is larger than 64 MiB.")
-        encoding = headers.get(b"content-encoding")
-        if encoding and encoding != b"identity":
-            self._decompressor = Decompressor(encoding.decode("latin-1"), BODY_LIMIT_BYTES)
+        if b"content-encoding" in headers:
+            encoding = headers[b"content-encoding"]
+            if encoding and encoding != b"identity":
+                self._decompressor = Decompressor(encoding.decode("latin-1"), BODY_LIMIT_BYTES)
         if not self._is_whole:
             head, self._head = self._head, None
             self.deadline = min(self.pool.now() + self._limits.idle_s, self._total_deadline)
@@ -240,21 +230,24 @@ class Connection(asyncio.Protocol):
             return
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        response = Response(self, self._status, self._headers, body)
         self.finish()
-        head.set(response)
+        head.set(Response(self, self._status, self._headers, body))
 
     # one request
 
     async def send(self, data: bytes, limits: Limits, *, whole: bool) -> Response:
         """Write a request and wait for the head of its answer, or for all of it."""
         assert self.transport is not None
-        self._reset()
+        if self.used:
+            self._got_bytes = self._has_head = self._complete = self._paused = False
+            self._header_bytes = self._held = self._size = 0
+            self._pieces.clear()
+            self._decompressor = None
         self._is_whole = whole
         self._limits = limits
         now = self.pool.now()
         self._total_deadline = now + limits.total_s
-        self.deadline = min(now + limits.first_byte_s, self._total_deadline)
+        self.deadline = now + min(limits.first_byte_s, limits.total_s)
         self._parser = self._kept_parser or httptools.HttpResponseParser(self)
         self._kept_parser = None
         head: Signal[Response] = Signal(self.pool.loop)
@@ -384,26 +377,22 @@ class Pool:
         A kept socket that turns out dead before a byte came back is replaced once, silently.
         Raises: UpstreamUnreachable, UpstreamTLS, UpstreamTimeout, UpstreamDisconnected, UpstreamProtocol.
         """
-        connection = self._take(origin)
-        if connection is not None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.transport is None or connection.transport.is_closing():
+                continue
+            connection.used = True
+            self._busy.add(connection)
             try:
                 return await connection.send(data, limits, whole=whole)
             except UpstreamDisconnected:
                 if not connection.is_stale:
                     raise
+                break
         connection = await self._connect(origin, limits.connect_s)
         self._busy.add(connection)
         return await connection.send(data, limits, whole=whole)
-
-    def _take(self, origin: Origin) -> Connection | None:
-        idle = self._idle.get(origin)
-        while idle:
-            connection = idle.pop()
-            if connection.transport is not None and not connection.transport.is_closing():
-                connection.used = True
-                self._busy.add(connection)
-                return connection
-        return None
 
     def give_back(self, connection: Connection) -> None:
         """Keep a healthy connection for the next request."""

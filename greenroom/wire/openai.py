@@ -309,7 +309,8 @@ def render_chat(
 
     `dropped` are indexes of messages left out; `extra` top-level fields to set (encoded values).
     """
-    changed = [text for text in request.texts if text.value is not text.original]
+    texts = request.texts
+    changed = [text for text in texts if text.value is not text.original] if texts else []
     rename = model is not None and model != request.model
     gone = frozenset(dropped)
     if not (changed or rename or gone or request.added or request.fields or extra):
@@ -376,18 +377,17 @@ def read_usage(usage: WireUsage | None) -> Usage | None:
     """Counts as billed, or None where the provider gave none or nonsense (negative, more than 10⁹)."""
     if usage is None or usage.prompt_tokens is None:
         return None
-    cached = (usage.prompt_tokens_details.cached_tokens or 0) if usage.prompt_tokens_details else 0
-    reasoning = (
-        (usage.completion_tokens_details.reasoning_tokens or 0) if usage.completion_tokens_details else 0
-    )
-    output = usage.completion_tokens or 0
-    if not all(0 <= n <= 1_000_000_000 for n in (usage.prompt_tokens, output, cached, reasoning)):
+    asked, answered = usage.prompt_tokens, usage.completion_tokens or 0
+    details, more = usage.prompt_tokens_details, usage.completion_tokens_details
+    cached = (details.cached_tokens or 0) if details is not None else 0
+    reasoning = (more.reasoning_tokens or 0) if more is not None else 0
+    if min(asked, answered, cached, reasoning) < 0 or max(asked, answered, cached, reasoning) > 1_000_000_000:
         return None
     return Usage(
-        input_tokens=usage.prompt_tokens,
-        cached_tokens=min(cached, usage.prompt_tokens),
-        output_tokens=output,
-        reasoning_tokens=min(reasoning, output),
+        input_tokens=asked,
+        cached_tokens=min(cached, asked),
+        output_tokens=answered,
+        reasoning_tokens=min(reasoning, answered),
     )
 
 
