@@ -138,6 +138,10 @@ class Run(Struct, eq=False, weakref=True):
         self._cancels -= 1
         return self._cancels
 
+    def done(self) -> bool:
+        """Whether it is over. Asked from within only, by groups of tasks, so it never is."""
+        return False
+
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """The loop it runs on."""
         return self._loop
