@@ -71,8 +71,9 @@ class Gateway:
             try:
                 reply = await app.call(exchange)
             finally:
-                exchange.model_ns = perf_counter_ns() - called
-            exchange.first_token_ns = perf_counter_ns() - began_ns
+                answered = perf_counter_ns()
+                exchange.model_ns = answered - called
+            exchange.first_token_ns = answered - began_ns
             return pipeline.finish_whole(exchange, app, reply)
         except Exception as error:
             _note_failure(exchange, error)

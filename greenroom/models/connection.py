@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         parser = self._parser
         if parser is None or self._complete:
-            self._abort()  # bytes nobody asked for
+            self.abort()  # bytes nobody asked for
             return
         self._got_bytes = True
         try:
@@ -235,8 +235,8 @@ class Connection(asyncio.Protocol):
 
     # one request
 
-    async def send(self, data: bytes, limits: Limits, *, whole: bool) -> Response:
-        """Write a request and wait for the head of its answer, or for all of it."""
+    def send(self, data: bytes, limits: Limits, whole: bool) -> Signal[Response]:
+        """Write a request. The signal brings the head of its answer, or all of it."""
         assert self.transport is not None
         if self.used:
             self._got_bytes = self._has_head = self._complete = self._paused = False
@@ -253,11 +253,7 @@ class Connection(asyncio.Protocol):
         head: Signal[Response] = Signal(self.pool.loop)
         self._head = head
         self.transport.write(data)
-        try:
-            return await head
-        except asyncio.CancelledError:
-            self._abort()
-            raise
+        return head
 
     async def next_piece(self) -> bytes | None:
         """The next piece of the body; None at its proper end."""
@@ -271,7 +267,7 @@ class Connection(asyncio.Protocol):
             try:
                 await self._wake
             except asyncio.CancelledError:
-                self._abort()
+                self.abort()
                 raise
             finally:
                 self._wake = None
@@ -295,7 +291,7 @@ class Connection(asyncio.Protocol):
             self._kept_parser = parser
             self.pool.give_back(self)
         else:
-            self._abort()
+            self.abort()
 
     def expire(self) -> None:
         """The deadline has passed. A stream that a slow client holds back is not the provider's fault."""
@@ -312,7 +308,7 @@ class Connection(asyncio.Protocol):
     def _fail(self, error: UpstreamError) -> None:
         self._error = error
         head, self._head = self._head, None
-        self._abort()
+        self.abort()
         if head is not None:
             head.fail(error)
         self._notify()
@@ -322,7 +318,8 @@ class Connection(asyncio.Protocol):
         if wake is not None and not wake.done():
             wake.set_result(None)
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Close the socket at once; nobody waits for its answer any more."""
         self._parser = None
         self.pool.forget(self)
         if self.transport is not None:
@@ -385,14 +382,21 @@ class Pool:
             connection.used = True
             self._busy.add(connection)
             try:
-                return await connection.send(data, limits, whole=whole)
+                return await connection.send(data, limits, whole)
             except UpstreamDisconnected:
                 if not connection.is_stale:
                     raise
                 break
+            except asyncio.CancelledError:
+                connection.abort()
+                raise
         connection = await self._connect(origin, limits.connect_s)
         self._busy.add(connection)
-        return await connection.send(data, limits, whole=whole)
+        try:
+            return await connection.send(data, limits, whole)
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
 
     def give_back(self, connection: Connection) -> None:
         """Keep a healthy connection for the next request."""

@@ -55,7 +55,10 @@ class Dispatch:
             exchange.attempts.append(attempt)
             began = perf_counter_ns()
             try:
-                reply = await self._call(exchange, target)
+                body = self._body(exchange, target)
+                reply = await target.provider.call(exchange, target.model, body, self._limits)
+                if reply.chunks is not None:
+                    reply.first = await self._first(reply.chunks, reply)
             except UpstreamError as error:
                 attempt.ns = perf_counter_ns() - began
                 attempt.error = error.code
@@ -68,12 +71,14 @@ class Dispatch:
             attempt.ns = perf_counter_ns() - began
             attempt.status = 200
             exchange.target = target.name
-            exchange.context["price"] = target.price
+            if target.price is not None:
+                exchange.context["price"] = target.price
             return reply
         assert failure is not None, "a model has at least one target"
         raise failure
 
-    async def _call(self, exchange: Exchange, target: Target) -> Reply:
+    def _body(self, exchange: Exchange, target: Target) -> bytes:
+        """What this target is sent."""
         request = exchange.request
         dropped = exchange.context.get("fit.dropped", ())
         assert isinstance(dropped, frozenset | set | tuple)
@@ -84,10 +89,7 @@ class Dispatch:
             raise RequestError("The request can't be written again for the model.") from error
         if body is not request.raw:
             exchange.sent = body
-        reply = await target.provider.call(exchange, target.model, body, self._limits)
-        if reply.chunks is not None:
-            reply.first = await self._first(reply.chunks, reply)
-        return reply
+        return body
 
     async def _first(self, chunks: AsyncIterator[list[bytes]], reply: Reply) -> list[bytes]:
         """All up to the first content, so that a failure before it can still go to the next target."""
