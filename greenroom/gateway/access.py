@@ -86,8 +86,8 @@ class Access:
 
     def identify(self, headers: Mapping[bytes, bytes]) -> Key:
         """The key of a request. Raises Unauthorized, in the same words for every reason."""
-        value = headers.get(b"authorization")
-        if value is not None and (value.startswith(b"Bearer ") or value[:7].lower() == b"bearer "):
+        value = headers.get(b"authorization", b"")
+        if value[:7] == b"Bearer " or value[:7].lower() == b"bearer ":
             secret = value[7:].strip()
         else:
             secret = headers.get(b"x-api-key", b"").strip()

@@ -65,21 +65,22 @@ class V1:
         return Refusal(status, openai.error_body(message, kind, code), _id_header(self.gateway.new_id()))
 
     def admit(self, request: Request) -> Refusal | None:
-        """Method and key, before a body is read."""
+        """Path, method and key, before a body is read."""
         path = request.path
-        if path == CHAT and request.method == b"POST":
-            request.is_fast = True
-            refusal = self._identify(request)
-        elif path.startswith(b"/v1/") or path == INSPECT:
-            request.is_fast = True
-            refusal = self._look(request)
-        else:
+        is_chat = path == CHAT
+        if not is_chat and not path.startswith(b"/v1/") and path != INSPECT:
             return None
+        request.is_fast = True
+        refusal = None if is_chat and request.method == b"POST" else self._misdirected(request)
         if refusal is None:
-            return None
+            try:
+                request.context = self.gateway.access.identify(request.headers)
+                return None
+            except GreenroomError as error:
+                refusal = Refusal(*_shown(error))
         return refusal._replace(headers=_id_header(self.gateway.new_id()) + refusal.headers)
 
-    def _look(self, request: Request) -> Refusal | None:
+    def _misdirected(self, request: Request) -> Refusal | None:
         path = request.path
         wanted = b"POST" if path in {CHAT, INSPECT} else b"GET"
         if path not in {CHAT, INSPECT, MODELS} and not path.startswith(MODELS + b"/"):
@@ -89,13 +90,6 @@ class V1:
             message = f"This route takes {wanted.decode()} only."
             body = openai.error_body(message, "invalid_request_error", "method_not_allowed")
             return Refusal(405, body, b"allow: %b\r\n" % wanted)
-        return self._identify(request)
-
-    def _identify(self, request: Request) -> Refusal | None:
-        try:
-            request.context = self.gateway.access.identify(request.headers)
-        except GreenroomError as error:
-            return Refusal(*_shown(error))
         return None
 
     async def answer(self, request: Request, out: HttpProtocol) -> None:
