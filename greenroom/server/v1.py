@@ -215,24 +215,37 @@ def _dropped_header(exchange: Exchange) -> bytes:
     return b"x-greenroom-dropped: %b\r\n" % ", ".join(dropped).encode("ascii", "replace")
 
 
-_MS = tuple(b"%d.%03d" % divmod(microseconds, 1000) for microseconds in range(2048))
-"""Short times as they are written: what a step took is among them."""
+_MS = tuple(b"%d.%03d" % divmod(microseconds, 1000) for microseconds in range(4096))
+"""Short times as they are written: what a step takes is among them."""
 
 
 def _ms(ns: int) -> bytes:
     """Milliseconds with three decimals."""
     microseconds = ns // 1000
-    return _MS[microseconds] if 0 <= microseconds < 2048 else b"%d.%03d" % divmod(microseconds, 1000)
+    return _MS[microseconds] if 0 <= microseconds < 4096 else b"%d.%03d" % divmod(microseconds, 1000)
+
+
+def _stage_times(exchange: Exchange) -> bytes:
+    before = ground = check = behind = 0
+    for record in exchange.steps:
+        stage = record.stage
+        if stage == "postprocess":
+            behind += record.ns
+        elif stage == "check":
+            check += record.ns
+        elif stage == "preprocess":
+            before += record.ns
+        else:
+            ground += record.ns
+    try:
+        times = (_MS[before // 1000], _MS[ground // 1000], _MS[check // 1000], _MS[behind // 1000])
+    except IndexError:
+        times = (_ms(before), _ms(ground), _ms(check), _ms(behind))
+    return b"pre;dur=%b, ground;dur=%b, check;dur=%b, post;dur=%b, " % times
 
 
 def _answer_headers(exchange: Exchange) -> bytes:
     """What every whole answer says of itself."""
-    stages = b""
-    if exchange.steps:
-        spent = {"preprocess": 0, "ground": 0, "check": 0, "postprocess": 0}
-        for record in exchange.steps:
-            spent[record.stage] += record.ns
-        stages = b"pre;dur=%b, ground;dur=%b, check;dur=%b, post;dur=%b, " % tuple(map(_ms, spent.values()))
     cost = exchange.cost_usd
     model_ns = exchange.model_ns
     head = (
@@ -242,11 +255,11 @@ def _answer_headers(exchange: Exchange) -> bytes:
         exchange.id.encode(),
         (exchange.target or exchange.app).encode("latin-1", "replace"),
         b"" if cost is None else b"x-greenroom-cost-usd: %b\r\n" % cost.encode(),
-        stages,
+        _stage_times(exchange) if exchange.steps else b"",
         _ms(model_ns),
         _ms(exchange.total_ns - model_ns),
     )
-    return head + _dropped_header(exchange) if exchange.context else head
+    return head + _dropped_header(exchange) if "dropped" in exchange.context else head
 
 
 def _shown(error: GreenroomError) -> tuple[int, bytes, bytes]:
