@@ -121,30 +121,26 @@ class Caller(Struct, kw_only=True, frozen=True):
     pipeline_off: bool = False
 
 
-class Text:
+class Text(Struct, eq=False):
     """One piece of prose in a request that steps may read and rewrite, with its way back to the original.
 
     `part` is the place in a content list, or None for a plain string. `kind` "arguments" is the JSON text of
     a tool call: masks may be put in, prose rules must leave it alone.
     """
 
-    __slots__ = ("_layers", "index", "kind", "original", "part", "role", "value")
+    index: int
+    role: str
+    value: str
+    part: int | None = None
+    kind: Literal["content", "arguments"] = "content"
+    before_edits: str | None = None
+    """The text as it came, once it was changed."""
+    _layers: list[list[tuple[int, int, int]]] = []
 
-    def __init__(
-        self,
-        index: int,
-        role: str,
-        value: str,
-        part: int | None = None,
-        kind: Literal["content", "arguments"] = "content",
-    ) -> None:
-        self.index = index
-        self.role = role
-        self.value = value
-        self.original = value
-        self.part = part
-        self.kind = kind
-        self._layers: list[list[tuple[int, int, int]]] = []
+    @property
+    def original(self) -> str:
+        """The text as it came."""
+        return self.value if self.before_edits is None else self.before_edits
 
     def to_original(self, position: int, *, is_end: bool = False) -> int:
         """Map a position in `value` to one in `original`.
@@ -185,6 +181,8 @@ class Text:
                 at = one.end
         if layer:
             pieces.append(before[at:])
+            if self.before_edits is None:
+                self.before_edits = before
             self.value = "".join(pieces)
             self._layers.append(layer)
         return Change(

@@ -6,7 +6,7 @@ the fields we use; what nobody changed leaves as it came, byte for byte.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
@@ -229,33 +229,43 @@ def read_messages(request: ChatRequest) -> None:
         messages = _messages.decode(raw)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error, "messages") from None
-    roles, texts = request.roles, request.texts
-    has_parts = False
-    for index, message in enumerate(messages):
-        role = message.role
-        roles.append(role)
-        content = message.content
-        if type(content) is str:
-            texts.append(Text(index, role, content))
-        elif content is not None:
-            has_parts = True
-            for number, part in enumerate(content):
-                value = part.text if part.text is not None else part.refusal
-                if value is not None:
-                    texts.append(Text(index, role, value, number))
-        if message.tool_calls:
-            has_parts = True
-            for number, call in enumerate(message.tool_calls):
-                if call.function is not None:
-                    texts.append(Text(index, role, call.function.arguments, number, "arguments"))
+    roles = request.roles = [message.role for message in messages]
+    contents = [message.content for message in messages]
+    calls = [message.tool_calls for message in messages]
+    is_plain = set(map(type, contents)) == _STRINGS and calls.count(None) == len(calls)
+    if is_plain:
+        request.texts = list(map(Text, range(len(roles)), roles, contents))
+    else:
+        request.texts = [text for index, message in enumerate(messages) for text in _texts(index, message)]
     # A body that says `content` twice could show us one text and the provider another: a cheap test with
     # false alarms, then a sure one.
-    if has_parts or spoken > len(roles) or raw.count(b'"content"') > len(roles) or _hides_letters(raw):
+    count = len(roles)
+    if not is_plain or spoken > count or raw.count(b'"content"') > count or _hides_letters(raw):
         _refuse_repeated_keys(request.raw)
 
 
+_STRINGS = {str}
+
+
+def _texts(index: int, message: _Message) -> Iterator[Text]:
+    """The texts of a message that is more than a plain string."""
+    role, content = message.role, message.content
+    if isinstance(content, str):
+        yield Text(index, role, content)
+    elif content is not None:
+        for number, part in enumerate(content):
+            value = part.text if part.text is not None else part.refusal
+            if value is not None:
+                yield Text(index, role, value, number)
+    for number, call in enumerate(message.tool_calls or ()):
+        if call.function is not None:
+            yield Text(index, role, call.function.arguments, number, "arguments")
+
+
 def _hides_letters(raw: bytes) -> bool:
-    return raw.find(b"\\u00") >= 0 and any(escape in raw for escape in _ASCII_LETTERS)
+    return (
+        raw.find(b"\\") >= 0 and raw.find(b"\\u00") >= 0 and any(escape in raw for escape in _ASCII_LETTERS)
+    )
 
 
 def _malformed(error: Exception, within: str = "") -> MalformedRequest:
@@ -310,7 +320,7 @@ def render_chat(
     `dropped` are indexes of messages left out; `extra` top-level fields to set (encoded values).
     """
     texts = request.texts
-    changed = [text for text in texts if text.value is not text.original] if texts else []
+    changed = [text for text in texts if text.before_edits is not None] if texts else []
     rename = model is not None and model != request.model
     gone = frozenset(dropped)
     if not (changed or rename or gone or request.added or request.fields or extra):
