@@ -9,6 +9,8 @@ import re
 from os.path import commonprefix
 from typing import Literal
 
+from msgspec.json import Encoder
+
 from greenroom.contracts import StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
 
@@ -36,6 +38,7 @@ _ESCAPE_BEGINS = re.compile(r"\x1b(?:\[[0-?]{0,24}[ -/]{0,4}|\][^\x07\x1b\n]{0,5
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
 _event = re.compile(rf"`{{1,{_TICKS}}}|~{{1,{_TICKS}}}|[\n<\[]|[{_CONTROLS}]").search
 _hot = re.compile(rf"[`~<\[{_CONTROLS}]").search
+_json = Encoder().encode
 _ORDINARY = b"\t\n\r" + bytes(range(32, 256)).translate(None, b"`~<[\x7f")
 _SHORT = 48
 """Characters up to which a pattern is quicker than deleting all ordinary bytes."""
@@ -262,6 +265,12 @@ class DecodeFilter:
             out = "".join([self._take_checked(text[at : at + _SLICE]) for at in range(0, len(text), _SLICE)])
         return out if self._applies else text
 
+    def whole(self, text: str) -> str:
+        """All of a text at once: the text itself where nothing is to be done, told by a few looks at it."""
+        if _is_fine(text):
+            return text
+        return self.feed(text) + self.flush()
+
     def flush(self) -> str:
         """What was held, and what closes the code or emphasis that is still open."""
         if self._unit:
@@ -369,10 +378,35 @@ class DecodeFilter:
         return _open_emphasis(text[max(text.rfind("\n\n"), len(text) - 2000) + 1 :])
 
 
+def _is_fine(text: str) -> bool:
+    """Whether a whole text has no mark, code, loop or open emphasis: what the filter would leave as it is."""
+    if "<" in text or "[" in text or "`" in text or "~" in text or "\x7f" in text:
+        return False
+    if "*" in text and text[-1] not in _FINISHED and not text[-1].isspace():
+        return False
+    try:
+        # JSON escapes every control character, and copies the rest eight bytes at a time.
+        has_escapes = b"\\" in _json(text)
+    except UnicodeEncodeError:
+        return False
+    if has_escapes and text.encode().translate(None, _ORDINARY):
+        return False
+    return not any(
+        text.rfind(text[place - _TAIL : place], _first_unit(place), place - 1) >= 0
+        and _find_loop(text, place)
+        for place in range(_CHECK_EVERY, len(text) + 1, _CHECK_EVERY)
+    )
+
+
+def _first_unit(end: int) -> int:
+    """Where the tail may first have been said: a unit of more than a sixth of the text is not said six times."""
+    return max(0, end - min(end // _TIMES, _LONGEST_UNIT) - _TAIL)
+
+
 def _find_loop(text: str, end: int) -> str:
     """The unit that the text before `end` repeats, or nothing."""
     tail = text[end - _TAIL : end]
-    low = max(0, end - _REACH)
+    low = _first_unit(end)
     place = end - _TAIL
     for _ in range(4):
         place = text.rfind(tail, low, place + _TAIL - 1)

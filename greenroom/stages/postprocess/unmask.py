@@ -11,6 +11,15 @@ from greenroom.contracts import StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
 
 
+_mask = re.compile(
+    r"(?:<|\\u003c|&lt;|(?<![\w-]))(?P<name>[\w-]*_[\w-]+)(?:>|\\u003e|&gt;)?", re.IGNORECASE
+).finditer
+"""Whatever could be a mask: `<LABEL_1>` as `contracts.mask` writes it, brackets lost or escaped."""
+_could_grow = re.compile(
+    r"(?:[<&\\][\w<&\\;-]*[\w;>&\\-]*|(?<![\w-])[\w-]+)\Z", re.IGNORECASE
+).search
+
+
 class UnmaskConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """[steps.unmask]: nothing to set beyond mode and on_error."""
 
@@ -46,13 +55,7 @@ class UnmaskFilter:
             name.strip("<>").casefold(): json.dumps(value, ensure_ascii=False)[1:-1] if is_json else value
             for name, value in masks.items()
         }
-        names = "|".join(re.escape(name) for name in sorted(self._values, key=len, reverse=True))
-        left, right = ("(?:<|\\\\u003c|&lt;)", "(?:>|\\\\u003e|&gt;)")
-        self._mask = re.compile(
-            rf"(?:{left}|(?<![\w-]))(?P<name>{names})(?:{right}|(?![\w-]))", re.IGNORECASE
-        )
         self.lookback = max(map(len, self._values)) + 13
-        self._could_grow = re.compile(r"(?:[<&\\][\w<&\\;-]*[\w;>&\\-]*|(?<![\w-])[\w-]+)\Z", re.IGNORECASE)
         self._held = ""
         self._before = ""
         """The last character released: whether a bare name begins a word depends on it."""
@@ -63,6 +66,10 @@ class UnmaskFilter:
         whole = self._held + text
         return self._replace(whole, self._cut(whole))
 
+    def whole(self, text: str) -> str:
+        """All of a text at once: the text itself where no mask stands in it."""
+        return self._replace(text, len(text)) if "_" in text else text
+
     def flush(self) -> str:
         """The rest, masks at the very end included."""
         return self._replace(self._held, len(self._held))
@@ -72,7 +79,7 @@ class UnmaskFilter:
         base = max(0, size - self.lookback)
         tail = self._before + whole if base == 0 else whole[base - 1 :]
         shift = size - len(tail)
-        found = self._could_grow.search(tail)
+        found = _could_grow(tail)
         return size if found is None else max(base, found.start() + shift, 0)
 
     def _replace(self, whole: str, end: int) -> str:
@@ -80,10 +87,12 @@ class UnmaskFilter:
         shift = len(self._before)
         pieces: list[str] = []
         at = shift
-        for found in self._mask.finditer(text, shift):
+        for found in _mask(text, shift):
             if found.start() - shift >= end:
                 break
-            value = self._values[found["name"].casefold()]
+            value = self._values.get(found["name"].casefold())
+            if value is None:
+                continue
             pieces += (text[at : found.start()], value)
             at = found.end()
             start = self._seen + found.start() - shift
