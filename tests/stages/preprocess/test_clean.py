@@ -1,5 +1,6 @@
 """What `clean` takes out, what it leaves, and that it says so."""
 
+import json
 import time
 
 import pytest
@@ -12,7 +13,8 @@ from greenroom.stages.preprocess.clean import Clean, CleanConfig
 
 
 def an_exchange(*texts: Text) -> Exchange:
-    request = ChatRequest(b"{}", "model")
+    values = [text.value for text in texts]
+    request = ChatRequest(json.dumps(values, ensure_ascii=False).encode(errors="surrogatepass"), "model")
     request.texts = list(texts)
     request.roles = [text.role for text in texts]
     exchange = Exchange("x", Caller(key_id="k"), request, "default")
