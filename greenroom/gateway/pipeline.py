@@ -5,7 +5,7 @@ refuses the request is the step's `on_error`.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 

@@ -13,6 +13,7 @@ from msgspec.json import Encoder
 
 from greenroom.contracts import StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
+from greenroom.stages.postprocess.loops import CHECK_EVERY, REACH, TAIL, WINDOW, find_loop, has_loop
 
 _LOOKBACK = 64
 _TICKS = 48
@@ -36,7 +37,8 @@ _ESCAPE = re.compile(r"\x1b\[[0-?]{0,24}[ -/]{0,4}[@-~]|\x1b\][^\x07\x1b\n]{0,50
 _ESCAPE_BEGINS = re.compile(r"\x1b(?:\[[0-?]{0,24}[ -/]{0,4}|\][^\x07\x1b\n]{0,50}\x1b?)?\Z").match
 
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
-_event = re.compile(rf"`{{1,{_TICKS}}}|~{{1,{_TICKS}}}|[\n<\[]|[{_CONTROLS}]").search
+_event = re.compile(rf"[`~\n<\[{_CONTROLS}](?:(?<=`)`{{0,{_TICKS - 1}}}|(?<=~)~{{0,{_TICKS - 1}}})?").search
+"""One class first: searched ten times as fast as alternatives are."""
 _hot = re.compile(rf"[`~<\[{_CONTROLS}]").search
 _json = Encoder().encode
 _ORDINARY = b"\t\n\r" + bytes(range(32, 256)).translate(None, b"`~<[\x7f")
@@ -44,14 +46,6 @@ _SHORT = 48
 """Characters up to which a pattern is quicker than deleting all ordinary bytes."""
 _SLICE = 8192
 """Characters looked at in one go: many loops in one long text cost no more than in short ones."""
-_CHECK_EVERY = 160
-_TAIL = 20
-_LONGEST_UNIT = 400
-_TIMES = 6
-_STUTTER = 600
-"""Characters that a unit of fewer than 20 must fill before it is a loop: people do ask for a row of words."""
-_REACH = _LONGEST_UNIT + _TAIL
-_WINDOW = max(_LONGEST_UNIT * _TIMES, _STUTTER) + _TAIL
 
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\W\d_])|(?<=[\w.,!?:;)\"'»”…])(\*{1,3})(?!\w)")
 _CODE = re.compile(r"`[^`]*`")
@@ -246,7 +240,7 @@ class DecodeFilter:
         self._applies = applies
         self._scanner = _Scanner(self.edits)
         self._fed = 0
-        self._next = _CHECK_EVERY
+        self._next = CHECK_EVERY
         self._recent: list[str] = []
         self._unit = ""
         self._dropped = 0
@@ -318,16 +312,16 @@ class DecodeFilter:
             check = self._next
             while check <= last and not unit:
                 place = check - origin
-                # the cheap half of _find_loop: has the tail been said before?
-                low = place - _REACH if place > _REACH else 0  # quicker than max()
-                if full.rfind(full[place - _TAIL : place], low, place - 1) >= 0:
-                    unit = _find_loop(full, place)
+                # the cheap half of find_loop: has the tail been said before?
+                low = place - REACH if place > REACH else 0  # quicker than max()
+                if full.rfind(full[place - TAIL : place], low, place - 1) >= 0:
+                    unit = find_loop(full, place)
                     cut = check - self._fed if unit else cut
-                check += _CHECK_EVERY
+                check += CHECK_EVERY
             self._next = check
             out.append(self._take(text[:cut]))
             self._fed += cut
-            self._recent = [full[: self._fed - origin][-_WINDOW:]]
+            self._recent = [full[: self._fed - origin][-WINDOW:]]
             text = text[cut:]
             if unit and not self._scanner.is_code():
                 held = self._scanner.read("", self._fed, is_last=True)
@@ -351,7 +345,7 @@ class DecodeFilter:
         begun = self._dropped % size
         self._fed += same - begun
         self._dropped -= begun
-        self._next = ((self._fed + begun) // _CHECK_EVERY + 1) * _CHECK_EVERY
+        self._next = ((self._fed + begun) // CHECK_EVERY + 1) * CHECK_EVERY
         text = self._unit[:begun] + text[same:]
         self._end_loop(self._fed)
         self._recent = []
@@ -380,7 +374,7 @@ class DecodeFilter:
 
 def _is_fine(text: str) -> bool:
     """Whether a whole text has no mark, code, loop or open emphasis: what the filter would leave as it is."""
-    if "<" in text or "[" in text or "`" in text or "~" in text or "\x7f" in text:
+    if "`" in text or "~" in text or "\x7f" in text or _has_mark(text, "<") or _has_mark(text, "["):
         return False
     if "*" in text and text[-1] not in _FINISHED and not text[-1].isspace():
         return False
@@ -389,36 +383,18 @@ def _is_fine(text: str) -> bool:
         has_escapes = b"\\" in _json(text)
     except UnicodeEncodeError:
         return False
-    if has_escapes and text.encode().translate(None, _ORDINARY):
+    if has_escapes and text.encode().translate(None, _ORDINARY + b"<["):
         return False
-    return not any(
-        text.rfind(text[place - _TAIL : place], _first_unit(place), place - 1) >= 0
-        and _find_loop(text, place)
-        for place in range(_CHECK_EVERY, len(text) + 1, _CHECK_EVERY)
-    )
+    return not has_loop(text)
 
 
-def _first_unit(end: int) -> int:
-    """Where the tail may first have been said: a unit of more than a sixth of the text is not said six times."""
-    return max(0, end - min(end // _TIMES, _LONGEST_UNIT) - _TAIL)
-
-
-def _find_loop(text: str, end: int) -> str:
-    """The unit that the text before `end` repeats, or nothing."""
-    tail = text[end - _TAIL : end]
-    low = _first_unit(end)
-    place = end - _TAIL
-    for _ in range(4):
-        place = text.rfind(tail, low, place + _TAIL - 1)
-        if place < 0:
-            return ""
-        size = end - _TAIL - place
-        span = size * _TIMES if size >= _TAIL else _STUTTER
-        if span <= end and text[end - span : end - size] == text[end - span + size : end]:
-            unit = text[end - size : end]
-            is_prose = "|" not in unit and sum(map(str.isalnum, unit)) * 2 >= size
-            return unit if is_prose else ""
-    return ""
+def _has_mark(text: str, beginning: str) -> bool:
+    at = text.find(beginning)
+    while at >= 0:
+        if _MARK(text, at):
+            return True
+        at = text.find(beginning, at + 1)
+    return False
 
 
 def _open_emphasis(paragraph: str) -> str:

@@ -6,18 +6,16 @@ caller's data can't appear.
 
 import json
 import re
+from collections.abc import Iterator
 
 from greenroom.contracts import StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
-
 
 _mask = re.compile(
     r"(?:<|\\u003c|&lt;|(?<![\w-]))(?P<name>[\w-]*_[\w-]+)(?:>|\\u003e|&gt;)?", re.IGNORECASE
 ).finditer
 """Whatever could be a mask: `<LABEL_1>` as `contracts.mask` writes it, brackets lost or escaped."""
-_could_grow = re.compile(
-    r"(?:[<&\\][\w<&\\;-]*[\w;>&\\-]*|(?<![\w-])[\w-]+)\Z", re.IGNORECASE
-).search
+_could_grow = re.compile(r"(?:[<&\\][\w<&\\;-]*[\w;>&\\-]*|(?<![\w-])[\w-]+)\Z", re.IGNORECASE).search
 
 
 class UnmaskConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +35,17 @@ class Unmask:
         if not exchange.masks or not self._apply:
             return None
         return UnmaskFilter(exchange.masks, is_json=where == "arguments")
+
+
+def _candidates(text: str, at: int) -> Iterator[re.Match[str]]:
+    """What could be a mask from `at` on: only words with an underscore are read."""
+    floor = at
+    while (at := text.find("_", at)) >= 0:
+        start = max(text.rfind(" ", floor, at), text.rfind("\n", floor, at), floor - 1) + 1
+        space = text.find(" ", at)
+        end = space if space >= 0 else len(text)
+        yield from _mask(text, start, end)
+        floor = at = end
 
 
 class UnmaskFilter:
@@ -87,7 +96,7 @@ class UnmaskFilter:
         shift = len(self._before)
         pieces: list[str] = []
         at = shift
-        for found in _mask(text, shift):
+        for found in _candidates(text, shift):
             if found.start() - shift >= end:
                 break
             value = self._values.get(found["name"].casefold())

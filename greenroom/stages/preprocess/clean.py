@@ -1,7 +1,7 @@
 """`clean`: odd characters out, one form in, before anything else reads a prompt.
 
 Works on every text of the request that people, tools or operators wrote; never on the JSON of tool calls.
-Text that is already plain is told by a few looks at the body it came in, which no step before this one changed.
+Text that is already plain is told by a few looks at the body it came in, if no step has changed it yet.
 Invisible characters go everywhere; visible changes stay out of code, links, paths, JSON and tables.
 """
 
