@@ -13,6 +13,7 @@ from msgspec.json import Encoder
 
 from greenroom.contracts import StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
+from greenroom.stages.postprocess.emphasis import open_emphasis
 from greenroom.stages.postprocess.loops import CHECK_EVERY, REACH, TAIL, WINDOW, find_loop, has_loop
 
 _LOOKBACK = 64
@@ -47,8 +48,6 @@ _SHORT = 48
 _SLICE = 8192
 """Characters looked at in one go: many loops in one long text cost no more than in short ones."""
 
-_EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\W\d_])|(?<=[\w.,!?:;)\"'»”…])(\*{1,3})(?!\w)")
-_CODE = re.compile(r"`[^`]*`")
 _FINISHED = frozenset(".!?…:;)]}\"'»”|*_`")
 """An answer that ends so was not broken off in the middle of emphasis."""
 
@@ -369,7 +368,7 @@ class DecodeFilter:
             return ""
         if closing or "*" not in text:
             return closing
-        return _open_emphasis(text[max(text.rfind("\n\n"), len(text) - 2000) + 1 :])
+        return open_emphasis(text[max(text.rfind("\n\n"), len(text) - 2000) + 1 :])
 
 
 def _is_fine(text: str) -> bool:
@@ -395,16 +394,3 @@ def _has_mark(text: str, beginning: str) -> bool:
             return True
         at = text.find(beginning, at + 1)
     return False
-
-
-def _open_emphasis(paragraph: str) -> str:
-    """The asterisks that would close what the last paragraph leaves open; a footnote's star opens nothing."""
-    opened: list[str] = []
-    for match in _EMPHASIS.finditer(_CODE.sub("", paragraph)):
-        if match[1]:
-            begins_line = match.start() == 0 or match.string[match.start() - 1] == "\n"
-            if match[1] != "*" or not begins_line:
-                opened.append(match[1])
-        elif opened and opened[-1] == match[2]:
-            opened.pop()
-    return "".join(reversed(opened)) if len(opened) <= 2 else ""
