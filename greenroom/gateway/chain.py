@@ -4,7 +4,7 @@ Knows contracts; no concrete filter.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter_ns
 from typing import NamedTuple
 
@@ -66,15 +66,11 @@ class _Link:
         one = self.filter
         if one is None:
             return text
-        began = perf_counter_ns()
-        at_once = getattr(one, "whole", None)
         try:
-            out = at_once(text) if at_once is not None else one.feed(text) + one.flush()
+            whole: Callable[[str], str] | None = getattr(one, "whole", None)
+            return whole(text) if whole is not None else one.feed(text) + one.flush()
         except Exception as error:  # noqa: BLE001  # as in `feed`
             return self._broken(error) + text
-        self.record.ns += perf_counter_ns() - began
-        assert isinstance(out, str)
-        return out
 
     def _broken(self, error: Exception) -> str:
         self.filter = None
@@ -114,10 +110,16 @@ class Chain:
     def whole(self, text: str) -> str:
         """All of a text at once. Raises StepFailed."""
         self._seen.append(text)
+        began = perf_counter_ns()
         for link in self._links:
             text = link.whole(text)
-            if self._is_rejected(link):
+            ended = perf_counter_ns()
+            record, one = link.record, link.filter
+            record.ns += ended - began
+            if one is not None and one.rejected is not None:
+                self.rejected = record
                 return ""
+            began = ended
         return text
 
     def flush(self) -> str:

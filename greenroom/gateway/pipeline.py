@@ -5,10 +5,11 @@ refuses the request is the step's `on_error`.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from greenroom.contracts import Step
@@ -19,6 +20,23 @@ from greenroom.wire import openai
 
 log = logging.getLogger("greenroom.pipeline")
 
+_BEGINNING = 64
+"""Bytes of a content by which it is found in its body."""
+
+
+class _Message(Struct):
+    content: Raw = Raw()
+
+
+class _Choice(Struct):
+    message: _Message
+
+
+class _Contents(Struct):
+    choices: list[_Choice]
+
+
+_contents = Decoder(_Contents)
 _any: Decoder[Any] = Decoder()  # Any: a provider's whole answer, of which we know only some fields
 
 
@@ -50,23 +68,25 @@ async def prepare(exchange: Exchange, app: App, *, keep_going: bool = False) -> 
     Raises: RequestError of a step (a prompt too long, say); StepFailed when a needed step broke.
     """
     refusal: Reply | None = None
+    records = exchange.steps
+    began = perf_counter_ns()
     for step, refuse_on_error in app.steps:
         record = StepRecord(step.stage, step.name)
-        exchange.steps.append(record)
-        began = perf_counter_ns()
+        records.append(record)
         try:
             reply = await step(exchange)
         except RequestError:
-            record.ns = perf_counter_ns() - began
             record.outcome = "refused"
             raise
         except Exception as error:  # the edge that must not die: the step's policy decides
-            record.ns = perf_counter_ns() - began
             _failed(record, error)
             if refuse_on_error:
                 raise StepFailed(step.name) from error
             continue
-        record.ns = perf_counter_ns() - began
+        finally:
+            ended = perf_counter_ns()
+            record.ns = ended - began
+            began = ended
         if reply is not None:
             record.outcome = "refused"
             reply.step = step.name
@@ -150,7 +170,7 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
     if rejected is not None:
         return refuse_answer(exchange, rejected)
     exchange.outcome = "answered"
-    return _patched(exchange, reply.body, changed, post)
+    return _patched(exchange, reply.body, changed)
 
 
 def _through(chain: Chain | None, text: str) -> str:
@@ -159,15 +179,17 @@ def _through(chain: Chain | None, text: str) -> str:
     return chain.whole(text)
 
 
-def _patched(
-    exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str], post: Postprocess
-) -> bytes:
-    annotations = [note for record in post.records for note in _annotations(record)]
+def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str]) -> bytes:
+    annotations = annotations_of(exchange)
     facts = facts_of(exchange)
-    if not (changed or annotations or facts):
-        return body
+    if len(changed) == 1 and not annotations:
+        (place, number), text = next(iter(changed.items()))
+        spliced = _spliced(body, place, text) if number < 0 else None
+        if spliced is not None:
+            body = spliced
+            changed = {}
     if not (changed or annotations):
-        return b'%b,"greenroom":%b}' % (body.rstrip()[:-1], openai.encode(facts))
+        return b'%b,"greenroom":%b}' % (body.rstrip()[:-1], openai.encode(facts)) if facts else body
     answer = _any.decode(body)
     for (place, number), text in changed.items():
         message = answer["choices"][place]["message"]
@@ -182,14 +204,27 @@ def _patched(
     return openai.encode(answer)
 
 
-def _annotations(record: StepRecord) -> Sequence[object]:
-    found = record.notes.get("annotations", ())
-    return found if isinstance(found, list) else ()
+def _spliced(body: bytes, place: int, text: str) -> bytes | None:
+    """The answer with another content in one choice, all else byte for byte; None where that is not sure.
+
+    The content's own bytes are looked up in the body by their beginning, which must stand there only once.
+    """
+    content = bytes(_contents.decode(body).choices[place].message.content)
+    beginning = content[:_BEGINNING]
+    at = body.find(beginning)
+    if body.find(beginning, at + 1) >= 0:
+        return None
+    return b"%b%b%b" % (body[:at], openai.encode(text), body[at + len(content) :])
 
 
 def annotations_of(exchange: Exchange) -> list[object]:
     """All citations that postprocess noted."""
-    return [note for record in exchange.steps for note in _annotations(record)]
+    noted: list[object] = []
+    for record in exchange.steps:
+        found = record.notes.get("annotations")
+        if isinstance(found, list):
+            noted += found
+    return noted
 
 
 def facts_of(exchange: Exchange) -> dict[str, object]:

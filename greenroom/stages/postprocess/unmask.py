@@ -6,9 +6,16 @@ caller's data can't appear.
 
 import json
 import re
+from collections.abc import Iterator
 
 from greenroom.contracts import StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
+
+_mask = re.compile(
+    r"(?:<|\\u003c|&lt;|(?<![\w-]))(?P<name>[\w-]*_[\w-]+)(?:>|\\u003e|&gt;)?", re.IGNORECASE
+).finditer
+"""Whatever could be a mask: `<LABEL_1>` as `contracts.mask` writes it, brackets lost or escaped."""
+_could_grow = re.compile(r"(?:[<&\\][\w<&\\;-]*[\w;>&\\-]*|(?<![\w-])[\w-]+)\Z", re.IGNORECASE).search
 
 
 class UnmaskConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -30,6 +37,17 @@ class Unmask:
         return UnmaskFilter(exchange.masks, is_json=where == "arguments")
 
 
+def _candidates(text: str, at: int) -> Iterator[re.Match[str]]:
+    """What could be a mask from `at` on: only words with an underscore are read."""
+    floor = at
+    while (at := text.find("_", at)) >= 0:
+        start = max(text.rfind(" ", floor, at), text.rfind("\n", floor, at), floor - 1) + 1
+        space = text.find(" ", at)
+        end = space if space >= 0 else len(text)
+        yield from _mask(text, start, end)
+        floor = at = end
+
+
 class UnmaskFilter:
     r"""Replaces `<CPF_1>` by what it stands for; forgives lost brackets and changed case.
 
@@ -46,13 +64,7 @@ class UnmaskFilter:
             name.strip("<>").casefold(): json.dumps(value, ensure_ascii=False)[1:-1] if is_json else value
             for name, value in masks.items()
         }
-        names = "|".join(re.escape(name) for name in sorted(self._values, key=len, reverse=True))
-        left, right = ("(?:<|\\\\u003c|&lt;)", "(?:>|\\\\u003e|&gt;)")
-        self._mask = re.compile(
-            rf"(?:{left}|(?<![\w-]))(?P<name>{names})(?:{right}|(?![\w-]))", re.IGNORECASE
-        )
         self.lookback = max(map(len, self._values)) + 13
-        self._could_grow = re.compile(r"(?:[<&\\][\w<&\\;-]*[\w;>&\\-]*|(?<![\w-])[\w-]+)\Z", re.IGNORECASE)
         self._held = ""
         self._before = ""
         """The last character released: whether a bare name begins a word depends on it."""
@@ -63,6 +75,10 @@ class UnmaskFilter:
         whole = self._held + text
         return self._replace(whole, self._cut(whole))
 
+    def whole(self, text: str) -> str:
+        """All of a text at once: the text itself where no mask stands in it."""
+        return self._replace(text, len(text)) if "_" in text else text
+
     def flush(self) -> str:
         """The rest, masks at the very end included."""
         return self._replace(self._held, len(self._held))
@@ -72,7 +88,7 @@ class UnmaskFilter:
         base = max(0, size - self.lookback)
         tail = self._before + whole if base == 0 else whole[base - 1 :]
         shift = size - len(tail)
-        found = self._could_grow.search(tail)
+        found = _could_grow(tail)
         return size if found is None else max(base, found.start() + shift, 0)
 
     def _replace(self, whole: str, end: int) -> str:
@@ -80,10 +96,12 @@ class UnmaskFilter:
         shift = len(self._before)
         pieces: list[str] = []
         at = shift
-        for found in self._mask.finditer(text, shift):
+        for found in _candidates(text, shift):
             if found.start() - shift >= end:
                 break
-            value = self._values[found["name"].casefold()]
+            value = self._values.get(found["name"].casefold())
+            if value is None:
+                continue
             pieces += (text[at : found.start()], value)
             at = found.end()
             start = self._seen + found.start() - shift

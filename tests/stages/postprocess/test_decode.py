@@ -45,6 +45,38 @@ def test_it_does_not_depend_on_single_characters_either(text: str) -> None:
     assert run_filter(DecodeFilter(), list(text)) == run_filter(DecodeFilter(), [text])
 
 
+@settings(max_examples=300, deadline=None)
+@given(text=PIECES, applies=st.booleans())
+def test_a_whole_answer_is_read_as_a_stream_of_it_is(text: str, applies: bool) -> None:
+    at_once, pieces = DecodeFilter(applies=applies), DecodeFilter(applies=applies)
+
+    assert at_once.whole(text) == run_filter(pieces, [text])
+    assert at_once.edits == pieces.edits
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    before=st.text("abc .é\n", max_size=700),
+    unit=st.text("abcdefg .é", min_size=1, max_size=420),
+    times=st.integers(1, 8),
+    after=st.text("abc .\n", max_size=400),
+)
+def test_loops_of_a_whole_answer_are_found_as_in_a_stream(
+    before: str, unit: str, times: int, after: str
+) -> None:
+    text = before + unit * times + after
+    at_once, pieces = DecodeFilter(), DecodeFilter()
+
+    assert at_once.whole(text) == run_filter(pieces, [text])
+    assert at_once.edits == pieces.edits
+
+
+def test_an_answer_with_nothing_to_do_is_given_back_itself() -> None:
+    text = 'An <b>answer</b> [1] of <CPF_1> with "quotes", é\n* a list.\n' * 3
+
+    assert DecodeFilter().whole(text) is text
+
+
 @settings(max_examples=200, deadline=None)
 @given(text=PIECES)
 def test_the_recorded_edits_make_the_answer(text: str) -> None:

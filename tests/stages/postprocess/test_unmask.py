@@ -24,6 +24,14 @@ def test_the_text_does_not_depend_on_how_the_stream_is_cut(text: str, cuts: list
     assert run_filter(UnmaskFilter(MASKS, is_json=is_json), chop(text, cuts)) == whole
 
 
+@given(PIECES, st.booleans())
+def test_a_whole_text_is_read_as_a_stream_of_it_is(text: str, is_json: bool) -> None:
+    at_once, pieces = UnmaskFilter(MASKS, is_json=is_json), UnmaskFilter(MASKS, is_json=is_json)
+
+    assert at_once.whole(text) == run_filter(pieces, [text])
+    assert at_once.edits == pieces.edits
+
+
 @pytest.mark.parametrize("form", ["<CPF_1>", "CPF_1", "<cpf_1>", "<CPF_1", "CPF_1>", "&lt;CPF_1&gt;"])
 def test_a_mask_is_put_back_though_brackets_or_case_were_lost(form: str) -> None:
     assert run_filter(UnmaskFilter(MASKS), [f"É {form}."]) == "É 529.982.247-25."

@@ -1,5 +1,6 @@
 """What `clean` takes out, what it leaves, and that it says so."""
 
+import json
 import time
 
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import strategies as st
 from greenroom.contracts import Mode
 from greenroom.exchange import Caller, ChatRequest, Exchange, StepRecord, Text
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
+from greenroom.wire.openai import parse_chat
 
 
 def an_exchange(*texts: Text) -> Exchange:
-    request = ChatRequest(b"{}", "model")
+    values = [text.value for text in texts]
+    request = ChatRequest(json.dumps(values, ensure_ascii=False).encode(errors="surrogatepass"), "model")
     request.texts = list(texts)
     request.roles = [text.role for text in texts]
     exchange = Exchange("x", Caller(key_id="k"), request, "default")
@@ -130,6 +133,29 @@ async def test_edits_of_several_passes_count_in_the_text_as_it_came() -> None:
     assert [original[edit.start : edit.end] for edit in exchange.steps[0].changes[0].edits] == [
         "Ã©", "a\u0303", "\u200b",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.text(
+        alphabet=st.one_of(
+            st.sampled_from('ab Ãéº«\n\t"\\/u\x7f\x01\x85\xa0\xad'), st.characters(codec="utf-8")
+        )
+    )
+)
+async def test_the_body_tells_plain_texts_as_the_texts_do(text: str, ascii_only: bool) -> None:
+    body = json.dumps(
+        {"model": "m", "messages": [{"role": "user", "content": text}]}, ensure_ascii=ascii_only
+    )
+    first, later = (Exchange("x", Caller(key_id="k"), parse_chat(body.encode()), "a") for _ in range(2))
+    later.steps.append(StepRecord("preprocess", "another"))
+    for exchange in (first, later):
+        exchange.steps.append(StepRecord("preprocess", "clean"))
+        await Clean(CleanConfig())(exchange)
+
+    assert first.request.texts[0].value == later.request.texts[0].value
+    assert first.steps[-1].changes == later.steps[-1].changes
 
 
 dirt = st.text(
