@@ -66,7 +66,9 @@ def row_of(exchange: Exchange, flags: int = 0) -> Row:
 def body_of(exchange: Exchange) -> Body:
     """The wide part; shares the exchange's own lists, so encode it before anything goes on changing them."""
     raw, text, sent = exchange.reply_raw, exchange.reply_text, exchange.sent
-    came = exchange.request.raw
+    came, usage, language = exchange.request.raw, exchange.usage, exchange.language
+    if usage is not None and not (usage.cached_tokens or usage.reasoning_tokens):
+        usage = None  # the row says it all
     return Body(
         came,
         b"" if sent is None or sent is came else sent,
@@ -79,11 +81,26 @@ def body_of(exchange: Exchange) -> Body:
         exchange.attempts,
         exchange.tags,
         exchange.why,
-        exchange.usage,
+        usage,
         exchange.finish_reason,
         exchange.error,
-        0.0 if exchange.language is None else exchange.language[1],
+        0.0 if language is None else language[1],
     )
+
+
+def without_shared(body: Body) -> Body:
+    """The body with `sent` cut to what it does not share with `request`: mostly the model's name alone."""
+    came, sent = body.request, body.sent
+    if not sent:
+        return body
+    start, own = came.find(b'"messages"'), sent.find(b'"messages"')
+    if start >= 0 and own >= 0 and came[start:] == sent[own:]:
+        body.sent, body.shared = sent[:own], (0, len(came) - start)
+        return body
+    end = came.rfind(b'"model"')
+    if 0 < end < len(sent) and came[:end] == sent[:end]:
+        body.sent, body.shared = sent[end:], (end, 0)
+    return body
 
 
 def tags_of(tags: Mapping[str, str]) -> tuple[str, ...]:

@@ -100,9 +100,10 @@ class TraceStore:
         return lost
 
     def end(self) -> None:
-        """Mark the store as left in order."""
+        """Mark the store as left in order, everything in its file and nothing in the log beside it."""
         with self._changing() as connection:
             connection.execute("DELETE FROM running")
+        self._empty_log()
 
     def write(self, entries: Sequence[Entry], *, lost_rows: int = 0, lost_bodies: int = 0) -> None:
         """Store a batch, all or nothing, with what was lost since the last one."""
@@ -124,7 +125,7 @@ class TraceStore:
         self._checkpointer.wrote(sum(map(len, kept)) + ROW_BYTES * len(entries))
 
     def _store_block(self, connection: sqlite3.Connection, bodies: Sequence[bytes]) -> int:
-        block = self._packer.pack(bodies)
+        block = self._packer.pack(bodies, is_tight=False)
         number = connection.execute("INSERT INTO blocks (body) VALUES (?)", (block,)).lastrowid
         assert number is not None
         return number
@@ -132,26 +133,23 @@ class TraceStore:
     def _rows(
         self, connection: sqlite3.Connection, entries: Sequence[Entry], block: int | None
     ) -> tuple[list[tuple[object, ...]], list[tuple[int, str, int]]]:
-        add = self._names.add
+        numbers = self._names.add_all
         last = order.last(connection)
         rows: list[tuple[object, ...]] = []
         tags: list[tuple[int, str, int]] = []
         place = 0
         for row, body, own_tags in entries:
             last += 1
-            project = add(connection, row.project)
-            rows.append(
-                (
-                    last, row.id, row.created_ns, project, add(connection, row.key),
-                    add(connection, row.app), add(connection, row.asked),
-                    None if row.used is None else add(connection, row.used),
-                    _OUTCOME[row.outcome], row.status, row.session, row.user, row.language, row.input_tokens,
-                    row.output_tokens, row.cost_nano, row.total_us, row.overhead_us, row.first_token_us,
-                    row.flags, None if body is None else block, None if body is None else place,
-                )
-            )  # fmt: skip
-            place += body is not None
-            tags += [(project, tag, last) for tag in own_tags]
+            known = numbers(connection, row[2:7])
+            outcome = _OUTCOME[row.outcome]
+            if body is None:
+                rows.append((last, row.id, row.created_ns, *known, outcome, *row[8:], None, None))
+            else:
+                rows.append((last, row.id, row.created_ns, *known, outcome, *row[8:], block, place))
+                place += 1
+            for tag in own_tags:
+                assert known[0] is not None
+                tags.append((known[0], tag, last))
         return rows, tags
 
     def index(self, limit: int = 64) -> int:
@@ -222,6 +220,9 @@ class TraceStore:
                     break
             first = False
             time.sleep(_PAUSE_S)
+        self._empty_log()
+
+    def _empty_log(self) -> None:
         with self._lock, contextlib.suppress(sqlite3.OperationalError):  # a reader may hold the log a while
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
