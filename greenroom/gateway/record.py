@@ -93,13 +93,13 @@ def without_shared(body: Body) -> Body:
     came, sent = body.request, body.sent
     if not sent:
         return body
-    start, own = came.find(b'"messages"'), sent.find(b'"messages"')
-    if start >= 0 and own >= 0 and came[start:] == sent[own:]:
-        body.sent, body.shared = sent[:own], (0, len(came) - start)
+    tail = came.partition(b'"messages"')[2]
+    if tail and sent.endswith(tail):
+        body.sent, body.shared = sent[: -len(tail)], (0, len(tail))
         return body
-    end = came.rfind(b'"model"')
-    if 0 < end < len(sent) and came[:end] == sent[:end]:
-        body.sent, body.shared = sent[end:], (end, 0)
+    head = came.rpartition(b'"model"')[0]
+    if head and sent.startswith(head) and len(sent) > len(head):
+        body.sent, body.shared = sent[len(head) :], (len(head), 0)
     return body
 
 
