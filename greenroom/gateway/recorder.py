@@ -20,6 +20,7 @@ from greenroom.store.material import LOST_BODY, REDACTED, encode_body
 from greenroom.store.traces import Entry
 
 log = logging.getLogger("greenroom.recorder")
+_new = tuple.__new__  # a NamedTuple's class costs eight times as much
 
 Capture = Literal["off", "redacted", "full"]
 
@@ -259,7 +260,8 @@ class Recorder:
             if hidden:
                 row, body = redact_parts(row, body, hidden)
                 tags = redact_tags(tags, hidden)
-            return Entry(row, None if body is None else encode_body(without_shared(body)), tags_of(tags))
+            encoded = None if body is None else encode_body(without_shared(body) if body.sent else body)
+            return _new(Entry, (row, encoded, tags_of(tags) if tags else ()))
         except Exception as error:  # noqa: BLE001  # one odd exchange must not hold up the others
             self._failed_bodies += 1
             self._complain(error)
@@ -299,7 +301,6 @@ class Recorder:
 
 def _size(exchange: Exchange) -> int:
     """About what a waiting exchange holds in memory, in bytes."""
-    size = len(exchange.request.raw) * 2
-    for piece in exchange.reply_raw:
-        size += len(piece) * 2 + PIECE_BYTES
-    return size
+    pieces = exchange.reply_raw
+    letters = len(exchange.request.raw) + (len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces)))
+    return letters * 2 + len(pieces) * PIECE_BYTES

@@ -10,9 +10,9 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from itertools import compress
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,14 +37,24 @@ ROW_BYTES = 400
 _PAUSE_S = 0.002
 """Between steps of long work, so that the recorder gets the lock."""
 _OUTCOME = {name: number for number, name in enumerate(OUTCOMES)}
-_Run = tuple[tuple[bool, ...], list[tuple[object, ...]]]
+_MAY_LACK = (
+    ("used",), ("session",), ("user",), ("language",), ("input_tokens",), ("output_tokens",), ("cost_nano",),
+    ("block", "place"),
+)  # fmt: skip
+_Run = tuple[str, list[tuple[object, ...]]]
 
 
 @cache
-def _insert(present: tuple[bool, ...]) -> str:
-    """The statement for rows that have these columns. To bind None costs ten times what a number does."""
-    columns = list(compress(_COLUMNS, present))
-    return f"INSERT INTO traces ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  # constants
+def _insert(absent: tuple[bool, ...]) -> tuple[str, Callable[[tuple[object, ...]], tuple[object, ...]]]:
+    """The statement for rows without these of `_MAY_LACK`, and what picks the other columns.
+
+    To bind None costs `sqlite3` ten times what a number does.
+    """
+    gone = {name for names, is_gone in zip(_MAY_LACK, absent, strict=True) if is_gone for name in names}
+    places = [place for place, name in enumerate(_COLUMNS) if name not in gone]
+    names = ", ".join(_COLUMNS[place] for place in places)
+    marks = ", ".join("?" * len(places))
+    return f"INSERT INTO traces ({names}) VALUES ({marks})", itemgetter(*places)  # noqa: S608  # constants
 
 
 class Entry(NamedTuple):
@@ -121,8 +131,8 @@ class TraceStore:
         with self._changing() as connection:
             block = self._store_block(connection, kept) if kept else None
             runs, tags = self._rows(connection, entries, block)
-            for present, rows in runs:
-                connection.executemany(_insert(present), rows)
+            for statement, rows in runs:
+                connection.executemany(statement, rows)
             if tags:
                 connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", tags)
             _count(connection, "stored", len(entries))
@@ -146,26 +156,36 @@ class TraceStore:
     ) -> tuple[list[_Run], list[tuple[int, str, int]]]:
         """What to insert: rows without their empty columns, in runs that have the same ones."""
         numbers = self._names.add_all
-        last = order.last(connection)
+        seq = order.last(connection)
         runs: list[_Run] = []
         tags: list[tuple[int, str, int]] = []
-        present: list[bool] = []
+        absent: tuple[bool, ...] | None = None
         place = 0
         for row, body, own_tags in entries:
-            last += 1
-            known = numbers(connection, row[2:7])
-            where = (None, None) if body is None else (block, place)
-            values = (last, row.id, row.created_ns, *known, _OUTCOME[row.outcome], *row[8:], *where)
-            own = [value is not None for value in values]
-            if own != present:
-                present = own
-                runs.append((tuple(own), []))
-            runs[-1][1].append(tuple(compress(values, own)))
-            if body is not None:
-                place += 1
+            (
+                id, created, project, key, app, asked, used, outcome, status, session, user, language,
+                asked_tokens, said_tokens, cost, total, overhead, first, flags,
+            ) = row  # fmt: skip
+            seq += 1
+            known = numbers(connection, (project, key, app, asked, used))
+            values = (
+                seq, id, created, *known, _OUTCOME[outcome], status, session, user, language,
+                asked_tokens, said_tokens, cost, total, overhead, first, flags, block, place,
+            )  # fmt: skip
+            own = (
+                used is None, session is None, user is None, language is None, asked_tokens is None,
+                said_tokens is None, cost is None, body is None,
+            )  # fmt: skip
+            if own != absent:
+                absent = own
+                statement, pick = _insert(own)
+                rows: list[tuple[object, ...]] = []
+                runs.append((statement, rows))
+            rows.append(pick(values))
+            place += body is not None
             for tag in own_tags:
                 assert known[0] is not None
-                tags.append((known[0], tag, last))
+                tags.append((known[0], tag, seq))
         return runs, tags
 
     def index(self, limit: int = 64) -> int:
