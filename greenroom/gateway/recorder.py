@@ -25,7 +25,7 @@ _new = tuple.__new__  # a NamedTuple's class costs eight times as much
 Capture = Literal["off", "redacted", "full"]
 
 PERIOD_S = 0.035
-"""From one batch to the next: with the time to write it, within the promise. Few batches cost less than many."""
+"""From one batch to the next: with the time to write it, within the promise. Few batches cost less."""
 BATCH = 256
 IDLE_S = 0.2
 """So long without an exchange, and the full-text index is worked on."""
@@ -258,7 +258,7 @@ class Recorder:
             body = body_of(exchange) if with_body and self._keeps_bodies else None
             tags: Mapping[str, str] = exchange.tags
             if hidden:
-                row, body = redact_parts(row, body, hidden)
+                row, body = redact_parts(row, body, hidden, exchange.request.texts)
                 tags = redact_tags(tags, hidden)
             encoded = None if body is None else encode_body(without_shared(body) if body.sent else body)
             return _new(Entry, (row, encoded, tags_of(tags) if tags else ()))

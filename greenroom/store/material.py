@@ -59,8 +59,8 @@ class Row(NamedTuple):
 class Body(Struct, array_like=True):
     """The wide part: what came, what was sent, what was said, what each step did.
 
-    An empty `sent` means "as it came", a `reply_text` of None "as the model said it". `shared` counts the bytes
-    at the start and at the end of `sent` that are those of `request`, and left out.
+    An empty `sent` means "as it came", a `reply_text` of None "as the model said it". `shared` counts the
+    bytes at the start and at the end of `sent` that are those of `request`, and left out.
     """
 
     request: bytes = b""

@@ -28,9 +28,9 @@ from greenroom.store.schema import TRACES
 from greenroom.store.tally import Tally
 
 _COLUMNS = (
-    "seq", "id", "created_ns", "project", "key", "app", "asked", "used", "outcome", "status", "session", "user",
-    "language", "input_tokens", "output_tokens", "cost_nano", "total_us", "overhead_us", "first_token_us",
-    "flags", "block", "place",
+    "seq", "id", "created_ns", "project", "key", "app", "asked", "used", "outcome", "status", "session",
+    "user", "language", "input_tokens", "output_tokens", "cost_nano", "total_us", "overhead_us",
+    "first_token_us", "flags", "block", "place",
 )  # fmt: skip
 ROW_BYTES = 400
 """About what a row and its index entries add to the log."""
