@@ -94,20 +94,17 @@ def body_of(exchange: Exchange) -> Body:
     )
 
 
-def without_shared(body: Body) -> Body:
-    """The body with `sent` cut to what it does not share with `request`: mostly the model's name alone."""
+def without_shared(body: Body) -> None:
+    """Cut `sent` to what it does not share with `request`: mostly the model's name alone."""
     came, sent = body.request, body.sent
-    if not sent:
-        return body
     start = came.find(b'"messages"')
     if start >= 0 and sent.endswith(came[start:]):
         tail = len(came) - start
         body.sent, body.shared = sent[:-tail], (0, tail)
-        return body
+        return
     end = came.rfind(b'"model"')
     if 0 < end < len(sent) and sent.startswith(came[:end]):
         body.sent, body.shared = sent[end:], (end, 0)
-    return body
 
 
 def tags_of(tags: Mapping[str, str]) -> tuple[str, ...]:

@@ -260,7 +260,9 @@ class Recorder:
             if hidden:
                 row, body = redact_parts(row, body, hidden, exchange.request.texts)
                 tags = redact_tags(tags, hidden)
-            encoded = None if body is None else encode_body(without_shared(body) if body.sent else body)
+            elif body is not None and body.sent:
+                without_shared(body)
+            encoded = None if body is None else encode_body(body)
             return _new(Entry, (row, encoded, tags_of(tags) if tags else ()))
         except Exception as error:  # noqa: BLE001  # one odd exchange must not hold up the others
             self._failed_bodies += 1

@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from greenroom.exchange import Change, Edit, Entity, StepRecord, Text, Verdict
+from greenroom.gateway.record import without_shared
 from greenroom.store.material import Body, MessageText, Row, messages_of, plain, pseudonym, texts_of
 
 _KEPT = frozenset({"id", "score", "start", "end", "cited", "role", "type"})
@@ -81,14 +82,19 @@ class Redactor:
         self._shortest = min(map(len, forms), default=0)
         self._known: dict[str, list[tuple[int, int, str]]] = {}
         self._is_in_text = all(not _OUTSIDE_STRINGS.issuperset(value) for value in forms)
-        self._may_be_number = any(_IN_NUMBERS.issuperset(value) for value in forms)
+        self.may_be_number = any(map(_is_in_numbers, forms))
+        self._forms = forms
 
     def text(self, text: str) -> str:
         """The text with masks for values."""
         if len(text) < self._shortest:
             return text
-        spans = self._spans(text)
-        return _replace(text, spans, "") if spans else text
+        if text in self._forms:
+            return self._forms[text]
+        for value, _ in self._values:
+            if value in text:
+                return _replace(text, self._spans(text), "")
+        return text
 
     def shift(self, text: str) -> Shift:
         """How positions in this text move."""
@@ -111,14 +117,14 @@ class Redactor:
         """The same JSON with masks in its strings, keys and numbers; `kept` keys are left alone."""
         if isinstance(value, str):
             return self.text(value)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             return {
                 self.text(str(key)): one if key in kept else self.walk(one, kept)
                 for key, one in value.items()
             }
-        if isinstance(value, Sequence):
+        if isinstance(value, list | tuple):
             return [self.walk(one, kept) for one in value]
-        if not self._may_be_number or isinstance(value, bool) or not isinstance(value, int | float):
+        if not self.may_be_number or isinstance(value, bool) or not isinstance(value, int | float):
             return value
         number = str(value)
         hidden = self.text(number)
@@ -132,7 +138,9 @@ class Redactor:
         if not raw:
             return raw
         try:
-            if b"\\u" in raw or b"\\/" in raw:  # the same letter has several spellings: choose one
+            if b"\\" in raw and (
+                b"\\u" in raw or b"\\/" in raw
+            ):  # the same letter has several spellings: choose one
                 raw = _encode(_any.decode(raw))
             spans = _find(raw, self._raw_values)
             if not spans:
@@ -148,6 +156,10 @@ class Redactor:
             return hidden
         except _BROKEN:
             return b""
+
+    def is_clean(self, piece: bytes) -> bool:
+        """Whether a piece of JSON holds no value, in whatever spelling."""
+        return b"\\" not in piece and not any(value in piece for value, _ in self._raw_values)
 
     def _walked(self, raw: bytes) -> bytes:
         return _encode(self.walk(_any.decode(raw), _IN_MESSAGES))
@@ -190,6 +202,13 @@ def _replace(text: AnyStr, spans: list[tuple[int, int, AnyStr]], empty: AnyStr) 
     return empty.join(pieces)
 
 
+def _is_in_numbers(value: str) -> bool:
+    """Whether a number's digits could hold this value."""
+    if not _IN_NUMBERS.issuperset(value) or value.count(".") > 1:
+        return False
+    return "e" in value or not ("-" in value[1:] or "+" in value)
+
+
 def _is_kept(raw: bytes, position: int) -> bool:
     """Whether a place in JSON lies in one of the words that stay: a role or a type."""
     before = raw[max(0, raw.rfind(b'"', 0, position) - 16) : position].rpartition(b'"')[0].rstrip()
@@ -215,13 +234,24 @@ class _Parts:
                 step.ns,
                 step.outcome,
                 [self._change(one) for one in step.changes],
-                self.redactor.walk(step.notes if _is_flat(step.notes) else plain(step.notes)),
+                self._notes(step.notes) if step.notes else step.notes,
                 [self._verdict(one) for one in step.verdicts],
             )
             if step.changes or step.notes or step.verdicts
             else step
             for step in steps
         ]
+
+    def _notes(self, notes: dict[str, object]) -> dict[str, object]:
+        values = notes.values()
+        if not all(value is None or type(value) in _FLAT for value in values):
+            notes = plain(notes)
+        elif not self.redactor.may_be_number:
+            words = "\n".join([*notes, *[value for value in values if type(value) is str]])
+            if self.redactor.text(words) is words:
+                return notes
+        walked: dict[str, object] = self.redactor.walk(notes)
+        return walked
 
     def _change(self, change: Change) -> Change:
         if change.index >= 0:
@@ -295,11 +325,6 @@ class _Parts:
         return candidates[0] if candidates else None
 
 
-def _is_flat(notes: dict[str, object]) -> bool:
-    """Whether notes hold words and numbers only, as nearly all do."""
-    return all(value is None or type(value) in _FLAT for value in notes.values())
-
-
 def _disguised(
     redactions: Mapping[str, str], steps: list[StepRecord], texts: Sequence[MessageText]
 ) -> dict[str, str]:
@@ -336,10 +361,9 @@ def redact_parts(
     hide = parts.redactor
     raw = hide.text(body.reply_raw)
     text = None if body.reply_text is None else hide.text(body.reply_text)
-    came, sent = hide.body(body.request), hide.body(body.sent)
+    came = hide.body(body.request)
     hidden = Body(
         request=came,
-        sent=b"" if sent == came else sent,
         reply_raw=raw,
         reply_text=None if text == raw else text,
         steps=parts.stages(body.steps),
@@ -357,7 +381,18 @@ def redact_parts(
         error=None if body.error is None else hide.text(body.error),
         confidence=body.confidence,
     )
+    if body.sent:
+        _put_sent(hidden, body.sent, hide)
     return _redact_row(row, hide), hidden
+
+
+def _put_sent(hidden: Body, sent: bytes, redactor: Redactor) -> None:
+    """What was sent has masks already: mostly it ends as the redacted request does; no search there."""
+    hidden.sent = sent
+    without_shared(hidden)
+    if not (any(hidden.shared) and redactor.is_clean(hidden.sent)):
+        hidden.sent, hidden.shared = redactor.body(sent), (0, 0)
+        without_shared(hidden)
 
 
 def _redact_row(row: Row, redactor: Redactor) -> Row:
