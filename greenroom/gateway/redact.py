@@ -80,6 +80,7 @@ class Redactor:
         self._values = sorted(forms.items(), key=lambda pair: -len(pair[0]))
         self._raw_values = [(_encode(value)[1:-1], _encode(mask)[1:-1]) for value, mask in self._values]
         self._shortest = min(map(len, forms), default=0)
+        self._longest = max(map(len, forms), default=0)
         self._known: dict[str, list[tuple[int, int, str]]] = {}
         self._is_in_text = all(not _OUTSIDE_STRINGS.issuperset(value) for value in forms)
         self.may_be_number = any(map(_is_in_numbers, forms))
@@ -89,7 +90,7 @@ class Redactor:
         """The text with masks for values."""
         if len(text) < self._shortest:
             return text
-        if text in self._forms:
+        if len(text) <= self._longest and text in self._forms:
             return self._forms[text]
         for value, _ in self._values:
             if value in text:
@@ -356,7 +357,9 @@ def redact_parts(
     if texts is None:
         originals = texts_of(messages_of(body.request))
     else:
-        originals = [MessageText(one.index, one.role, one.part, one.original) for one in texts]
+        originals = [
+            tuple.__new__(MessageText, (one.index, one.role, one.part, one.original)) for one in texts
+        ]
     parts = _Parts(redactions, body, originals)
     hide = parts.redactor
     raw = hide.text(body.reply_raw)
@@ -396,9 +399,10 @@ def _put_sent(hidden: Body, sent: bytes, redactor: Redactor) -> None:
 
 
 def _redact_row(row: Row, redactor: Redactor) -> Row:
-    return row._replace(
-        asked=redactor.text(row.asked), session=redactor.name(row.session), user=redactor.name(row.user)
-    )
+    asked, session, user = redactor.text(row.asked), redactor.name(row.session), redactor.name(row.user)
+    if (asked, session, user) == (row.asked, row.session, row.user):
+        return row
+    return row._replace(asked=asked, session=session, user=user)
 
 
 def redact_tags(tags: Mapping[str, str], redactions: Mapping[str, str]) -> Mapping[str, str]:
