@@ -17,7 +17,7 @@ Where = Literal["input", "passage", "tool", "output"]
 Action = Literal["mask", "redact", "block", "warn", "log", "route"]
 
 
-class Edit(Struct, kw_only=True):
+class Edit(Struct, kw_only=True, omit_defaults=True):
     """One replacement in a text; `start` and `end` count in the text as it came."""
 
     start: int
@@ -30,7 +30,7 @@ class Edit(Struct, kw_only=True):
     applied: bool = True
 
 
-class Change(Struct, kw_only=True):
+class Change(Struct, kw_only=True, omit_defaults=True):
     """What one step did to one text. `index` is the message's place in the request, -1 the reply."""
 
     role: str
@@ -41,7 +41,7 @@ class Change(Struct, kw_only=True):
     part: int | None = None
 
 
-class Verdict(Struct, kw_only=True):
+class Verdict(Struct, kw_only=True, omit_defaults=True):
     """One finding of a judge; offsets count in the original text of message `index` (-1: the reply)."""
 
     step: str
@@ -56,7 +56,7 @@ class Verdict(Struct, kw_only=True):
     index: int = -1
 
 
-class StepRecord(Struct):
+class StepRecord(Struct, omit_defaults=True):
     """What one step did in this exchange."""
 
     stage: Stage
@@ -101,7 +101,7 @@ class Usage(Struct, kw_only=True):
     estimated: bool = False
 
 
-class Attempt(Struct, kw_only=True):
+class Attempt(Struct, kw_only=True, omit_defaults=True):
     """One call to one target."""
 
     target: str

@@ -14,16 +14,18 @@ from typing import Literal, NamedTuple, Protocol
 
 from greenroom.errors import StoreError
 from greenroom.exchange import Exchange
-from greenroom.gateway.record import body_of, row_of, tags_of
+from greenroom.gateway.record import body_of, row_of, tags_of, without_shared
 from greenroom.gateway.redact import redact_parts, redact_tags
 from greenroom.store.material import LOST_BODY, REDACTED, encode_body
 from greenroom.store.traces import Entry
 
 log = logging.getLogger("greenroom.recorder")
+_new = tuple.__new__  # a NamedTuple's class costs eight times as much
 
 Capture = Literal["off", "redacted", "full"]
 
-DRAIN_S = 0.02
+PERIOD_S = 0.035
+"""From one batch to the next: with the time to write it, within the promise. Few batches cost less."""
 BATCH = 256
 IDLE_S = 0.2
 """So long without an exchange, and the full-text index is worked on."""
@@ -79,9 +81,10 @@ class Recorder:
         self._memory_limit = memory_limit_bytes
         self._queue: deque[Exchange | Entry] = deque()
         self._cells = sink_writer.tally_cells
-        self._tallied = int(self._cells[0])
-        self._accepted_before = 0
-        """What had been accepted when the thread last ended."""
+        self._tallied = self._tallied_before = int(self._cells[0])
+        """What was ever accepted, and what of it when the thread last ended."""
+        self._accepted = 0
+        """Until then."""
         self._bytes_in = 0
         """Of everything ever queued; written by `put` only, as `_bytes_out` by the thread only: no lock."""
         self._bytes_out = 0
@@ -90,7 +93,6 @@ class Recorder:
         self._failed_rows = 0
         self._failed_bodies = 0
         """What could not be encoded or stored; the thread's own counters."""
-        self._accepted = 0
         self._stored = 0
         self._errors = 0
         self._told = (0, 0)
@@ -108,11 +110,11 @@ class Recorder:
 
     def start(self) -> int:
         """Begin to store. Returns how many exchanges an earlier, killed run lost. Raises: StoreError."""
-        waiting = self._accepted - self._accepted_before
+        waiting = self._tallied - self._tallied_before
         self._cells[0] = self._tallied - waiting  # what came before the start is no loss of an earlier run
         lost = self._writer.begin()
-        self._tallied = int(self._cells[0]) + waiting
-        self._cells[0] = self._tallied
+        self._tallied_before = int(self._cells[0])
+        self._cells[0] = self._tallied = self._tallied_before + waiting
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="greenroom-recorder", daemon=True)
         self._thread.start()
@@ -126,14 +128,13 @@ class Recorder:
         self._stopping = True
         self._wake.set()
         thread.join(timeout_s)
-        self._accepted_before = self._accepted
+        self._accepted += self._tallied - self._tallied_before
+        self._tallied_before = self._tallied
 
     def put(self, exchange: Exchange) -> None:
         """Take a finished exchange; about a microsecond, never waits, never raises."""
         queue = self._queue
-        self._accepted += 1
-        self._tallied += 1
-        self._cells[0] = self._tallied
+        self._cells[0] = self._tallied = self._tallied + 1
         if len(queue) >= self._queue_limit or self._bytes_in - self._bytes_out > self._memory_limit:
             self._put_row(exchange)
         else:
@@ -158,7 +159,7 @@ class Recorder:
     def counts(self) -> RecorderCounts:
         """What happened so far."""
         return RecorderCounts(
-            accepted=self._accepted,
+            accepted=self._accepted + self._tallied - self._tallied_before,
             stored=self._stored,
             lost_rows=self._lost_rows + self._failed_rows,
             lost_bodies=self._lost_bodies + self._failed_bodies,
@@ -176,7 +177,7 @@ class Recorder:
                 if monotonic() - last_work < IDLE_S or not self._index():
                     self._rest(last_work)
                 continue
-            last_work = monotonic()
+            last_work = began = monotonic()
             size = len(self._queue)
             if self._drain():
                 failures = 0
@@ -184,7 +185,7 @@ class Recorder:
                 if size <= LIGHT_BATCH and self._unindexed >= INDEX_BATCH:
                     self._index()
                 if len(self._queue) < BATCH:
-                    self._pause(DRAIN_S)
+                    self._pause(began + PERIOD_S - monotonic())
             elif self._stopping:
                 break
             else:
@@ -194,7 +195,7 @@ class Recorder:
 
     def _pause(self, seconds: float) -> None:
         self._wake.clear()
-        if not self._stopping:
+        if seconds > 0 and not self._stopping:
             self._wake.wait(seconds)
 
     def _rest(self, last_work: float) -> None:
@@ -206,7 +207,7 @@ class Recorder:
             self._wake.wait(IDLE_S - idle_s if idle_s < IDLE_S else None)
         self._is_asleep = False
         if self._queue:
-            self._pause(DRAIN_S)  # others come with the first: one batch for all
+            self._pause(PERIOD_S)  # others come with the first: one batch for all
 
     def _drain(self) -> bool:
         """Store one batch; False when the store did not take it, which then waits in `_pending`."""
@@ -257,9 +258,12 @@ class Recorder:
             body = body_of(exchange) if with_body and self._keeps_bodies else None
             tags: Mapping[str, str] = exchange.tags
             if hidden:
-                row, body = redact_parts(row, body, hidden)
+                row, body = redact_parts(row, body, hidden, exchange.request.texts)
                 tags = redact_tags(tags, hidden)
-            return Entry(row, None if body is None else encode_body(body), tags_of(tags))
+            elif body is not None and body.sent:
+                without_shared(body)
+            encoded = None if body is None else encode_body(body)
+            return _new(Entry, (row, encoded, tags_of(tags) if tags else ()))
         except Exception as error:  # noqa: BLE001  # one odd exchange must not hold up the others
             self._failed_bodies += 1
             self._complain(error)
@@ -299,7 +303,6 @@ class Recorder:
 
 def _size(exchange: Exchange) -> int:
     """About what a waiting exchange holds in memory, in bytes."""
-    size = len(exchange.request.raw) * 2
-    for piece in exchange.reply_raw:
-        size += len(piece) * 2 + PIECE_BYTES
-    return size
+    pieces = exchange.reply_raw
+    letters = len(exchange.request.raw) + (len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces)))
+    return letters * 2 + len(pieces) * PIECE_BYTES

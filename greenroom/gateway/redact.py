@@ -12,20 +12,21 @@ from typing import Any, AnyStr
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
-from greenroom.store.material import Body, MessageText, Record, Row, messages_of, plain, pseudonym, texts_of
+from greenroom.exchange import Change, Edit, Entity, StepRecord, Text, Verdict
+from greenroom.gateway.record import without_shared
+from greenroom.store.material import Body, MessageText, Row, messages_of, plain, pseudonym, texts_of
 
-_KEPT = frozenset({
-    "id", "created_at", "project", "key", "app", "used", "language", "usage", "cost_usd", "cache", "outcome",
-    "status", "finish_reason", "timing_ms", "stage", "step", "ms", "ns", "rule", "category", "severity",
-    "score", "where", "action", "index", "part", "role", "type", "start", "end", "confidence", "applied",
-    "cited",
-})  # fmt: skip
-"""Our own words and numbers: never text of a caller."""
+_KEPT = frozenset({"id", "score", "start", "end", "cited", "role", "type"})
+"""Our own words and numbers in passages and in what was recalled: never text of a caller."""
 
 _IN_MESSAGES = frozenset({"role", "type"})
-_WORDS_OF_TEXT = ("text", "before", "reason")
-"""What an edit, a finding or an entity says in words of the caller's text."""
+_KEPT_STRINGS = (b'"role"', b'"type"')
+_OUTSIDE_STRINGS = frozenset("{}[]:, \t\r\n0123456789+-.eEtruefalsn")
+"""What JSON may hold outside of strings: a value made of these alone could hit more than text."""
+_IN_NUMBERS = frozenset("0123456789+-.einfa")
+_FLAT = frozenset({str, int, float, bool})
 _LONG = 200
 _NOTHING: frozenset[str] = frozenset()
 
@@ -79,15 +80,22 @@ class Redactor:
         self._values = sorted(forms.items(), key=lambda pair: -len(pair[0]))
         self._raw_values = [(_encode(value)[1:-1], _encode(mask)[1:-1]) for value, mask in self._values]
         self._shortest = min(map(len, forms), default=0)
+        self._longest = max(map(len, forms), default=0)
         self._known: dict[str, list[tuple[int, int, str]]] = {}
-        self._is_wordlike = any(value.replace("_", "").replace("-", "").isalpha() for value in redactions)
+        self._is_in_text = all(not _OUTSIDE_STRINGS.issuperset(value) for value in forms)
+        self.may_be_number = any(map(_is_in_numbers, forms))
+        self._forms = forms
 
     def text(self, text: str) -> str:
         """The text with masks for values."""
         if len(text) < self._shortest:
             return text
-        spans = self._spans(text)
-        return _replace(text, spans, "") if spans else text
+        if len(text) <= self._longest and text in self._forms:
+            return self._forms[text]
+        for value, _ in self._values:
+            if value in text:
+                return _replace(text, self._spans(text), "")
+        return text
 
     def shift(self, text: str) -> Shift:
         """How positions in this text move."""
@@ -110,42 +118,49 @@ class Redactor:
         """The same JSON with masks in its strings, keys and numbers; `kept` keys are left alone."""
         if isinstance(value, str):
             return self.text(value)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             return {
                 self.text(str(key)): one if key in kept else self.walk(one, kept)
                 for key, one in value.items()
             }
-        if isinstance(value, Sequence):
+        if isinstance(value, list | tuple):
             return [self.walk(one, kept) for one in value]
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not self.may_be_number or isinstance(value, bool) or not isinstance(value, int | float):
             return value
         number = str(value)
         hidden = self.text(number)
         return value if hidden == number else hidden
 
     def body(self, raw: bytes) -> bytes:
-        """A JSON body with masks for values; empty when it is no JSON, since then nothing can be promised.
+        """A JSON body with masks for values; empty when it has escapes and is no JSON.
 
-        Works on the bytes (a few microseconds), on the decoded body where that could hit JSON itself.
+        Works on the bytes, on the decoded body where that could hit more than text.
         """
         if not raw:
             return raw
         try:
-            if self._is_wordlike:
-                return self._walked(raw)
-            if b"\\u" in raw or b"\\/" in raw:  # the same letter has several spellings: choose one
+            if b"\\" in raw and (
+                b"\\u" in raw or b"\\/" in raw
+            ):  # the same letter has several spellings: choose one
                 raw = _encode(_any.decode(raw))
             spans = _find(raw, self._raw_values)
             if not spans:
                 return raw
-            hidden = _replace(raw, spans, b"")
-            try:
-                _check.decode(hidden)
-            except _BROKEN:  # a value stood there as a number
+            if any(_is_kept(raw, start) for start, _, _ in spans):
                 return self._walked(raw)
+            hidden = _replace(raw, spans, b"")
+            if not self._is_in_text:
+                try:
+                    _check.decode(hidden)
+                except _BROKEN:  # a value stood there as a number
+                    return self._walked(raw)
             return hidden
         except _BROKEN:
             return b""
+
+    def is_clean(self, piece: bytes) -> bool:
+        """Whether a piece of JSON holds no value, in whatever spelling."""
+        return b"\\" not in piece and not any(value in piece for value, _ in self._raw_values)
 
     def _walked(self, raw: bytes) -> bytes:
         return _encode(self.walk(_any.decode(raw), _IN_MESSAGES))
@@ -154,7 +169,16 @@ class Redactor:
 def _find(text: AnyStr, values: Iterable[tuple[AnyStr, AnyStr]]) -> list[tuple[int, int, AnyStr]]:
     """Where values stand: sorted, not overlapping, the longest first served."""
     taken: list[tuple[int, int, AnyStr]] = []
-    for value, mask in values:
+    present = [pair for pair in values if pair[0] in text]
+    if len(present) == 1:  # nothing can overlap
+        ((value, mask),) = present
+        at = text.find(value)
+        while at >= 0:
+            end = at + len(value)
+            taken.append((at, end, mask))
+            at = text.find(value, end)
+        return taken
+    for value, mask in present:
         at = text.find(value)
         while at >= 0:
             end = at + len(value)
@@ -179,85 +203,122 @@ def _replace(text: AnyStr, spans: list[tuple[int, int, AnyStr]], empty: AnyStr) 
     return empty.join(pieces)
 
 
+def _is_in_numbers(value: str) -> bool:
+    """Whether a number's digits could hold this value."""
+    if not _IN_NUMBERS.issuperset(value) or value.count(".") > 1:
+        return False
+    return "e" in value or not ("-" in value[1:] or "+" in value)
+
+
+def _is_kept(raw: bytes, position: int) -> bool:
+    """Whether a place in JSON lies in one of the words that stay: a role or a type."""
+    before = raw[max(0, raw.rfind(b'"', 0, position) - 16) : position].rpartition(b'"')[0].rstrip()
+    return before.endswith(b":") and before[:-1].rstrip().endswith(_KEPT_STRINGS)
+
+
 class _Parts:
     """The parts of one record that carry offsets, and the texts these count in."""
 
-    def __init__(
-        self, redactions: Mapping[str, str], stages: list[Record], texts: list[MessageText],
-        reply: Sequence[str], passages: list[Record],
-    ) -> None:  # fmt: skip
-        self.redactor = Redactor({**redactions, **_disguised(redactions, stages, texts)})
+    def __init__(self, redactions: Mapping[str, str], body: Body, texts: Sequence[MessageText]) -> None:
+        self.redactor = Redactor({**redactions, **_disguised(redactions, body.steps, texts)})
         self._redactions = redactions
-        shift = self.redactor.shift
-        self._messages: dict[int, list[tuple[int | None, Shift]]] = {}
-        for one in texts:
-            self._messages.setdefault(one.message, []).append((one.part, shift(one.text)))
-        self._reply = [shift(one) for one in reply]
-        self._passages = [shift(str(one.get("text", ""))) for one in passages]
+        self._texts = texts
+        self._reply = [body.reply_raw] if body.reply_text is None else [body.reply_raw, body.reply_text]
+        self._passages = [one.text for one in body.passages]
 
-    def stages(self, stages: list[Record]) -> list[Record]:
+    def stages(self, steps: list[StepRecord]) -> list[StepRecord]:
         """Steps with their changes, notes and findings."""
         return [
-            {
-                **stage,
-                "changes": [self._change(one) for one in stage["changes"]],
-                "notes": self.redactor.walk(stage["notes"]),
-                "verdicts": self.verdicts(stage["verdicts"]),
-            }
-            if stage["changes"] or stage["notes"] or stage["verdicts"]
-            else stage
-            for stage in stages
+            StepRecord(
+                step.stage,
+                step.step,
+                step.ns,
+                step.outcome,
+                [self._change(one) for one in step.changes],
+                self._notes(step.notes) if step.notes else step.notes,
+                [self._verdict(one) for one in step.verdicts],
+            )
+            if step.changes or step.notes or step.verdicts
+            else step
+            for step in steps
         ]
 
-    def _change(self, change: Record) -> Record:
-        index, part = change.get("index", -1), change.get("part")
-        before = self.redactor.shift(change["before"])
-        if index >= 0:
-            own = self._messages.get(index, [])
-            candidates = [one for at, one in own if at == part] + [one for at, one in own if at != part]
-            candidates.append(before)
+    def _notes(self, notes: dict[str, object]) -> dict[str, object]:
+        values = notes.values()
+        if not all(value is None or type(value) in _FLAT for value in values):
+            notes = plain(notes)
+        elif not self.redactor.may_be_number:
+            words = "\n".join([*notes, *[value for value in values if type(value) is str]])
+            if self.redactor.text(words) is words:
+                return notes
+        walked: dict[str, object] = self.redactor.walk(notes)
+        return walked
+
+    def _change(self, change: Change) -> Change:
+        if change.index >= 0:
+            own = [one for one in self._texts if one.message == change.index]
+            candidates = [one.text for one in own if one.part == change.part]
+            candidates += [one.text for one in own if one.part != change.part]
+            candidates.append(change.before)
         else:
-            candidates = [before, *self._reply]
+            candidates = [change.before, *self._reply]
         hide = self.redactor.text
-        edits = [self._moved(edit, candidates, edit.get("before", "")) for edit in change["edits"]]
-        return {**change, "before": hide(change["before"]), "after": hide(change["after"]), "edits": edits}
+        return Change(
+            role=change.role,
+            index=change.index,
+            before=hide(change.before),
+            after=hide(change.after),
+            edits=[self._edit(edit, candidates) for edit in change.edits],
+            part=change.part,
+        )
 
-    def verdicts(self, verdicts: list[Record]) -> list[Record]:
-        """Findings; each counts in a message, a passage or the answer."""
-        return [self._moved(one, self._candidates(one)) for one in verdicts]
+    def _edit(self, edit: Edit, candidates: list[str]) -> Edit:
+        start, end = self._moved(edit.start, edit.end, candidates, edit.before)
+        hide = self.redactor.text
+        return replace(
+            edit,
+            start=start,
+            end=end,
+            text=hide(edit.text),
+            reason=hide(edit.reason),
+            before=hide(edit.before),
+        )
 
-    def entities(self, entities: list[Record]) -> list[Record]:
-        """Names found in messages."""
-        return [self._moved(one, self._candidates(one), one["text"]) for one in entities]
+    def _verdict(self, verdict: Verdict) -> Verdict:
+        candidates = self._candidates(verdict.index, verdict.where)
+        start, end = self._moved(verdict.start, verdict.end, candidates)
+        return replace(verdict, start=start, end=end)
 
-    def _candidates(self, item: Record) -> list[Shift]:
-        index, where = item.get("index", -1), item.get("where", "input")
+    def entity(self, entity: Entity) -> Entity:
+        """A name found in a message."""
+        text, candidates = entity.text, self._candidates(entity.index, "input")
+        start, end = self._moved(entity.start, entity.end, candidates, text)
+        return replace(entity, start=start, end=end, text=self.redactor.text(text))
+
+    def _candidates(self, index: int, where: str) -> list[str]:
+        """In which texts a finding may count: a message, a passage or the answer."""
         if where == "passage" and self._passages:
             return self._passages
-        if index >= 0 and index in self._messages:
-            return [shift for _, shift in self._messages[index]]
+        own = [one.text for one in self._texts if one.message == index]
+        if own:
+            return own
         if where == "output":
             return self._reply
-        newest_first = [shift for own in reversed(self._messages.values()) for _, shift in reversed(own)]
-        return newest_first + self._reply
+        return [one.text for one in reversed(self._texts)] + self._reply
 
-    def _moved(self, item: Record, candidates: list[Shift], expected: str = "") -> Record:
-        start, end = int(item["start"]), int(item["end"])
+    def _moved(self, start: int, end: int, candidates: list[str], expected: str = "") -> tuple[int, int]:
         text = self._choose(candidates, start, end, expected)
-        moved = dict(item)
-        for key in _WORDS_OF_TEXT:
-            if key in item:
-                moved[key] = self.redactor.text(item[key])
-        if text is not None:
-            moved["start"] = text.at(start)
-            moved["end"] = max(moved["start"], text.at(end, is_end=True))
-        return moved
+        if text is None:
+            return start, end
+        shift = self.redactor.shift(text)
+        moved = shift.at(start)
+        return moved, max(moved, shift.at(end, is_end=True))
 
-    def _choose(self, candidates: list[Shift], start: int, end: int, expected: str) -> Shift | None:
+    def _choose(self, candidates: list[str], start: int, end: int, expected: str) -> str | None:
         """Which text was meant: where the span reads as expected, or as a value, or the first it fits in."""
-        fitting = [one for one in candidates if end <= len(one.text)]
+        fitting = [one for one in candidates if end <= len(one)]
         for one in fitting:
-            found = one.text[start:end]
+            found = one[start:end]
             if (expected and found == expected) or found in self._redactions:
                 return one
         if fitting:
@@ -266,77 +327,56 @@ class _Parts:
 
 
 def _disguised(
-    redactions: Mapping[str, str], stages: list[Record], texts: list[MessageText]
+    redactions: Mapping[str, str], steps: list[StepRecord], texts: Sequence[MessageText]
 ) -> dict[str, str]:
     """Values as they stood in the original, when a step masked what an earlier step had cleaned."""
-    originals = {(one.message, one.part): one.text for one in texts}
     found: dict[str, str] = {}
-    for stage in stages:
-        for change in stage["changes"]:
-            original = originals.get((change.get("index", -1), change.get("part")))
-            for edit in change["edits"] if original is not None else ():
-                mask = redactions.get(edit.get("before", ""))
+    for step in steps:
+        for change in step.changes:
+            place = (change.index, change.part)
+            original = next((one.text for one in texts if (one.message, one.part) == place), None)
+            for edit in change.edits if original is not None else ():
+                mask = redactions.get(edit.before)
                 if mask is not None and original is not None:
-                    slice_ = original[edit["start"] : edit["end"]]
+                    slice_ = original[edit.start : edit.end]
                     if len(slice_) > 3 and slice_ not in redactions:
                         found[slice_] = mask
     return found
 
 
-def redact_record(record: Record, redactions: Mapping[str, str]) -> Record:
-    """The record with every sensitive value replaced by what stands for it; offsets count in the new texts.
+def redact_parts(
+    row: Row, body: Body | None, redactions: Mapping[str, str], texts: Sequence[Text] | None = None
+) -> tuple[Row, Body | None]:
+    """What is stored, with masks for every sensitive value; offsets count in the new texts.
 
-    `redactions` maps values to masks. The record that was given is not changed.
+    `redactions` maps values to masks. `body` may be None when no texts are kept; `texts` are the request's,
+    if they were read already. What was given is not changed.
     """
-    if not redactions:
-        return record
-    reply = record.get("reply") or {}
-    messages = (record.get("request") or {}).get("messages") or []
-    replies = [reply.get("raw", ""), reply.get("text", "")]
-    parts = _Parts(
-        redactions, record.get("stages", []), texts_of(messages), replies, record.get("passages", [])
-    )
-    redactor = parts.redactor
-    result: Record = {}
-    for key, value in record.items():
-        if key in {"user", "session"}:
-            result[key] = redactor.name(value)
-        elif key == "stages":
-            result[key] = parts.stages(value)
-        elif key == "verdicts":
-            result[key] = parts.verdicts(value)
-        elif key == "entities":
-            result[key] = parts.entities(value)
-        elif key in {"request", "sent"}:
-            result[key] = redactor.walk(value, _IN_MESSAGES)
-        else:
-            result[key] = value if key in _KEPT else redactor.walk(value, _KEPT)
-    return result
-
-
-def redact_parts(row: Row, body: Body | None, redactions: Mapping[str, str]) -> tuple[Row, Body | None]:
-    """The same for what is stored. `body` may be None when no texts are kept."""
     if body is None:
         return _redact_row(row, Redactor(redactions)), None
-    stages = plain(body.steps)
-    reply = [body.reply_raw] if body.reply_text is None else [body.reply_raw, body.reply_text]
-    passages = plain(body.passages)
-    parts = _Parts(redactions, stages, texts_of(messages_of(body.request)), reply, passages)
+    if texts is None:
+        originals = texts_of(messages_of(body.request))
+    else:
+        originals = [
+            tuple.__new__(MessageText, (one.index, one.role, one.part, one.original)) for one in texts
+        ]
+    parts = _Parts(redactions, body, originals)
     hide = parts.redactor
     raw = hide.text(body.reply_raw)
     text = None if body.reply_text is None else hide.text(body.reply_text)
-    came, sent = hide.body(body.request), hide.body(body.sent)
+    came = hide.body(body.request)
     hidden = Body(
         request=came,
-        sent=b"" if sent == came else sent,
         reply_raw=raw,
         reply_text=None if text == raw else text,
+        steps=parts.stages(body.steps),
+        entities=[parts.entity(one) for one in body.entities],
         # Dictionaries encode to the same bytes as the Structs they were made of.
-        steps=parts.stages(stages),  # type: ignore[arg-type]
-        entities=parts.entities(plain(body.entities)),  # type: ignore[arg-type]
-        passages=hide.walk(passages, _KEPT),
-        recalled=hide.walk(plain(body.recalled), _KEPT),
-        attempts=hide.walk(plain(body.attempts), _KEPT),
+        passages=hide.walk(plain(body.passages), _KEPT) if body.passages else body.passages,
+        recalled=hide.walk(plain(body.recalled), _KEPT) if body.recalled else body.recalled,
+        attempts=[
+            one if one.error is None else replace(one, error=hide.text(one.error)) for one in body.attempts
+        ],
         tags=hide.walk(body.tags),
         why=hide.text(body.why),
         usage=body.usage,
@@ -344,13 +384,25 @@ def redact_parts(row: Row, body: Body | None, redactions: Mapping[str, str]) -> 
         error=None if body.error is None else hide.text(body.error),
         confidence=body.confidence,
     )
+    if body.sent:
+        _put_sent(hidden, body.sent, hide)
     return _redact_row(row, hide), hidden
 
 
+def _put_sent(hidden: Body, sent: bytes, redactor: Redactor) -> None:
+    """What was sent has masks already: mostly it ends as the redacted request does; no search there."""
+    hidden.sent = sent
+    without_shared(hidden)
+    if not (any(hidden.shared) and redactor.is_clean(hidden.sent)):
+        hidden.sent, hidden.shared = redactor.body(sent), (0, 0)
+        without_shared(hidden)
+
+
 def _redact_row(row: Row, redactor: Redactor) -> Row:
-    return row._replace(
-        asked=redactor.text(row.asked), session=redactor.name(row.session), user=redactor.name(row.user)
-    )
+    asked, session, user = redactor.text(row.asked), redactor.name(row.session), redactor.name(row.user)
+    if (asked, session, user) == (row.asked, row.session, row.user):
+        return row
+    return row._replace(asked=asked, session=session, user=user)
 
 
 def redact_tags(tags: Mapping[str, str], redactions: Mapping[str, str]) -> Mapping[str, str]:

@@ -1,7 +1,8 @@
 """Blocks: the bodies of one batch, joined and compressed once.
 
-Zstandard at level 1 costs 8 µs for a 3.3 KB exchange and finds texts that repeat within the block, so equal
-texts are stored once. A body is found again by its place. An erased body leaves a nil, so places stay.
+Two levels. Quick, for what was just recorded: finds long texts that repeat within the block and leaves the
+rest alone, for a third of the instructions of level 1. Tight, for blocks that are written a second time when
+there is time. A body is found again by its place. An erased body leaves a nil, so places stay.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,14 @@ from msgspec import Raw, msgpack
 
 from greenroom.store.material import Body, decode_body
 
-LEVEL = 1
+TIGHT_LEVEL = 1
+STRIDE = 40
+"""How far the quick search goes on where it found nothing: 20 thousand instructions and 1.9 KB for an
+exchange of 3.2 KB, against 75 thousand and 0.7 KB at level 1."""
+_QUICK = zstandard.ZstdCompressionParameters(
+    strategy=zstandard.STRATEGY_FAST, target_length=STRIDE, min_match=7, window_log=19, hash_log=13,
+    chain_log=13, search_log=1, write_content_size=1,
+)  # fmt: skip
 MAX_BLOCK_BYTES = 1 << 30
 """No block of ours is larger; a damaged header must not ask for more."""
 
@@ -20,16 +28,17 @@ _raws = msgpack.Decoder(list[Raw])
 
 
 class Packer:
-    """Makes blocks. One per thread: it holds a compressor."""
+    """Makes blocks. One per thread: it holds two compressors."""
 
     def __init__(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=LEVEL)
+        self._quick = zstandard.ZstdCompressor(compression_params=_QUICK)
+        self._tight = zstandard.ZstdCompressor(level=TIGHT_LEVEL)
 
-    def pack(self, bodies: Sequence[bytes | memoryview | None]) -> bytes:
+    def pack(self, bodies: Sequence[bytes | memoryview | None], *, is_tight: bool = True) -> bytes:
         """One block of encoded bodies; None leaves an empty place."""
         parts: list[bytes | memoryview] = [b"\xdd" + len(bodies).to_bytes(4, "big")]
         parts += [_NIL if body is None else body for body in bodies]
-        return self._compressor.compress(b"".join(parts))
+        return (self._tight if is_tight else self._quick).compress(b"".join(parts))
 
 
 def places(block: bytes) -> list[bytes | None]:

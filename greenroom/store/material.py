@@ -59,7 +59,8 @@ class Row(NamedTuple):
 class Body(Struct, array_like=True):
     """The wide part: what came, what was sent, what was said, what each step did.
 
-    An empty `sent` means "as it came", a `reply_text` of None "as the model said it".
+    An empty `sent` means "as it came", a `reply_text` of None "as the model said it". `shared` counts the
+    bytes at the start and at the end of `sent` that are those of `request`, and left out.
     """
 
     request: bytes = b""
@@ -77,6 +78,7 @@ class Body(Struct, array_like=True):
     finish_reason: str | None = None
     error: str | None = None
     confidence: float = 0.0
+    shared: tuple[int, int] = (0, 0)
 
 
 class _Chat(Struct):
@@ -102,8 +104,20 @@ def decode_body(data: bytes | memoryview) -> Body:
 
 
 def plain(value: object) -> Any:  # Any: lists, dicts, strings and numbers
-    """Structs as dictionaries and lists."""
+    """Structs as dictionaries, with all their fields: encoding leaves out what has its default."""
+    if isinstance(value, Struct):
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
     return to_builtins(value, enc_hook=_plain)
+
+
+def whole_sent(body: Body) -> bytes:
+    """The body the model got, put together again."""
+    if not body.sent:
+        return body.request
+    head, tail = body.shared
+    return body.request[:head] + body.sent + body.request[len(body.request) - tail :]
 
 
 def messages_of(raw: bytes) -> list[Any]:
@@ -226,7 +240,7 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         "timing_ms": _timing(row),
         "prompt": {"name": None, "version": None},
         "request": {"messages": messages},
-        "sent": {"messages": messages_of(body.sent) if body.sent else messages},
+        "sent": {"messages": messages_of(whole_sent(body)) if body.sent else messages},
         "reply": {
             "raw": body.reply_raw,
             "text": body.reply_raw if body.reply_text is None else body.reply_text,

@@ -8,6 +8,8 @@ import sqlite3
 _REMEMBERED = 50_000
 """Clients choose some of these names; more than this many are looked up in the file again."""
 
+_REMEMBERED_ROWS = 4_096
+
 
 class Names:
     """Both directions of the table `names`, remembered."""
@@ -15,11 +17,25 @@ class Names:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self._names: dict[int, str] = {}
+        self._rows: dict[tuple[str | None, ...], tuple[int | None, ...]] = {}
 
     def forget(self) -> None:
         """Drop what is remembered: a transaction that added names was undone."""
         self._numbers.clear()
         self._names.clear()
+        self._rows.clear()
+
+    def add_all(
+        self, connection: sqlite3.Connection, names: tuple[str | None, ...]
+    ) -> tuple[int | None, ...]:
+        """The numbers of a row's names, which come together again and again; None stays None."""
+        numbers = self._rows.get(names)
+        if numbers is None:
+            numbers = tuple([None if name is None else self.add(connection, name) for name in names])
+            if len(self._rows) >= _REMEMBERED_ROWS:
+                self._rows.clear()
+            self._rows[names] = numbers
+        return numbers
 
     def add(self, connection: sqlite3.Connection, name: str) -> int:
         """The number of a name, given to it now if it has none. Inside the writer's transaction."""

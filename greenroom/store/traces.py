@@ -10,7 +10,9 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,16 +27,34 @@ from greenroom.store.names import Names
 from greenroom.store.schema import TRACES
 from greenroom.store.tally import Tally
 
-_INSERT = (
-    "INSERT INTO traces (seq, id, created_ns, project, key, app, asked, used, outcome, status, session, user,"
-    " language, input_tokens, output_tokens, cost_nano, total_us, overhead_us, first_token_us, flags, block,"
-    " place) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_COLUMNS = (
+    "seq", "id", "created_ns", "project", "key", "app", "asked", "used", "outcome", "status", "session",
+    "user", "language", "input_tokens", "output_tokens", "cost_nano", "total_us", "overhead_us",
+    "first_token_us", "flags", "block", "place",
+)  # fmt: skip
 ROW_BYTES = 400
 """About what a row and its index entries add to the log."""
 _PAUSE_S = 0.002
 """Between steps of long work, so that the recorder gets the lock."""
 _OUTCOME = {name: number for number, name in enumerate(OUTCOMES)}
+_MAY_LACK = (
+    ("used",), ("session",), ("user",), ("language",), ("input_tokens",), ("output_tokens",), ("cost_nano",),
+    ("block", "place"),
+)  # fmt: skip
+_Run = tuple[str, list[tuple[object, ...]]]
+
+
+@cache
+def _insert(absent: tuple[bool, ...]) -> tuple[str, Callable[[tuple[object, ...]], tuple[object, ...]]]:
+    """The statement for rows without these of `_MAY_LACK`, and what picks the other columns.
+
+    To bind None costs `sqlite3` ten times what a number does.
+    """
+    gone = {name for names, is_gone in zip(_MAY_LACK, absent, strict=True) if is_gone for name in names}
+    places = [place for place, name in enumerate(_COLUMNS) if name not in gone]
+    names = ", ".join(_COLUMNS[place] for place in places)
+    marks = ", ".join("?" * len(places))
+    return f"INSERT INTO traces ({names}) VALUES ({marks})", itemgetter(*places)  # noqa: S608  # constants
 
 
 class Entry(NamedTuple):
@@ -100,17 +120,19 @@ class TraceStore:
         return lost
 
     def end(self) -> None:
-        """Mark the store as left in order."""
+        """Mark the store as left in order, everything in its file and nothing in the log beside it."""
         with self._changing() as connection:
             connection.execute("DELETE FROM running")
+        self._empty_log()
 
     def write(self, entries: Sequence[Entry], *, lost_rows: int = 0, lost_bodies: int = 0) -> None:
         """Store a batch, all or nothing, with what was lost since the last one."""
         kept = [entry.body for entry in entries if entry.body is not None]
         with self._changing() as connection:
             block = self._store_block(connection, kept) if kept else None
-            rows, tags = self._rows(connection, entries, block)
-            connection.executemany(_INSERT, rows)
+            runs, tags = self._rows(connection, entries, block)
+            for statement, rows in runs:
+                connection.executemany(statement, rows)
             if tags:
                 connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", tags)
             _count(connection, "stored", len(entries))
@@ -124,35 +146,47 @@ class TraceStore:
         self._checkpointer.wrote(sum(map(len, kept)) + ROW_BYTES * len(entries))
 
     def _store_block(self, connection: sqlite3.Connection, bodies: Sequence[bytes]) -> int:
-        block = self._packer.pack(bodies)
+        block = self._packer.pack(bodies, is_tight=False)
         number = connection.execute("INSERT INTO blocks (body) VALUES (?)", (block,)).lastrowid
         assert number is not None
         return number
 
     def _rows(
         self, connection: sqlite3.Connection, entries: Sequence[Entry], block: int | None
-    ) -> tuple[list[tuple[object, ...]], list[tuple[int, str, int]]]:
-        add = self._names.add
-        last = order.last(connection)
-        rows: list[tuple[object, ...]] = []
+    ) -> tuple[list[_Run], list[tuple[int, str, int]]]:
+        """What to insert: rows without their empty columns, in runs that have the same ones."""
+        numbers = self._names.add_all
+        seq = order.last(connection)
+        runs: list[_Run] = []
         tags: list[tuple[int, str, int]] = []
+        absent: tuple[bool, ...] | None = None
         place = 0
         for row, body, own_tags in entries:
-            last += 1
-            project = add(connection, row.project)
-            rows.append(
-                (
-                    last, row.id, row.created_ns, project, add(connection, row.key),
-                    add(connection, row.app), add(connection, row.asked),
-                    None if row.used is None else add(connection, row.used),
-                    _OUTCOME[row.outcome], row.status, row.session, row.user, row.language, row.input_tokens,
-                    row.output_tokens, row.cost_nano, row.total_us, row.overhead_us, row.first_token_us,
-                    row.flags, None if body is None else block, None if body is None else place,
-                )
+            (
+                id, created, project, key, app, asked, used, outcome, status, session, user, language,
+                asked_tokens, said_tokens, cost, total, overhead, first, flags,
+            ) = row  # fmt: skip
+            seq += 1
+            known = numbers(connection, (project, key, app, asked, used))
+            values = (
+                seq, id, created, *known, _OUTCOME[outcome], status, session, user, language,
+                asked_tokens, said_tokens, cost, total, overhead, first, flags, block, place,
             )  # fmt: skip
+            own = (
+                used is None, session is None, user is None, language is None, asked_tokens is None,
+                said_tokens is None, cost is None, body is None,
+            )  # fmt: skip
+            if own != absent:
+                absent = own
+                statement, pick = _insert(own)
+                rows: list[tuple[object, ...]] = []
+                runs.append((statement, rows))
+            rows.append(pick(values))
             place += body is not None
-            tags += [(project, tag, last) for tag in own_tags]
-        return rows, tags
+            for tag in own_tags:
+                assert known[0] is not None
+                tags.append((known[0], tag, seq))
+        return runs, tags
 
     def index(self, limit: int = 64) -> int:
         """Put up to `limit` more traces into the full-text index; how many. For when there is time.
@@ -222,6 +256,9 @@ class TraceStore:
                     break
             first = False
             time.sleep(_PAUSE_S)
+        self._empty_log()
+
+    def _empty_log(self) -> None:
         with self._lock, contextlib.suppress(sqlite3.OperationalError):  # a reader may hold the log a while
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.exchange import Change, Edit, Entity, Passage, StepRecord, Verdict
+from greenroom.exchange import Change, Edit, Entity, Exchange, Passage, StepRecord, Verdict
 from greenroom.gateway.record import body_of, row_of, to_record
-from greenroom.gateway.redact import Redactor, redact_parts, redact_record
-from greenroom.store.material import decode_body, encode_body, pseudonym, record_of
+from greenroom.gateway.redact import Redactor, redact_parts
+from greenroom.store.material import Record, decode_body, encode_body, pseudonym, record_of
 from greenroom.wire.openai import encode
 from tests.store.exchanges import CPF, make_exchange, make_masked
 
@@ -59,21 +59,22 @@ def test_the_record_before_storing_equals_the_one_read_back() -> None:
     assert stored == to_record(exchange)
 
 
-def test_redacting_what_is_stored_and_redacting_the_record_agree() -> None:
-    exchange = make_masked("a")
-    row, body = redact_parts(row_of(exchange), body_of(exchange), exchange.redactions)
-    assert body is not None
-
-    assert record_of(row, decode_body(encode_body(body))) == redact_record(
-        to_record(exchange), exchange.redactions
-    )
+def redacted(exchange: Exchange) -> Record:
+    """The record as it is read back after its values were replaced."""
+    stored = [
+        redact_parts(row_of(exchange), body_of(exchange), exchange.redactions, texts)
+        for texts in (None, exchange.request.texts)  # read from the body, or as the request brought them
+    ]
+    first, second = [record_of(row, decode_body(encode_body(body))) for row, body in stored]
+    assert first == second
+    return first
 
 
 def test_offsets_count_in_the_redacted_text() -> None:
     exchange = make_masked("a")
     exchange.entities.append(Entity(text="thanks", type="MISC", start=29, end=35, index=0))
 
-    record = redact_record(to_record(exchange), exchange.redactions)
+    record = redacted(exchange)
 
     text = record["request"]["messages"][0]["content"]
     edit = record["stages"][1]["changes"][0]["edits"][0]
@@ -96,7 +97,7 @@ def test_a_value_disguised_in_the_original_goes_too() -> None:
     exchange.steps += [clean, pii]
     exchange.redactions[CPF] = "<CPF_1>"
 
-    record = redact_record(to_record(exchange), exchange.redactions)
+    record = redacted(exchange)
 
     assert record["request"]["messages"][0]["content"] == "My number is <CPF_1>, thanks."
 
@@ -130,7 +131,7 @@ def test_a_value_that_is_one_of_our_words_harms_no_structure() -> None:
     exchange = make_exchange("a", "the user pii said clean")
     exchange.redactions = {"user": "<X_1>", "pii": "<X_2>", "clean": "<X_3>"}
 
-    record = redact_record(to_record(exchange), exchange.redactions)
+    record = redacted(exchange)
 
     assert record["request"] == {"messages": [{"role": "user", "content": "the <X_1> <X_2> said <X_3>"}]}
     assert record["stages"][0]["step"] == "clean"
@@ -144,16 +145,10 @@ def test_a_user_named_by_personal_data_gets_a_stable_stand_in() -> None:
     exchange = make_masked("a", "ana@example.com", "<EMAIL_1>")
     exchange.user, exchange.session = "ana@example.com", "plain"
 
-    record = redact_record(to_record(exchange), exchange.redactions)
+    record = redacted(exchange)
 
     assert record["user"] == pseudonym("ana@example.com")
     assert record["session"] == "plain"
-
-
-def test_without_redactions_nothing_is_touched() -> None:
-    record = to_record(make_exchange("a"))
-
-    assert redact_record(record, {}) is record
 
 
 values = st.text(st.sampled_from('0123456789@.-ãé"\\/ \n'), min_size=4, max_size=12).filter(
@@ -200,17 +195,13 @@ def test_no_value_survives_and_every_offset_fits(
     exchange.error = exchange.why = text
     exchange.redactions = masks
 
-    record = redact_record(to_record(exchange), masks)
-    row, body = redact_parts(row_of(exchange), body_of(exchange), masks)
-    assert body is not None
-    stored = record_of(row, decode_body(encode_body(body)))
+    record = redacted(exchange)
 
-    assert not [one for one in strings(record) + strings(stored) for value in found if value in one]
-    for one in (record, stored):
-        content = one["request"]["messages"][0]["content"]
-        changed = one["stages"][1]["changes"][0]["edits"]
-        for item in [*one["verdicts"], *one["entities"], *changed]:
-            assert 0 <= item["start"] <= item["end"] <= len(content)
+    assert not [one for one in strings(record) for value in found if value in one]
+    content = record["request"]["messages"][0]["content"]
+    changed = record["stages"][1]["changes"][0]["edits"]
+    for item in [*record["verdicts"], *record["entities"], *changed]:
+        assert 0 <= item["start"] <= item["end"] <= len(content)
     kept = text[start:end]
     if len(kept) > 1 and not any(mask in content for mask in masks.values()):
         assert content[record["entities"][0]["start"] : record["entities"][0]["end"]] == kept
