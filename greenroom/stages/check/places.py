@@ -5,11 +5,11 @@ address.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.cues import nearest
-from greenroom.stages.check.linear import finder
+from greenroom.stages.check.linear import Span, spots
 from greenroom.stages.check.people import CAPITALS
 from greenroom.stages.check.tables import words
 
@@ -26,13 +26,29 @@ LIKELY = (
 )
 """Kinds that are plain words too, or short; their names are written in capitals."""
 
-BEFORE = rf"(?i)(?:^|[^0-9A-Za-z_])(?:(?:{SURE}|{LIKELY})(?:\. ?| )|c/)[^ ]"
-"""The number last: «Rua Augusta, 1500»."""
-BEHIND = rf"\b\d{{1,5}},? [{CAPITALS}]"
-"""The number first: «1500 Main Street»."""
+KIND = rf"(?i)(?:^|[^0-9A-Za-z_])(?:(?:{SURE}|{LIKELY})(?:\. ?| )|c/)[^ ]"
+"""The number last: «Rua Augusta, 1500»; so far the kind of street, and the first character of its name."""
+_ALONE = (
+    r"\d{1,5}(?:$|[^0-9A-Za-z_/.,\-]|[A-Za-z](?:[^0-9A-Za-z_]|$)|[.,\-](?:[^0-9]|$))"
+)
+NUMBER = rf"[\pLº°#?][.'\-]?,? ?{_ALONE}"
+"""The end of a name, or «nº», and a number that stands alone: no price, no date in figures."""
+BEHIND = rf"(?:^|[^0-9A-Za-z_\-./$#,:])\d{{1,5}},? [{CAPITALS}][^\s\d,]*,? [{CAPITALS}]"
+"""The number first: «1500 Main Street», a number and two words with capitals."""
 
-_before = finder(BEFORE)
-_behind = finder(BEHIND)
+_kinds = spots(KIND)
+_likely_streets = spots(
+    rf"{KIND.removesuffix('[^ ]')}(?:\d{{1,2}} de )?(?:[^\s\d,;:!()\"]+ ){{0,7}}[^\s\d;:!()\"]*,? ?"
+    rf"(?:[^\s\d]{{1,7}} ?)?{_ALONE}"
+)
+houses = spots(rf"\b\d{{1,5}},? [{CAPITALS}]")
+
+
+def streets(text: bytes) -> list[Span]:
+    """Every kind of street, if a few words and a number follow one of them."""
+    return _kinds(text) if _likely_streets(text) else []
+
+
 _is_sure = re.compile(rf"(?:{SURE})(?:\b|(?<=/))", re.IGNORECASE).match
 
 _WORD = r"[^\W\d_][^\W\d_.'’\-]{0,14}(?:[.'’\-][^\W\d_]{0,8})?"
@@ -67,12 +83,12 @@ _has_suffix = re.compile(
 _REACH = 110
 
 
-def find_streets(text: str) -> Iterator[Candidate]:
+def find_streets(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Addresses whose number comes last."""
-    for found in _before(text):
-        start = found.start() + (not found[0][0].isalpha())
-        kind = text[start : found.end() - 1].rstrip(" ")
-        rest = _rest(text, found.end() - 1, start + _REACH)
+    for first, after in spans:
+        start = first + (not text[first].isalpha())
+        kind = text[start : after - 1].rstrip(" ")
+        rest = _rest(text, after - 1, start + _REACH)
         if rest is None or (start and text[start - 1] in "-_./@"):
             continue
         sure = _is_sure(kind) is not None
@@ -88,10 +104,9 @@ def find_streets(text: str) -> Iterator[Candidate]:
         yield Candidate(start, rest.end(), "address", "ADDRESS", 0.9 if sure else 0.8)
 
 
-def find_houses(text: str) -> Iterator[Candidate]:
+def find_houses(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Addresses whose number comes first."""
-    for found in _behind(text):
-        start = found.start()
+    for start, _ in spans:
         one = _house(text, start, start + _REACH)
         if one is None or (start and (text[start - 1] in "-_./$#,:" or text[start - 1].isalnum())):
             continue
