@@ -21,7 +21,7 @@ URL = r"://[^\s/:@\"'<>]{0,30}:[^\s/@\"'<>]{3,50}@[A-Za-z0-9\[]"
 _BEARER = r"(?:bearer|basic|token) [\"']?[A-Za-z0-9+/=._~\-]{16}"
 HEADER = rf"(?i)(?:^|[^0-9A-Za-z_]){_BEARER}"
 """What a text must have somewhere for the finder of this name to be asked."""
-_PASSWORDS = r"pass(?:word|wd|phrase|code)?|pwd|senha|contrase[ñn]a|palavra-passe|clave"
+_PASSWORDS = r"pass(?:word|wd|phrase|code)?|pwd|senha|contrase(?:ñ|n)a|palavra-passe|clave"
 _KEYS = (
     r"secret[oa]?|segredo|token|api[_\- ]?key|apikey|api[_\- ]?token|chave(?: (?:de|da) (?:api|acesso))?|"
     r"credential|"

@@ -4,7 +4,8 @@ Whole texts are asked as Latin-1, one byte a character with `?` for those that i
 no way back; short pieces as `str`. Patterns have RE2's syntax (no look-around, no back references).
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, cast
 
 import re2  # type: ignore[import-untyped]  # it brings no types
@@ -32,12 +33,34 @@ def spots(pattern: str) -> Callable[[bytes], list[Span]]:
     A character of the pattern that Latin-1 lacks stands as `?`, as it does in the text: whoever reads on from
     there looks at the text itself.
     """
-    find = re2.compile(pattern.encode("latin-1", "replace"), _latin1()).finditer
+    find = re2.compile(_latin(pattern), _latin1()).finditer
 
     def spans(text: bytes) -> list[Span]:
         return [one.span() for one in find(text)]
 
     return spans
+
+
+def _latin(pattern: str) -> bytes:
+    """RE2 folds only ASCII in Latin-1: where case is ignored, accented letters get their capital beside them."""
+    if "(?i" in pattern:
+        pattern = _accented.sub(lambda found: f"[{found[0]}{found[0].upper()}]", pattern)
+    return pattern.encode("latin-1", "replace")
+
+
+_accented = re.compile("(?<!-)[à-öø-þ](?!-)")
+_digits = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
+
+
+def digit_runs(text: bytes, longest: int) -> Iterator[Span]:
+    """Every run of at most `longest` digits, without a pattern."""
+    marked = text.translate(_digits) + b" "
+    start = marked.find(b"0")
+    while start >= 0:
+        end = marked.find(b" ", start)
+        if end - start <= longest:
+            yield start, end
+        start = marked.find(b"0", end)
 
 
 def _latin1() -> re2.Options:
@@ -78,7 +101,7 @@ class PatternSet:
         options.max_mem = 64 << 20
         made = re2.Set.SearchSet(options)
         for pattern in patterns:
-            made.Add(pattern.encode("latin-1", "replace"))
+            made.Add(_latin(pattern))
         made.Compile()
         self._match: Callable[[bytes], list[int] | None] = made.Match
 

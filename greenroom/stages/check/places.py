@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.cues import nearest
-from greenroom.stages.check.linear import Span, spots
+from greenroom.stages.check.linear import Span, digit_runs, spots
 from greenroom.stages.check.people import CAPITALS
 from greenroom.stages.check.tables import words
 
@@ -36,17 +36,20 @@ NUMBER = rf"[\pLº°#?][.'\-]?,? ?{_ALONE}"
 BEHIND = rf"(?:^|[^0-9A-Za-z_\-./$#,:])\d{{1,5}},? [{CAPITALS}][^\s\d,]*,? [{CAPITALS}]"
 """The number first: «1500 Main Street», a number and two words with capitals."""
 
+_REACH = 110
 _kinds = spots(KIND)
-_likely_streets = spots(
-    rf"{KIND.removesuffix('[^ ]')}(?:\d{{1,2}} de )?(?:[^\s\d,;:!()\"]+ ){{0,7}}[^\s\d;:!()\"]*,? ?"
-    rf"(?:[^\s\d]{{1,7}} ?)?{_ALONE}"
-)
 houses = spots(rf"\b\d{{1,5}},? [{CAPITALS}]")
 
 
 def streets(text: bytes) -> list[Span]:
-    """Every kind of street, if a few words and a number follow one of them."""
-    return _kinds(text) if _likely_streets(text) else []
+    """Every kind of street within reach before a number."""
+    spans: set[Span] = set()
+    for number, _ in digit_runs(text, longest=5):
+        first = max(0, number - _REACH - 2)
+        for start, end in _kinds(text[first:number]):
+            if start or not first:
+                spans.add((first + start, first + end))
+    return sorted(spans)
 
 
 _is_sure = re.compile(rf"(?:{SURE})(?:\b|(?<=/))", re.IGNORECASE).match
@@ -79,9 +82,6 @@ _house = re.compile(
 _has_suffix = re.compile(
     rf"(?:\A| )(?:{_SUFFIX})\.?(?: (?:[NSEW]{{1,2}}|North|South|East|West))?\Z", re.IGNORECASE
 ).search
-
-_REACH = 110
-
 
 def find_streets(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Addresses whose number comes last."""

@@ -95,10 +95,7 @@ class GuardFilter:
     def whole(self, text: str) -> str:
         """All of a text at once: the same as feeding and flushing it, with one look instead of two."""
         self._text = text
-        if not self._done and not self._find(text):
-            self._done = len(text)
-            return text
-        return self.flush()
+        return self._act_on(self._find(text), len(text)) if text else ""
 
     def flush(self) -> str:
         """The rest."""
@@ -112,9 +109,12 @@ class GuardFilter:
             return ""
         if len(whole) - done < 16 and _trigger(whole) is None:
             return self._release(end)
-        findings = self._find(whole)
+        return self._act_on(self._find(whole), end)
+
+    def _act_on(self, findings: list[Finding], end: int) -> str:
         if not findings:
             return self._release(end)
+        whole, done = self._text, self._done
         findings.sort(key=lambda one: (one.start, -one.end))
         pieces: list[str] = []
         at = done
