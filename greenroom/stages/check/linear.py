@@ -5,7 +5,7 @@ no way back; short pieces as `str`. Patterns have RE2's syntax (no look-around, 
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Protocol, cast
 
 import re2  # type: ignore[import-untyped]  # it brings no types
@@ -49,18 +49,6 @@ def _latin(pattern: str) -> bytes:
 
 
 _accented = re.compile("(?<!-)[à-öø-þ](?!-)")
-_digits = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
-
-
-def digit_runs(text: bytes, longest: int) -> Iterator[Span]:
-    """Every run of at most `longest` digits, without a pattern."""
-    marked = text.translate(_digits) + b" "
-    start = marked.find(b"0")
-    while start >= 0:
-        end = marked.find(b" ", start)
-        if end - start <= longest:
-            yield start, end
-        start = marked.find(b"0", end)
 
 
 def _latin1() -> re2.Options:

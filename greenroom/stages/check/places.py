@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.cues import nearest
-from greenroom.stages.check.linear import Span, digit_runs, spots
-from greenroom.stages.check.people import CAPITALS
+from greenroom.stages.check.linear import Span, spots
+from greenroom.stages.check.people import CAPITALS, MONTHS
 from greenroom.stages.check.tables import words
 
 SURE = (
@@ -28,11 +28,28 @@ LIKELY = (
 
 KIND = rf"(?i)(?:^|[^0-9A-Za-z_])(?:(?:{SURE}|{LIKELY})(?:\. ?| )|c/)[^ ]"
 """The number last: «Rua Augusta, 1500»; so far the kind of street, and the first character of its name."""
+
+
+def _unlike(names: set[str]) -> str:
+    """A pattern for what begins with none of these names, in capitals or not."""
+    if "" in names:
+        return "[^\\x00-\\xff]"
+    firsts = sorted({name[0] for name in names})
+    others = "".join(first + first.upper() for first in firsts)
+    nested = (
+        f"[{first}{first.upper()}](?:{_unlike({name[1:] for name in names if name[0] == first})})"
+        for first in firsts
+    )
+    return "|".join(("$", f"[^{others}]", *nested))
+
+
+_MONTH_NAMES = {name for name in MONTHS.split("|") if len(name) > 3 and name != "marco"}
 _ALONE = (
-    r"\d{1,5}(?:$|[^0-9A-Za-z_/.,\-]|[A-Za-z](?:[^0-9A-Za-z_]|$)|[.,\-](?:[^0-9]|$))"
+    r"\d{1,5}(?:$|[^0-9A-Za-z_/.,\- ]|[A-Za-z](?:[^0-9A-Za-z_]|$)|[.,\-](?:[^0-9]|$)"
+    rf"| (?:{_unlike(_MONTH_NAMES | {f'de {name}' for name in _MONTH_NAMES})}))"
 )
 NUMBER = rf"[\pLº°#?][.'\-]?,? ?{_ALONE}"
-"""The end of a name, or «nº», and a number that stands alone: no price, no date in figures."""
+"""The end of a name, or «nº», and a number that stands alone: no price, no date in figures, no day before its month."""
 BEHIND = rf"(?:^|[^0-9A-Za-z_\-./$#,:])\d{{1,5}},? [{CAPITALS}][^\s\d,]*,? [{CAPITALS}]"
 """The number first: «1500 Main Street», a number and two words with capitals."""
 
@@ -41,14 +58,34 @@ _kinds = spots(KIND)
 houses = spots(rf"\b\d{{1,5}},? [{CAPITALS}]")
 
 
+_kinds_of_bytes = bytes(
+    ord("0") if chr(byte).isdecimal() else ord("a") if chr(byte).isalpha() or byte == ord("?") else byte
+    for byte in range(256)
+)
+_ends_name = tuple(
+    f"{letter}{mark}{end}".encode("latin-1")
+    for letter in "aº°#" for mark in ("", ".", "'", "-") for end in ("", " ", ",", ", ")
+)  # fmt: skip
+_goes_on = (b"/", b".0", b",0", b"-0", b"a0", b"aa")
+
+
 def streets(text: bytes) -> list[Span]:
-    """Every kind of street within reach before a number."""
+    """Every kind of street within reach before a number that ends a name, as `NUMBER` says."""
+    marked = text.translate(_kinds_of_bytes) + b" "
     spans: set[Span] = set()
-    for number, _ in digit_runs(text, longest=5):
+    end = 0
+    while (number := marked.find(b"0", end)) >= 0:
+        end = number + 1
+        while marked[end] == 48:
+            end += 1
+        if end - number > 5 or marked.startswith(_goes_on, end):
+            continue
+        if not marked.endswith(_ends_name, 0, number):
+            continue
         first = max(0, number - _REACH - 2)
-        for start, end in _kinds(text[first:number]):
+        for start, after in _kinds(text[first:number]):
             if start or not first:
-                spans.add((first + start, first + end))
+                spans.add((first + start, first + after))
     return sorted(spans)
 
 
