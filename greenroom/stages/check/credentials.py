@@ -5,21 +5,23 @@ like no placeholder, no hash, no UUID, no variable and no word. Knows English, P
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from math import log2
 
 from greenroom.stages.check.candidate import Candidate
-from greenroom.stages.check.linear import finder, searcher
+from greenroom.stages.check.linear import Span, searcher, spots
 from greenroom.stages.check.tables import words
 
 PIECE = 96
 """Long secrets are found as a row of pieces of at most this length: streams need not wait for the end."""
 
 PEM = r"-----BEGIN [A-Z0-9 ]{0,24}PRIVATE KEY(?: BLOCK)?-----"
-URL = r"[A-Za-z][A-Za-z0-9+.\-]{1,20}://[^\s/:@\"'<>]{0,30}:[^\s/@\"'<>]{3,50}@[A-Za-z0-9\[]"
-HEADER = r"(?i)\b(?:bearer|basic|token) [\"']?[A-Za-z0-9+/=._~\-]{16}"
-_PASSWORDS = r"pass(?:word|wd|phrase|code)?|pwd|senha|contrase[ñn]a|palavra-passe|clave"
+URL = r"://[^\s/:@\"'<>]{0,30}:[^\s/@\"'<>]{3,50}@[A-Za-z0-9\[]"
+_BEARER = r"(?:bearer|basic|token) [\"']?[A-Za-z0-9+/=._~\-]{16}"
+HEADER = rf"(?i)(?:^|[^0-9A-Za-z_]){_BEARER}"
+"""What a text must have somewhere for the finder of this name to be asked."""
+_PASSWORDS = r"pass(?:word|wd|phrase|code)?|pwd|senha|contrase(?:ñ|n)a|palavra-passe|clave"
 _KEYS = (
     r"secret[oa]?|segredo|token|api[_\- ]?key|apikey|api[_\- ]?token|chave(?: (?:de|da) (?:api|acesso))?|"
     r"credential|"
@@ -27,7 +29,7 @@ _KEYS = (
     r"license)[_\- ]?key|"
     r"clave de api"
 )
-NAMED = (
+_NAMED = (
     rf"(?i)(?:{_PASSWORDS}|{_KEYS})[A-Za-z0-9_]{{0,20}}(?:\\?[\"'`])?\]?"
     r"(?: {0,2}(?:=>|:=|[:=])|(?: [\w\-]{1,12}){0,3}? (?:is|é|es|era|will be|será)(?: now| agora| "
     r"ahora)?:?) {0,3}"
@@ -35,10 +37,20 @@ NAMED = (
 )
 """A name, a sign of equality and the first character of the value."""
 
-_pem = finder(PEM)
-_url = finder(URL)
-_header = finder(HEADER)
-_named = finder(NAMED)
+_NAME = rf"(?i)(?:{_PASSWORDS}|{_KEYS})[A-Za-z0-9_]*(?:\\?[\"'`])?\]?"
+SET = _NAME + r" {0,2}[:=]>?=? {0,3}[^\s]"
+"""«password = x», «"token": x»."""
+NAME = _NAME + " "
+SAID = (
+    r"(?i) (?:is|é|es|era|will be|será)(?: now| agora| ahora)?:? {0,3}"
+    r"(?:[rbuf]?\\?[\"'`]|[^\s\"'`\\]*(?:\d|(?-i:[a-zß-ÿ][A-ZÀ-Þ])))"
+)
+"""«my password `NAME` for work is 1x»: a verb, and a word with a digit or a capital inside, or a quotation."""
+
+private_keys = spots(PEM)
+urls = spots(rf"[A-Za-z][A-Za-z0-9+.\-]{{1,20}}{URL}")
+headers = spots(rf"(?i)\b{_BEARER}")
+named = spots(_NAMED)
 
 _key_header = re.compile(r"(?:\s|\\n|\\r){0,4}(?:[A-Za-z\-]{3,14}: [^\n\\]{0,60}(?:\s|\\n){1,4}){0,2}").match
 _key_line = re.compile(r"(?:[A-Za-z0-9+/=]|\\[nr])+").match
@@ -94,15 +106,15 @@ def pieces(
         yield Candidate(at, min(at + PIECE, end), rule, label, score, severity)
 
 
-def find_private_keys(text: str) -> Iterator[Candidate]:
+def find_private_keys(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """PEM and PGP private keys: the head line, each run of the body, the foot line."""
-    for head in _pem(text):
-        at = head.end()
+    for start, end in spans:
+        at = end
         gap = _key_header(text, at)
         first = _key_line(text, gap.end() if gap else at)
         if first is None or first.end() - first.start() < 16 or _PLACEHOLDER(first[0][:PIECE]):
             continue
-        yield Candidate(head.start(), at, "secret.private_key", "PRIVATE_KEY", 1.0, 3)
+        yield Candidate(start, at, "secret.private_key", "PRIVATE_KEY", 1.0, 3)
         line: re.Match[str] | None = first
         while line is not None and _is_key_line(line[0]):
             yield from pieces(line.start(), line.end(), "secret.private_key", "PRIVATE_KEY", 1.0)
@@ -121,38 +133,38 @@ def _is_key_line(run: str) -> bool:
     return len(head) == 20 or not head.isalpha() or not (head.islower() or head.istitle() or head.isupper())
 
 
-def find_urls(text: str) -> Iterator[Candidate]:
+def find_urls(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Addresses with a password in them, whole."""
     done = 0
-    for found in _url(text):
-        start = found.start()
-        secret = found[0].rpartition("@")[0].rpartition(":")[2]
+    for start, end in spans:
+        secret = text[start:end].rpartition("@")[0].rpartition(":")[2]
         if start < done or is_placeholder(secret) or secret.lower() in _NO_PASSWORDS:
             continue
-        rest = _url_rest(text, found.end())
-        done = rest.end() if rest else found.end()
+        rest = _url_rest(text, end)
+        done = rest.end() if rest else end
         yield from pieces(start, done, "secret.url_password", "CONNECTION_STRING", 0.95)
 
 
-def find_headers(text: str) -> Iterator[Candidate]:
+def find_headers(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """What follows «Bearer» or «Basic»."""
     done = 0
-    for found in _header(text):
-        start = found.end() - 16
+    for _, end in spans:
+        start = end - 16
         head = _unquoted(text, start, start + PIECE)
         if start >= done and head and _is_token(head[0], least=16):
             done = _end_of_run(_unquoted, text, start, ".:")
             yield from pieces(start, done, "secret.bearer", "TOKEN", 0.9)
 
 
-def find_named(text: str) -> Iterator[Candidate]:
+def find_named(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Values whose name says that they are secret."""
     done = 0
-    for found in _named(text):
-        start = found.end() - 1
+    for first, end in spans:
+        start = end - 1
         if start < done:
             continue
-        name, said = _name_of(text, found.start(), found[0])
+        found = text[first:end]
+        name, said = _name_of(text, first, found)
         if _OTHER_THINGS(name):
             continue
         quoted = text[start - 1] in "\"'`"
@@ -164,7 +176,7 @@ def find_named(text: str) -> Iterator[Candidate]:
         value = head[0].rstrip(marks)
         if is_placeholder(value) or _LOOKUP(value) or _UUID(value):
             continue
-        is_password = _is_password_name(found[0]) is not None
+        is_password = _is_password_name(found) is not None
         if is_password and _is_password(value, quoted=quoted, said=said):
             done = _end_of_run(run, text, start, marks)
             yield from pieces(start, done, "secret.password", "PASSWORD", 0.9)

@@ -9,12 +9,12 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
-from greenroom.contracts import Detector, Finding, StepConfig, mask
+from greenroom.contracts import Finding, StepConfig, mask
 from greenroom.errors import ConfigError
 from greenroom.exchange import Action, Edit, Exchange, Reply, StepRecord, Text, Verdict, Where
 from greenroom.stages.check.candidate import join
+from greenroom.stages.check.detector import RuleDetector, Sight
 from greenroom.stages.check.linear import PatternError, whole_matcher
 from greenroom.stages.check.refusal import Language, refusal_language
 from greenroom.stages.check.vault import Vault
@@ -29,14 +29,6 @@ class ScreenConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=
     """Patterns (re2, case ignored); a value that one of them matches as a whole is let through."""
 
 
-class QuickDetector(Detector, Protocol):
-    """A detector that can tell at once that a text holds nothing."""
-
-    def may_hold(self, text: str) -> bool:
-        """False when `find` would find nothing."""
-        ...
-
-
 _names = re.compile(r"<?\b([A-Za-z][A-Za-z_]*_\d{1,9})\b>?").findall
 _strings = re.compile(r'"(?:[^"\\]|\\.)*"').finditer
 
@@ -47,7 +39,7 @@ class Screen:
     def __init__(
         self,
         name: str,
-        detector: QuickDetector,
+        detector: RuleDetector,
         config: ScreenConfig,
         vault: Vault | None,
         refusals: dict[Language, str],
@@ -67,15 +59,19 @@ class Screen:
         texts = exchange.request.texts
         if self._vault is not None and exchange.session is not None:
             self._recall(exchange, self._vault, exchange.session)
-        joined = texts[0].value if len(texts) == 1 else "\n".join([text.value for text in texts])
-        if not self._detector.may_hold(joined):
-            return None
-        found = [(text, findings) for text in texts if (findings := self.find(text.value))]
+        found = self._detector.find_in(_sight(exchange, [text.value for text in texts]))
         if not found:
             return None
+        acted = False
         stand_ins = _StandIns(exchange, self._action if self._applies else "log", self._vault)
-        for text, findings in found:
-            self._act(exchange, record, text, findings, stand_ins)
+        for place, findings in found:
+            text = texts[place]
+            findings = self._not_allowed(findings, text.value)
+            if findings:
+                acted = True
+                self._act(exchange, record, text, findings, stand_ins)
+        if not acted:
+            return None
         if self._action == "block" and self._applies:
             return Reply(refusal=self._refusals[refusal_language(exchange)], step=self._name)
         return None
@@ -83,9 +79,11 @@ class Screen:
     def find(self, value: str) -> list[Finding]:
         """Whole findings that are not allowed."""
         findings = self._detector.find(value)
-        if not findings:
-            return findings
-        findings = join(findings, value)
+        return self._not_allowed(findings, value) if findings else findings
+
+    def _not_allowed(self, findings: list[Finding], value: str) -> list[Finding]:
+        if len(findings) > 1:
+            findings = join(findings, value)
         allowed = self._is_allowed
         if allowed is None:
             return findings
@@ -157,6 +155,14 @@ class Screen:
                 exchange.redactions.setdefault(value, name)
 
 
+def _sight(exchange: Exchange, texts: list[str]) -> Sight:
+    """One look at the texts of a request for all steps that want one, and again only at what changed since."""
+    known = exchange.context.get("check.sight")
+    seen = known.again(texts) if isinstance(known, Sight) else Sight(texts)
+    exchange.context["check.sight"] = seen
+    return seen
+
+
 class _StandIns:
     """What stands for each value in one exchange."""
 
@@ -212,8 +218,11 @@ class _StandIns:
 
 def _taken(exchange: Exchange) -> set[str]:
     """Masks that the texts name, also without brackets or in small letters, and those already given."""
-    names = {f"<{name.upper()}>" for text in _all_text(exchange) for name in _names(text)}
-    return names | set(exchange.masks)
+    taken = set(exchange.masks)
+    for text in _all_text(exchange):
+        if "_" in text:
+            taken.update(f"<{name.upper()}>" for name in _names(text))
+    return taken
 
 
 def _all_text(exchange: Exchange) -> Iterable[str]:

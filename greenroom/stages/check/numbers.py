@@ -5,7 +5,7 @@ Knows only digits: identifiers with letters are in `codes`, dates of birth in `p
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.cues import NO_CUE, Cue, nearest
@@ -24,17 +24,20 @@ from greenroom.stages.check.identifiers import (
     is_ssn,
     is_titulo,
 )
-from greenroom.stages.check.linear import finder
+from greenroom.stages.check.linear import Span, spots
 from greenroom.stages.check.tables import words
 
-ANCHOR = r"\d(?:[ .\-/()]{0,3}\d){6}"
-"""Seven digits or more, the least that is looked at."""
+ANCHOR = r"(?:^|[^0-9A-Za-z_])\d(?:[ .\-()]{0,3}\d){6}|\+\(?\d(?:[ .\-/()]{0,3}\d){6}"
+"""Seven digits or more, the least that is looked at.
+
+Every layout with a slash has seven digits before it, unless a plus leads: «12/03/2026» is not looked at.
+"""
 
 LABELS = frozenset(
     ("CPF", "CNPJ", "CNH", "PIS", "TITULO_ELEITOR", "CNS", "RG", "CEP", "CREDIT_CARD", "US_SSN", "PHONE")
 )
 
-_runs = finder(r"[+(]{0,2}\d(?:[ .\-/()]{0,3}\d){6,}")
+runs = spots(r"[+(]{0,2}\d(?:[ .\-/()]{0,3}\d){6,}")
 _groups = re.compile(r"\d+").finditer
 _extension = re.compile(r" ?x\d{1,6}\b").match
 _said_after = re.compile(
@@ -71,10 +74,10 @@ _FREE_CALLS = ("0800", "0300", "1800", "1888", "1877")
 _MONEY = "$€£#"
 
 
-def find_numbers(text: str) -> Iterator[Candidate]:
-    """Every personal number of `text`, in order, not overlapping."""
-    for run in _runs(text):
-        yield from _in_run(text, *run.span())
+def find_numbers(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
+    """Every personal number of `text` in its `runs`, in order, not overlapping."""
+    for start, end in spans:
+        yield from _in_run(text, start, end)
 
 
 def _in_run(text: str, start: int, end: int) -> Iterator[Candidate]:

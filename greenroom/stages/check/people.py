@@ -6,11 +6,11 @@ entity tagger's work).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.identifiers import is_date
-from greenroom.stages.check.linear import finder
+from greenroom.stages.check.linear import Span, spots
 from greenroom.stages.check.tables import words
 
 CAPITALS = "A-ZÀ-ÖØ-ÞĀŁŚŠŻŽČĆĐŞİ"
@@ -31,14 +31,16 @@ _FIELD = (
 )
 _PERHAPS = (
     r"paciente|patient|cliente|clienta|customer|"
-    r"(?:carta|letter|e-?mail|mensagem|mensaje|message|correo)(?: (?:de|of) \pL+)? (?:para|to|a)|"
+    r"(?:carta|letter|e-?mail|mensagem|mensaje|message|correo)(?: (?:de|of) [\pL?]+)? (?:para|to|a)|"
     r"fale com|falar com|hable con|hablar con|speak (?:to|with)|talk to|contact|"
     r"segurad[oa]|inquilin[oa]|locatári[oa]|devedora?|réu|alun[oa]|colaboradora?|asegurad[oa]|"
     r"(?:eu )?sou [oa]|funcionári[oa]|emplead[oa]|tenant|employee named|a senhora|o senhor|"
     r"el señor|la señora|named"
 )
 _TITLE = r"mrs|mr|ms|dra|dr|srta|sra|sr|dona|señora|señor|senhora|senhor"
-CUE = rf"\b(?i:(?:{_SAID}) |(?:{_FIELD}) ?: ?|(?:{_PERHAPS}) |(?:{_TITLE})(?:\. ?| ))[{CAPITALS}]"
+_BEGIN, _END = "(?:^|[^0-9A-Za-z_])", "(?:[^0-9A-Za-z_]|$)"
+_INTRODUCED = rf"(?i:(?:{_SAID}) |(?:{_FIELD}) ?: ?|(?:{_PERHAPS}) |(?:{_TITLE})(?:\. ?| ))[{CAPITALS}]"
+CUE = f"{_BEGIN}{_INTRODUCED}"
 """Words after which a name may stand, and the first character of it."""
 
 AFTER = (
@@ -49,15 +51,16 @@ AFTER = (
 """What follows a name: where someone lives, when they were born, or their mail address in brackets."""
 AFTER_WORDS = "mora morava reside vive lives was em no na en at in on"
 
-BIRTH = (
+_BORN = (
     r"(?i)\b(?:nasc(?:id[oa]|imento|eu|i|\b)|d\.?n\.?:|born\b|birth|dob\b|d\.o\.b"
     r"|nac(?:id[oa]|imiento|i\b|í|ió)|fecha de nac)"
 )
+BIRTH = _BORN.replace(r"(?i)\b", f"(?i){_BEGIN}").replace(r"\b", _END)
 """Words behind which a date is a birthday."""
 
-_cue = finder(CUE)
-_after = finder(AFTER)
-_birth = finder(BIRTH)
+introductions = spots(rf"\b{_INTRODUCED}")
+subjects = spots(AFTER)
+births = spots(_BORN)
 _is_strong = re.compile(rf"(?:(?:{_SAID}) |(?:{_FIELD}) ?: ?)\Z", re.IGNORECASE).match
 
 _LINK = r"(?:de|da|do|das|dos|del|la|las|los|e|y|van|von|di|der|den|du|le|el|bin|ibn)"
@@ -148,24 +151,24 @@ _BIRTH_REACH = 40
 _REACH_BACK, _REACH = 80, 110
 
 
-def find_introduced(text: str) -> Iterator[Candidate]:
+def find_introduced(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Names after words that introduce them."""
-    for found in _cue(text):
-        at = found.end() - 1
+    for start, after in spans:
+        at = after - 1
+        words_before = text[start:at]
         one = _name(text, at, at + _REACH)
         if one is None:
             continue
-        strong = _is_strong(found[0][:-1]) is not None
-        end = _name_end(text, at, one.end(), least=1 if strong or _is_title(found[0][:-1]) else 2)
+        strong = _is_strong(words_before) is not None
+        end = _name_end(text, at, one.end(), least=1 if strong or _is_title(words_before) else 2)
         if end:
             yield Candidate(at, end, "person", "PERSON", 0.9 if strong else 0.8)
 
 
-def find_subjects(text: str) -> Iterator[Candidate]:
+def find_subjects(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Names of two words and more before words that only people are followed by."""
-    for found in _after(text):
-        end = found.start() + 1
-        candidate = name_before(text, end)
+    for start, _ in spans:
+        candidate = name_before(text, start + 1)
         if candidate is not None:
             yield candidate
 
@@ -211,10 +214,9 @@ def _is_no_lone_name(word: str, after: str) -> bool:
     return len(word.rstrip(".")) < 2 or word.isupper() or after in ("_", "(", "@") or after.isdigit()
 
 
-def find_birthdays(text: str) -> Iterator[Candidate]:
+def find_birthdays(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Dates said to be someone's birth."""
-    for found in _birth(text):
-        begin = found.end()
+    for _, begin in spans:
         one = _date(text, begin, min(len(text), begin + _BIRTH_REACH + 40))
         if one is not None and one.start() - begin <= _BIRTH_REACH and _is_birthday(one):
             yield Candidate(one.start(), one.end(), "date_of_birth", "DATE_OF_BIRTH", 0.95)

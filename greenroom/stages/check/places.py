@@ -5,12 +5,12 @@ address.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.cues import nearest
-from greenroom.stages.check.linear import finder
-from greenroom.stages.check.people import CAPITALS
+from greenroom.stages.check.linear import Span, spots
+from greenroom.stages.check.people import CAPITALS, MONTHS
 from greenroom.stages.check.tables import words
 
 SURE = (
@@ -26,13 +26,69 @@ LIKELY = (
 )
 """Kinds that are plain words too, or short; their names are written in capitals."""
 
-BEFORE = rf"(?i)(?:^|[^0-9A-Za-z_])(?:(?:{SURE}|{LIKELY})(?:\. ?| )|c/)[^ ]"
-"""The number last: «Rua Augusta, 1500»."""
-BEHIND = rf"\b\d{{1,5}},? [{CAPITALS}]"
-"""The number first: «1500 Main Street»."""
+KIND = rf"(?i)(?:^|[^0-9A-Za-z_])(?:(?:{SURE}|{LIKELY})(?:\. ?| )|c/)[^ ]"
+"""The number last: «Rua Augusta, 1500»; so far the kind of street, and the first character of its name."""
 
-_before = finder(BEFORE)
-_behind = finder(BEHIND)
+
+def _unlike(names: set[str]) -> str:
+    """A pattern for what begins with none of these names, in capitals or not."""
+    if "" in names:
+        return "[^\\x00-\\xff]"
+    firsts = sorted({name[0] for name in names})
+    others = "".join(first + first.upper() for first in firsts)
+    nested = (
+        f"[{first}{first.upper()}](?:{_unlike({name[1:] for name in names if name[0] == first})})"
+        for first in firsts
+    )
+    return "|".join(("$", f"[^{others}]", *nested))
+
+
+_MONTH_NAMES = {name for name in MONTHS.split("|") if len(name) > 3 and name != "marco"}
+_ALONE = (
+    r"\d{1,5}(?:$|[^0-9A-Za-z_/.,\- ]|[A-Za-z](?:[^0-9A-Za-z_]|$)|[.,\-](?:[^0-9]|$)"
+    rf"| (?:{_unlike(_MONTH_NAMES | {f'de {name}' for name in _MONTH_NAMES})}))"
+)
+NUMBER = rf"[\pLº°#?][.'\-]?,? ?{_ALONE}"
+"""The end of a name, or «nº», and a number that stands alone: no price, no date in figures, no day before its month."""
+BEHIND = rf"(?:^|[^0-9A-Za-z_\-./$#,:])\d{{1,5}},? [{CAPITALS}][^\s\d,]*,? [{CAPITALS}]"
+"""The number first: «1500 Main Street», a number and two words with capitals."""
+
+_REACH = 110
+_kinds = spots(KIND)
+houses = spots(rf"\b\d{{1,5}},? [{CAPITALS}]")
+
+
+_kinds_of_bytes = bytes(
+    ord("0") if chr(byte).isdecimal() else ord("a") if chr(byte).isalpha() or byte == ord("?") else byte
+    for byte in range(256)
+)
+_ends_name = tuple(
+    f"{letter}{mark}{end}".encode("latin-1")
+    for letter in "aº°#" for mark in ("", ".", "'", "-") for end in ("", " ", ",", ", ")
+)  # fmt: skip
+_goes_on = (b"/", b".0", b",0", b"-0", b"a0", b"aa")
+
+
+def streets(text: bytes) -> list[Span]:
+    """Every kind of street within reach before a number that ends a name, as `NUMBER` says."""
+    marked = text.translate(_kinds_of_bytes) + b" "
+    spans: set[Span] = set()
+    end = 0
+    while (number := marked.find(b"0", end)) >= 0:
+        end = number + 1
+        while marked[end] == 48:
+            end += 1
+        if end - number > 5 or marked.startswith(_goes_on, end):
+            continue
+        if not marked.endswith(_ends_name, 0, number):
+            continue
+        first = max(0, number - _REACH - 2)
+        for start, after in _kinds(text[first:number]):
+            if start or not first:
+                spans.add((first + start, first + after))
+    return sorted(spans)
+
+
 _is_sure = re.compile(rf"(?:{SURE})(?:\b|(?<=/))", re.IGNORECASE).match
 
 _WORD = r"[^\W\d_][^\W\d_.'’\-]{0,14}(?:[.'’\-][^\W\d_]{0,8})?"
@@ -64,15 +120,12 @@ _has_suffix = re.compile(
     rf"(?:\A| )(?:{_SUFFIX})\.?(?: (?:[NSEW]{{1,2}}|North|South|East|West))?\Z", re.IGNORECASE
 ).search
 
-_REACH = 110
-
-
-def find_streets(text: str) -> Iterator[Candidate]:
+def find_streets(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Addresses whose number comes last."""
-    for found in _before(text):
-        start = found.start() + (not found[0][0].isalpha())
-        kind = text[start : found.end() - 1].rstrip(" ")
-        rest = _rest(text, found.end() - 1, start + _REACH)
+    for first, after in spans:
+        start = first + (not text[first].isalpha())
+        kind = text[start : after - 1].rstrip(" ")
+        rest = _rest(text, after - 1, start + _REACH)
         if rest is None or (start and text[start - 1] in "-_./@"):
             continue
         sure = _is_sure(kind) is not None
@@ -88,10 +141,9 @@ def find_streets(text: str) -> Iterator[Candidate]:
         yield Candidate(start, rest.end(), "address", "ADDRESS", 0.9 if sure else 0.8)
 
 
-def find_houses(text: str) -> Iterator[Candidate]:
+def find_houses(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Addresses whose number comes first."""
-    for found in _behind(text):
-        start = found.start()
+    for start, _ in spans:
         one = _house(text, start, start + _REACH)
         if one is None or (start and (text[start - 1] in "-_./$#,:" or text[start - 1].isalnum())):
             continue

@@ -17,6 +17,8 @@ class Vendor(NamedTuple):
     run: str = r"[A-Za-z0-9_\-]"
     """The characters it may go on with."""
     severity: int = 3
+    anchor: str = ""
+    """Where the pattern begins with a run or a mark: a part of it that a text must have somewhere."""
 
 
 _B64 = r"[A-Za-z0-9+/=_\-]"
@@ -24,8 +26,8 @@ _HEX = "[0-9a-fA-F]"
 _ALNUM = "[A-Za-z0-9]"
 
 
-def _vendor(rule: str, pattern: str, run: str = r"[A-Za-z0-9_\-]", label: str = "") -> Vendor:
-    return Vendor(f"secret.{rule}", label or rule.upper(), pattern, run)
+def _vendor(rule: str, pattern: str, run: str = r"[A-Za-z0-9_\-]", anchor: str = "") -> Vendor:
+    return Vendor(f"secret.{rule}", rule.upper(), pattern, run, anchor=anchor)
 
 
 VENDORS = (
@@ -35,8 +37,8 @@ VENDORS = (
     _vendor("google_api_key", r"AIza[A-Za-z0-9_\-]{35}"),
     _vendor("google_oauth_secret", r"GOCSPX-[A-Za-z0-9_\-]{20}"),
     _vendor("google_oauth_token", r"ya29\.[A-Za-z0-9_\-]{20}", r"[A-Za-z0-9_\-.]"),
-    _vendor("azure_client_secret", r"[A-Za-z0-9_~.]{3}\dQ~[A-Za-z0-9_~.\-]{31}", r"[A-Za-z0-9_~.\-]"),
-    _vendor("azure_sas", r"[?&]sig=[A-Za-z0-9%/+]{40}", r"[A-Za-z0-9%/+=]"),
+    _vendor("azure_client_secret", r"[A-Za-z0-9_~.]{3}\dQ~[A-Za-z0-9_~.\-]{31}", r"[A-Za-z0-9_~.\-]", r"\dQ~"),
+    _vendor("azure_sas", r"[?&]sig=[A-Za-z0-9%/+]{40}", r"[A-Za-z0-9%/+=]", "[?&]sig="),
     _vendor("anthropic_key", r"sk-ant-[a-z0-9]{3,10}-[A-Za-z0-9_\-]{20}"),
     _vendor("openrouter_key", rf"sk-or-v1-{_HEX}{{32}}", _HEX),
     _vendor("openai_key", r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_\-]{20}"),
@@ -65,21 +67,25 @@ VENDORS = (
     _vendor("twilio_key", rf"SK{_HEX}{{32}}", _ALNUM),
     _vendor("sendgrid_key", r"SG\.[A-Za-z0-9_\-]{16,24}\.[A-Za-z0-9_\-]{16}"),
     _vendor("mailgun_key", r"key-[0-9a-f]{32}", _ALNUM),
-    _vendor("mailchimp_key", r"[0-9a-f]{32}-us\d{1,2}", r"\d"),
+    _vendor("mailchimp_key", r"[0-9a-f]{32}-us\d{1,2}", r"\d", r"[0-9a-f]-us\d"),
     _vendor("brevo_key", r"xkeysib-[0-9a-f]{64}-[A-Za-z0-9]{16}", _ALNUM),
     _vendor("npm_token", rf"npm_{_ALNUM}{{36}}", _ALNUM),
     _vendor("pypi_token", r"pypi-[A-Za-z0-9_\-]{40}"),
     _vendor("rubygems_key", r"rubygems_[0-9a-f]{48}", _ALNUM),
     _vendor("docker_token", r"dckr_(?:pat|oat)_[A-Za-z0-9_\-]{27}"),
     _vendor("artifactory_key", r"AKCp[0-9A-Za-z]{60}", _ALNUM),
-    _vendor("telegram_token", r"\d{8,10}:[A-Za-z0-9_\-]{35}"),
-    _vendor("discord_token", r"[MNO][A-Za-z\d_\-]{23,27}\.[A-Za-z\d_\-]{6}\.[A-Za-z\d_\-]{27}"),
+    _vendor("telegram_token", r"\d{8,10}:[A-Za-z0-9_\-]{35}", anchor=r"\d:[A-Za-z0-9_\-]{35}"),
+    _vendor(
+        "discord_token",
+        r"[MNO][A-Za-z\d_\-]{23,27}\.[A-Za-z\d_\-]{6}\.[A-Za-z\d_\-]{27}",
+        anchor=r"\.[A-Za-z\d_\-]{6}\.[A-Za-z\d_\-]{27}",
+    ),
     _vendor("discord_webhook", r"discord(?:app)?\.com/api/webhooks/\d{17,20}/[A-Za-z0-9_\-]{40}"),
     _vendor("shopify_token", rf"shp(?:at|ca|pa|ss|tka)_{_HEX}{{32}}", _HEX),
     _vendor("square_token", r"(?:sq0(?:atp|csp)-[A-Za-z0-9_\-]{22}|EAAA[A-Za-z0-9_\-]{60})"),
     _vendor("paypal_token", r"access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}", _ALNUM),
     _vendor("mercadopago_token", r"(?:APP_USR|TEST)-\d{10,20}-\d{6}-[0-9a-f]{32}"),
-    _vendor("asaas_key", r"\$aact_[A-Za-z0-9_:=\-]{40}", r"[A-Za-z0-9_:=\-]"),
+    _vendor("asaas_key", r"\$aact_[A-Za-z0-9_:=\-]{40}", r"[A-Za-z0-9_:=\-]", r"\$aact_"),
     _vendor("digitalocean_token", r"do[opr]_v1_[a-f0-9]{64}", _HEX),
     _vendor("databricks_token", r"dapi[0-9a-f]{32}", _ALNUM),
     _vendor("linear_key", rf"lin_(?:api|oauth)_{_ALNUM}{{40}}", _ALNUM),
@@ -89,7 +95,7 @@ VENDORS = (
         "doppler_token", rf"dp\.(?:pt|ct|st|sa|scim|audit)\.(?:[a-z0-9_]{{2,20}}\.)?{_ALNUM}{{40}}", _ALNUM
     ),
     _vendor("vault_token", r"hv[sbr]\.[A-Za-z0-9_\-]{24}"),
-    _vendor("terraform_token", rf"{_ALNUM}{{14}}\.atlasv1\.[A-Za-z0-9_=\-]{{60}}", _B64),
+    _vendor("terraform_token", rf"{_ALNUM}{{14}}\.atlasv1\.[A-Za-z0-9_=\-]{{60}}", _B64, r"\.atlasv1\."),
     _vendor("grafana_token", rf"(?:glsa_{_ALNUM}{{32}}_{_HEX}{{8}}|glc_[A-Za-z0-9+/]{{32}})", _B64),
     _vendor("newrelic_key", r"NR(?:AK|II|JS)-[A-Za-z0-9\-]{19,27}"),
     _vendor("sentry_token", r"sntr[yu]s?_[A-Za-z0-9+/=_\-]{40}", _B64),
@@ -110,5 +116,18 @@ VENDORS = (
     _vendor("fly_token", r"fm\d[a-z]?_[A-Za-z0-9+/=,_\-]{60}", r"[A-Za-z0-9+/=,_\-]"),
     _vendor("langsmith_key", r"lsv2_(?:pt|sk)_[0-9a-f]{32}", r"[0-9a-f_]"),
     _vendor("nvidia_key", r"nvapi-[A-Za-z0-9_\-]{60}"),
-    _vendor("jwt", r"ey[JK][A-Za-z0-9_\-]{8,100}\.ey[JK][A-Za-z0-9_\-]{8}", r"[A-Za-z0-9_\-.=]"),
+    _vendor(
+        "jwt",
+        r"ey[JK][A-Za-z0-9_\-]{8,100}\.ey[JK][A-Za-z0-9_\-]{8}",
+        r"[A-Za-z0-9_\-.=]",
+        r"\.ey[JK][A-Za-z0-9_\-]{8}",
+    ),
 )
+
+ANCHOR = "|".join(
+    (
+        *(vendor.anchor for vendor in VENDORS if vendor.anchor),
+        f"(?:^|[^0-9A-Za-z_])(?:{'|'.join(vendor.pattern for vendor in VENDORS if not vendor.anchor)})",
+    )
+)
+"""What a text must have somewhere before each vendor is asked: all begin with a letter, where a word begins."""

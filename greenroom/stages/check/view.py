@@ -22,6 +22,8 @@ _FOLDED = (
 
 ODD = f"[{_GONE}{_FOLDED}]"
 """A pattern (re2 and re alike) for one character that a plain text does not have."""
+ODD_LATIN = "[\u00a0\u00ad]"
+"""Those of them that Latin-1 has."""
 
 _odd_runs = re.compile(f"{ODD}+").finditer
 _is_gone = re.compile(f"[{_GONE}]").match

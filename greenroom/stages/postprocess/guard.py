@@ -5,11 +5,12 @@ detectors by contract; masks of the caller's own data pass, since they are put b
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from greenroom.contracts import Detector, Finding, StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
+from greenroom.stages.check.detector import united
 
 CONTEXT = 64
 """Characters of released text that detectors may still look back on."""
@@ -34,10 +35,11 @@ class Guard:
         self._actions = {"personal_data": config.personal_data, "secret": config.secrets}
         self._apply = config.mode == "apply"
         self._detectors = tuple(detectors)
+        self._find = united(detectors)
 
     def open(self, exchange: Exchange, where: str) -> TextFilter | None:
         """A filter for prose and for the arguments of tool calls alike."""
-        return GuardFilter(exchange, self._detectors, self._actions, apply=self._apply)
+        return GuardFilter(exchange, self._detectors, self._find, self._actions, apply=self._apply)
 
 
 class GuardFilter:
@@ -53,6 +55,7 @@ class GuardFilter:
         self,
         exchange: Exchange,
         detectors: Sequence[Detector],
+        find: Callable[[str], list[Finding]],
         actions: dict[str, Literal["redact", "block", "warn"]],
         *,
         apply: bool,
@@ -63,6 +66,7 @@ class GuardFilter:
         self.rejected: str | None = None
         self._exchange = exchange
         self._detectors = detectors
+        self._find = find
         self._actions = actions
         self._apply = apply
         self._text = ""
@@ -91,7 +95,7 @@ class GuardFilter:
     def whole(self, text: str) -> str:
         """All of a text at once: the same as feeding and flushing it, with one look instead of two."""
         self._text = text
-        return self.flush()
+        return self._act_on(self._find(text), len(text)) if text else ""
 
     def flush(self) -> str:
         """The rest."""
@@ -105,11 +109,12 @@ class GuardFilter:
             return ""
         if len(whole) - done < 16 and _trigger(whole) is None:
             return self._release(end)
-        findings: list[Finding] = []
-        for detector in self._detectors:
-            findings += detector.find(whole)
+        return self._act_on(self._find(whole), end)
+
+    def _act_on(self, findings: list[Finding], end: int) -> str:
         if not findings:
             return self._release(end)
+        whole, done = self._text, self._done
         findings.sort(key=lambda one: (one.start, -one.end))
         pieces: list[str] = []
         at = done
