@@ -47,7 +47,7 @@ def ask(
 
 async def _ask(place: Place, text: str, app: str, session: str | None) -> dict[str, Any]:  # Any: JSON
     house = place.open()
-    async with house.running():
+    async with house.running(as_guest=True):
         return await house.ask(text, app=app, session=session)
 
 

@@ -65,5 +65,5 @@ def check(
 async def _inspect(place: Place, text: str, app: str) -> dict[str, Any]:  # Any: JSON
     house = place.open()
     body = encode({"model": app, "messages": [{"role": "user", "content": text}]})
-    async with house.running():
+    async with house.running(as_guest=True):
         return await house.inspect(body)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.store.traces import TraceStore
 from tests.cli.conftest import Run
 
 CPF = "746.819.253-73"
@@ -86,6 +87,22 @@ def test_lists_can_be_narrowed(run: Run) -> None:
     assert len(run("trace", "list", "--outcome", "answered", "--json").json) == 1
     assert run("trace", "list", "--outcome", "refused", "--json").json == []
     assert run("trace", "list", "--until", "2020-01-01", "--json").json == []
+
+
+def test_asking_beside_a_server_leaves_its_count_of_losses_alone(run: Run, folder: Path) -> None:
+    server = TraceStore(folder / "data" / "traces.db")
+    server.begin()
+    server.tally.value += 3  # taken, and not stored yet
+
+    id = run("ask", "How do I make a key?", "--json").json["id"]
+    run("check", "How do I make a key?")
+
+    assert run("trace", "show", id).code == 0
+    assert server.tally.value == 3
+    assert server.counts()["unclean_shutdowns"] == 0
+    server.begin()  # as after a kill -9: the mark of the first start is still there
+    assert server.counts()["unclean_shutdowns"] == 1
+    server.close()
 
 
 def test_tail_prints_what_ends_while_it_watches(run: Run, folder: Path) -> None:
