@@ -1,6 +1,6 @@
 """`greenroom serve`."""
 
-from greenroom import assembly
+from greenroom.assembly import serve as server
 from greenroom.cli.place import Here
 
 
@@ -17,4 +17,4 @@ def serve(*, host: str | None = None, port: int | None = None, place: Here) -> i
     port
         Port to listen on, instead of the configured one.
     """
-    return assembly.serve(place.config, place.data, host, port)
+    return server.serve(place.config, place.data, host, port)

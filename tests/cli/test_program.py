@@ -56,7 +56,7 @@ def test_the_version_loads_neither_command_line_nor_assembly(tmp_path: Path) -> 
 
 def test_parsing_serve_does_not_load_rich(tmp_path: Path) -> None:
     code = (
-        "import sys, types; import greenroom.assembly as real; real.serve = lambda *a: print(*a) or 0;"
+        "import sys, types; import greenroom.assembly.serve as real; real.serve = lambda *a: print(*a) or 0;"
         "from greenroom.cli import main; main(['serve', '--port', '0']);"
         "sys.exit('rich' in sys.modules)"
     )
