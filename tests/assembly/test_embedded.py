@@ -296,6 +296,7 @@ async def test_a_second_loop_beside_the_first_is_told_so(tmp_path: Path) -> None
             await asyncio.to_thread(asyncio.run, room.open())
 
 
+@pytest.mark.slow
 def test_a_program_that_just_ends_leaves_its_record(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys\n"

@@ -105,6 +105,7 @@ def test_asking_beside_a_server_leaves_its_count_of_losses_alone(run: Run, folde
     server.close()
 
 
+@pytest.mark.slow
 def test_tail_prints_what_ends_while_it_watches(run: Run, folder: Path) -> None:
     run("ask", "How do I make a key?")
     command = [sys.executable, "-m", "greenroom", "trace", "tail", "--json"]

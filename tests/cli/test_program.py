@@ -68,6 +68,7 @@ def test_parsing_serve_does_not_load_rich(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "None None None 0\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_the_server_starts_answers_the_printed_line_and_stops(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     command = [sys.executable, "-m", "greenroom", "serve", "--port", "0", "--data", str(tmp_path / "data")]
