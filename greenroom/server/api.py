@@ -66,6 +66,8 @@ class Doc(NamedTuple):
     endpoint: Callable[[Request, Caller | None], Awaitable[Response]]
     parameters: tuple[str, ...] = ()
     body: type | None = None
+    status: int = 200
+    media: str = "application/json"
 
 
 _new_key = Decoder(NewKey)
@@ -97,6 +99,7 @@ class Api:
                 self._create,
                 (),
                 NewKey,
+                201,
             ),
             Doc("/api/keys/{id}", "DELETE", "admin", "Revoke a key.", self._revoke),
             Doc(
@@ -108,7 +111,14 @@ class Api:
             ),
             Doc("/healthz", "GET", None, "Whether the process lives.", self._healthz),
             Doc("/readyz", "GET", None, "Whether it can answer; 503 while it drains.", self._readyz),
-            Doc("/metrics", "GET", None, "Counters in Prometheus' text format.", self._metrics),
+            Doc(
+                "/metrics",
+                "GET",
+                None,
+                "Counters in Prometheus' text format.",
+                self._metrics,
+                media="text/plain",
+            ),
             Doc("/openapi.json", "GET", None, "This document.", self._openapi),
         )
 

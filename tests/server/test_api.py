@@ -303,6 +303,18 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
     assert all(f"'{role}'" in described[route] for route, role in served.items())
 
 
+def test_the_document_tells_statuses_media_and_what_must_be_named(office: Office) -> None:
+    paths = office.ask("GET /openapi.json").json["paths"]
+
+    assert "201" in paths["/api/keys"]["post"]["responses"]
+    assert set(paths["/v1/chat/completions"]["post"]["responses"]["200"]["content"]) == {
+        "application/json", "text/event-stream",
+    }  # fmt: skip
+    assert "text/plain" in paths["/metrics"]["get"]["responses"]["200"]["content"]
+    [user] = paths["/api/traces"]["delete"]["parameters"]
+    assert (user["name"], user["required"]) == ("user", True)
+
+
 @pytest.mark.parametrize("path", OPEN)
 def test_health_metrics_and_the_document_need_no_key_here(office: Office, path: str) -> None:
     answer = office.ask(f"GET {path}")
