@@ -142,3 +142,19 @@ def test_a_missing_configuration_file_is_the_environments_fault_elsewhere(run: R
     done = run("trace", "list", "--config", "missing.toml")
 
     assert (done.code, done.err) == (3, "There is no configuration file 'missing.toml'.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("ask", " "), "Say what to ask."),
+        (("serve", "--port", "99999"), "A port is a number from 0 to 65535."),
+        (("docs", "add", ".", "--collection", ""), "A collection and a project need a name."),
+        (("keys", "create", " "), "Give the key a name that says what it is for."),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_an_argument_that_says_nothing_is_wrong_usage(run: Run, words: tuple[str, ...], said: str) -> None:
+    done = run(*words)
+
+    assert (done.code, done.err) == (64, said + "\n")

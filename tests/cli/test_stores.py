@@ -180,11 +180,3 @@ def test_the_doctor_knows_a_running_server_and_leaves_its_lock_alone(run: Run, f
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(descriptor)
     lock.release()
-
-
-def test_a_key_needs_a_name(run: Run) -> None:
-    done = run("keys", "create", " ")
-
-    assert done.code == 64
-    assert "name" in done.err
-    assert run("keys", "list").out == ""
