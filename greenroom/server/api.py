@@ -270,7 +270,9 @@ async def _body(request: Request, decoder: Decoder[T]) -> T:
     try:
         return decoder.decode(data)
     except ValidationError as error:
-        raise MalformedRequest(f"{error}.") from None
+        message, _, place = str(error).partition(" - at `$.")
+        field = place.rstrip("`") or None
+        raise MalformedRequest(f"'{field}': {message}." if field else f"{message}.", field) from None
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
 

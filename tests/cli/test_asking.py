@@ -1,10 +1,10 @@
 """`ask`, `check` and `trace`: prompts through the pipeline in this process, and what is left of them."""
 
 import json
+import select
 import signal
 import subprocess
 import sys
-import time
 from io import StringIO
 from pathlib import Path
 
@@ -112,11 +112,15 @@ def test_tail_prints_what_ends_while_it_watches(run: Run, folder: Path) -> None:
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as tail:
         try:
             assert tail.stdout is not None
-            time.sleep(1.5)  # until it has looked once; what ended before is not printed
-            id = run("ask", "How do I add a provider?", "--json").json["id"]
+            ids = []
+            while not select.select([tail.stdout], [], [], 0.5)[
+                0
+            ]:  # what ended before it looked is not printed
+                ids.append(run("ask", "How do I add a provider?", "--json").json["id"])
             line = json.loads(tail.stdout.readline())
         finally:
             tail.send_signal(signal.SIGINT)
         code = tail.wait(10)
 
-    assert (line["id"], code) == (id, 0)
+    assert line["id"] in ids
+    assert code == 0

@@ -178,6 +178,12 @@ def test_a_malformed_key_is_the_callers_error(office: Office, body: object) -> N
     assert (answer.status, answer.code) == (400, "malformed_request")
 
 
+def test_the_field_that_is_wrong_is_named(office: Office) -> None:
+    error = office.ask("POST /api/keys", ADMIN, {"name": "x", "role": "owner"}).json["error"]
+
+    assert (error["param"], error["message"]) == ("role", "'role': Invalid enum value 'owner'.")
+
+
 def test_a_body_over_a_megabyte_is_too_large(office: Office) -> None:
     answer = office.ask("POST /api/keys", ADMIN, b" " * (1024 * 1024 + 1))
 
