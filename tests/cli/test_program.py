@@ -5,7 +5,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -39,9 +38,10 @@ def modules_after(*arguments: str, folder: Path) -> set[str]:
 def test_the_version_comes_at_once(tmp_path: Path) -> None:
     best = float("inf")
     for _ in range(3):
-        began = time.perf_counter()
+        began = os.times()
         done = process("--version", folder=tmp_path)
-        best = min(best, time.perf_counter() - began)
+        ended = os.times()  # CPU time of what was run: other work on the machine is not counted
+        best = min(best, sum(ended[2:4]) - sum(began[2:4]))
 
         assert done.stdout == f"{__version__}\n"
 
