@@ -129,10 +129,10 @@ def load(path: Path | None) -> Config:
         return Config()
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} can't be read: {error.__class__.__name__}. Check its path and rights."
-        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text (at byte {error.start}). Save it as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror or error}.") from None
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -154,7 +154,7 @@ def decode_table(tables: object, kind: type[T], source: str, text: str = "", pre
             message = f"unknown key '{name}'"
             close = difflib.get_close_matches(name, _known_keys(kind, path.rstrip("`").lstrip(".")), n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
-            place = f"{place}.{name}".lstrip(".")
+            place = f"{place.rstrip('.')}.{name}".lstrip(".")
         line = _line_of(text, place)
         at = f", line {line}" if line else ""
         raise ConfigError(f"{source}{at}: {message}{hint} (at '{place or 'the top'}').") from None

@@ -53,5 +53,5 @@ def test_a_file_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "greenroom.toml"
     path.write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(ConfigError, match="can't be read"):
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
         config.load(path)

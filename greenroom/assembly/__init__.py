@@ -1,7 +1,6 @@
-"""Assembly: names to objects. `House` for everything that works in this process, `serve` for the server."""
+"""Assembly: names to objects. `House` for all that works in this process; `serve.py` is the server."""
 
 from greenroom.assembly.house import House
-from greenroom.assembly.serve import serve
 from greenroom.assembly.steps import step_configs
 
-__all__ = ["House", "serve", "step_configs"]
+__all__ = ["House", "step_configs"]

@@ -5,7 +5,7 @@ The command line opens it to read and write stores; `running()` starts what answ
 
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import cached_property
 from hashlib import sha256
 from importlib import resources
@@ -17,13 +17,14 @@ from typing import Any
 from msgspec.json import decode, encode
 
 from greenroom import config as configuration
+from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.steps import Parts, build_steps, check_tables
 from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.exchange import Caller, Exchange
-from greenroom.gateway.access import Access, Key
+from greenroom.gateway.access import Access, Grant, Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.record import to_record
@@ -71,6 +72,7 @@ class House:
         self.local_key = f"gr-local-{token_urlsafe(24)}"
         self._vault = MemoryVault()
         self._key_generation: object = None
+        self._ending = ExitStack()
 
     @classmethod
     def open(cls, config: Path | None, data: Path | None, environment: Mapping[str, str]) -> "House":
@@ -90,24 +92,25 @@ class House:
     @cached_property
     def keys(self) -> KeyStore:
         """The keys. Raises StoreError."""
-        return KeyStore(self._folder() / "keys.db")
+        return KeyStore(self.folder() / "keys.db")
 
     @cached_property
     def traces(self) -> TraceStore:
         """The traces. Raises StoreError."""
-        return TraceStore(self._folder() / "traces.db", detect=detect)
+        return TraceStore(self.folder() / "traces.db", detect=detect)
 
     @cached_property
     def documents(self) -> DocumentIndex:
         """The documents. Raises StoreError."""
-        return DocumentIndex(self._folder() / "documents.db")
+        return DocumentIndex(self.folder() / "documents.db")
 
     @cached_property
     def turns(self) -> StoredTurns:
         """The conversations kept by the server. Raises StoreError."""
-        return StoredTurns(self._folder() / "turns.db")
+        return StoredTurns(self.folder() / "turns.db")
 
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """The data folder, made if it is not there. Raises ConfigError."""
         try:
             self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError:
@@ -121,24 +124,45 @@ class House:
         """What error messages call the configuration."""
         return str(self.config_path or "the defaults")
 
+    async def start(self, *, as_guest: bool = False) -> None:
+        """Start what answers prompts. Raises ConfigError or StoreError; `stop` frees what was begun.
+
+        A guest's exchanges are recorded too, but the count of losses is left to the folder's owner.
+        """
+        self._load_sample()
+        self._pool = Pool(proxies=_proxies(self.environment))
+        self._pool.start()
+        self._ending.callback(self._stop_pool)
+        store = GuestTraces(self.traces) if as_guest else self.traces
+        self.recorder = Recorder(store, capture=self.config.store.capture)
+        self.recorder.start()
+        self._ending.callback(self.recorder.stop)
+        has_budget = any(row.limits.budget_nano_usd is not None for row in self.keys.list())
+        self.access = Access({}, self.traces.spent() if has_budget else {})
+        self.refresh_keys()
+        rooms = await self._rooms(self.config)
+        self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
+
+    def stop(self) -> None:
+        """Write down what waits, hang up on the providers, close the stores. Safe to call twice."""
+        self._ending.close()
+        for name in ("turns", "keys", "traces", "documents"):  # each is opened on first need
+            store = vars(self).pop(name, None)
+            if store is not None:
+                store.close()
+
+    def _stop_pool(self) -> None:
+        if not self._pool.loop.is_closed():  # a closed loop has no connections left to end
+            self._pool.stop()
+
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["House"]:
-        """Start what answers prompts; stop it and write everything down on leaving."""
-        async with AsyncExitStack() as stack:
-            self._load_sample()
-            self._pool = Pool(proxies=_proxies(self.environment))
-            self._pool.start()
-            stack.callback(self._pool.stop)
-            self.recorder = Recorder(self.traces, capture=self.config.store.capture)
-            self.recorder.start()
-            stack.callback(self.recorder.stop)
-            stack.callback(self.turns.close)
-            has_budget = any(row.limits.budget_nano_usd is not None for row in self.keys.list())
-            self.access = Access({}, self.traces.spent() if has_budget else {})
-            self.refresh_keys()
-            rooms = await self._rooms(self.config)
-            self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
+    async def running(self, *, as_guest: bool = False) -> AsyncIterator["House"]:
+        """Start on entering, stop on leaving."""
+        try:
+            await self.start(as_guest=as_guest)
             yield self
+        finally:
+            self.stop()
 
     async def reload(self) -> None:
         """Read the configuration again and swap the apps; what runs keeps what it has. Raises ConfigError."""
@@ -236,30 +260,22 @@ class House:
 
     # asking in process
 
-    async def chat(
-        self, body: dict[str, Any], *, session: str | None = None
-    ) -> tuple[dict[str, Any], Exchange]:  # Any: JSON
-        """Run one chat body through the pipeline as the local key. Raises GreenroomError."""
-        began = perf_counter_ns()
-        gateway = self.gateway
-        headers = {b"x-greenroom-session": session.encode()} if session else {}
+    def begin(self, body: bytes, headers: Mapping[bytes, bytes]) -> tuple[Exchange, App, Grant]:
+        """What the gateway needs to run one chat body as the local key. Raises RequestError."""
         key = self.access.find(self.local_key.encode())
-        exchange, app = gateway.open(gateway.new_id(), key.caller, encode(body), headers)
-        answer = await gateway.whole(exchange, app, self.access.admit(key), began)
-        return _decode(answer), exchange
+        exchange, app = self.gateway.open(self.gateway.new_id(), key.caller, body, headers)
+        return exchange, app, self.access.admit(key)
 
     async def ask(
         self, text: str, *, app: str = "default", session: str | None = None
     ) -> dict[str, Any]:  # Any: JSON
-        """Ask one question; the record of what happened, failures included."""
-        gateway = self.gateway
+        """Ask one question; the record of what happened, failures included. Raises RequestError."""
         began = perf_counter_ns()
         headers = {b"x-greenroom-session": session.encode()} if session else {}
-        key = self.access.find(self.local_key.encode())
         body = encode({"model": app, "messages": [{"role": "user", "content": text}]})
-        exchange, room = gateway.open(gateway.new_id(), key.caller, body, headers)
+        exchange, room, grant = self.begin(body, headers)
         try:
-            await gateway.whole(exchange, room, self.access.admit(key), began)
+            await self.gateway.whole(exchange, room, grant, began)
         except GreenroomError as error:
             if exchange.outcome not in {"failed", "refused"}:
                 raise
@@ -268,11 +284,13 @@ class House:
 
     async def inspect(self, body: bytes) -> dict[str, Any]:  # Any: JSON
         """What the four stages would do with a chat body; nothing is stored. Raises GreenroomError."""
-        key = self.access.find(self.local_key.encode())
-        exchange, app = self.gateway.open(self.gateway.new_id(), key.caller, body, {})
-        fields = _decode(body)
-        exchange.documents = list(fields.get("documents") or [])
-        await self.gateway.inspect(exchange, app, fields.get("reply"))
+        exchange, app, grant = self.begin(body, {})
+        try:
+            fields = _decode(body)
+            exchange.documents = list(fields.get("documents") or [])
+            await self.gateway.inspect(exchange, app, fields.get("reply"))
+        finally:
+            grant.release(0, 0)
         return to_record(exchange, detect)
 
 

@@ -11,7 +11,7 @@ from greenroom.errors import ConfigError
 from greenroom.grounding.passages import units
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.catalog import PROVIDERS, seller
-from greenroom.models.connection import Limits, Pool
+from greenroom.models.connection import Limits, Origin, Pool
 from greenroom.models.dispatch import Dispatch, Target
 from greenroom.models.prices import PriceBook
 from greenroom.models.providers import Anthropic, BuiltIn, OpenAICompatible, Provider
@@ -135,12 +135,23 @@ def _make(
     base_url = provider.base_url or (known.base_url if known is not None else None)
     if base_url is None:
         raise ConfigError(f'{where} needs a base_url, for instance "http://127.0.0.1:8000/v1".')
+    check_address(where, base_url)
     key = _key(where, provider, environment)
     make = Anthropic if provider.kind == "anthropic" else OpenAICompatible
     try:
         return make(name, base_url, key, pool, provider.headers)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}.") from None
+
+
+def check_address(where: str, base_url: str) -> None:
+    """Raise ConfigError unless `base_url` can be called; it may hold a password and is not said."""
+    try:
+        Origin.parse(base_url)
+    except ValueError:
+        raise ConfigError(
+            f"{where}: base_url must be a plain http:// or https:// address, without credentials or '?'."
+        ) from None
 
 
 def _key(where: str, provider: ProviderConfig, environment: Mapping[str, str]) -> str | None:

@@ -54,8 +54,7 @@ def serve(config: Path | None, data: Path | None, host: str | None, port: int | 
                 host or house.config.server.host, house.config.server.port if port is None else port
             )
             stack.callback(listener.close)
-            house.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            stack.callback(lock_folder(house.data).release)
+            stack.callback(lock_folder(house.folder()).release)
             admin_key = _admin_key(house, listener)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_run(house, listener, admin_key))

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from greenroom.cli.journey import print_journey
 from greenroom.cli.output import console, fail, print_json, printable
-from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, Here, Place
+from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, USAGE, Here, Place
 
 
 def ask(
@@ -35,6 +35,8 @@ def ask(
     json
         Print the whole record as JSON.
     """
+    if not text.strip():
+        return fail("Say what to ask.", USAGE)
     record = asyncio.run(_ask(place, text, app, session))
     if json:
         print_json(record)
@@ -47,7 +49,7 @@ def ask(
 
 async def _ask(place: Place, text: str, app: str, session: str | None) -> dict[str, Any]:  # Any: JSON
     house = place.open()
-    async with house.running():
+    async with house.running(as_guest=True):
         return await house.ask(text, app=app, session=session)
 
 

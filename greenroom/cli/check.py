@@ -41,8 +41,10 @@ def check(
     if file is not None:
         try:
             text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            return fail(f"'{file}' can't be read as UTF-8 text: {error.__class__.__name__}.", ENVIRONMENT)
+        except OSError as error:
+            return fail(f"'{file}' can't be read: {error.strerror or error}.", ENVIRONMENT)
+        except UnicodeDecodeError as error:
+            return fail(f"'{file}' is not UTF-8 text (at byte {error.start}).", ENVIRONMENT)
     record = asyncio.run(_inspect(place, text or "", app))
     broken = [
         one["step"] for one in record["stages"] if one["stage"] == "check" and one["outcome"] == "failed"
@@ -65,5 +67,5 @@ def check(
 async def _inspect(place: Place, text: str, app: str) -> dict[str, Any]:  # Any: JSON
     house = place.open()
     body = encode({"model": app, "messages": [{"role": "user", "content": text}]})
-    async with house.running():
+    async with house.running(as_guest=True):
         return await house.inspect(body)

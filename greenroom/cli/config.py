@@ -4,7 +4,9 @@ from pathlib import Path
 
 from cyclopts import App
 
-from greenroom.assembly.steps import STEPS, check_tables, step_configs
+from greenroom.assembly.house import House
+from greenroom.assembly.models import check_address
+from greenroom.assembly.steps import STEPS, step_configs
 from greenroom.cli import reference
 from greenroom.cli.output import fail, print_json
 from greenroom.cli.place import FINDINGS, FINE, USAGE, Here, Place
@@ -99,7 +101,10 @@ def check_all(place: Place) -> None:
             if name not in STEPS:
                 raise ConfigError(f"{path}: there is no step '{name}' (at '{prefix}.{name}').")
             decode_table(values, STEPS[name].config, str(path), text, f"{prefix}.{name}.")
-    check_tables(config, str(path))
+    House.open(place.config, place.data, place.environment)  # what it refuses; it opens no store
+    for name, provider in config.providers.items():
+        if provider.base_url is not None:
+            check_address(f"{path}: providers.{name}", provider.base_url)
     _check_steps(config, path)
     _check_names(config, path)
 

@@ -42,6 +42,8 @@ def add(
     """
     if not paths:
         return fail("Name at least one file or folder.", USAGE)
+    if not collection.strip() or not project.strip():
+        return fail("A collection and a project need a name.", USAGE)
     missing = [path for path in paths if not path.exists()]
     if missing:
         return fail(f"There is no file or folder '{missing[0]}'.", USAGE)

@@ -61,7 +61,8 @@ def examine(place: Place) -> Iterator[Finding]:
         yield Finding("configuration", "fine", str(path) if path else "no file; the defaults hold")
     except ConfigError as error:
         config = Config()
-        yield Finding("configuration", "wrong", str(error), "greenroom config check")
+        named = f"--config {place.config} " if place.config else ""
+        yield Finding("configuration", "wrong", str(error), f"greenroom {named}config check")
     folder = place.data_folder(config)
     yield _folder(folder)
     holder = lock_holder(folder)

@@ -65,8 +65,12 @@ def _print_step(step: StepView, earlier: dict[tuple[int, int | None], list[EditV
         earlier.setdefault(place, []).extend(one for one in change.edits if one.applied)
     for verdict in step.verdicts:
         out.print(f"    {verdict.action}: {verdict.rule} in the {verdict.where or 'text'}", style="yellow")
-    if step.notes:
-        told = (f"{name}: {' '.join(printable(str(value)).split())}" for name, value in step.notes.items())
+    told = [
+        f"{name}: {' '.join(printable(str(value)).split())}"
+        for name, value in step.notes.items()
+        if name != "annotations"  # the citations stand below the answer
+    ]
+    if told:
         out.print("    " + " · ".join(told), style="dim")
 
 

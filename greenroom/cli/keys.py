@@ -66,6 +66,8 @@ def create(
     json
         Print the key and all that is stored about it as JSON.
     """
+    if not name.strip():
+        return fail("Give the key a name that says what it is for.", USAGE)
     limits = _limits(Limits(), requests_per_minute, tokens_per_minute, parallel, budget_usd)
     if limits is None:
         return fail("Limits can't be negative.", USAGE)

@@ -54,15 +54,8 @@ class Place(NamedTuple):
 
         set_up()
         house = House.open(self.config, self.data, self.environment)
-        self.at_end.callback(_close_stores, house)
+        self.at_end.callback(house.stop)
         return house
-
-
-def _close_stores(house: "House") -> None:
-    """Close the stores that were opened: the house opens each on first need."""
-    for name in ("keys", "traces", "documents", "turns"):
-        if name in vars(house):
-            getattr(house, name).close()
 
 
 def _path(text: str | None) -> Path | None:

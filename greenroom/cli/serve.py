@@ -1,7 +1,8 @@
 """`greenroom serve`."""
 
-from greenroom import assembly
-from greenroom.cli.place import Here
+from greenroom.assembly import serve as server
+from greenroom.cli.output import fail
+from greenroom.cli.place import USAGE, Here
 
 
 def serve(*, host: str | None = None, port: int | None = None, place: Here) -> int:
@@ -17,4 +18,6 @@ def serve(*, host: str | None = None, port: int | None = None, place: Here) -> i
     port
         Port to listen on, instead of the configured one.
     """
-    return assembly.serve(place.config, place.data, host, port)
+    if port is not None and not 0 <= port <= 65535:
+        return fail("A port is a number from 0 to 65535.", USAGE)
+    return server.serve(place.config, place.data, host, port)

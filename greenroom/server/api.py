@@ -66,6 +66,8 @@ class Doc(NamedTuple):
     endpoint: Callable[[Request, Caller | None], Awaitable[Response]]
     parameters: tuple[str, ...] = ()
     body: type | None = None
+    status: int = 200
+    media: str = "application/json"
 
 
 _new_key = Decoder(NewKey)
@@ -97,6 +99,7 @@ class Api:
                 self._create,
                 (),
                 NewKey,
+                201,
             ),
             Doc("/api/keys/{id}", "DELETE", "admin", "Revoke a key.", self._revoke),
             Doc(
@@ -108,7 +111,14 @@ class Api:
             ),
             Doc("/healthz", "GET", None, "Whether the process lives.", self._healthz),
             Doc("/readyz", "GET", None, "Whether it can answer; 503 while it drains.", self._readyz),
-            Doc("/metrics", "GET", None, "Counters in Prometheus' text format.", self._metrics),
+            Doc(
+                "/metrics",
+                "GET",
+                None,
+                "Counters in Prometheus' text format.",
+                self._metrics,
+                media="text/plain",
+            ),
             Doc("/openapi.json", "GET", None, "This document.", self._openapi),
         )
 
@@ -260,7 +270,9 @@ async def _body(request: Request, decoder: Decoder[T]) -> T:
     try:
         return decoder.decode(data)
     except ValidationError as error:
-        raise MalformedRequest(f"{error}.") from None
+        message, _, place = str(error).partition(" - at `$.")
+        field = place.rstrip("`") or None
+        raise MalformedRequest(f"'{field}': {message}." if field else f"{message}.", field) from None
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
 

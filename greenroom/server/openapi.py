@@ -21,6 +21,10 @@ class Described(Protocol):
     def parameters(self) -> tuple[str, ...]: ...
     @property
     def body(self) -> type | None: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def media(self) -> str: ...
 
 
 _ERROR = {
@@ -63,6 +67,34 @@ _INSPECT = {
         "documents": {"type": "array", "items": _DOCUMENT},
     },
 }
+_CHOICE = {
+    "type": "object",
+    "required": ["index", "message", "finish_reason"],
+    "properties": {
+        "index": {"type": "integer"},
+        "message": {"type": "object", "properties": {"content": {"type": ["string", "null"]}}},
+        "finish_reason": {"type": ["string", "null"]},
+    },
+}
+_COMPLETION = {
+    "type": "object",
+    "required": ["choices"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"type": "string"},
+        "created": {"type": "integer"},
+        "model": {"type": "string"},
+        "choices": {"type": "array", "minItems": 1, "items": _CHOICE},
+        "usage": {"type": ["object", "null"]},
+        "greenroom": {"type": "object"},
+    },
+}
+_HEADERS = {
+    "x-greenroom-session": "The conversation this belongs to.",
+    "x-greenroom-user": "Who asks; not sent to the provider.",
+    "x-greenroom-tags": "k=v,k=v: kept in the record.",
+    "x-greenroom-app": "The app, where `model` names something else.",
+}
 _FAST: tuple[tuple[str, str, str, object], ...] = (
     ("/v1/chat/completions", "post", "Answer a conversation, whole or as a stream of events.", _CHAT),
     ("/v1/models", "get", "List the apps and models a key may ask for.", None),
@@ -84,13 +116,22 @@ def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # An
         operation = _operation(summary, path, keyed=True)
         if schema is not None:
             operation["requestBody"] = _json_body(schema)
+            operation["parameters"] = [
+                {"name": name, "in": "header", "description": said, "schema": {"type": "string"}}
+                for name, said in _HEADERS.items()
+            ]
+        if schema is _CHAT:
+            operation["responses"] = _responses(
+                200, {"application/json": {"schema": _COMPLETION}, "text/event-stream": {}}
+            )
         paths.setdefault(path, {})[method] = operation
     for route in routes:
         path = route.path.replace(":path}", "}")
         operation = _operation(route.summary, path, keyed=route.role is not None, role=route.role)
+        operation["responses"] = _responses(route.status, {route.media: {}})
         operation["parameters"] = [
             *_path_parameters(path),
-            *({"name": name, "in": "query", "schema": {"type": "string"}} for name in route.parameters),
+            *(_query_parameter(name, required=route.method == "DELETE") for name in route.parameters),
         ]
         if route.body is not None:
             _, found = msgspec.json.schema_components(
@@ -105,7 +146,10 @@ def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # An
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer"},
+                "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
         },
     }
 
@@ -114,19 +158,32 @@ def _operation(summary: str, path: str, *, keyed: bool, role: str | None = None)
     operation: dict[str, object] = {
         "summary": summary,
         "parameters": _path_parameters(path),
-        "responses": {
-            "200": {"description": "Done."},
-            "default": {
-                "description": "What went wrong.",
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-            },
-        },
+        "responses": _responses(200, {"application/json": {}}),
     }
     if keyed:
-        operation["security"] = [{"key": []}]
+        operation["security"] = [{"key": []}, {"header": []}]
     if role is not None:
         operation["description"] = f"Needs the role '{role}' or a higher one."
     return operation
+
+
+def _responses(status: int, content: dict[str, object]) -> dict[str, object]:
+    return {
+        str(status): {
+            "description": "Done.",
+            "headers": {"x-request-id": {"schema": {"type": "string"}}},
+            "content": content,
+        },
+        "default": {
+            "description": "What went wrong.",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        },
+    }
+
+
+def _query_parameter(name: str, *, required: bool) -> dict[str, object]:
+    kind = "integer" if name == "limit" else "string"
+    return {"name": name, "in": "query", "required": required, "schema": {"type": kind}}
 
 
 def _path_parameters(path: str) -> list[dict[str, object]]:

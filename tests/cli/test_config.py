@@ -127,3 +127,34 @@ def test_the_schema_knows_the_tables_of_the_steps(run: Run) -> None:
     assert set(steps) == set(STEPS)
     assert schema["$ref"] == "#/$defs/Config"
     assert "action" in schema["$defs"][steps["pii"]["$ref"].rpartition("/")[2]]["properties"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param('[store]\nurl = "postgresql://u:hush@h/db"\n', "store.url must begin with", id="store"),
+        pytest.param(
+            '[providers.x]\nkind = "openai_compatible"\nbase_url = "http://u:hush@h/v1"\n', "providers.x: base_url",
+            id="base_url",
+        ),
+        pytest.param('[steps.pii]\nactoin = "mask"\n', "(at 'steps.pii.actoin')", id="step"),
+    ],
+)  # fmt: skip
+def test_what_a_start_would_refuse_is_found_and_no_password_is_shown(
+    run: Run, folder: Path, text: str, said: str
+) -> None:
+    (folder / "greenroom.toml").write_text(text, encoding="utf-8")
+
+    done = run("config", "check")
+
+    assert done.code == 1
+    assert said in done.out + done.err
+    assert "hush" not in done.out + done.err
+
+
+def test_a_file_that_is_not_utf_8_is_told_so(run: Run, folder: Path) -> None:
+    (folder / "greenroom.toml").write_bytes(b"# \xff")
+
+    done = run("config", "check")
+
+    assert "is not UTF-8 text (at byte 2)" in done.out + done.err

@@ -5,7 +5,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -39,9 +38,10 @@ def modules_after(*arguments: str, folder: Path) -> set[str]:
 def test_the_version_comes_at_once(tmp_path: Path) -> None:
     best = float("inf")
     for _ in range(3):
-        began = time.perf_counter()
+        began = os.times()
         done = process("--version", folder=tmp_path)
-        best = min(best, time.perf_counter() - began)
+        ended = os.times()  # CPU time of what was run: other work on the machine is not counted
+        best = min(best, sum(ended[2:4]) - sum(began[2:4]))
 
         assert done.stdout == f"{__version__}\n"
 
@@ -56,7 +56,7 @@ def test_the_version_loads_neither_command_line_nor_assembly(tmp_path: Path) -> 
 
 def test_parsing_serve_does_not_load_rich(tmp_path: Path) -> None:
     code = (
-        "import sys, types; import greenroom.assembly as real; real.serve = lambda *a: print(*a) or 0;"
+        "import sys, types; import greenroom.assembly.serve as real; real.serve = lambda *a: print(*a) or 0;"
         "from greenroom.cli import main; main(['serve', '--port', '0']);"
         "sys.exit('rich' in sys.modules)"
     )
@@ -68,6 +68,7 @@ def test_parsing_serve_does_not_load_rich(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "None None None 0\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_the_server_starts_answers_the_printed_line_and_stops(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     command = [sys.executable, "-m", "greenroom", "serve", "--port", "0", "--data", str(tmp_path / "data")]
@@ -141,3 +142,19 @@ def test_a_missing_configuration_file_is_the_environments_fault_elsewhere(run: R
     done = run("trace", "list", "--config", "missing.toml")
 
     assert (done.code, done.err) == (3, "There is no configuration file 'missing.toml'.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("ask", " "), "Say what to ask."),
+        (("serve", "--port", "99999"), "A port is a number from 0 to 65535."),
+        (("docs", "add", ".", "--collection", ""), "A collection and a project need a name."),
+        (("keys", "create", " "), "Give the key a name that says what it is for."),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_an_argument_that_says_nothing_is_wrong_usage(run: Run, words: tuple[str, ...], said: str) -> None:
+    done = run(*words)
+
+    assert (done.code, done.err) == (64, said + "\n")

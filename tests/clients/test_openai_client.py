@@ -15,6 +15,8 @@ from tests.faults.recipes import error, openai_events, openai_reply, streamed, w
 from tests.faults.upstream import FaultUpstream
 from tests.server_process import ADMIN, ServerProcess
 
+pytestmark = pytest.mark.slow  # each starts processes of its own
+
 CPF = "390.533.447-05"
 
 

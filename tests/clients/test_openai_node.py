@@ -20,7 +20,10 @@ BUILD = Path(__file__).parents[2] / "build" / "node"
 SCRIPT = "check.mjs"
 NODE, NPM = shutil.which("node"), shutil.which("npm")
 
-pytestmark = pytest.mark.skipif(NODE is None or NPM is None, reason="node and npm are not installed")
+pytestmark = [
+    pytest.mark.slow,  # each starts processes of its own
+    pytest.mark.skipif(NODE is None or NPM is None, reason="node and npm are not installed"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,19 @@ from greenroom.gateway.rooms import Rooms
 from greenroom.models.connection import Limits as CallLimits
 from greenroom.models.connection import Pool
 from greenroom.models.dispatch import Dispatch, Target
-from greenroom.models.providers import OpenAICompatible, Provider
+from greenroom.models.providers import Anthropic, OpenAICompatible, Provider
 from greenroom.server.protocol import Limits, Shared
 from greenroom.server.v1 import V1
 from tests.faults.rawclient import Answer, RawClient, chat_bytes
 
 KEY = "gr-canary-1f6a"
+QUICK = Limits(body_bytes=100_000, header_s=0.5, body_s=0.6, idle_s=0.8, write_s=1.0)
+HEAD = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer "
+    + KEY.encode()
+    + b"\r\n"
+)
+HELLO = chat_bytes("m", key=KEY)
 CALL = CallLimits(connect_s=0.5, first_byte_s=1.0, idle_s=0.7, total_s=5.0)
 
 
@@ -49,7 +56,7 @@ async def _empty(scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
 
 
 class Room:
-    """Serves while entered. The model `m` leads to `providers` in order."""
+    """Serves while entered. Every model leads to `base_urls` in order; `models` are those that are listed."""
 
     def __init__(
         self,
@@ -59,8 +66,9 @@ class Room:
         steps: Sequence[StepEntry] = (),
         post: Sequence[PostEntry] = (),
         key: Key | None = None,
-        provider: type[OpenAICompatible] = OpenAICompatible,
+        provider: type[OpenAICompatible | Anthropic] = OpenAICompatible,
         in_flight: int = 64,
+        models: tuple[str, ...] = ("m",),
     ) -> None:
         self.kept = Kept()
         self.pool = Pool()
@@ -70,6 +78,7 @@ class Room:
         self._limits = limits or Limits()
         self._provider = provider
         self._in_flight = in_flight
+        self._models = models
 
     async def __aenter__(self) -> Self:
         self.pool.start()
@@ -77,7 +86,7 @@ class Room:
             self._provider(f"p{number}", url, "sk-secret-canary", self.pool, {})
             for number, url in enumerate(self._base_urls)
         ]
-        rooms = Rooms({}, ("m",), lambda name: self._app(name, providers))
+        rooms = Rooms({}, self._models, lambda name: self._app(name, providers))
         access = Access({sha256(KEY.encode()).digest(): self._key}, {})
         self.gateway = Gateway(access, rooms, self.kept, self._in_flight)
         self.shared = Shared(V1(self.gateway, lambda _: {}, 1), self._limits, frozenset({b"127.0.0.1"}))
@@ -117,3 +126,16 @@ class Room:
         async with self.client(timeout_s=8.0) as client:
             await client.send(chat_bytes(model=model, stream=stream, key=KEY))
             return await client.answer()
+
+
+def code_of(answer: Answer) -> object:
+    envelope = answer.json()["error"]
+    assert isinstance(envelope, dict)
+    assert set(envelope) == {"message", "type", "param", "code"}
+    return envelope["code"]
+
+
+async def works(room: Room) -> bool:
+    """Whether a healthy request is answered (I7)."""
+    answer = await room.ask()
+    return answer.status == 200

@@ -247,6 +247,7 @@ def test_a_bomb_grows_about_a_thousandfold() -> None:
     assert json.loads(grown)["object"] == "chat.completion"
 
 
+@pytest.mark.slow
 async def test_connecting_to_a_full_backlog_hangs() -> None:
     async with Unaccepting() as target:
         with pytest.raises(TimeoutError):
@@ -271,6 +272,7 @@ async def test_raw_chunks_may_be_nonsense(upstream: FaultUpstream) -> None:
             await client.answer()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("gcc"), reason="needs Linux and gcc")
 def test_the_load_generator_reads_what_the_mock_sends_and_counts_it(tmp_path: Path) -> None:
     from benchmarks.processes import Cores, tree_cpu_ns

@@ -74,7 +74,7 @@ def stored_ids(server: ServerProcess) -> set[str]:
 
 
 @pytest.mark.slow
-def test_three_kills_on_one_folder_lose_nothing_older_than_the_promise(tmp_path: Path) -> None:
+def test_c3_three_kills_on_one_folder_lose_nothing_older_than_the_promise(tmp_path: Path) -> None:
     data = tmp_path / "data"
     due: set[str] = set()
     acknowledged: set[str] = set()

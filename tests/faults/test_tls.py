@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.certificates import OPENSSL, make_certificate
-from tests.faults.room import Room
-from tests.faults.test_upstream_faults import code_of, outcome_of
+from tests.faults.room import Room, code_of
+from tests.faults.test_upstream_faults import outcome_of
 from tests.faults.upstream import FaultUpstream
 from tests.server_process import ServerProcess, environment_of, greenroom
 
@@ -139,6 +139,7 @@ async def test_a3_a_tls_provider_called_by_http_is_a_protocol_error(tmp_path: Pa
     assert upstream.requests == []
 
 
+@pytest.mark.slow
 def test_the_server_speaks_https_with_a_certificate_of_ones_own(tmp_path: Path) -> None:
     made = make_certificate(tmp_path / "tls")
     config = f'[server]\ntls_cert = "{made.cert}"\ntls_key = "{made.key}"\n'
@@ -163,6 +164,7 @@ def test_the_server_speaks_https_with_a_certificate_of_ones_own(tmp_path: Path) 
     assert "Traceback" not in server.log()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["missing", "not a certificate", "key of another", "no key"])
 def test_a_certificate_that_cannot_be_used_is_one_sentence_and_exit_3(tmp_path: Path, fault: str) -> None:
     made = make_certificate(tmp_path / "tls")

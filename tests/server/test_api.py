@@ -178,6 +178,12 @@ def test_a_malformed_key_is_the_callers_error(office: Office, body: object) -> N
     assert (answer.status, answer.code) == (400, "malformed_request")
 
 
+def test_the_field_that_is_wrong_is_named(office: Office) -> None:
+    error = office.ask("POST /api/keys", ADMIN, {"name": "x", "role": "owner"}).json["error"]
+
+    assert (error["param"], error["message"]) == ("role", "'role': Invalid enum value 'owner'.")
+
+
 def test_a_body_over_a_megabyte_is_too_large(office: Office) -> None:
     answer = office.ask("POST /api/keys", ADMIN, b" " * (1024 * 1024 + 1))
 
@@ -301,6 +307,18 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
     }  # fmt: skip
     assert set(described) == {*served, *fast, *(f"GET {path}" for path in OPEN)}
     assert all(f"'{role}'" in described[route] for route, role in served.items())
+
+
+def test_the_document_tells_statuses_media_and_what_must_be_named(office: Office) -> None:
+    paths = office.ask("GET /openapi.json").json["paths"]
+
+    assert "201" in paths["/api/keys"]["post"]["responses"]
+    assert set(paths["/v1/chat/completions"]["post"]["responses"]["200"]["content"]) == {
+        "application/json", "text/event-stream",
+    }  # fmt: skip
+    assert "text/plain" in paths["/metrics"]["get"]["responses"]["200"]["content"]
+    [user] = paths["/api/traces"]["delete"]["parameters"]
+    assert (user["name"], user["required"]) == ("user", True)
 
 
 @pytest.mark.parametrize("path", OPEN)

@@ -1,6 +1,10 @@
 from pathlib import Path
 
+import pytest
+
 from tests.server_process import ServerProcess
+
+pytestmark = pytest.mark.slow  # each starts processes of its own
 
 
 def test_nobody_else_on_the_machine_can_read_what_is_stored(tmp_path: Path) -> None:

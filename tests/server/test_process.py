@@ -19,6 +19,8 @@ from tests.faults.recipes import error, openai_reply, recipe, whole
 from tests.faults.upstream import FaultUpstream
 from tests.server_process import ADMIN, ServerProcess, environment_of, greenroom
 
+pytestmark = pytest.mark.slow  # each starts processes of its own
+
 CURL, STRACE = shutil.which("curl"), shutil.which("strace")
 ADMIN_LINE = re.compile(r"^Admin key \(shown this once\): (gr-\S+)$", re.MULTILINE)
 CANARY = "canary-7f3e91"
@@ -223,7 +225,6 @@ def test_nothing_but_loopback_is_called_at_the_start(tmp_path: Path) -> None:
     assert [line for line in called if not re.search(r'"127\.0\.0\.1"|"::1"', line)] == []
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_memory_at_rest_is_at_most_70_mib(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data") as server:

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: idle, with connections left open, with streams in flight, and again."""
+"""FAULTS C1 and C2: SIGTERM and SIGINT: idle, under load, with connections left open, with streams in flight, and again."""
 
 import asyncio
 import contextlib
@@ -18,6 +18,8 @@ from tests.faults.rawclient import RawClient, chat_bytes
 from tests.faults.recipes import Chunk, Flood, Head, Recipe, Stall, openai_events, recipe, streamed
 from tests.faults.upstream import FaultUpstream
 from tests.server_process import ServerProcess
+
+pytestmark = pytest.mark.slow  # each starts processes of its own
 
 EVENTS = (("Content-Type", "text/event-stream"),)
 
@@ -61,7 +63,7 @@ def stalling(words: int = 300) -> Recipe:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_server_ends_well_within_two_seconds(tmp_path: Path, number: signal.Signals) -> None:
+def test_c1_an_idle_server_ends_well_within_two_seconds(tmp_path: Path, number: signal.Signals) -> None:
     with ServerProcess(tmp_path / "data") as server:
         assert server.ask()[0] == 200
         began = time.monotonic()
@@ -79,7 +81,7 @@ HALF_OPEN = {
 
 
 @pytest.mark.parametrize("sent", HALF_OPEN.values(), ids=HALF_OPEN)
-def test_half_open_connections_do_not_hold_the_end_up(tmp_path: Path, sent: bytes) -> None:
+def test_c1_half_open_connections_do_not_hold_the_end_up(tmp_path: Path, sent: bytes) -> None:
     with (
         ServerProcess(tmp_path / "data") as server,
         socket.create_connection(("127.0.0.1", server.port)) as half,
@@ -91,7 +93,7 @@ def test_half_open_connections_do_not_hold_the_end_up(tmp_path: Path, sent: byte
         assert time.monotonic() - began < 2.0
 
 
-async def test_a_stream_in_flight_is_told_to_its_end_and_nobody_new_is_let_in(tmp_path: Path) -> None:
+async def test_c1_a_stream_in_flight_is_told_to_its_end_and_nobody_new_is_let_in(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         words = [f"word{number} " for number in range(20)]
         stage.upstream.script("scripted", streamed(openai_events(words), pace_s=0.05))
@@ -114,8 +116,28 @@ async def test_a_stream_in_flight_is_told_to_its_end_and_nobody_new_is_let_in(tm
         assert stage.outcomes() == ["answered"]
 
 
+async def test_c1_under_load_every_answer_is_told_to_its_end_and_recorded(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.upstream.script("scripted", streamed(openai_events(["a"] * 20), pace_s=0.04))
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(RawClient(stage.server.port)) for _ in range(20)]
+            for client in clients:
+                await client.send(chat_bytes("default", stream=True, key=stage.server.local_key))
+            await stage.upstream.log.wait("sent", count=40)
+            stage.server.process.send_signal(signal.SIGTERM)
+            answers = [await client.answer() for client in clients]
+            code = await stage.exit_code()
+
+        assert [one.events()[-1] for one in answers] == [b"[DONE]"] * 20
+        assert code == 0
+        assert stage.outcomes() == ["answered"] * 20
+        assert stage.server.log() == ""
+
+
 @pytest.mark.parametrize("how", ["second signal", "drain limit"])
-async def test_a_stream_that_does_not_end_is_cut_with_an_error_inside_it(tmp_path: Path, how: str) -> None:
+async def test_c1_c2_a_stream_that_does_not_end_is_cut_with_an_error_inside_it(
+    tmp_path: Path, how: str
+) -> None:
     async with staged(tmp_path, "drain_s = 0.5" if how == "drain limit" else "drain_s = 60") as stage:
         stage.upstream.script("scripted", stalling())
         async with RawClient(stage.server.port) as client:
@@ -141,7 +163,7 @@ async def test_a_stream_that_does_not_end_is_cut_with_an_error_inside_it(tmp_pat
         await stage.upstream.log.wait("gone")
 
 
-async def test_a_whole_answer_cut_before_it_began_is_503(tmp_path: Path) -> None:
+async def test_c2_a_whole_answer_cut_before_it_began_is_503(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         stage.upstream.script("scripted", recipe(Stall()))
         async with RawClient(stage.server.port) as client:
@@ -159,7 +181,7 @@ async def test_a_whole_answer_cut_before_it_began_is_503(tmp_path: Path) -> None
         assert len(stage.outcomes()) == 1
 
 
-async def test_a_client_that_reads_nothing_does_not_hold_a_cut_server_up(tmp_path: Path) -> None:
+async def test_c1_a_client_that_reads_nothing_does_not_hold_a_cut_server_up(tmp_path: Path) -> None:
     async with staged(tmp_path, "drain_s = 0.3", "[apps.raw]", 'pipeline = "off"') as stage:
         block = openai_events(["x" * 10_000 + " "], finish=None, usage=False, done=False)[0]
         chunk = b"%x\r\n%b\r\n" % (len(block), block)

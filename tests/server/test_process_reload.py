@@ -14,6 +14,8 @@ from tests.faults.upstream import FaultUpstream
 from tests.server.test_process import config_for, within
 from tests.server_process import ServerProcess
 
+pytestmark = pytest.mark.slow  # each starts processes of its own
+
 FIRST = '[apps.aaa]\nmodel = "greenroom/reader"\n'
 SECOND = '[apps.bbb]\nmodel = "greenroom/reader"\n'
 
@@ -35,7 +37,7 @@ def test_a_changed_file_is_taken_without_a_signal(tmp_path: Path) -> None:
         assert "configuration taken" in server.log()
 
 
-def test_a_hangup_signal_reads_the_file_even_when_it_looks_unchanged(tmp_path: Path) -> None:
+def test_c2_a_hangup_signal_reads_the_file_even_when_it_looks_unchanged(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", FIRST) as server:
         before = server.config_path.stat()
         server.config_path.write_text(SECOND, encoding="utf-8")

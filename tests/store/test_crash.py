@@ -17,7 +17,6 @@ from pathlib import Path
 from greenroom.gateway.recorder import Recorder
 from greenroom.store.traces import TraceStore
 from tests.store.exchanges import make_exchange
-
 store = TraceStore(Path(sys.argv[1]))
 recorder = Recorder(store)
 recorder.start()
@@ -30,6 +29,8 @@ while True:
     sys.stdout.flush()
     time.sleep(0.005)
 """
+pytestmark = pytest.mark.slow  # each starts processes of its own
+
 MARGIN_S = 0.25  # 50 ms is the promise; a shared machine may take the writer's turn away
 
 

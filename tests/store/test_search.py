@@ -97,6 +97,7 @@ def test_a_query_is_taken_apart_into_words_and_beginnings() -> None:
     assert read_query("Foo-bar* Ação") == Query(("foo", "acao"), ("bar",))
 
 
+@pytest.mark.slow
 def test_list_open_and_search_stay_fast_with_twenty_thousand_traces(tmp_path: Path) -> None:
     store = TraceStore(tmp_path / "traces.db")
     for start in range(0, 20_000, 250):

@@ -316,6 +316,7 @@ def test_small_blocks_are_joined_when_they_are_indexed_and_every_body_stays_foun
         assert ids(store, TraceFilter(q=f"text{number}")) == [str(number)]
 
 
+@pytest.mark.slow
 def test_the_log_stays_bounded_while_much_is_written(store: TraceStore, tmp_path: Path) -> None:
     for start in range(0, 3_000, 100):
         store.write(

@@ -20,7 +20,7 @@ _CONTEXT = 400
 _special = re.compile(r"`+|\[|\n")
 _marker = re.compile(r"\[(\d{1,3}(?:, ?\d{1,3})*)\]")
 _beginning = re.compile(r"\[[\d, ]*\Z")
-_sentences = re.compile(r"[^.!?\n]+[.!?]*")
+_sentences = re.compile(r"[^.!?\n]+(?:[.!?]+(?=[^\s.!?])[^.!?\n]+)*[.!?]*")
 _words = re.compile(r"\w{3,}")
 _json_text = re.compile(r'"(?:[^"\\]|\\.)*+"')
 

@@ -207,6 +207,7 @@ def test_long_bodies_are_cut_with_a_way_to_the_rest(admin: Visitor) -> None:
     assert "Cut at 64 KB" in answer.text
 
 
+@pytest.mark.slow
 def test_thirty_thousand_steps_open_in_good_time(backend: FakeBackend, clock: Clock) -> None:
     backend.records = [record("big", stages=[step("check", f"rule-{n}", 0.01) for n in range(30_000)])]
     with Visitor(backend, clock) as visitor:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from greenroom.contracts import TextFilter
 from greenroom.exchange import Caller, ChatRequest, Exchange, Passage
-from greenroom.stages.postprocess.cite import Cite, CiteConfig
+from greenroom.stages.postprocess.cite import Cite, CiteConfig, quote
 
 
 def exchange_with(count: int, response_format: str | None = None) -> Exchange:
@@ -150,3 +150,13 @@ def test_a_piece_without_a_bracket_costs_next_to_nothing() -> None:
     one = open_filter(exchange_with(2))
 
     assert min(repeat(lambda: one.feed(" word"), number=5_000, repeat=5)) / 5_000 < 2e-6
+
+
+def test_a_quotation_ends_where_its_sentence_does_not_inside_a_name() -> None:
+    passage = "Write a `[providers.NAME]` table in `greenroom.toml`. It costs $3.50 a day! Nothing else."
+
+    assert (
+        quote("Write a table for providers. [1", passage)
+        == "Write a `[providers.NAME]` table in `greenroom.toml`."
+    )
+    assert quote("What it costs a day [1", passage) == "It costs $3.50 a day!"
