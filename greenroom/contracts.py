@@ -62,12 +62,20 @@ class PostStep(Protocol):
     """One named part of postprocess: opens a filter for each text of the answer.
 
     `where` is "content" for the answer's prose and "arguments" for the JSON text of a tool call.
-    None means this exchange gives it nothing to do.
     """
 
     name: str
 
-    def open(self, exchange: Exchange, where: str) -> TextFilter | None: ...
+    def open(self, exchange: Exchange, where: str) -> TextFilter | None:
+        """The filter; None means this exchange gives it nothing to do."""
+        ...
+
+    def leaves(self, exchange: Exchange, where: str, text: str) -> bool:
+        """Whether a filter would give this whole text back as it is and have nothing to say of it.
+
+        Told without opening one, in a few looks; False when that is not sure.
+        """
+        ...
 
 
 class Finding(Struct, kw_only=True, frozen=True):

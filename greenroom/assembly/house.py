@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from functools import cached_property
+from functools import lru_cache
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -201,6 +202,7 @@ class House:
         self.default_target, self.why = choice
         tables = {"default": AppConfig(), **config.apps}
 
+        @lru_cache(1024)
         def window(name: str) -> int | None:
             table = config.apps.get(name)
             model = (table.model if table is not None else None) or (

@@ -123,6 +123,23 @@ class Postprocess:
             self._chains.append((index, chain))
         return chain
 
+    def whole(self, where: str, index: int, text: str) -> str:
+        """A whole text as the filters let it go. Raises StepFailed."""
+        began = perf_counter_ns()
+        exchange = self._exchange
+        for entry, record in zip(self._entries, self.records, strict=True):
+            try:
+                leaves = entry.step.leaves(exchange, where, text)
+            except Exception:  # noqa: BLE001  # the filter will break as well, and that is what is recorded
+                leaves = False
+            ended = perf_counter_ns()
+            record.ns += ended - began
+            began = ended
+            if not leaves:
+                chain = self.open(where, index)
+                return text if chain is None else chain.whole(text)
+        return text
+
     def report(self) -> None:
         """Put what the filters did into their records."""
         for index, chain in self._chains:
@@ -152,7 +169,7 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
         text = message.content
         exchange.reply_raw.append(text or "")
         if text:
-            new = _through(post.open("content", place), text)
+            new = post.whole("content", place, text)
             exchange.reply_text.append(new)
             if new != text:
                 changed[place, -1] = new
@@ -160,7 +177,7 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
             exchange.reply_text.append("")
         for number, call in enumerate(message.tool_calls or ()):
             if call.function is not None and call.function.arguments:
-                new = _through(post.open("arguments", place), call.function.arguments)
+                new = post.whole("arguments", place, call.function.arguments)
                 if new != call.function.arguments:
                     changed[place, number] = new
     post.report()
@@ -173,14 +190,8 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
     return _patched(exchange, reply.body, changed)
 
 
-def _through(chain: Chain | None, text: str) -> str:
-    if chain is None:
-        return text
-    return chain.whole(text)
-
-
 def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str]) -> bytes:
-    annotations = annotations_of(exchange)
+    annotations = annotations_of(exchange) if exchange.passages else []
     facts = facts_of(exchange)
     if len(changed) == 1 and not annotations:
         (place, number), text = next(iter(changed.items()))
@@ -233,16 +244,15 @@ def facts_of(exchange: Exchange) -> dict[str, object]:
     verdicts = [
         {"step": one.step, "rule": one.rule, "category": one.category, "severity": one.severity,
          "where": one.where, "action": one.action}
-        for record in exchange.steps for one in record.verdicts
+        for record in exchange.steps if record.verdicts for one in record.verdicts
     ]  # fmt: skip
     if verdicts:
         facts["verdicts"] = verdicts
-    sources = [
-        {"id": one.id, "document": one.document, "title": one.title, "cited": one.cited}
-        for one in exchange.passages
-    ]
-    if sources:
-        facts["passages"] = sources
+    if exchange.passages:
+        facts["passages"] = [
+            {"id": one.id, "document": one.document, "title": one.title, "cited": one.cited}
+            for one in exchange.passages
+        ]
     dropped = exchange.context.get("dropped")
     if dropped:
         facts["dropped"] = dropped
@@ -297,7 +307,8 @@ def _refusal_body(exchange: Exchange, sentence: str, step: str | None) -> bytes:
 
 def estimate_usage(exchange: Exchange) -> Usage:
     """Our own count where the provider gave none: about four characters a token."""
-    asked = sum(len(text.value) for text in exchange.request.texts)
+    request = exchange.request
+    asked = sum(len(text.value) for text in request.texts) if request.texts else len(request.messages)
     answered = sum(len(text) for text in exchange.reply_raw)
     return Usage(input_tokens=asked // 4 + 1, output_tokens=(answered + 3) // 4, estimated=True)
 

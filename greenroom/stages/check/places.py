@@ -120,6 +120,7 @@ _has_suffix = re.compile(
     rf"(?:\A| )(?:{_SUFFIX})\.?(?: (?:[NSEW]{{1,2}}|North|South|East|West))?\Z", re.IGNORECASE
 ).search
 
+
 def find_streets(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
     """Addresses whose number comes last."""
     for first, after in spans:

@@ -58,7 +58,9 @@ SECRET = (
     _rule(credentials.URL, spots=credentials.urls, find=credentials.find_urls, labels=""),
     _rule(credentials.HEADER, spots=credentials.headers, find=credentials.find_headers, labels=""),
     _rule(credentials.SET, spots=credentials.named, find=credentials.find_named, labels=""),
-    _rule(credentials.SAID, credentials.NAME, spots=credentials.named, find=credentials.find_named, labels=""),
+    _rule(
+        credentials.SAID, credentials.NAME, spots=credentials.named, find=credentials.find_named, labels=""
+    ),
 )
 
 

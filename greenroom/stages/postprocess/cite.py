@@ -48,6 +48,10 @@ class Cite:
             return JsonCiteFilter(exchange.passages, files, annotates=is_first)
         return CiteFilter(exchange.passages, files, apply=self._apply, annotates=is_first)
 
+    def leaves(self, exchange: Exchange, where: str, text: str) -> bool:
+        """Sure of tool calls and where there are no passages."""
+        return where != "content" or not exchange.passages
+
 
 class CiteFilter:
     """Passes prose on, notes its markers, and takes out those without a passage, with the space before them.

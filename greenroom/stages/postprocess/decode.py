@@ -68,6 +68,10 @@ class Decode:
         """A filter for the answer's prose, None for anything else."""
         return DecodeFilter(applies=self._applies) if where == "content" else None
 
+    def leaves(self, exchange: Exchange, where: str, text: str) -> bool:
+        """Sure where there is no mark, code, loop or open emphasis."""
+        return where != "content" or _is_fine(text)
+
 
 class _Scanner:
     """Finds marks and codes in text that comes in pieces; its state depends on the text, not on its cuts."""
@@ -259,9 +263,7 @@ class DecodeFilter:
         return out if self._applies else text
 
     def whole(self, text: str) -> str:
-        """All of a text at once: the text itself where nothing is to be done, told by a few looks at it."""
-        if _is_fine(text):
-            return text
+        """All of a text at once."""
         return self.feed(text) + self.flush()
 
     def flush(self) -> str:

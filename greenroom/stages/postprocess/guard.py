@@ -41,6 +41,10 @@ class Guard:
         """A filter for prose and for the arguments of tool calls alike."""
         return GuardFilter(exchange, self._detectors, self._find, self._actions, apply=self._apply)
 
+    def leaves(self, exchange: Exchange, where: str, text: str) -> bool:
+        """Sure where nothing is found."""
+        return not self._find(text)
+
 
 class GuardFilter:
     """Releases text up to where no finding can still grow; what is found is replaced, or stops the answer.

@@ -36,6 +36,10 @@ class Unmask:
             return None
         return UnmaskFilter(exchange.masks, is_json=where == "arguments")
 
+    def leaves(self, exchange: Exchange, where: str, text: str) -> bool:
+        """Sure where nothing was masked, or where no name of a mask can be: each has an underscore."""
+        return not exchange.masks or not self._apply or "_" not in text
+
 
 def _candidates(text: str, at: int) -> Iterator[re.Match[str]]:
     """What could be a mask from `at` on: only words with an underscore are read."""

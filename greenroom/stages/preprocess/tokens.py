@@ -53,16 +53,15 @@ def estimate(texts: Sequence[Text], roles: Sequence[str]) -> tuple[int, int]:
     Random letters and digits (base64, hashes) can be twice as many.
     Cost: about 1 µs, whatever their length.
     """
-    plain = 0
-    others: list[str] = []
-    for text in texts:
-        value = text.value
-        if value.isascii():
-            plain += len(value)
-        else:
-            others.append(value)
+    values = [text.value for text in texts]
+    others = [value for value in values if not value.isascii()]
+    plain = sum(map(len, values))
+    first = second = 0.0
+    if others:
+        joined = "".join(others)
+        plain -= len(joined)
+        second = _estimate_other(joined)
     first = plain / _ASCII_PER_TOKEN
-    second = _estimate_other("".join(others)) if others else 0.0
     around = PER_MESSAGE * len(roles) + PER_REQUEST
     return int(first + second) + around, int(first * _ASCII_ERROR + second * _OTHER_ERROR) + 2
 

@@ -71,12 +71,6 @@ def test_loops_of_a_whole_answer_are_found_as_in_a_stream(
     assert at_once.edits == pieces.edits
 
 
-def test_an_answer_with_nothing_to_do_is_given_back_itself() -> None:
-    text = 'An <b>answer</b> [1] of <CPF_1> with "quotes", é\n* a list.\n' * 3
-
-    assert DecodeFilter().whole(text) is text
-
-
 @settings(max_examples=200, deadline=None)
 @given(text=PIECES)
 def test_the_recorded_edits_make_the_answer(text: str) -> None:
