@@ -149,10 +149,10 @@ class Redactor:
             if any(_is_kept(raw, start) for start, _, _ in spans):
                 return self._walked(raw)
             hidden = _replace(raw, spans, b"")
-            if not self._is_in_text:
+            if not self._is_in_text or b"\\" in raw:
                 try:
                     _check.decode(hidden)
-                except _BROKEN:  # a value stood there as a number
+                except _BROKEN:  # a value stood there as a number, or began within an escape
                     return self._walked(raw)
             return hidden
         except _BROKEN:
