@@ -26,8 +26,7 @@ _KEPT_STRINGS = (b'"role"', b'"type"')
 _OUTSIDE_STRINGS = frozenset("{}[]:, \t\r\n0123456789+-.eEtruefalsn")
 """What JSON may hold outside of strings: a value made of these alone could hit more than text."""
 _IN_NUMBERS = frozenset("0123456789+-.einfa")
-_FLAT = frozenset({str, int, float, bool})
-_LONG = 200
+_FLAT, _LONG = frozenset({str, int, float, bool}), 200
 
 
 class _Check(Struct):
@@ -228,15 +227,12 @@ class _Parts:
     def stages(self, steps: list[StepRecord]) -> list[StepRecord]:
         """Steps with their changes, notes and findings."""
         return [
-            StepRecord(
-                step.stage,
-                step.step,
-                step.ns,
-                step.outcome,
-                [self._change(one) for one in step.changes],
-                self._notes(step.notes) if step.notes else step.notes,
-                [self._verdict(one) for one in step.verdicts],
-            )  # fmt: skip
+            replace(
+                step,
+                changes=[self._change(one) for one in step.changes],
+                notes=self._notes(step.notes) if step.notes else step.notes,
+                verdicts=[self._verdict(one) for one in step.verdicts],
+            )
             if step.changes or step.notes or step.verdicts
             else step
             for step in steps
