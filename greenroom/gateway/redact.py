@@ -26,9 +26,7 @@ _KEPT_STRINGS = (b'"role"', b'"type"')
 _OUTSIDE_STRINGS = frozenset("{}[]:, \t\r\n0123456789+-.eEtruefalsn")
 """What JSON may hold outside of strings: a value made of these alone could hit more than text."""
 _IN_NUMBERS = frozenset("0123456789+-.einfa")
-_FLAT = frozenset({str, int, float, bool})
-_LONG = 200
-_NOTHING: frozenset[str] = frozenset()
+_FLAT, _LONG = frozenset({str, int, float, bool}), 200
 
 
 class _Check(Struct):
@@ -114,7 +112,7 @@ class Redactor:
         """A user or session: as it is, or a stable stand-in when it holds a value."""
         return name if name is None or not _find(name, self._values) else pseudonym(name)
 
-    def walk(self, value: Any, kept: frozenset[str] = _NOTHING) -> Any:  # Any: JSON
+    def walk(self, value: Any, kept: frozenset[str] = frozenset()) -> Any:  # Any: JSON
         """The same JSON with masks in its strings, keys and numbers; `kept` keys are left alone."""
         if isinstance(value, str):
             return self.text(value)
@@ -149,10 +147,10 @@ class Redactor:
             if any(_is_kept(raw, start) for start, _, _ in spans):
                 return self._walked(raw)
             hidden = _replace(raw, spans, b"")
-            if not self._is_in_text:
+            if not self._is_in_text or b"\\" in raw:
                 try:
                     _check.decode(hidden)
-                except _BROKEN:  # a value stood there as a number
+                except _BROKEN:  # a value stood there as a number, or began within an escape
                     return self._walked(raw)
             return hidden
         except _BROKEN:
@@ -229,14 +227,11 @@ class _Parts:
     def stages(self, steps: list[StepRecord]) -> list[StepRecord]:
         """Steps with their changes, notes and findings."""
         return [
-            StepRecord(
-                step.stage,
-                step.step,
-                step.ns,
-                step.outcome,
-                [self._change(one) for one in step.changes],
-                self._notes(step.notes) if step.notes else step.notes,
-                [self._verdict(one) for one in step.verdicts],
+            replace(
+                step,
+                changes=[self._change(one) for one in step.changes],
+                notes=self._notes(step.notes) if step.notes else step.notes,
+                verdicts=[self._verdict(one) for one in step.verdicts],
             )
             if step.changes or step.notes or step.verdicts
             else step
@@ -263,14 +258,8 @@ class _Parts:
         else:
             candidates = [change.before, *self._reply]
         hide = self.redactor.text
-        return Change(
-            role=change.role,
-            index=change.index,
-            before=hide(change.before),
-            after=hide(change.after),
-            edits=[self._edit(edit, candidates) for edit in change.edits],
-            part=change.part,
-        )
+        edits = [self._edit(edit, candidates) for edit in change.edits]
+        return replace(change, before=hide(change.before), after=hide(change.after), edits=edits)
 
     def _edit(self, edit: Edit, candidates: list[str]) -> Edit:
         start, end = self._moved(edit.start, edit.end, candidates, edit.before)
@@ -321,9 +310,7 @@ class _Parts:
             found = one[start:end]
             if (expected and found == expected) or found in self._redactions:
                 return one
-        if fitting:
-            return fitting[0]
-        return candidates[0] if candidates else None
+        return next(iter(fitting or candidates), None)
 
 
 def _disguised(
@@ -354,12 +341,11 @@ def redact_parts(
     """
     if body is None:
         return _redact_row(row, Redactor(redactions)), None
-    if texts is None:
-        originals = texts_of(messages_of(body.request))
-    else:
-        originals = [
-            tuple.__new__(MessageText, (one.index, one.role, one.part, one.original)) for one in texts
-        ]
+    originals = (
+        texts_of(messages_of(body.request))
+        if texts is None
+        else [tuple.__new__(MessageText, (one.index, one.role, one.part, one.original)) for one in texts]
+    )
     parts = _Parts(redactions, body, originals)
     hide = parts.redactor
     raw = hide.text(body.reply_raw)
