@@ -28,9 +28,7 @@ _HEX = "[0-9A-Fa-f]"
 IPV4 = r"\d\.\d{1,3}\.\d{1,3}\.\d"
 IPV6 = rf":{_HEX}{{0,4}}:{_HEX}{{0,4}}:"
 IBAN = rf"{_BEGIN}(?:[A-Z]{{2}}\d{{2}} ?[A-Z0-9]{{4}}|[a-z]{{2}}\d{{2}}[a-z0-9]{{11}})"
-_SPANISH = (
-    r"(?:[XYZxyz][ \-]?\d{7}|\d{8}|\d{2}\.\d{3}\.\d{3}|[A-HJ-NP-SUVW]-?\d{7})[ \-]?[A-Za-z0-9]"
-)
+_SPANISH = r"(?:[XYZxyz][ \-]?\d{7}|\d{8}|\d{2}\.\d{3}\.\d{3}|[A-HJ-NP-SUVW]-?\d{7})[ \-]?[A-Za-z0-9]"
 SPANISH = rf"(?:^|[^0-9A-Za-z_./\-]){_SPANISH}{_END}"
 _COMPANY = r"[A-Z0-9]{2}\.?[A-Z0-9]{3}\.?[A-Z0-9]{3}/?[A-Z0-9]{4}-?\d{2}"
 COMPANY = rf"{_BEGIN}{_COMPANY}{_END}"

@@ -58,12 +58,14 @@ SECRET = (
     _rule(credentials.URL, spots=credentials.urls, find=credentials.find_urls, labels=""),
     _rule(credentials.HEADER, spots=credentials.headers, find=credentials.find_headers, labels=""),
     _rule(credentials.SET, spots=credentials.named, find=credentials.find_named, labels=""),
-    _rule(credentials.SAID, credentials.NAME, spots=credentials.named, find=credentials.find_named, labels=""),
+    _rule(
+        credentials.SAID, credentials.NAME, spots=credentials.named, find=credentials.find_named, labels=""
+    ),
 )
 
 
 class Anchors:
-    """All anchors of all rules, sought in one pass. Vendors' many are one anchor, told apart when it occurs."""
+    """All anchors of all rules, sought in one pass; vendors' are one anchor, told apart when it occurs."""
 
     def __init__(self) -> None:
         tokens = [vendor.pattern for vendor in VENDORS]

@@ -37,7 +37,9 @@ VENDORS = (
     _vendor("google_api_key", r"AIza[A-Za-z0-9_\-]{35}"),
     _vendor("google_oauth_secret", r"GOCSPX-[A-Za-z0-9_\-]{20}"),
     _vendor("google_oauth_token", r"ya29\.[A-Za-z0-9_\-]{20}", r"[A-Za-z0-9_\-.]"),
-    _vendor("azure_client_secret", r"[A-Za-z0-9_~.]{3}\dQ~[A-Za-z0-9_~.\-]{31}", r"[A-Za-z0-9_~.\-]", r"\dQ~"),
+    _vendor(
+        "azure_client_secret", r"[A-Za-z0-9_~.]{3}\dQ~[A-Za-z0-9_~.\-]{31}", r"[A-Za-z0-9_~.\-]", r"\dQ~"
+    ),
     _vendor("azure_sas", r"[?&]sig=[A-Za-z0-9%/+]{40}", r"[A-Za-z0-9%/+=]", "[?&]sig="),
     _vendor("anthropic_key", r"sk-ant-[a-z0-9]{3,10}-[A-Za-z0-9_\-]{20}"),
     _vendor("openrouter_key", rf"sk-or-v1-{_HEX}{{32}}", _HEX),
@@ -130,4 +132,4 @@ ANCHOR = "|".join(
         f"(?:^|[^0-9A-Za-z_])(?:{'|'.join(vendor.pattern for vendor in VENDORS if not vendor.anchor)})",
     )
 )
-"""What a text must have somewhere before each vendor is asked: all begin with a letter, where a word begins."""
+"""What a text must have somewhere before vendors are asked: tokens begin where a word begins."""
