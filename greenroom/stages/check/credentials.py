@@ -45,7 +45,7 @@ SAID = (
     r"(?i) (?:is|é|es|era|will be|será)(?: now| agora| ahora)?:? {0,3}"
     r"(?:[rbuf]?\\?[\"'`]|[^\s\"'`\\]*(?:\d|(?-i:[a-zß-ÿ][A-ZÀ-Þ])))"
 )
-"""«my password `NAME` for work is 1x»: a verb, and a word with a digit or a capital inside, or a quotation."""
+"""«my password for work is 1x»: a verb, and a word with a digit or a capital inside, or a quotation."""
 
 private_keys = spots(PEM)
 urls = spots(rf"[A-Za-z][A-Za-z0-9+.\-]{{1,20}}{URL}")

@@ -52,7 +52,7 @@ class Sight:
 class RuleDetector:
     """Finds by asking only those rules whose anchors occur.
 
-    Where a text has invisible or look-alike characters or lone surrogates, its canonical view is read and spans are led back.
+    Where a text has odd characters or lone surrogates, its canonical view is read and spans are led back.
     Holds nothing between calls.
     """
 
@@ -93,9 +93,10 @@ class RuleDetector:
         asked: dict[Finder, Rule] = {}
         rules = self._rules
         for hit in sight.hits:
-            for others, rule in rules.get(hit, ()):
-                if not others or others.issubset(sight.hits):
-                    asked[rule.find] = rule
+            if hit in rules:
+                for others, rule in rules[hit]:
+                    if not others or others.issubset(sight.hits):
+                        asked[rule.find] = rule
         return asked
 
     def _candidates(self, sight: Sight, asked: dict[Finder, Rule]) -> dict[int, list[Candidate]]:

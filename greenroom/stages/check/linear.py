@@ -42,7 +42,7 @@ def spots(pattern: str) -> Callable[[bytes], list[Span]]:
 
 
 def _latin(pattern: str) -> bytes:
-    """RE2 folds only ASCII in Latin-1: where case is ignored, accented letters get their capital beside them."""
+    """Where case is ignored, accented letters get their capital beside them: RE2 folds only ASCII here."""
     if "(?i" in pattern:
         pattern = _accented.sub(lambda found: f"[{found[0]}{found[0].upper()}]", pattern)
     return pattern.encode("latin-1", "replace")

@@ -64,9 +64,9 @@ class Screen:
             return None
         acted = False
         stand_ins = _StandIns(exchange, self._action if self._applies else "log", self._vault)
-        for place, findings in found:
+        for place, all_findings in found:
             text = texts[place]
-            findings = self._not_allowed(findings, text.value)
+            findings = self._not_allowed(all_findings, text.value)
             if findings:
                 acted = True
                 self._act(exchange, record, text, findings, stand_ins)
@@ -156,7 +156,7 @@ class Screen:
 
 
 def _sight(exchange: Exchange, texts: list[str]) -> Sight:
-    """One look at the texts of a request for all steps that want one, and again only at what changed since."""
+    """One look at the texts of a request for all steps that want one; again only at what changed since."""
     known = exchange.context.get("check.sight")
     seen = known.again(texts) if isinstance(known, Sight) else Sight(texts)
     exchange.context["check.sight"] = seen

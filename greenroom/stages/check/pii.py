@@ -7,7 +7,6 @@ where the text introduces them; people named in passing are not found.
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from greenroom.contracts import Finding
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Reply, Stage
 from greenroom.stages.check import people, places

@@ -49,7 +49,7 @@ _ALONE = (
     rf"| (?:{_unlike(_MONTH_NAMES | {f'de {name}' for name in _MONTH_NAMES})}))"
 )
 NUMBER = rf"[\pLº°#?][.'\-]?,? ?{_ALONE}"
-"""The end of a name, or «nº», and a number that stands alone: no price, no date in figures, no day before its month."""
+"""The end of a name, or «nº», and a number that stands alone: no price, no date, no day before its month."""
 BEHIND = rf"(?:^|[^0-9A-Za-z_\-./$#,:])\d{{1,5}},? [{CAPITALS}][^\s\d,]*,? [{CAPITALS}]"
 """The number first: «1500 Main Street», a number and two words with capitals."""
 

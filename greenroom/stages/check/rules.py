@@ -65,7 +65,7 @@ SECRET = (
 
 
 class Anchors:
-    """All anchors of all rules, sought in one pass. Vendors' many are one anchor, told apart when it occurs."""
+    """All anchors of all rules, sought in one pass; vendors' are one anchor, told apart when it occurs."""
 
     def __init__(self) -> None:
         tokens = [vendor.pattern for vendor in VENDORS]

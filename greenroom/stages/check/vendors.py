@@ -132,4 +132,4 @@ ANCHOR = "|".join(
         f"(?:^|[^0-9A-Za-z_])(?:{'|'.join(vendor.pattern for vendor in VENDORS if not vendor.anchor)})",
     )
 )
-"""What a text must have somewhere before each vendor is asked: all begin with a letter, where a word begins."""
+"""What a text must have somewhere before vendors are asked: tokens begin where a word begins."""
