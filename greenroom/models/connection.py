@@ -9,6 +9,7 @@ import os
 import ssl
 from base64 import b64encode
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple, Self, cast
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +24,7 @@ from greenroom.errors import (
     UpstreamUnreachable,
 )
 from greenroom.wire.decompress import Decompressor
+from greenroom.wire.source import Taker
 
 HEADER_LIMIT_BYTES = 65_536
 HEADER_LIMIT_COUNT = 200
@@ -90,6 +92,18 @@ class Response:
             raise StopAsyncIteration
         return data
 
+    def push_to(self, taker: Taker) -> None:
+        """Give the rest to `taker` as it is read."""
+        self._connection.push_to(taker)
+
+    def pause(self) -> None:
+        """Stop reading for a while; no deadline runs."""
+        self._connection.pause()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        self._connection.resume()
+
     def close(self) -> None:
         """Give up on the rest; the connection goes back to the pool only if the answer was read whole."""
         self._connection.finish()
@@ -126,6 +140,13 @@ class Connection(asyncio.Protocol):
         self._got_bytes = False
         self._decompressor: Decompressor | None = None
         self._until_close = False
+        self._is_fresh = False
+        """Whether bytes came since the clock was last looked at."""
+        self._taker: Taker | None = None
+        self._take_chunk: Callable[[bytes], bool] | None = None
+        """The taker's, while the next byte begins a chunk."""
+        self._is_between = False
+        """Whether the last chunk that was begun is complete."""
 
     # asyncio.Protocol
 
@@ -133,6 +154,15 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
 
     def data_received(self, data: bytes) -> None:
+        take_chunk = self._take_chunk
+        if take_chunk is not None:
+            if take_chunk(data):
+                self._is_fresh = True
+                self._size += len(data)
+                if self._size > BODY_LIMIT_BYTES:
+                    self._fail(UpstreamProtocol(_TOO_LARGE))
+                return
+            self._take_chunk = None
         parser = self._parser
         if parser is None or self._complete:
             self._abort()  # bytes nobody asked for
@@ -146,8 +176,10 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             if not self._complete:
                 self._fail(UpstreamProtocol(_NOT_HTTP))
-        if self._head is None and not self._complete:
-            self.deadline = min(self.pool.now() + self._limits.idle_s, self._total_deadline)
+        self._is_fresh = True
+        if self._taker is not None and self._is_between and data.endswith(b"\r\n"):
+            # No further chunk has begun: its size would have to end with this line, and be known.
+            self._take_chunk = self._taker.take_chunk
 
     def eof_received(self) -> bool:
         if self._parser is not None and self._until_close and not self._complete and self._head is None:
@@ -186,7 +218,7 @@ class Connection(asyncio.Protocol):
             length is None and b"transfer-encoding" not in headers and status not in {204, 304}
         )
         if length is not None and int(length) > BODY_LIMIT_BYTES:
-            raise UpstreamProtocol("The answer is larger than 64 MiB.")
+            raise UpstreamProtocol(_TOO_LARGE)
         encoding = headers.get(b"content-encoding")
         if encoding and encoding != b"identity":
             self._decompressor = Decompressor(encoding.decode("latin-1"), BODY_LIMIT_BYTES)
@@ -196,13 +228,21 @@ class Connection(asyncio.Protocol):
         if head is not None and not head.done():
             head.set_result(Response(self, status, headers))
 
+    def on_chunk_header(self) -> None:
+        self._is_between = False
+
+    def on_chunk_complete(self) -> None:
+        self._is_between = self._decompressor is None
+
     def on_body(self, data: bytes) -> None:
         if self._decompressor is not None:
             data = self._decompressor.feed(data)
         self._size += len(data)
         if self._size > BODY_LIMIT_BYTES:
-            raise UpstreamProtocol("The answer is larger than 64 MiB.")
-        if data:
+            raise UpstreamProtocol(_TOO_LARGE)
+        if self._taker is not None:
+            self._taker.take(data)
+        elif data:
             self._pieces.append(data)
             self._held += len(data)
             if self._held > STREAM_HIGH_WATER_BYTES and not self._paused and self.transport is not None:
@@ -220,7 +260,9 @@ class Connection(asyncio.Protocol):
             except UpstreamError as error:
                 self._fail(error)
                 return
-            if rest:
+            if rest and self._taker is not None:
+                self._taker.take(rest)
+            elif rest:
                 self._pieces.append(rest)
         self._complete = True
         if self._until_close:
@@ -269,13 +311,38 @@ class Connection(asyncio.Protocol):
             data = b"".join(self._pieces)
             self._pieces.clear()
         self._held = 0
+        self.resume()
+        return data
+
+    def push_to(self, taker: Taker) -> None:
+        """From now on give each piece of the body to `taker` as it is read, and tell it the end."""
+        if self._pieces:
+            held = b"".join(self._pieces)
+            self._pieces.clear()
+            self._held = 0
+            taker.take(held)
+        self._taker = taker
+        if self._error is not None or self._complete:
+            self._notify()
+        else:
+            self.resume()
+
+    def pause(self) -> None:
+        """Stop reading: who takes the body is slower."""
+        if not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Go on reading; the wait for the next byte begins now."""
         if self._paused and self.transport is not None:
             self._paused = False
+            self._is_fresh = True
             self.transport.resume_reading()
-        return data
 
     def finish(self) -> None:
         """The caller is done: keep the socket if the answer was whole, else close it."""
+        self._taker = self._take_chunk = None
         if self._parser is None:
             return
         self._parser = None
@@ -283,6 +350,15 @@ class Connection(asyncio.Protocol):
             self.pool.give_back(self)
         else:
             self._abort()
+
+    def check_time(self, now: float) -> None:
+        """Fail when the wait is over; called ten times a second, so that no byte has to set a clock."""
+        if self._is_fresh:
+            self._is_fresh = False
+            if self._head is None and not self._complete:
+                self.deadline = min(now + self._limits.idle_s, self._total_deadline)
+        elif self.deadline and self.deadline < now:
+            self.expire()
 
     def expire(self) -> None:
         """The deadline has passed. A stream that a slow client holds back is not the provider's fault."""
@@ -305,7 +381,10 @@ class Connection(asyncio.Protocol):
         self._notify()
 
     def _notify(self) -> None:
-        wake = self._wake
+        taker, wake = self._taker, self._wake
+        if taker is not None and (self._complete or self._error is not None):
+            self._taker = self._take_chunk = None
+            taker.end(self._error)
         if wake is not None and not wake.done():
             wake.set_result(None)
 
@@ -317,6 +396,7 @@ class Connection(asyncio.Protocol):
             self.transport = None
 
 
+_TOO_LARGE = "The answer is larger than 64 MiB."
 _NOT_HTTP = "The provider's answer is not HTTP."
 
 
@@ -398,8 +478,8 @@ class Pool:
 
     def _sweep(self) -> None:
         now = self.now()
-        for connection in [one for one in self._busy if one.deadline and one.deadline < now]:
-            connection.expire()
+        for connection in list(self._busy):
+            connection.check_time(now)
         for idle in self._idle.values():
             while idle and idle[0].idle_since + IDLE_KEEP_S < now:
                 old = idle.pop(0)

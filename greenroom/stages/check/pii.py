@@ -63,6 +63,9 @@ def _open_end() -> str:
     return rf"(?:{street}|{chain})\z"
 
 
+_OF_WORDS = frozenset(("PERSON", "ADDRESS", "DATE_OF_BIRTH", "PLACA"))
+"""Kinds whose findings may begin with an ordinary word."""
+
 _open = bytes_searcher(_open_end())
 _odd = bytes_searcher(ODD)
 
@@ -86,6 +89,8 @@ class PiiDetector:
                 place for place, (_, finder, _) in enumerate(used) if finder is places.find_streets
             ),
         )
+
+        self.passes_words = not wanted & _OF_WORDS
 
     def may_hold(self, text: str) -> bool:
         """False when `find` would find nothing, told by the scan alone."""

@@ -9,7 +9,7 @@ import re
 from os.path import commonprefix
 from typing import Literal
 
-from greenroom.contracts import StepConfig, TextFilter
+from greenroom.contracts import Ease, StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
 
 _LOOKBACK = 64
@@ -261,6 +261,12 @@ class DecodeFilter:
         else:
             out = "".join([self._take_checked(text[at : at + _SLICE]) for at in range(0, len(text), _SLICE)])
         return out if self._applies else text
+
+    def ease(self) -> Ease | None:
+        """Words are passed on as they are up to the next look for loops, unless code or a mark is begun."""
+        if self._unit or self._scanner.is_busy:
+            return None
+        return Ease(self._next - self._fed, "")
 
     def flush(self) -> str:
         """What was held, and what closes the code or emphasis that is still open."""

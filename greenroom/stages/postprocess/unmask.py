@@ -7,8 +7,11 @@ caller's data can't appear.
 import json
 import re
 
-from greenroom.contracts import StepConfig, TextFilter
+from greenroom.contracts import Ease, StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
+
+_ROOM = 4096
+"""Characters of plain words that may go ahead of a filter."""
 
 
 class UnmaskConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +49,8 @@ class UnmaskFilter:
             name.strip("<>").casefold(): json.dumps(value, ensure_ascii=False)[1:-1] if is_json else value
             for name, value in masks.items()
         }
+        self._sign = "_" if all("_" in name for name in self._values) else ""
+        """A character without which a text holds no mask."""
         names = "|".join(re.escape(name) for name in sorted(self._values, key=len, reverse=True))
         left, right = ("(?:<|\\\\u003c|&lt;)", "(?:>|\\\\u003e|&gt;)")
         self._mask = re.compile(
@@ -62,6 +67,10 @@ class UnmaskFilter:
         """Final text; a tail that may become a mask stays."""
         whole = self._held + text
         return self._replace(whole, self._cut(whole))
+
+    def ease(self) -> Ease | None:
+        """A mask has a digit in it, so that a word without one is none."""
+        return Ease(_ROOM, self._held)
 
     def flush(self) -> str:
         """The rest, masks at the very end included."""
@@ -80,7 +89,7 @@ class UnmaskFilter:
         shift = len(self._before)
         pieces: list[str] = []
         at = shift
-        for found in self._mask.finditer(text, shift):
+        for found in self._mask.finditer(text, shift) if self._sign in text else ():
             if found.start() - shift >= end:
                 break
             value = self._values[found["name"].casefold()]
