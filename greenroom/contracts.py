@@ -4,7 +4,7 @@ Knows the waist and nothing else.
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -39,11 +39,31 @@ class Step(Protocol):
     async def __call__(self, exchange: Exchange) -> Reply | None: ...
 
 
+PLAIN_NOT = "[^a-zß-öø-ÿ ,.;]"
+"""A pattern (re2 and re alike) for what plain words do not have: they are small letters of western Europe."""
+PLAIN_WORD = 24
+"""The longest word, with its blank, that counts as plain."""
+
+
+class Ease(NamedTuple):
+    """A filter's leave to send plain words before it has seen them.
+
+    Plain words hold no character of `PLAIN_NOT`, but the first letter may be a capital; what stands between
+    two blanks is at most `PLAIN_WORD` long. A lone x, y or z is none.
+    """
+
+    room: int
+    """Up to how many characters: it must see the one that makes it this many."""
+    held: str
+    """All that it holds back now. Of plain words it would hold no more than the last, with its blank."""
+
+
 class TextFilter(Protocol):
     """Rewrites answer text that arrives in pieces.
 
     `feed` returns what is final and keeps back what later text could still change, never more than
     `lookback` characters. `flush` returns the rest. However the text is cut, the joined output is the same.
+    A filter may have a method `ease() -> Ease | None`: whether plain words may go ahead of it now.
     """
 
     lookback: int
@@ -96,6 +116,9 @@ class Finding(Struct, kw_only=True, frozen=True):
 class Detector(Protocol):
     """Finds things in text, in linear time; used on prompts, passages and reply windows alike."""
 
+    passes_words: bool
+    """Whether no finding can begin in a plain word (see `Ease`) that a blank has ended, whatever follows."""
+
     def find(self, text: str) -> list[Finding]:
         """All findings, sorted, not overlapping. What decides on a span is at most 64 characters from it."""
         ...
@@ -133,8 +156,11 @@ def mask(label: str, number: int) -> str:
 
 
 __all__ = [
+    "PLAIN_NOT",
+    "PLAIN_WORD",
     "Action",
     "Detector",
+    "Ease",
     "Finding",
     "Mode",
     "PostStep",

@@ -1,7 +1,7 @@
 """The waist: the one object that flows through Greenroom, and its parts.
 
-Knows msgspec and nothing else. Steps read and change an `Exchange`; the recorder stores it; pages show it.
-All offsets are code points, end excluded.
+Knows msgspec and what a stream's source promises. Steps read and change an `Exchange`; the recorder stores
+it; pages show it. All offsets are code points, end excluded.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +9,8 @@ from time import time_ns
 from typing import Literal
 
 from msgspec import Raw, Struct, field
+
+from greenroom.wire.source import Source
 
 Stage = Literal["preprocess", "ground", "check", "postprocess"]
 StepOutcome = Literal["unchanged", "changed", "refused", "failed", "skipped"]
@@ -246,11 +248,13 @@ class Reply(Struct, kw_only=True):
     """What goes back: a whole body in the OpenAI chat dialect, or pieces of a stream of the same.
 
     `chunks` yields lists of encoded `chat.completion.chunk` objects as they arrived, without SSE framing
-    and without `[DONE]`; it raises `UpstreamError` when the stream ends without its proper end.
+    and without `[DONE]`; it raises `UpstreamError` when the stream ends without its proper end. Where there
+    is a `source`, the rest can be had from it without waiting for each piece.
     """
 
     body: bytes = b""
     chunks: AsyncIterator[list[bytes]] | None = None
+    source: Source | None = None
     status: int = 200
     refusal: str | None = None
     """Set when a step answered instead of the model: the sentence for the user."""

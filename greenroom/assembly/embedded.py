@@ -7,8 +7,9 @@ The data folder belongs to one process at a time, as with a server.
 import asyncio
 import os
 import weakref
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
@@ -28,6 +29,7 @@ from greenroom.errors import (
 )
 from greenroom.gateway.gateway import Stream as Running
 from greenroom.store.database import FolderLock, lock_folder
+from greenroom.wire.source import Source
 
 Json = dict[str, Any]  # Any: JSON, whose fields are the dialect's
 
@@ -110,16 +112,77 @@ class AnswerStream:
         await self.aclose()
 
 
+_HIGH_WATER_BYTES = 256 * 1024
+"""What may wait for a program that is slower than the provider."""
+
+
+class _Outlet:
+    """Where a stream goes in process: kept until it is asked for."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[bytes] = deque()
+        self._size_bytes = 0
+        self._source: Source | None = None
+        self._changed = asyncio.Event()
+
+    def send(self, data: bytes) -> None:
+        """Keep events; a source that is far ahead is paused."""
+        self._waiting.append(data)
+        self._size_bytes += len(data)
+        if self._size_bytes > _HIGH_WATER_BYTES and self._source is not None:
+            self._source.pause()
+        self._changed.set()
+
+    def writer(self) -> Callable[[bytes], object]:
+        """The same for what is framed as a chunk of HTTP."""
+        return lambda data: self.send(data[data.index(b"\r\n") + 2 : -2])
+
+    def throttle(self, source: Source | None) -> None:
+        """Pause this source when too much waits."""
+        self._source = source
+
+    async def drained(self) -> None:
+        """Wait until little waits."""
+        while self._size_bytes > _HIGH_WATER_BYTES:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def next(self, work: asyncio.Task[None]) -> bytes | None:
+        """The next events; None when the stream is over. Raises what it broke with."""
+        while not self._waiting:
+            if work.done():
+                work.result()
+                return None
+            self._changed.clear()
+            work.add_done_callback(self._end)
+            await self._changed.wait()
+        data = self._waiting.popleft()
+        self._size_bytes -= len(data)
+        if not self._waiting:
+            self._changed.set()
+            if self._source is not None:
+                self._source.resume()
+        return data
+
+    def _end(self, _: object) -> None:
+        self._changed.set()
+
+
 async def _pieces(running: Running) -> AsyncGenerator[Piece, None]:
+    outlet = _Outlet()
+    # Ends with this generator, whoever ends that.
+    work = asyncio.get_running_loop().create_task(running.run(outlet))
     try:
-        async with aclosing(running.frames()) as frames:
-            async for data in frames:
-                for event in data.split(b"\n\n"):
-                    if event and event != b"data: [DONE]":
-                        body = decode(event.removeprefix(b"data: "))
-                        _raise_if_broken(body)
-                        yield Piece(body)
+        while (data := await outlet.next(work)) is not None:
+            for event in data.split(b"\n\n"):
+                if event and event != b"data: [DONE]":
+                    body = decode(event.removeprefix(b"data: "))
+                    _raise_if_broken(body)
+                    yield Piece(body)
     finally:
+        work.cancel()
+        with suppress(asyncio.CancelledError, GreenroomError):
+            await work
         running.finish()
 
 

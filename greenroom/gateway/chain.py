@@ -4,15 +4,22 @@ Knows contracts; no concrete filter.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter_ns
 from typing import NamedTuple
 
-from greenroom.contracts import PostStep, TextFilter
+from greenroom.contracts import PLAIN_NOT, PLAIN_WORD, Ease, PostStep, TextFilter
 from greenroom.errors import StepFailed
 from greenroom.exchange import Change, Edit, Exchange, StepRecord
 
 log = logging.getLogger("greenroom.pipeline")
+
+_ROOM = 4096
+"""Characters after which the filters see what went ahead of them, whatever they say."""
+_unusual = re.compile(PLAIN_NOT).search
+_capital = re.compile(r" [A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]*[,.;]?\Z").match
+_lone = re.compile(r"(?:\A| )[xyzXYZ]\Z").search
 
 
 class PostEntry(NamedTuple):
@@ -25,12 +32,13 @@ class PostEntry(NamedTuple):
 class _Link:
     """One filter of a chain. A broken one refuses the answer, or from then on lets text pass."""
 
-    __slots__ = ("filter", "record", "refuses", "tail")
+    __slots__ = ("ease", "filter", "record", "refuses", "tail")
 
     def __init__(self, one: TextFilter, record: StepRecord, refuses: bool) -> None:
         self.filter: TextFilter | None = one
         self.record = record
         self.refuses = refuses
+        self.ease: Callable[[], Ease | None] | None = getattr(one, "ease", None)
         self.tail = ""
         """What the filter may be holding: given back as it came if the filter breaks."""
 
@@ -86,26 +94,107 @@ class _Link:
 
 
 class Chain:
-    """Feeds text through filters: what one lets go is fed to the next; flushing goes from first to last."""
+    """Feeds text through filters: what one lets go is fed to the next; flushing goes from first to last.
 
-    __slots__ = ("_links", "_seen", "rejected")
+    Plain words go ahead of the filters as long as every filter is at ease with that: what they would hold is
+    kept back here, and they are shown the words later, in one piece, before any of them matters.
+    """
+
+    __slots__ = (
+        "_ahead_still",
+        "_begun",
+        "_held",
+        "_links",
+        "_room",
+        "_room_at_first",
+        "_seen",
+        "_shown",
+        "rejected",
+    )
 
     def __init__(self, links: Sequence[_Link]) -> None:
         self._links = links
         self._seen: list[str] = []
+        self._shown = 0
+        """How many of `_seen` the filters were shown."""
+        self._room = self._room_at_first = 0
+        """How many characters may still go ahead of the filters, and how many there were to begin with."""
+        self._held = ""
+        """The last word: what has come and has not been let go, while there is room."""
+        self._begun = 0
+        """How long `_held` was when the filters were last shown something: this much they hold of it."""
+        self._ahead_still = 0
+        """How much of what went ahead the filters have been shown and still hold."""
         self.rejected: StepRecord | None = None
         """The step that stopped the text, if one did."""
 
     def feed(self, text: str) -> str:
         """What may be sent now that `text` has come. Raises StepFailed."""
         self._seen.append(text)
+        room = self._room - len(text)
+        is_plain = _unusual(text) is None or _capital(text) is not None
+        if room > 0 and is_plain:
+            held = self._held
+            cut = text.rfind(" ")
+            if cut == 0 and len(held) > 2 and 1 < len(text) <= PLAIN_WORD:
+                self._room = room
+                self._held = text
+                return held
+            whole = held + text
+            if len(whole) <= PLAIN_WORD:
+                # A blank at the end may yet be taken out, and the word before it go on.
+                cut = max(whole.rfind(" ", 0, len(whole.rstrip(" "))), 0)
+                if _lone(whole, 0, cut) is None:
+                    self._room = room
+                    self._held = whole[cut:]
+                    return whole[:cut]
+        return self._show(is_plain)
+
+    def _show(self, is_plain: bool) -> str:
+        """Let the filters see all they have not seen; gives what may be sent beyond what went ahead."""
+        ahead = self._ahead()
+        text = self._owed()
         for link in self._links:
             text = link.feed(text)
             if self._is_rejected(link):
                 return ""
             if not text:
-                return ""
-        return text
+                break
+        self._ahead_still = max(0, ahead - len(text))
+        if is_plain and not self._ahead_still:
+            self._ease()
+        return text[ahead:]
+
+    def _ahead(self) -> int:
+        """How much of what the filters will let go was sent already. Ends the ease."""
+        ahead = self._ahead_still + self._begun + self._room_at_first - self._room - len(self._held)
+        self._room = self._room_at_first = self._begun = 0
+        self._held = ""
+        return ahead
+
+    def _owed(self) -> str:
+        """What the filters have not seen."""
+        seen = self._seen
+        owed = seen[-1] if len(seen) - self._shown == 1 else "".join(seen[self._shown :])
+        self._shown = len(seen)
+        return owed
+
+    def _ease(self) -> None:
+        """Ask the filters whether plain words may go ahead of them."""
+        room, held = _ROOM, ""
+        for link in self._links:
+            if link.filter is None:
+                continue
+            ease = link.ease() if link.ease is not None else None
+            if ease is None:
+                return
+            room = min(room, ease.room)
+            held = ease.held + held
+        if " " in held[1:] or len(held) > PLAIN_WORD or _unusual(held) is not None:
+            return
+        self._room = self._room_at_first = room
+        self._held = held
+        self._begun = len(held)
 
     def whole(self, text: str) -> str:
         """All of a text at once. Raises StepFailed."""
@@ -124,12 +213,13 @@ class Chain:
 
     def flush(self) -> str:
         """What is left to send at the end. Raises StepFailed."""
-        text = ""
+        ahead = self._ahead()
+        text = self._owed()
         for link in self._links:
             text = (link.feed(text) if text else "") + link.flush()
             if self._is_rejected(link):
                 return ""
-        return text
+        return text[ahead:]
 
     def _is_rejected(self, link: _Link) -> bool:
         if link.filter is not None and link.filter.rejected is not None:

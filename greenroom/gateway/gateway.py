@@ -4,7 +4,7 @@ Knows access, rooms, pipeline, relay and recorder; no sockets and no HTTP.
 """
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from random import Random, SystemRandom
 from time import perf_counter_ns, time_ns
 
@@ -14,8 +14,8 @@ from greenroom.exchange import Caller, Exchange, Reply
 from greenroom.gateway import pipeline
 from greenroom.gateway.access import Access, Grant, may_use
 from greenroom.gateway.pipeline import App
+from greenroom.gateway.relay import Outlet, Relay
 from greenroom.gateway.rooms import Rooms
-from greenroom.gateway.streaming import Relay
 from greenroom.wire import openai
 
 _NAME = re.compile(r"[\w.@:+/ -]{1,128}\Z")
@@ -148,7 +148,7 @@ class Gateway:
 
 
 class Stream:
-    """One streamed answer: `frames()` once, `finish()` always."""
+    """One streamed answer: `run()` once, `finish()` always."""
 
     def __init__(self, gateway: Gateway, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> None:
         self.relay: Relay | None = None
@@ -160,12 +160,12 @@ class Stream:
         self._began_ns = began_ns
         self._finished = False
 
-    def frames(self) -> AsyncGenerator[bytes, None]:
-        """SSE bytes to send."""
-        return self._refusal_stream() if self.relay is None else self.relay.frames()
-
-    async def _refusal_stream(self) -> AsyncGenerator[bytes, None]:
-        yield self._refusal_frames()
+    async def run(self, outlet: Outlet) -> None:
+        """Send all of it. Raises CancelledError when the client is gone."""
+        if self.relay is None:
+            outlet.send(self._refusal_frames())
+        else:
+            await self.relay.run(outlet)
 
     def _refusal_frames(self) -> bytes:
         exchange = self._exchange

@@ -1,23 +1,19 @@
-"""An answer in pieces: filters with hold-back, the order of frames, and the end said truthfully.
+"""An answer in pieces: filters with hold-back, the order of events, and the end said truthfully.
 
 Text that passes unchanged leaves in the provider's own bytes. A piece without text first lets go what is held
 of its choice. The finishing piece waits for the counts and carries our facts; a stream that ends without its
 proper end is an error said in-band. Knows contracts and the dialect; no socket.
 """
 
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 from time import perf_counter_ns
-
-from msgspec import DecodeError, ValidationError
 
 from greenroom.errors import (
     GreenroomError,
     UpstreamDisconnected,
-    UpstreamProtocol,
     UpstreamRefused,
 )
-from greenroom.exchange import Exchange, Reply, Usage
+from greenroom.exchange import Exchange, Usage
 from greenroom.gateway.chain import Chain
 from greenroom.gateway.pipeline import (
     App,
@@ -29,6 +25,7 @@ from greenroom.gateway.pipeline import (
     settle,
 )
 from greenroom.wire import openai
+from greenroom.wire.mold import Mold
 from greenroom.wire.openai import Chunk, ChunkChoice, ChunkWriter
 
 _START = b"data: "
@@ -36,16 +33,38 @@ _END = b"\n\n"
 DONE = b"data: [DONE]\n\n"
 
 
-class Relay:
-    """One stream on its way to the client. `frames()` yields what to write, one `bytes` per read upstream."""
+class Prose:
+    """One choice's prose: as it came, as it went, and what filters it."""
 
-    def __init__(self, exchange: Exchange, app: App, reply: Reply, began_ns: int) -> None:
+    __slots__ = ("chain", "index", "is_flushed", "raw", "sent")
+
+    def __init__(self, index: int, chain: Chain | None, *, is_filtered: bool) -> None:
+        self.index = index
+        self.chain = chain
+        self.is_flushed = False
+        """Whether its filters gave back all they held; more text needs new ones."""
+        self.raw: list[str] = []
+        self.sent: list[str] = [] if is_filtered else self.raw
+
+    def note(self, text: str) -> None:
+        """Note what was sent."""
+        if self.sent is not self.raw:
+            self.sent.append(text)
+
+
+class Answer:
+    """One streamed answer: payloads in, events out."""
+
+    def __init__(self, exchange: Exchange, app: App, began_ns: int) -> None:
+        self.has_ended = False
+        self.mold = Mold()
+        """The shape of ordinary pieces of `fit`."""
+        self.fit = Prose(0, None, is_filtered=False)
         self._exchange = exchange
-        self._reply = reply
         self._began_ns = began_ns
         self._post = Postprocess(exchange, app)
         self._filtering = bool(app.post)
-        self._contents: dict[int, Chain | None] = {}
+        self._texts: dict[int, Prose] = {}
         self._arguments: dict[tuple[int, int], Chain | None] = {}
         self._finishing: dict[int, str] = {}
         self._usage: Usage | None = None
@@ -53,75 +72,46 @@ class Relay:
             f"chatcmpl-{exchange.id}", exchange.created_ns // 1_000_000_000, exchange.asked
         )
         self._named = False
-        self._sent: dict[int, list[str]] = {}
-        self._raw: dict[int, list[str]] = {}
-        self._ended = False
-        self._opened_ns = 0
 
-    async def frames(self) -> AsyncGenerator[bytes, None]:
-        """SSE bytes for the client. Never raises for the provider's faults: they are said in-band."""
-        chunks = self._reply.chunks
-        assert chunks is not None
-        out: list[bytes] = []
-        self._opened_ns = perf_counter_ns()
-        try:
-            self._take_all(self._reply.first, out)
-            if out:
-                data = b"".join(out)
-                out = []
-                yield data
-            if not self._ended:
-                async for batch in chunks:
-                    self._take_all(batch, out)
-                    if out:
-                        data = b"".join(out)
-                        out = []
-                        yield data
-                    if self._ended:
-                        break
-            if not self._ended:
-                self._proper_end()
-                yield self._last_frames()
-        except GreenroomError as broken:
-            yield b"".join(out) + self._broken(broken)
-        except (ValidationError, DecodeError, UnicodeDecodeError, RecursionError):
-            error = UpstreamProtocol("The stream holds an event that is not a chunk.")
-            yield b"".join(out) + self._broken(error)
-        finally:
-            self.close()
-            stop = getattr(chunks, "aclose", None)
-            if stop is not None:
-                await stop()
+    @property
+    def filtered_ns(self) -> int:
+        """Time that the filters took so far."""
+        return sum(record.ns for record in self._post.records)
 
     def close(self) -> None:
-        """Stop the provider and note what was said, however the stream ended. Safe to call twice."""
-        if self._reply.close is not None:
-            self._reply.close()
-            self._reply.close = None
+        """Note what was said and what it cost, however the answer ended. Safe to call twice."""
         exchange = self._exchange
-        if self._opened_ns:
-            exchange.model_ns += perf_counter_ns() - self._opened_ns
-            self._opened_ns = 0
         if exchange.outcome == "open":
             exchange.outcome = "cancelled"
         if not exchange.reply_raw:
             self._post.report()
-            exchange.reply_raw = ["".join(self._raw[index]) for index in sorted(self._raw)]
-            exchange.reply_text = ["".join(self._sent.get(index, ())) for index in sorted(self._raw)]
+            self._note_texts()
         if exchange.usage is None:
             exchange.usage = self._usage or estimate_usage(exchange)
             settle(exchange)
 
+    def _note_texts(self) -> None:
+        texts = [one for _, one in sorted(self._texts.items())]
+        self._exchange.reply_raw = ["".join(one.raw) for one in texts]
+        self._exchange.reply_text = ["".join(one.sent) for one in texts]
+
     # pieces
 
-    def _take_all(self, batch: list[bytes], out: list[bytes]) -> None:
-        for payload in batch:
-            self._take(payload, out)
-            if self._ended:
-                return
-
-    def _take(self, payload: bytes, out: list[bytes]) -> None:
+    def take(self, payload: bytes, out: list[bytes]) -> None:
+        """Add to `out` what one payload makes. Raises GreenroomError, and what decoding raises."""
         if payload == b"[DONE]":
+            return
+        text = self.mold.text_of(payload)
+        if text:
+            one = self.fit
+            passed = self._feed(one, text)
+            if passed is text:
+                one.note(text)
+                out += (_START, payload, _END)
+            elif passed:
+                self._write_content(one.index, passed, out)
+            elif one.chain is not None and one.chain.rejected is not None:
+                self.stop_if_rejected(out)
             return
         chunk = openai.decode_chunk(payload)
         if chunk.is_error:
@@ -137,10 +127,43 @@ class Relay:
                 chunk.created or self._exchange.created_ns // 1_000_000_000,
                 chunk.model or self._exchange.asked,
             )
-        if len(chunk.choices) == 1 and self._passes(chunk.choices[0]):
-            out += (_START, payload, _END)
+        if len(chunk.choices) > 1:
+            self._rewrite(chunk, out)
             return
-        self._rewrite(chunk, out)
+        choice = chunk.choices[0]
+        if chunk.usage is None:
+            self._learn(payload, choice)
+        if self._passes(choice):
+            out += (_START, payload, _END)
+        else:
+            self._rewrite(chunk, out)
+
+    def _learn(self, payload: bytes, choice: ChunkChoice) -> None:
+        """Let the mold take the shape of a piece that has nothing but text."""
+        delta = choice.delta
+        if delta is None or choice.finish_reason is not None or not delta.content:
+            return
+        if not (delta.role or delta.tool_calls or delta.refusal or delta.reasoning_content):
+            one = self._text(choice.index)
+            if self.mold.learn(payload, delta.content, len(one.raw)):
+                self.fit = one
+
+    def _text(self, index: int) -> Prose:
+        one = self._texts.get(index)
+        if one is None:
+            chain = self._post.open("content", index) if self._filtering else None
+            one = self._texts[index] = Prose(index, chain, is_filtered=self._filtering)
+        return one
+
+    def _feed(self, one: Prose, text: str) -> str:
+        """Note what came; gives what may go."""
+        if not self._exchange.first_token_ns:
+            self._exchange.first_token_ns = perf_counter_ns() - self._began_ns
+        one.raw.append(text)
+        if one.is_flushed:
+            one.is_flushed = False
+            one.chain = self._post.open("content", one.index)
+        return text if one.chain is None else one.chain.feed(text)
 
     def _passes(self, choice: ChunkChoice) -> bool:
         """Whether a piece may leave as it came; feeds its text on the way, keeps what is left to rewrite."""
@@ -149,38 +172,25 @@ class Relay:
             return False
         text = delta.content
         if not text:
-            return not self._filtering or (not delta.tool_calls and not self._contents.get(choice.index))
-        index = choice.index
-        if not self._exchange.first_token_ns:
-            self._exchange.first_token_ns = perf_counter_ns() - self._began_ns
-        raw = self._raw.get(index)
-        if raw is None:
-            raw = self._raw[index] = []
-            self._sent[index] = []
-            self._contents[index] = self._post.open("content", index) if self._filtering else None
-        raw.append(text)
-        chain = self._contents[index]
-        if chain is not None:
-            passed = chain.feed(text)
-            if passed != text or delta.tool_calls or delta.role:
-                delta.content = passed
-                return False
-        self._sent[index].append(text)
-        if chain is None and delta.tool_calls and self._filtering:
-            delta.content = text
-            self._sent[index].pop()
+            one = self._texts.get(choice.index)
+            return not self._filtering or (not delta.tool_calls and (one is None or one.chain is None))
+        one = self._text(choice.index)
+        delta.content = passed = self._feed(one, text)
+        if passed != text or (self._filtering and delta.tool_calls):
             return False
+        if one.chain is not None and delta.role:
+            return False
+        one.note(text)
         return True
 
     def _rewrite(self, chunk: Chunk, out: list[bytes]) -> None:
         several = len(chunk.choices) > 1
         for choice in chunk.choices:
-            if several and self._passes(choice):
-                self._write_content(
-                    choice.index, choice.delta.content or "" if choice.delta else "", out, again=True
-                )
-                continue
             delta = choice.delta
+            if several and self._passes(choice):
+                if delta is not None and delta.content:
+                    out += (_START, self._writer.content(choice.index, delta.content), _END)
+                continue
             if delta is not None:
                 if delta.role:
                     out += (
@@ -190,9 +200,10 @@ class Relay:
                     )
                 if delta.content:
                     if choice.finish_reason is not None:
-                        self._feed_late(choice, delta.content)
+                        # Text in the finishing piece itself: some providers do that.
+                        delta.content = self._feed(self._text(choice.index), delta.content)
                     self._write_content(choice.index, delta.content, out)
-                if self._stopped(out):
+                if self.stop_if_rejected(out):
                     return
                 if delta.tool_calls:
                     self._flush_content(choice.index, out)
@@ -205,34 +216,26 @@ class Relay:
                 self._flush_content(choice.index, out)
                 self._flush_arguments(choice.index, out)
                 self._finishing[choice.index] = choice.finish_reason
-            if self._stopped(out):
+            if self.stop_if_rejected(out):
                 return
 
-    def _feed_late(self, choice: ChunkChoice, text: str) -> None:
-        """Text in the finishing piece itself: some providers do that."""
-        finish, choice.finish_reason = choice.finish_reason, None
-        if self._passes(choice):
-            self._sent[choice.index].pop()
-            assert choice.delta is not None
-            choice.delta.content = text
-        choice.finish_reason = finish
-
-    def _write_content(self, index: int, text: str, out: list[bytes], *, again: bool = False) -> None:
+    def _write_content(self, index: int, text: str, out: list[bytes]) -> None:
         if text:
-            if not again:
-                self._sent.setdefault(index, []).append(text)
+            self._text(index).note(text)
             out += (_START, self._writer.content(index, text), _END)
 
     def _flush_content(self, index: int, out: list[bytes]) -> None:
-        chain = self._contents.get(index)
-        if chain is not None:
-            self._contents[index] = None
+        one = self._texts.get(index)
+        if one is not None and one.chain is not None:
+            chain, one.chain = one.chain, None
+            one.is_flushed = True
+            self.mold = Mold()  # should more text come, it has to be filtered again
             self._write_content(index, chain.flush(), out)
 
     def _write_calls(self, choice: ChunkChoice, out: list[bytes]) -> None:
         assert choice.delta is not None
         index = choice.index
-        self._raw.setdefault(index, [])
+        self._text(index)
         for call in choice.delta.tool_calls or ():
             key = (index, call.index)
             if key not in self._arguments:
@@ -264,7 +267,7 @@ class Relay:
 
     # ends
 
-    def _stopped(self, out: list[bytes]) -> bool:
+    def stop_if_rejected(self, out: list[bytes]) -> bool:
         """Whether a filter rejected: then what is held is dropped and the stream ends with the reason."""
         record = self._post.rejected
         if record is None:
@@ -272,28 +275,26 @@ class Relay:
         self._exchange.outcome = "refused"
         self._exchange.finish_reason = "content_filter"
         sentence = output_refusal(self._exchange)
-        for index in self._raw or {0: []}:
-            self._sent.setdefault(index, []).append(sentence)
+        for index in list(self._texts) or [0]:
+            sent = self._text(index).sent
+            sent.append(sentence)
             facts = openai.encode({**self._closing_facts(), "step": record.step, "reason": sentence})
-            separator = "\n\n" if len(self._sent[index]) > 1 else ""
+            separator = "\n\n" if len(sent) > 1 else ""
             out += (
                 _START, self._writer.content(index, separator + sentence), _END,
                 _START, self._writer.last(index, {}, "content_filter", facts), _END,
             )  # fmt: skip
         out.append(DONE)
-        self._ended = True
+        self.has_ended = True
         return True
 
-    def _proper_end(self) -> None:
-        """Raise unless every choice that began was finished."""
-        if not self._finishing or any(index not in self._finishing for index in self._raw):
+    def end(self) -> bytes:
+        """The last events. Raises UpstreamDisconnected unless every choice that began was finished."""
+        if not self._finishing or any(index not in self._finishing for index in self._texts):
             raise UpstreamDisconnected("The provider's stream ended without its proper end.")
-
-    def _last_frames(self) -> bytes:
         exchange = self._exchange
         exchange.usage = self._usage
-        exchange.reply_raw = ["".join(pieces) for _, pieces in sorted(self._raw.items())]
-        exchange.reply_text = ["".join(self._sent.get(index, ())) for index in sorted(self._raw)]
+        self._note_texts()
         if exchange.usage is None:
             exchange.usage = estimate_usage(exchange)
         settle(exchange)
@@ -309,7 +310,6 @@ class Relay:
         if exchange.request.include_usage:
             out += (_START, self._writer.usage(exchange.usage), _END)
         out.append(DONE)
-        self._ended = True
         return b"".join(out)
 
     def _closing_facts(self) -> dict[str, object]:
@@ -321,17 +321,17 @@ class Relay:
         facts["ms"] = round((perf_counter_ns() - self._began_ns) / 1e6, 3)
         return facts
 
-    def _broken(self, error: GreenroomError) -> bytes:
+    def broken(self, error: GreenroomError) -> bytes:
+        """The last events when the stream broke."""
         exchange = self._exchange
         exchange.outcome = "failed"
         exchange.error = error.code
         if exchange.attempts:
             exchange.attempts[-1].error = error.code
-        self._ended = True
         held: list[bytes] = []
         with suppress(GreenroomError):
             # What the filters still hold came and is paid for; they look it over like any end.
-            for index in list(self._contents):
+            for index in list(self._texts):
                 self._flush_content(index, held)
         if self._post.rejected is not None:
             held.clear()

@@ -7,6 +7,7 @@ TLS is verified, redirects are never followed, proxies come from the environment
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple, Self, cast
 
 import httptools
@@ -24,6 +25,7 @@ from greenroom.models.origin import Origin
 from greenroom.models.proxies import Proxies, open_through
 from greenroom.running import Signal
 from greenroom.wire.decompress import Decompressor
+from greenroom.wire.source import Taker
 
 HEADER_LIMIT_BYTES = 65_536
 HEADER_LIMIT_COUNT = 200
@@ -67,6 +69,18 @@ class Response(Struct, eq=False):
             raise StopAsyncIteration
         return data
 
+    def push_to(self, taker: Taker) -> None:
+        """Give the rest to `taker` as it is read."""
+        self._connection.push_to(taker)
+
+    def pause(self) -> None:
+        """Stop reading for a while; no deadline runs."""
+        self._connection.pause()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        self._connection.resume()
+
     def close(self) -> None:
         """Give up on the rest; the connection goes back to the pool only if the answer was read whole."""
         self._connection.finish()
@@ -109,6 +123,13 @@ class Connection(asyncio.Protocol):
         self._got_bytes = False
         self._decompressor: Decompressor | None = None
         self._until_close = False
+        self._is_fresh = False
+        """Whether bytes came since the clock was last looked at."""
+        self._taker: Taker | None = None
+        self._take_chunk: Callable[[bytes], bool] | None = None
+        """The taker's, while the next byte begins a chunk."""
+        self._is_between = False
+        """Whether the last chunk that was begun is complete."""
 
     # asyncio.Protocol
 
@@ -116,6 +137,15 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
 
     def data_received(self, data: bytes) -> None:
+        take_chunk = self._take_chunk
+        if take_chunk is not None:
+            if take_chunk(data):
+                self._is_fresh = True
+                self._size += len(data)
+                if self._size > BODY_LIMIT_BYTES:
+                    self._fail(UpstreamProtocol(_TOO_LARGE))
+                return
+            self._take_chunk = None
         parser = self._parser
         if parser is None or self._complete:
             self.abort()  # bytes nobody asked for
@@ -128,14 +158,12 @@ class Connection(asyncio.Protocol):
             if not self._complete:
                 cause = error.__context__
                 self._fail(cause if isinstance(cause, UpstreamError) else UpstreamProtocol(_NOT_HTTP))
-        if self._complete:
-            self._deliver()
-        elif self._has_head:
-            self.deadline = min(self.pool.now() + self._limits.idle_s, self._total_deadline)
-        elif self._parser is not None:
-            self._header_bytes += len(data)
-            if self._header_bytes > HEADER_LIMIT_BYTES:
-                self._fail(UpstreamProtocol(_TOO_MANY_HEADERS))
+        self._is_fresh = True
+        if self._head is not None:
+            self._deliver(len(data))
+        if self._taker is not None and self._is_between and data.endswith(b"\r\n"):
+            # No further chunk has begun: its size would have to end with this line, and be known.
+            self._take_chunk = self._taker.take_chunk
 
     def eof_received(self) -> bool:
         if self._parser is not None and self._until_close and not self._complete and self._has_head:
@@ -177,24 +205,27 @@ class Connection(asyncio.Protocol):
         if length is None:
             self._until_close = b"transfer-encoding" not in headers and status not in {204, 304}
         elif int(length) > BODY_LIMIT_BYTES:
-            raise UpstreamProtocol("The answer is larger than 64 MiB.")
+            raise UpstreamProtocol(_TOO_LARGE)
         if b"content-encoding" in headers:
             encoding = headers[b"content-encoding"]
             if encoding and encoding != b"identity":
                 self._decompressor = Decompressor(encoding.decode("latin-1"), BODY_LIMIT_BYTES)
-        if not self._is_whole:
-            head, self._head = self._head, None
-            self.deadline = min(self.pool.now() + self._limits.idle_s, self._total_deadline)
-            if head is not None:
-                head.set(Response(self, status, headers))
+
+    def on_chunk_header(self) -> None:
+        self._is_between = False
+
+    def on_chunk_complete(self) -> None:
+        self._is_between = self._decompressor is None
 
     def on_body(self, data: bytes) -> None:
         if self._decompressor is not None:
             data = self._decompressor.feed(data)
         self._size += len(data)
         if self._size > BODY_LIMIT_BYTES:
-            raise UpstreamProtocol("The answer is larger than 64 MiB.")
-        if data:
+            raise UpstreamProtocol(_TOO_LARGE)
+        if self._taker is not None:
+            self._taker.take(data)
+        elif data:
             self._pieces.append(data)
             self._held += len(data)
             if self._is_whole:
@@ -214,7 +245,9 @@ class Connection(asyncio.Protocol):
             except UpstreamError as error:
                 self._fail(error)
                 return
-            if rest:
+            if rest and self._taker is not None:
+                self._taker.take(rest)
+            elif rest:
                 self._pieces.append(rest)
         self._complete = True
         if self._until_close:
@@ -222,16 +255,24 @@ class Connection(asyncio.Protocol):
         if not self._is_whole:
             self._notify()
 
-    def _deliver(self) -> None:
-        """Hand over a whole answer. Last of all, since the one who waits goes on in here."""
-        head, self._head = self._head, None
-        parser = self._parser
-        if head is None or parser is None:
+    def _deliver(self, size_bytes: int = 0) -> None:
+        """Hand over the head or the whole answer, once it is there. The one who waits goes on in here."""
+        head = self._head
+        if head is None:
             return
-        pieces = self._pieces
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self.finish()
-        head.set(Response(self, self._status, self._headers, body))
+        if not self._has_head:
+            self._header_bytes += size_bytes
+            if self._header_bytes > HEADER_LIMIT_BYTES:
+                self._fail(UpstreamProtocol(_TOO_MANY_HEADERS))
+        elif not self._is_whole:
+            self._head = None
+            head.set(Response(self, self._status, self._headers))
+        elif self._complete:
+            self._head = None
+            pieces = self._pieces
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            self.finish()
+            head.set(Response(self, self._status, self._headers, body))
 
     # one request
 
@@ -239,7 +280,7 @@ class Connection(asyncio.Protocol):
         """Write a request. The signal brings the head of its answer, or all of it."""
         assert self.transport is not None
         if self.used:
-            self._got_bytes = self._has_head = self._complete = self._paused = False
+            self._got_bytes = self._has_head = self._complete = self._paused = self._is_between = False
             self._header_bytes = self._held = self._size = 0
             self._pieces.clear()
             self._decompressor = None
@@ -277,13 +318,38 @@ class Connection(asyncio.Protocol):
             data = b"".join(self._pieces)
             self._pieces.clear()
         self._held = 0
+        self.resume()
+        return data
+
+    def push_to(self, taker: Taker) -> None:
+        """From now on give each piece of the body to `taker` as it is read, and tell it the end."""
+        if self._pieces:
+            held = b"".join(self._pieces)
+            self._pieces.clear()
+            self._held = 0
+            taker.take(held)
+        self._taker = taker
+        if self._error is not None or self._complete:
+            self._notify()
+        else:
+            self.resume()
+
+    def pause(self) -> None:
+        """Stop reading: who takes the body is slower."""
+        if not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Go on reading; the wait for the next byte begins now."""
         if self._paused and self.transport is not None:
             self._paused = False
+            self._is_fresh = True
             self.transport.resume_reading()
-        return data
 
     def finish(self) -> None:
         """The caller is done: keep the socket if the answer was whole, else close it."""
+        self._taker = self._take_chunk = None
         parser, self._parser = self._parser, None
         if parser is None:
             return
@@ -292,6 +358,15 @@ class Connection(asyncio.Protocol):
             self.pool.give_back(self)
         else:
             self.abort()
+
+    def check_time(self, now: float) -> None:
+        """Fail when the wait is over; called ten times a second, so that no byte has to set a clock."""
+        if self._is_fresh:
+            self._is_fresh = False
+            if self._has_head and not self._complete:
+                self.deadline = min(now + self._limits.idle_s, self._total_deadline)
+        elif self.deadline and self.deadline < now:
+            self.expire()
 
     def expire(self) -> None:
         """The deadline has passed. A stream that a slow client holds back is not the provider's fault."""
@@ -314,7 +389,10 @@ class Connection(asyncio.Protocol):
         self._notify()
 
     def _notify(self) -> None:
-        wake = self._wake
+        taker, wake = self._taker, self._wake
+        if taker is not None and (self._complete or self._error is not None):
+            self._taker = self._take_chunk = None
+            taker.end(self._error)
         if wake is not None and not wake.done():
             wake.set_result(None)
 
@@ -327,6 +405,7 @@ class Connection(asyncio.Protocol):
             self.transport = None
 
 
+_TOO_LARGE = "The answer is larger than 64 MiB."
 _NOT_HTTP = "The provider's answer is not HTTP."
 _TOO_MANY_HEADERS = "The answer's headers are larger than any real ones."
 
@@ -417,8 +496,8 @@ class Pool:
 
     def _sweep(self) -> None:
         now = self.now()
-        for connection in [one for one in self._busy if one.deadline and one.deadline < now]:
-            connection.expire()
+        for connection in list(self._busy):
+            connection.check_time(now)
         for idle in self._idle.values():
             while idle and idle[0].idle_since + IDLE_KEEP_S < now:
                 old = idle.pop(0)

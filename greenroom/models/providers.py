@@ -7,7 +7,7 @@ an `UpstreamError` whose message holds no address and no key; dispatch adds the 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from msgspec import DecodeError, Raw, Struct, ValidationError
 from msgspec.json import Decoder
@@ -25,6 +25,7 @@ from greenroom.models.origin import Origin
 from greenroom.wire import anthropic
 from greenroom.wire.anthropic_stream import StreamTranslator
 from greenroom.wire.openai import decode_completion
+from greenroom.wire.source import Taker
 from greenroom.wire.sse import EventParser, NamedEventParser
 
 MESSAGE_LIMIT = 500
@@ -79,7 +80,8 @@ class OpenAICompatible:
             raise await _refused(response, _openai_error)
         if exchange.request.stream:
             _expect_events(response)
-            return Reply(chunks=_openai_events(response), close=response.close)
+            events = OpenAIEvents(response)
+            return Reply(chunks=events, source=events, close=response.close)
         data = await response.read()
         return Reply(body=data, view=_read_completion(data))
 
@@ -180,22 +182,64 @@ def _embedded_error(data: bytes) -> str | None:
         return None
 
 
-async def _openai_events(response: Response) -> AsyncIterator[list[bytes]]:
-    parser = EventParser()
-    try:
-        async for data in response:
-            payloads = parser.feed(data)
-            if b"[DONE]" in payloads:
-                yield payloads[: payloads.index(b"[DONE]") + 1]
-                await response.read()
-                return
-            if payloads:
-                yield payloads
-        payloads = parser.flush()
-        if payloads:
-            yield payloads
-    finally:
+class OpenAIEvents:
+    """The payloads of an OpenAI-shaped stream: pulled until its first content, pushed from there on."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self._parser = EventParser()
+        self._is_done = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[bytes]:
+        response = self._response
+        try:
+            while not self._is_done:
+                data = await anext(response, None)
+                payloads = self.rest() if data is None else self.payloads(data)
+                if payloads:
+                    return payloads
+                if data is None:
+                    break
+            await response.read()
+        except BaseException:
+            response.close()
+            raise
         response.close()
+        raise StopAsyncIteration
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the next byte begins an event that counts."""
+        return self._parser.is_clean and not self._is_done
+
+    def payloads(self, data: bytes) -> list[bytes]:
+        """What these bytes complete; nothing after `[DONE]`."""
+        if self._is_done:
+            return []
+        payloads = self._parser.feed(data)
+        if b"[DONE]" in payloads:
+            self._is_done = True
+            return payloads[: payloads.index(b"[DONE]") + 1]
+        return payloads
+
+    def rest(self) -> list[bytes]:
+        """What the bytes ended in."""
+        return [] if self._is_done else self._parser.flush()
+
+    def push_to(self, taker: Taker) -> None:
+        """Give the bytes of the rest to `taker`."""
+        self._response.push_to(taker)
+
+    def pause(self) -> None:
+        """Stop reading."""
+        self._response.pause()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        self._response.resume()
 
 
 async def _anthropic_events(response: Response, translator: StreamTranslator) -> AsyncIterator[list[bytes]]:

@@ -7,6 +7,7 @@ hands the fast routes to the front; all else goes to the ASGI app. Knows bytes; 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, cast
 
 import httptools
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 from greenroom.running import Run
 from greenroom.server.asgi import AsgiCycle
+from greenroom.wire.source import Source
 
 log = logging.getLogger("greenroom.server")
 
@@ -160,6 +162,7 @@ class HttpProtocol(asyncio.Protocol):
         self._run: Run | asyncio.Task[None] | None = None
         """The answer at work."""
         self._writable: asyncio.Future[None] | None = None
+        self._source: Source | None = None
         self._blocked_since = 0.0
         self._since = 0.0
         """When the present wait began: for a head, for body bytes, or idle."""
@@ -190,6 +193,8 @@ class HttpProtocol(asyncio.Protocol):
         self.server_state.connections.discard(self)
         self.transport = None
         self._closing = True
+        if self._source is not None:
+            self._source.pause()
         self._resume()
         self._queue.clear()
         if self._run is not None:
@@ -230,6 +235,8 @@ class HttpProtocol(asyncio.Protocol):
         if self._writable is None:
             self._writable = self.loop.create_future()
             self._blocked_since = self.loop.time()
+            if self._source is not None:
+                self._source.pause()
 
     def resume_writing(self) -> None:
         self._resume()
@@ -238,6 +245,8 @@ class HttpProtocol(asyncio.Protocol):
         writable, self._writable = self._writable, None
         if writable is not None and not writable.done():
             writable.set_result(None)
+        if self._source is not None and self.transport is not None:
+            self._source.resume()
 
     # httptools callbacks
 
@@ -449,13 +458,20 @@ class HttpProtocol(asyncio.Protocol):
             % (headers, last)
         )
 
-    async def write(self, data: bytes) -> None:
-        """Send a piece of a stream; waits while the client does not read."""
-        if self.transport is None:
-            raise asyncio.CancelledError
-        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-        if self._writable is not None:
-            await self.drained()
+    def send(self, data: bytes) -> None:
+        """Send a piece of a stream. Who sends much waits for `drained`, or has its source throttled."""
+        if self.transport is not None:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def writer(self) -> Callable[[bytes], object]:
+        """What sends a piece that is framed as a chunk already, with no step in between."""
+        return self.raw if self.transport is None else self.transport.write
+
+    def throttle(self, source: Source | None) -> None:
+        """Stop reading `source` while the client does not read; None when it has ended."""
+        self._source = source
+        if source is not None and self._writable is not None:
+            source.pause()
 
     async def drained(self) -> None:
         """Wait until the client has read enough. Raises CancelledError when it is gone."""

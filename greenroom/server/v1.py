@@ -5,7 +5,6 @@ Reads the head, asks the gateway, writes the answer. Knows HTTP and the dialect;
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
 from time import perf_counter_ns
 from typing import Any
 from urllib.parse import unquote
@@ -128,9 +127,7 @@ class V1:
             beat.stop()
             if not out.started:
                 out.begin(_id_header(exchange.id) + _dropped_header(exchange))
-            async with aclosing(stream.frames()) as frames:
-                async for data in frames:
-                    await out.write(data)
+            await stream.run(out)
             out.end()
         except asyncio.CancelledError:
             if out.is_cut and out.started:
@@ -142,7 +139,7 @@ class V1:
             if not out.started:
                 raise
             _, kind, code, param = openai.error_of(error)
-            await out.write(b"data: " + openai.error_body(str(error), kind, code, param) + b"\n\n")
+            out.send(b"data: " + openai.error_body(str(error), kind, code, param) + b"\n\n")
             out.end()
         finally:
             beat.stop()

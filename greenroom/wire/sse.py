@@ -99,6 +99,11 @@ class EventParser:
     def __init__(self, limit_bytes: int = EVENT_LIMIT_BYTES) -> None:
         self._frames = _Frames(limit_bytes)
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is held and the next byte begins an event."""
+        return self._frames.is_clean
+
     def feed(self, data: bytes) -> list[bytes]:
         """Return the payloads that are complete now; several `data:` lines of one event are joined by LF."""
         frames = self._frames

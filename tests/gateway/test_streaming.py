@@ -1,29 +1,70 @@
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.exchange import Exchange, Reply
+from greenroom.assembly.house import OUTPUT_ENTITIES
+from greenroom.exchange import Edit, Exchange, Passage, Reply, StepRecord
+from greenroom.gateway.chain import open_chain
 from greenroom.gateway.pipeline import App, PostEntry
-from greenroom.gateway.streaming import Relay
+from greenroom.gateway.relay import Relay
 from greenroom.stages.check.pii import PiiDetector
+from greenroom.stages.check.secrets import SecretDetector
+from greenroom.stages.postprocess.cite import Cite, CiteConfig
+from greenroom.stages.postprocess.decode import Decode, DecodeConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
 from greenroom.testing import EchoUpstream, chop, make_app, make_exchange, stream_of
 from greenroom.wire import openai
+from greenroom.wire.source import Source
 
 CPF = "390.533.447-05"
+FILTERED = (
+    PostEntry(Decode(DecodeConfig()), False),
+    PostEntry(Cite(CiteConfig()), False),
+    PostEntry(Guard(GuardConfig(), (PiiDetector(OUTPUT_ENTITIES), SecretDetector())), True),
+    PostEntry(Unmask(UnmaskConfig()), False),
+)
+PROSE = st.lists(
+    st.sampled_from(
+        ["palavra ", " word", "O", " answer", "é", " ação", ", ", ". ", " y", " x ", "y", " 1234567", "L", " CPF", CPF,
+         " my password is ", "hUnTeRaB", "cpf_1", "<CPF_", "1>", " [1]", " [9]", "[", "`", "\n", " ", "12", "a@b.com",
+         "-----BEGIN ", "verylongwordthatgoeson", "xoxb-abcdefghijkl", " the same again" * 60, "Bearer ", "GB78 ",
+         "MSRE40888729221637", "<|im_end|>", "!", "9876-5432", " telefone 11 "]
+    ),
+    max_size=30,
+).map("".join)  # fmt: skip
 GUARDED = (
     PostEntry(Guard(GuardConfig(), (PiiDetector(("cpf", "email")),)), True),
     PostEntry(Unmask(UnmaskConfig()), False),
 )
 
 
+class Audience:
+    """An outlet that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def send(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    async def drained(self) -> None:
+        """Always."""
+
+    def writer(self) -> Callable[[bytes], object]:
+        return lambda chunk: self.sent.append(chunk.partition(b"\r\n")[2].removesuffix(b"\r\n"))
+
+    def throttle(self, source: Source | None) -> None:
+        """Never slow."""
+
+
 async def relayed(exchange: Exchange, app: App, chunks: AsyncIterator[list[bytes]]) -> list[bytes]:
-    relay = Relay(exchange, app, Reply(chunks=chunks), 0)
-    data = b"".join([frame async for frame in relay.frames()])
+    audience = Audience()
+    await Relay(exchange, app, Reply(chunks=chunks), 0).run(audience)
+    data = b"".join(audience.sent)
     assert data.endswith(b"\n\n")
     return [frame.removeprefix(b"data: ") for frame in data.split(b"\n\n")[:-1]]
 
@@ -52,6 +93,34 @@ async def test_streamed_and_whole_answers_are_the_same(parts: list[str], cuts: l
 
     assert text_of(payloads) == answer
     assert payloads[-1] == b"[DONE]"
+
+
+def filtered(pieces: list[str], *, eases: bool) -> tuple[str, list[list[Edit]]]:
+    exchange = make_exchange("x")
+    exchange.masks["<CPF_1>"] = "529.982.247-25"
+    exchange.passages.append(Passage(id="1", document="d", title="t", text="a word", score=1.0))
+    records = [StepRecord("postprocess", one.step.name) for one in FILTERED]
+    chain = open_chain(FILTERED, records, exchange, "content")
+    assert chain is not None
+    links = chain._links
+    for link in links:
+        link.ease = link.ease if eases else None
+    out = "".join([chain.feed(piece) for piece in pieces]) + chain.flush()
+    return out, [link.filter.edits for link in links if link.filter is not None]
+
+
+@settings(max_examples=400, deadline=None)
+@given(PROSE, st.lists(st.integers(0, 2000), max_size=40))
+def test_words_that_go_ahead_of_the_filters_change_nothing(text: str, cuts: list[int]) -> None:
+    pieces = chop(text, cuts)
+
+    assert filtered(pieces, eases=True) == filtered(pieces, eases=False)
+
+
+@settings(max_examples=400, deadline=None)
+@given(PROSE, st.lists(st.integers(0, 2000), max_size=40))
+def test_no_cut_changes_what_the_filters_make_of_a_text(text: str, cuts: list[int]) -> None:
+    assert filtered(chop(text, cuts), eases=True)[0] == filtered([text], eases=True)[0]
 
 
 async def whole_answer(exchange: Exchange, app: App, text: str) -> str:

@@ -46,6 +46,9 @@ def _open_end() -> str:
     return rf"(?:{street}|{chain})\z"
 
 
+_OF_WORDS = frozenset(("PERSON", "ADDRESS", "DATE_OF_BIRTH", "PLACA"))
+"""Kinds whose findings may begin with an ordinary word."""
+
 _open = bytes_searcher(_open_end())
 _odd = bytes_searcher(ODD)
 
@@ -64,6 +67,7 @@ class PiiDetector(RuleDetector):
             if rule.labels & wanted
         ]
         super().__init__(rules, "personal_data")
+        self.passes_words = not wanted & _OF_WORDS
 
     def safe_end(self, text: str) -> int:
         """Where a finding may still begin that later text decides, at most 256 characters before the end."""

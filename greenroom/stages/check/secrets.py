@@ -24,6 +24,8 @@ _odd = bytes_searcher(ODD)
 class SecretDetector(RuleDetector):
     """Finds credentials; a long one as a row of findings with one rule, end to end or line by line."""
 
+    passes_words = True
+
     def __init__(self) -> None:
         super().__init__(SECRET, "secret")
 

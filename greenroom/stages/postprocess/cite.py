@@ -7,13 +7,15 @@ the exchange's passages; whether a passage bears the sentence out is `verify`'s 
 import re
 from collections.abc import Mapping
 
-from greenroom.contracts import StepConfig, TextFilter
+from greenroom.contracts import Ease, StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Passage, Verdict
 
 _LONGEST = 7
 """Characters of a marker, brackets included."""
 _QUOTE = 300
 """Characters of a passage that an annotation quotes at most."""
+_ROOM = 4096
+"""Characters of plain words that may go ahead of a filter."""
 _CONTEXT = 400
 """Characters before a marker that tell which sentence of the passage is meant."""
 
@@ -93,6 +95,10 @@ class CiteFilter:
             self._pieces.append(text)
             return text
         return self._scan(self._held + text, is_last=False)
+
+    def ease(self) -> Ease | None:
+        """Words are passed on as they are, but for the blank before what may become a marker."""
+        return None if self._ticks or self._run else Ease(_ROOM, self._held)
 
     def flush(self) -> str:
         """The rest."""
@@ -208,6 +214,10 @@ class JsonCiteFilter:
         """The text itself."""
         self._pieces.append(text)
         return text
+
+    def ease(self) -> Ease | None:
+        """Whatever comes is passed on."""
+        return Ease(_ROOM, "")
 
     def flush(self) -> str:
         """Nothing is left; the annotations are made."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec.json import Encoder
 
-from greenroom.contracts import StepConfig, TextFilter
+from greenroom.contracts import Ease, StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
 from greenroom.stages.postprocess.emphasis import open_emphasis
 from greenroom.stages.postprocess.loops import CHECK_EVERY, REACH, TAIL, WINDOW, find_loop, has_loop
@@ -265,6 +265,12 @@ class DecodeFilter:
     def whole(self, text: str) -> str:
         """All of a text at once."""
         return self.feed(text) + self.flush()
+
+    def ease(self) -> Ease | None:
+        """Words are passed on as they are up to the next look for loops, unless code or a mark is begun."""
+        if self._unit or self._scanner.is_busy:
+            return None
+        return Ease(self._next - self._fed, "")
 
     def flush(self) -> str:
         """What was held, and what closes the code or emphasis that is still open."""

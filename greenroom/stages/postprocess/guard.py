@@ -8,14 +8,22 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from greenroom.contracts import Detector, Finding, StepConfig, TextFilter
+from greenroom.contracts import PLAIN_NOT, Detector, Ease, Finding, StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
 from greenroom.stages.check.detector import united
 
 CONTEXT = 64
 """Characters of released text that detectors may still look back on."""
 
+_ROOM = 4096
+"""Characters of plain words that may go ahead of a filter."""
+_LONG_WORD = 19
+"""No credential without a digit is shorter than the next."""
+
 _trigger = re.compile(r"[0-9@=:]|----").search
+_unusual = re.compile(PLAIN_NOT).search
+_suspicious = re.compile(r"[^A-Za-zÀ-ÖØ-öø-ÿ \n,.;]|[a-zß-öø-ÿ][A-ZÀ-ÖØ-Þ]").search
+_lone = re.compile(r"(?:\A|[ \n])[xyzXYZ][ \n]\Z").search
 
 
 class GuardConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +81,7 @@ class GuardFilter:
         self._find = find
         self._actions = actions
         self._apply = apply
+        self._passes_words = all(detector.passes_words for detector in detectors)
         self._text = ""
         self._done = 0
         """How much of `_text` was released; the rest is held."""
@@ -83,9 +92,13 @@ class GuardFilter:
         """What is safe to show now."""
         whole = self._text = self._text + text
         done = self._done
-        if len(text) < CONTEXT and _trigger(whole, done) is None:
+        if _trigger(whole, done) is None and (
+            len(text) < CONTEXT or (self._passes_words and _is_prose(text))
+        ):
             # No digit, @, = or : in what is held: only the last word may still turn into something.
             end = max(whole.rfind(" "), whole.rfind("\n")) + 1
+            if _lone(whole, max(0, end - 3), end) is not None:
+                end -= 2  # the letter that a Spanish number of identity begins with
             if end <= done:
                 if len(whole) - done <= CONTEXT:
                     return ""
@@ -95,6 +108,12 @@ class GuardFilter:
         tail = whole[first:]
         end = first + min(detector.safe_end(tail) for detector in self._detectors)
         return self._judge(max(end, done, len(whole) - self.lookback))
+
+    def ease(self) -> Ease | None:
+        """Plain words are no findings and begin none, unless something before them still goes on."""
+        if not self._passes_words or _trigger(self._text) is not None:
+            return None
+        return Ease(_ROOM, self._text[self._done :])
 
     def whole(self, text: str) -> str:
         """All of a text at once: the same as feeding and flushing it, with one look instead of two."""
@@ -184,3 +203,10 @@ class GuardFilter:
         else:
             self._done = end
         return released
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a text is of words alone that are neither long nor oddly capitalised."""
+    if _unusual(text) is not None and _suspicious(text) is not None:
+        return False
+    return len(max(text.split(" "), key=len)) <= _LONG_WORD

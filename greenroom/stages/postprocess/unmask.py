@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from greenroom.contracts import StepConfig, TextFilter
+from greenroom.contracts import Ease, StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Verdict
 
 _mask = re.compile(
@@ -16,6 +16,8 @@ _mask = re.compile(
 ).finditer
 """Whatever could be a mask: `<LABEL_1>` as `contracts.mask` writes it, brackets lost or escaped."""
 _could_grow = re.compile(r"(?:[<&\\][\w<&\\;-]*[\w;>&\\-]*|(?<![\w-])[\w-]+)\Z", re.IGNORECASE).search
+_ROOM = 4096
+"""Characters of plain words that may go ahead of a filter."""
 
 
 class UnmaskConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +84,10 @@ class UnmaskFilter:
     def whole(self, text: str) -> str:
         """All of a text at once: the text itself where no mask stands in it."""
         return self._replace(text, len(text)) if "_" in text else text
+
+    def ease(self) -> Ease | None:
+        """A mask has a digit in it, so that a word without one is none."""
+        return Ease(_ROOM, self._held)
 
     def flush(self) -> str:
         """The rest, masks at the very end included."""

@@ -1,9 +1,12 @@
 """The law of `safe_end`: what starts before it is decided, whatever text follows."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from greenroom.assembly.house import OUTPUT_ENTITIES
 from greenroom.contracts import Detector
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
@@ -83,3 +86,35 @@ def test_plain_prose_is_held_back_by_its_last_word_only(detector: Detector) -> N
 
     assert detector.safe_end(text) == text.rindex(" ") + 1
     assert detector.safe_end(text + " ") == len(text) + 1
+
+
+OUTPUT = PiiDetector(OUTPUT_ENTITIES)
+PLAIN = re.compile(r"(?![xyzXYZ] )[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ,.;]{0,23} ").match
+WORDS = [
+    "word ",
+    "The ",
+    "segredo ",
+    "é ",
+    "a ",
+    "senha ",
+    "dapi",
+    "abcdefabcdefabcdefab ",
+    "hvs.",
+    "Bearer ",
+    "is ",
+]
+
+
+@pytest.mark.parametrize("detector", [OUTPUT, SECRETS], ids=["pii", "secrets"])
+@settings(max_examples=400)
+@given(text=texts(PERSONAL + SECRET + WORDS))
+def test_no_finding_begins_in_a_plain_word(detector: Detector, text: str) -> None:
+    begun = [text.rfind(" ", 0, one.start + 1) + 1 for one in detector.find(text)]
+
+    assert detector.passes_words
+    assert [text[at:] for at in begun if PLAIN(text, at) is not None] == []
+
+
+def test_names_and_places_are_made_of_words() -> None:
+    assert not PiiDetector(("person",)).passes_words
+    assert not PiiDetector(("address", "cpf")).passes_words
