@@ -18,6 +18,7 @@ from greenroom.gateway.relay import Outlet, Relay
 from greenroom.gateway.rooms import Rooms
 from greenroom.wire import openai
 
+_LEFT = frozenset({"open", "cancelled"})
 _NAME = re.compile(r"[\w.@:+/ -]{1,128}\Z")
 
 
@@ -134,7 +135,7 @@ class Gateway:
         """Settle, count and record. Exactly once per exchange."""
         self.at_work -= 1
         exchange.total_ns = perf_counter_ns() - began_ns
-        if exchange.outcome == "open":
+        if exchange.outcome in _LEFT:
             exchange.outcome = "cancelled"
             exchange.status = 499
         usage = exchange.usage

@@ -101,6 +101,10 @@ class Answer:
         """Add to `out` what one payload makes. Raises GreenroomError, and what decoding raises."""
         if payload == b"[DONE]":
             return
+        if payload.find(b"\n") >= 0:
+            payload = payload.replace(
+                b"\n", b" "
+            )  # it came as several lines; between the values of JSON only
         text = self.mold.text_of(payload)
         if text:
             one = self.fit

@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
         self._got_bytes = True
         try:
             parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._keep = False
             if not self._complete:
                 cause = error.__context__
@@ -372,8 +372,10 @@ class Connection(asyncio.Protocol):
         """The deadline has passed. A stream that a slow client holds back is not the provider's fault."""
         if self._paused:
             return
-        what = "did not begin to answer" if not self._has_head else "stopped in the middle of its answer"
-        self._fail(UpstreamTimeout(f"The provider {what} in time."))
+        if self._has_head:
+            self._fail(UpstreamTimeout("The provider fell silent in the middle of its answer."))
+        else:
+            self._fail(UpstreamTimeout("The provider did not begin to answer in time."))
 
     @property
     def is_stale(self) -> bool:

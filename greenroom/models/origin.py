@@ -17,7 +17,7 @@ class Origin(NamedTuple):
         """Split a base URL. Raises ValueError when it is not an http or https URL with a host."""
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
-            raise ValueError(f"{url!r} is not a plain http:// or https:// address")
+            raise ValueError("the address is not a plain http:// or https:// one")
         port = parts.port or (443 if parts.scheme == "https" else 80)
         return cls(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
 

@@ -13,6 +13,7 @@ from msgspec import DecodeError, Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
 from greenroom.errors import (
+    MalformedRequest,
     UpstreamAuth,
     UpstreamDisconnected,
     UpstreamError,
@@ -24,7 +25,7 @@ from greenroom.models.connection import Limits, Pool, Response
 from greenroom.models.origin import Origin
 from greenroom.wire import anthropic
 from greenroom.wire.anthropic_stream import StreamTranslator
-from greenroom.wire.openai import decode_completion
+from greenroom.wire.openai import decode_completion, refuse_repeated_keys
 from greenroom.wire.source import Taker
 from greenroom.wire.sse import EventParser, NamedEventParser
 
@@ -162,7 +163,13 @@ def _expect_events(response: Response) -> None:
 
 def _read_completion(data: bytes) -> object:
     try:
-        return decode_completion(data)
+        view = decode_completion(data)
+        if data.count(b'"content"') > len(view.choices) or data.count(b'"choices"') > 1:
+            # We read the last of two, a client may read the first: what was not looked at must not go out.
+            refuse_repeated_keys(data)
+        return view
+    except MalformedRequest:
+        raise UpstreamProtocol("The provider's answer says one thing twice.") from None
     except RecursionError:
         raise UpstreamProtocol("The provider's answer is nested too deeply.") from None
     except (ValidationError, DecodeError, UnicodeDecodeError):

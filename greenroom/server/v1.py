@@ -9,12 +9,11 @@ from time import perf_counter_ns
 from typing import Any
 from urllib.parse import unquote
 
-from msgspec import DecodeError, Struct, ValidationError
+from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
 from greenroom.errors import (
     GreenroomError,
-    MalformedRequest,
     ModelNotFound,
     Overloaded,
     QuotaExceeded,
@@ -31,6 +30,7 @@ CHAT = b"/v1/chat/completions"
 MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 KEEP_ALIVE_S = 10.0
+_CODES = {408: "request_timeout", 413: "request_too_large", 503: "shutting_down"}
 
 
 class _Document(Struct):
@@ -60,7 +60,7 @@ class V1:
     def refusal(self, status: int, message: str) -> Refusal:
         """The answer to a request that could not be parsed, or that broke."""
         kind = "invalid_request_error" if status < 500 else "server_error"
-        code = "malformed_request" if status < 500 else "internal_error"
+        code = _CODES.get(status, "malformed_request" if status < 500 else "internal_error")
         return Refusal(status, openai.error_body(message, kind, code), _id_header(self.gateway.new_id()))
 
     def admit(self, request: Request) -> Refusal | None:
@@ -149,10 +149,8 @@ class V1:
     async def _inspect(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
         try:
             extra = _inspect.decode(request.body)
-        except ValidationError as error:
-            raise MalformedRequest(f"{error}.") from None
         except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
+            raise openai.malformed(error, request.body) from None
         exchange, app = self.gateway.open(id, key.caller, request.body, request.headers)
         exchange.documents = [
             {"id": one.id or f"doc-{number}", "title": one.title, "text": one.text}

@@ -16,6 +16,9 @@ from greenroom.errors import MalformedRequest, RequestError, TooLarge, UpstreamR
 from greenroom.exchange import ChatRequest, Text, Usage
 
 MAX_MESSAGES = 20_000
+MAX_KEYS = 200_000
+MANY_BYTES = 1 << 20
+"""A body must be this large before its keys are counted."""
 
 
 class _Part(Struct):
@@ -183,12 +186,16 @@ def parse_chat(raw: bytes) -> ChatRequest:
 def parse_head(raw: bytes) -> ChatRequest:
     """Read all of a chat completions body but its messages, of which only the bytes are found.
 
-    Raises: MalformedRequest with field and place.
+    Raises: MalformedRequest with field and place; TooLarge for a body of very many keys.
     """
+    if len(raw) > MANY_BYTES and raw.count(b'":') > MAX_KEYS:
+        raise TooLarge(f"The body has more than {MAX_KEYS} keys.")
     try:
+        if not raw.isascii():
+            raw.decode()
         view = _chat.decode(raw)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(error) from None
+        raise malformed(error, raw) from None
     messages = bytes(view.messages)
     at = raw.find(b"[", raw.find(b'"messages"'))
     if not raw.startswith(messages, at):
@@ -212,7 +219,7 @@ def parse_head(raw: bytes) -> ChatRequest:
     once = rest.count(b'"model"') == 1 and rest.count(b'"messages"') == 1
     request.is_odd = not once or rest.find(b"\\") >= 0
     if not once or (request.is_odd and _hides_letters(rest)):
-        _refuse_repeated_keys(raw)
+        refuse_repeated_keys(raw)
     return request
 
 
@@ -228,7 +235,7 @@ def read_messages(request: ChatRequest) -> None:
     try:
         messages = _messages.decode(raw)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(error, "messages") from None
+        raise malformed(error, request.raw, "messages") from None
     roles = request.roles = [message.role for message in messages]
     contents = [message.content for message in messages]
     calls = [message.tool_calls for message in messages]
@@ -241,7 +248,7 @@ def read_messages(request: ChatRequest) -> None:
     # false alarms, then a sure one.
     count = len(roles)
     if not is_plain or spoken > count or raw.count(b'"content"') > count or _hides_letters(raw):
-        _refuse_repeated_keys(request.raw)
+        refuse_repeated_keys(request.raw)
 
 
 _STRINGS = {str}
@@ -268,14 +275,45 @@ def _hides_letters(raw: bytes) -> bool:
     )
 
 
-def _malformed(error: Exception, within: str = "") -> MalformedRequest:
+def malformed(error: Exception, raw: bytes, within: str = "") -> MalformedRequest:
+    """What is wrong with a body, and where: the field, or the position in bytes."""
     if isinstance(error, RecursionError):
         return MalformedRequest("The body is nested too deeply.")
     if not isinstance(error, ValidationError):
-        return MalformedRequest(f"The body is not valid JSON: {error}.")
+        return MalformedRequest(f"The body is not valid JSON{_fault(raw)}.")
     message, _, path = str(error).partition(" - at `$")
     param = (within + path.rstrip("`")).lstrip(".") or None
     return MalformedRequest(f"'{param}': {message}." if param else f"{message}.", param)
+
+
+_lone_surrogate = re.compile(
+    rb"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F])"
+).search
+
+
+_no_number = re.compile(rb"(?<=[:\[, \t\r\n])-?(?:NaN|Infinity)\b").search
+
+
+def _fault(raw: bytes) -> str:
+    """What a text that is no JSON stumbles over, as the end of a sentence."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        return f": it is not UTF-8 at byte {error.start}"
+    if text.startswith("\ufeff"):
+        return ": it begins with a byte order mark, at byte 0"
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f": {error.msg[:1].lower()}{error.msg[1:]} at byte {len(text[: error.pos].encode())}"
+    except RecursionError:
+        return ": it is nested too deeply"
+    for search, what in ((_lone_surrogate, "half a surrogate pair"), (_no_number, "this is no number")):
+        found = search(raw)
+        if found is not None:
+            return f": {what} at byte {found.start()}"
+    return ""
 
 
 def tool_pairs(request: ChatRequest) -> list[tuple[int, list[int]]]:
@@ -299,7 +337,8 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _refuse_repeated_keys(raw: bytes) -> None:
+def refuse_repeated_keys(raw: bytes) -> None:
+    """Raise MalformedRequest where a key stands twice in one object of a JSON text."""
     try:
         json.loads(raw, object_pairs_hook=_unique)
     except RecursionError:

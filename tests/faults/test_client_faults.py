@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import time
 
 import pytest
 
@@ -44,7 +43,7 @@ async def test_b1_who_leaves_before_the_counts_came_pays_for_what_was_said(upstr
         exchange = await room.kept.next()
         await upstream.log.wait("gone", timeout_s=1)
 
-    assert exchange.outcome == "cancelled"
+    assert (exchange.outcome, exchange.status) == ("cancelled", 499)
     assert exchange.usage is not None
     assert exchange.usage.estimated
     assert exchange.usage.output_tokens == 2
@@ -90,8 +89,8 @@ def chat_with(field: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("body", "names"),
     [
-        pytest.param(b"", "JSON", id="empty"),
-        pytest.param(b"{", "JSON", id="cut"),
+        pytest.param(b"", "byte 0", id="empty"),
+        pytest.param(b"{", "byte 1", id="cut"),
         pytest.param(b"[]", "object", id="a list"),
         pytest.param(b"null", "object", id="null"),
         pytest.param(b'"x"', "object", id="a string"),
@@ -113,9 +112,14 @@ def chat_with(field: bytes) -> bytes:
             b'{"model":"m","model":"n","messages":[{"role":"user","content":"x"}]}', "'model'", id="key twice"
         ),
         pytest.param(
-            b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}', "JSON", id="lone surrogate"
+            b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}',
+            "pair at byte 51",
+            id="lone surrogate",
         ),
-        pytest.param(b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}', "utf-8", id="not UTF-8"),
+        pytest.param(
+            b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}', "UTF-8 at byte 51", id="not UTF-8"
+        ),
+        pytest.param(chat_with(b'"user":"\xff"'), "UTF-8 at byte", id="not UTF-8 where nobody reads"),
         pytest.param(b"\xef\xbb\xbf" + chat_with(b'"n":1'), "byte 0", id="UTF-8 with a BOM"),
         pytest.param(chat_with(b'"n":1').decode().encode("utf-16"), "byte 0", id="UTF-16"),
         pytest.param(chat_with(b'"n":1').decode().encode("utf-16-le"), "byte 1", id="UTF-16 without a BOM"),
@@ -152,6 +156,7 @@ async def test_b4_a_body_past_the_limit_is_refused_before_it_is_read(upstream: F
             assert await client.closed_within(1)
 
     assert (announced.status, endless.status) == (413, 413)
+    assert (code_of(announced), code_of(endless)) == ("request_too_large", "request_too_large")
 
 
 async def test_b4_who_sends_much_too_much_at_once_still_reads_the_413(upstream: FaultUpstream) -> None:
@@ -178,6 +183,9 @@ async def test_b4_who_sends_much_too_much_at_once_still_reads_the_413(upstream: 
             413,
             id="a million messages",
         ),
+        pytest.param(
+            chat_with(b",".join(b'"k%d":1' % number for number in range(1_000_000))), 413, id="a million keys"
+        ),
     ],
 )
 async def test_b5_what_is_built_to_cost_much_is_refused_at_little_cost(
@@ -191,18 +199,6 @@ async def test_b5_what_is_built_to_cost_much_is_refused_at_little_cost(
 
     assert answer.status == status
     assert len(upstream.requests) == 1
-
-
-@pytest.mark.slow
-async def test_b5_a_million_unknown_keys_are_answered_in_good_time(upstream: FaultUpstream) -> None:
-    keys = b",".join(b'"k%d":1' % number for number in range(1_000_000))
-    async with Room([upstream.base_url]) as room, room.client(timeout_s=10) as client:
-        began = time.monotonic()
-        await client.send(request_bytes(chat_with(keys), key=KEY))
-        await client.answer()
-
-        assert time.monotonic() - began < 5
-        assert await works(room)
 
 
 async def test_s4_without_a_key_a_huge_body_is_refused_unread(upstream: FaultUpstream) -> None:

@@ -246,3 +246,13 @@ async def test_a16_a_compressed_stream_is_read(upstream: FaultUpstream) -> None:
         await outcome_of(room)
 
     assert text_of(answer) == "Good morning."
+
+
+async def test_a15_a_payload_of_several_lines_reaches_the_client_as_one(upstream: FaultUpstream) -> None:
+    lines = START[0].replace(b'"choices": ', b'"choices":\ndata: ')
+    upstream.script("m", streamed([lines, *EVENTS[1:]]))
+    async with Room([upstream.base_url]) as room:
+        answer = await room.ask(stream=True)
+
+    assert lines.count(b"data: ") == 2
+    assert text_of(answer).startswith("So")

@@ -177,6 +177,11 @@ CUT_BODY = recipe(Head(headers=JSON, framing="500"), Send(b'{"id":'), Reset())
         pytest.param(whole(b"[1]"), "upstream_protocol", id="A14 a list"),
         pytest.param(whole(b'{"choices": []}'), "upstream_protocol", id="A14 no choice"),
         pytest.param(
+            whole(openai_reply().replace(b'"content"', b'"content": "unseen", "content"')),
+            "upstream_protocol",
+            id="A14 content twice",
+        ),
+        pytest.param(
             whole(openai_reply().replace(b"Good", b"\xff")), "upstream_protocol", id="A14 not UTF-8"
         ),
         pytest.param(compressed(openai_reply(), broken=True), "upstream_protocol", id="A16 wrong checksum"),
@@ -188,6 +193,16 @@ CUT_BODY = recipe(Head(headers=JSON, framing="500"), Send(b'{"id":'), Reset())
         ),
         pytest.param(bomb(80_000_000), "upstream_protocol", id="A16 bomb"),
         pytest.param(whole(b"", status=204, reason="No Content"), "upstream_protocol", id="A17 204"),
+        pytest.param(
+            whole(
+                b"",
+                status=101,
+                reason="Switching Protocols",
+                headers=[("Upgrade", "x"), ("Connection", "upgrade")],
+            ),
+            "upstream_protocol",
+            id="A17 101",
+        ),
         pytest.param(
             whole(openai_reply(), headers=[(f"X-{n}", "v") for n in range(1000)]),
             "upstream_protocol",
@@ -262,6 +277,7 @@ async def test_a17_bytes_after_an_answer_are_never_taken_for_the_next_one(upstre
         await outcome_of(room, 2)
 
     assert b"second" in answer.body
+    assert len({event.connection for event in upstream.log.of("received")}) == 2
 
 
 async def test_a17_an_answer_that_ends_with_its_connection_is_whole(upstream: FaultUpstream) -> None:

@@ -20,7 +20,8 @@ _ROOM = 4096
 _LONG_WORD = 19
 """No credential without a digit is shorter than the next."""
 
-_trigger = re.compile(r"[0-9@=:]|----").search
+_trigger = re.compile(r"[0-9@=:_~$%&\-]|[a-zß-öø-ÿ][A-ZÀ-ÖØ-Þ]|[A-Z]{4}|\.[A-Za-z]|[A-Za-z]{20}").search
+"""What a text has where something may be found: keys of letters alone show by capitals, marks or length."""
 _unusual = re.compile(PLAIN_NOT).search
 _suspicious = re.compile(r"[^A-Za-zÀ-ÖØ-öø-ÿ \n,.;]|[a-zß-öø-ÿ][A-ZÀ-ÖØ-Þ]").search
 _lone = re.compile(r"(?:\A|[ \n])[xyzXYZ][ \n]\Z").search
@@ -95,7 +96,7 @@ class GuardFilter:
         if _trigger(whole, done) is None and (
             len(text) < CONTEXT or (self._passes_words and _is_prose(text))
         ):
-            # No digit, @, = or : in what is held: only the last word may still turn into something.
+            # Nothing that a key or number has: only the last word held may still turn into something.
             end = max(whole.rfind(" "), whole.rfind("\n")) + 1
             if _lone(whole, max(0, end - 3), end) is not None:
                 end -= 2  # the letter that a Spanish number of identity begins with

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,3 +72,19 @@ def test_no_more_is_held_back_than_declared(pieces: list[str]) -> None:
         shown += len(one.feed(piece))
         if not one.edits:
             assert fed - shown <= one.lookback
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my password is HuNtErAbCdEf ok then",
+        "senha é mInHaSeNhAsEcReTa, tudo bem",
+        "mi contraseña es mIcLaVeSeCrEtA y ya",
+        "SKabcdefabcdefabcdefabcdefabcdefab done",
+    ],
+)
+def test_secrets_of_letters_alone_are_found_in_a_stream_as_in_a_whole_answer(text: str) -> None:
+    whole = run_filter(opened(), [text])
+
+    assert "[" in whole
+    assert run_filter(opened(), list(text)) == whole
