@@ -207,8 +207,8 @@ def _step_back(layer: list[tuple[int, int, int]], position: int, is_end: bool) -
 class ChatRequest(Struct, eq=False):
     """The body as it came, the parts that are looked at, and what was changed.
 
-    Made by `greenroom.wire.openai.parse_chat`. `body()` answers `raw` itself while nothing was changed,
-    otherwise the same fields with ours replaced and unknown ones kept byte for byte.
+    Made by `parse_chat` of `wire/openai_request.py`, written again by its `render_chat`: `raw` itself while
+    nothing was changed, otherwise the same with ours in its place and unknown fields byte for byte.
     """
 
     raw: bytes

@@ -11,7 +11,7 @@ from msgspec.json import encode
 from greenroom.contracts import TextFilter
 from greenroom.exchange import Caller, Exchange, Reply
 from greenroom.gateway.pipeline import App, PostEntry, StepEntry
-from greenroom.wire import openai
+from greenroom.wire import openai, openai_request
 
 __all__ = ["EchoUpstream", "chop", "make_app", "make_exchange", "run_filter"]
 
@@ -30,7 +30,7 @@ def make_exchange(
         messages.insert(0, {"role": "system", "content": system})
     body = encode({"model": "default", "messages": messages, "stream": stream, **fields})
     caller = Caller(key_id="test", project=project)
-    return Exchange("0" * 32, caller, openai.parse_chat(body), "default")
+    return Exchange("0" * 32, caller, openai_request.parse_chat(body), "default")
 
 
 class EchoUpstream:
@@ -43,7 +43,7 @@ class EchoUpstream:
 
     async def __call__(self, exchange: Exchange) -> Reply:
         """Answer whole, or in pieces of `size` characters."""
-        body = openai.render_chat(exchange.request)
+        body = openai_request.render_chat(exchange.request)
         self.calls.append(body)
         newest = exchange.request.newest_user
         text = self._replies.pop(0) if self._replies else (newest.value if newest is not None else "")

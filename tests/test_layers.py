@@ -34,7 +34,6 @@ LONG_FILES: dict[str, str] = {
     "greenroom/stages/postprocess/decode.py": "one pass over a text: scanner and loops share what was read",
     "greenroom/models/connection.py": "one connection's states, read top to bottom; halves would share them all",
     "greenroom/server/protocol.py": "one protocol class: its timers and limits guard the same few fields",
-    "greenroom/wire/openai.py": "one dialect, read and written in one place so that both agree",
 }
 
 

@@ -33,7 +33,7 @@ from greenroom.gateway.rooms import Rooms
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.search import AsyncSearch
 from greenroom.models.catalog import context_window
-from greenroom.models.connection import Pool
+from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
 from greenroom.models.proxies import Proxies
 from greenroom.stages.check.pii import PiiDetector

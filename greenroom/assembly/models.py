@@ -11,9 +11,10 @@ from greenroom.errors import ConfigError
 from greenroom.grounding.passages import units
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.catalog import PROVIDERS, seller
-from greenroom.models.connection import Limits, Pool
+from greenroom.models.connection import Limits
 from greenroom.models.dispatch import Dispatch, Target
 from greenroom.models.origin import Origin
+from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
 from greenroom.models.providers import Anthropic, BuiltIn, OpenAICompatible, Provider
 from greenroom.models.reader import Reader

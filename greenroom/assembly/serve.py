@@ -29,8 +29,9 @@ from greenroom.errors import ConfigError, GreenroomError
 from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
 from greenroom.server.api import Api
+from greenroom.server.head import Limits
 from greenroom.server.pages import pages
-from greenroom.server.protocol import Limits, Shared
+from greenroom.server.protocol import Shared
 from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
 from greenroom.store.database import lock_folder

@@ -16,7 +16,7 @@ from greenroom.gateway.access import Access, Grant, may_use
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet, Relay
 from greenroom.gateway.rooms import Rooms
-from greenroom.wire import openai
+from greenroom.wire import openai, openai_request
 
 _LEFT = frozenset({"open", "cancelled"})
 _NAME = re.compile(r"[\w.@:+/ -]{1,128}\Z")
@@ -45,7 +45,7 @@ class Gateway:
         """Read a chat body and find its app. Raises RequestError; nothing is kept yet."""
         if self.at_work >= self._in_flight:
             raise Overloaded("Too many requests are at work here. Try again in a second.")
-        request = openai.parse_head(body)
+        request = openai_request.parse_head(body)
         named = headers.get(b"x-greenroom-app")
         name = named.decode("latin-1") if named else request.model
         may_use(caller, name)
@@ -56,9 +56,9 @@ class Gateway:
         if caller.pipeline_off and not app.pipeline_off:
             app = app._replace(steps=(), post=(), pipeline_off=True)
         if not app.pipeline_off:
-            openai.read_messages(request)
+            openai_request.read_messages(request)
             if request.has_tools:
-                exchange.context["tool_pairs"] = openai.tool_pairs(request)
+                exchange.context["tool_pairs"] = openai_request.tool_pairs(request)
         return exchange, app
 
     async def whole(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> bytes:
@@ -114,7 +114,7 @@ class Gateway:
         exchange.inspect = True
         began = perf_counter_ns()
         refusal = await pipeline.prepare(exchange, app, keep_going=True)
-        exchange.sent = openai.render_chat(exchange.request, dropped=_dropped(exchange))
+        exchange.sent = openai_request.render_chat(exchange.request, dropped=_dropped(exchange))
         exchange.outcome = "refused" if refusal is not None else "answered"
         if reply_text is not None:
             body = openai.completion(

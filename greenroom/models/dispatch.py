@@ -23,7 +23,8 @@ from greenroom.exchange import Attempt, Exchange, Reply
 from greenroom.models.connection import Limits
 from greenroom.models.prices import Price
 from greenroom.models.providers import Provider
-from greenroom.wire.openai import decode_chunk, render_chat
+from greenroom.wire.openai import decode_chunk
+from greenroom.wire.openai_request import render_chat
 
 _USAGE_WANTED = {"stream_options": b'{"include_usage":true}'}
 _CALLERS_FAULT = frozenset({400, 404, 405, 413, 415, 422})

@@ -21,11 +21,13 @@ from greenroom.errors import (
     UpstreamRefused,
 )
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits, Pool, Response
+from greenroom.models.connection import Limits, Response
 from greenroom.models.origin import Origin
+from greenroom.models.pool import Pool
 from greenroom.wire import anthropic
 from greenroom.wire.anthropic_stream import StreamTranslator
-from greenroom.wire.openai import decode_completion, refuse_repeated_keys
+from greenroom.wire.openai import decode_completion
+from greenroom.wire.openai_request import refuse_repeated_keys
 from greenroom.wire.source import Taker
 from greenroom.wire.sse import EventParser, NamedEventParser
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from greenroom.server.protocol import HttpProtocol, Request
+    from greenroom.server.head import Request
+    from greenroom.server.protocol import HttpProtocol
 
 
 class AsgiCycle:

@@ -8,20 +8,26 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, cast
 
 import httptools
-from msgspec import Struct
 
 from greenroom.running import Run
 from greenroom.server.asgi import AsgiCycle
+from greenroom.server.head import (
+    HEADER_LIMIT_BYTES,
+    URL_LIMIT_BYTES,
+    Front,
+    Limits,
+    Refusal,
+    Refused,
+    Request,
+    check_fields,
+)
 from greenroom.wire.source import Source
 
 log = logging.getLogger("greenroom.server")
 
-URL_LIMIT_BYTES = 8192
-HEADER_LIMIT_BYTES = 65_536
-HEADER_LIMIT_COUNT = 100
 PIPELINE_LIMIT = 16
 
 _REASONS = {
@@ -33,59 +39,6 @@ _REASONS = {
 }  # fmt: skip
 
 _FINE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
-
-
-class Limits(NamedTuple):
-    """What a connection may take, in bytes and seconds."""
-
-    body_bytes: int = 20 * 1024 * 1024
-    header_s: float = 10.0
-    body_s: float = 30.0
-    idle_s: float = 60.0
-    write_s: float = 30.0
-    connections: int = 4096
-
-
-class Request(Struct, eq=False):
-    """One request as it came: method, path, query, headers (names in lower case) and body."""
-
-    method: bytes
-    path: bytes
-    query: bytes
-    headers: dict[bytes, bytes]
-    raw_headers: list[tuple[bytes, bytes]]
-    is_fast: bool = False
-    """Whether the front answers it, not the ASGI app."""
-    body: bytes = b""
-    context: object = None
-    """What `Front.admit` left for `Front.answer`."""
-
-
-class Refusal(NamedTuple):
-    """An answer given before the body was read; the connection closes after it."""
-
-    status: int
-    body: bytes
-    headers: bytes = b""
-
-
-class Front(Protocol):
-    """Answers the fast routes without ASGI."""
-
-    def admit(self, request: Request) -> Refusal | None:
-        """Look at the head alone (path, method, key): refuse now, before a body is read, or go on.
-
-        Sets `request.is_fast` where the path is ours.
-        """
-        ...
-
-    async def answer(self, request: Request, out: "HttpProtocol") -> None:
-        """Answer through `out.respond` or `out.begin`, `out.write`, `out.end`."""
-        ...
-
-    def refusal(self, status: int, message: str) -> Refusal:
-        """The answer to a request that could not even be parsed, or that broke."""
-        ...
 
 
 class Shared:
@@ -213,11 +166,11 @@ class HttpProtocol(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._refuse(400, "Upgrading the connection is not supported.")
-        except _Refused as refused:
+        except Refused as refused:
             self._refuse(refused.status, refused.message)
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
-            if isinstance(cause, _Refused):
+            if isinstance(cause, Refused):
                 self._refuse(cause.status, cause.message)
             else:
                 log.exception("request parser failed")
@@ -256,7 +209,7 @@ class HttpProtocol(asyncio.Protocol):
         self._url = url
         self._begun = True
         if len(url) > URL_LIMIT_BYTES:
-            raise _Refused(414, "The URL is longer than 8 KB.")
+            raise Refused(414, "The URL is longer than 8 KB.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._fields.append((name.lower(), value))
@@ -265,7 +218,7 @@ class HttpProtocol(asyncio.Protocol):
         fields = self._fields
         headers = dict(fields)
         if len(headers) < len(fields) or len(fields) > 32 or self._head_bytes > HEADER_LIMIT_BYTES:
-            _check_fields(fields)
+            check_fields(fields)
         method = self._parser.get_method()
         if self._url != self._known_url:
             self._check_target(method)
@@ -277,15 +230,15 @@ class HttpProtocol(asyncio.Protocol):
         elif length is not None:
             limit = self.shared.limits.body_bytes
             if not length.isdigit():
-                raise _Refused(400, "The Content-Length is not a number.")
+                raise Refused(400, "The Content-Length is not a number.")
             if int(length[:20]) > limit:
-                raise _Refused(413, f"The body is larger than {limit // 1048576} MB.")
+                raise Refused(413, f"The body is larger than {limit // 1048576} MB.")
         request = Request(method, self._path, self._query, headers, fields)
         refusal = self.shared.front.admit(request)
         if refusal is not None:
             if self._is_chunked or (length is not None and length != b"0"):
                 self._refuse_with(refusal)
-                raise _Refused(0, "")
+                raise Refused(0, "")
             request.context = refusal
         elif b"expect" in headers and self._run is None:
             self._expect(headers[b"expect"])
@@ -297,7 +250,7 @@ class HttpProtocol(asyncio.Protocol):
             self._body_size += len(body)
             limit = self.shared.limits.body_bytes
             if self._body_size > limit:
-                raise _Refused(413, f"The body is larger than {limit // 1048576} MB.")
+                raise Refused(413, f"The body is larger than {limit // 1048576} MB.")
 
     def on_message_complete(self) -> None:
         request = self._request
@@ -326,23 +279,23 @@ class HttpProtocol(asyncio.Protocol):
     def _check_target(self, method: bytes) -> None:
         url = self._url
         if not url.startswith(b"/") and (method != b"OPTIONS" or url != b"*"):
-            raise _Refused(400, "The request target must begin with a slash.")
+            raise Refused(400, "The request target must begin with a slash.")
         if b"#" in url or b"\x00" in url:
-            raise _Refused(400, "The request target is not valid.")
+            raise Refused(400, "The request target is not valid.")
         self._path, _, self._query = url.partition(b"?")
         self._known_url = url if url != b"*" else b""
 
     def _check_host(self, host: bytes | None) -> None:
         if host is None:
-            raise _Refused(400, "The request has no Host header.")
+            raise Refused(400, "The request has no Host header.")
         if host not in self.shared.hosts and not self._is_own_host(host):
-            raise _Refused(421, "This host name is not served here. Add it to [server] hosts.")
+            raise Refused(421, "This host name is not served here. Add it to [server] hosts.")
         self._known_host = host
 
     def _check_framing(self, headers: dict[bytes, bytes]) -> None:
         is_chunked = headers[b"transfer-encoding"].lower() == b"chunked"
         if not is_chunked or b"content-length" in headers or self._parser.get_http_version() != "1.1":
-            raise _Refused(400, "The request's framing is ambiguous.")
+            raise Refused(400, "The request's framing is ambiguous.")
         self._is_chunked = True
 
     def _expect(self, what: bytes) -> None:
@@ -564,27 +517,3 @@ class HttpProtocol(asyncio.Protocol):
         if self.transport is not None:
             self._closing = True
             self.transport.close()
-
-
-_SINGLE = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key", b"content-type"}
-)
-
-
-def _check_fields(fields: list[tuple[bytes, bytes]]) -> None:
-    """Refuse a head with too many fields or too large ones, or one that says twice what must be said once."""
-    size = sum(len(name) + len(value) for name, value in fields)
-    if len(fields) > HEADER_LIMIT_COUNT or size > HEADER_LIMIT_BYTES:
-        raise _Refused(431, "The request has more than 100 headers or 64 KB of them.")
-    seen: set[bytes] = set()
-    for name, _ in fields:
-        if name in seen and name in _SINGLE:
-            raise _Refused(400, f"The header '{name.decode('latin-1')}' stands twice.")
-        seen.add(name)
-
-
-class _Refused(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message

@@ -23,8 +23,9 @@ from greenroom.exchange import Exchange
 from greenroom.gateway.access import BudgetExceeded, Grant, Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.pipeline import App
-from greenroom.server.protocol import HttpProtocol, Refusal, Request
-from greenroom.wire import openai
+from greenroom.server.head import Refusal, Request
+from greenroom.server.protocol import HttpProtocol
+from greenroom.wire import openai, openai_request
 
 CHAT = b"/v1/chat/completions"
 MODELS = b"/v1/models"
@@ -150,7 +151,7 @@ class V1:
         try:
             extra = _inspect.decode(request.body)
         except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise openai.malformed(error, request.body) from None
+            raise openai_request.malformed(error, request.body) from None
         exchange, app = self.gateway.open(id, key.caller, request.body, request.headers)
         exchange.documents = [
             {"id": one.id or f"doc-{number}", "title": one.title, "text": one.text}

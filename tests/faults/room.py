@@ -15,10 +15,11 @@ from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.pipeline import App, PostEntry, StepEntry
 from greenroom.gateway.rooms import Rooms
 from greenroom.models.connection import Limits as CallLimits
-from greenroom.models.connection import Pool
 from greenroom.models.dispatch import Dispatch, Target
+from greenroom.models.pool import Pool
 from greenroom.models.providers import Anthropic, OpenAICompatible, Provider
-from greenroom.server.protocol import Limits, Shared
+from greenroom.server.head import Limits
+from greenroom.server.protocol import Shared
 from greenroom.server.v1 import V1
 from tests.faults.rawclient import Answer, RawClient, chat_bytes
 

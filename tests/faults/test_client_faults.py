@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from greenroom.server.protocol import Limits
+from greenroom.server.head import Limits
 from tests.faults.rawclient import chat_bytes, request_bytes
 from tests.faults.recipes import Stall, openai_events, recipe, streamed
 from tests.faults.room import HEAD, HELLO, KEY, QUICK, Room, code_of, works

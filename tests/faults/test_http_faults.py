@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from greenroom.server.protocol import Limits
+from greenroom.server.head import Limits
 from tests.faults.rawclient import chat_bytes, request_bytes
 from tests.faults.recipes import openai_reply, whole
 from tests.faults.room import HEAD, HELLO, KEY, QUICK, Room, works

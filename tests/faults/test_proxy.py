@@ -11,8 +11,9 @@ from typing import Self
 import pytest
 
 from greenroom.errors import UpstreamError, UpstreamTimeout, UpstreamTLS, UpstreamUnreachable
-from greenroom.models.connection import Limits, Pool
+from greenroom.models.connection import Limits
 from greenroom.models.origin import Origin
+from greenroom.models.pool import Pool
 from greenroom.models.proxies import Proxies
 from tests.faults.certificates import OPENSSL, make_certificate
 from tests.faults.upstream import FaultUpstream

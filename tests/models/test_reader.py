@@ -9,7 +9,8 @@ from greenroom.exchange import Caller, Exchange, Passage
 from greenroom.grounding.passages import units
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.reader import NAME, Reader
-from greenroom.wire.openai import decode_chunk, decode_completion, parse_chat
+from greenroom.wire.openai import decode_chunk, decode_completion
+from greenroom.wire.openai_request import parse_chat
 
 PROVIDER = """A provider is an API that serves models. Add a table to `greenroom.toml`:
 

@@ -7,7 +7,8 @@ from greenroom.exchange import Attempt, Caller, Edit, Exchange, StepRecord, Usag
 from greenroom.gateway.record import body_of, row_of, tags_of
 from greenroom.store.material import encode_body
 from greenroom.store.traces import Entry
-from greenroom.wire.openai import encode, parse_chat, render_chat
+from greenroom.wire.openai import encode
+from greenroom.wire.openai_request import parse_chat, render_chat
 
 CPF = "123.456.789-09"
 START_NS = 1_760_000_000_000_000_000

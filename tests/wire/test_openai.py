@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from greenroom.errors import MalformedRequest, TooLarge
 from greenroom.exchange import Edit
-from greenroom.wire import openai
+from greenroom.wire import openai, openai_request
 
 
 def body(**fields: object) -> bytes:
@@ -16,17 +16,17 @@ def body(**fields: object) -> bytes:
 def test_an_unchanged_body_leaves_byte_for_byte() -> None:
     raw = b'{ "model" : "m","zzz":[1.0,  2],"messages":[{"role":"user","content":"\\u00e9"}] }'
 
-    assert openai.render_chat(openai.parse_chat(raw)) is raw
+    assert openai_request.render_chat(openai_request.parse_chat(raw)) is raw
 
 
 def test_unknown_fields_survive_a_changed_message() -> None:
     raw = body(
         new_field={"deep": [1, 2.50]}, messages=[{"role": "user", "content": "a", "name": "Zé", "x": 1}]
     )
-    request = openai.parse_chat(raw)
+    request = openai_request.parse_chat(raw)
     request.texts[0].edit([Edit(start=0, end=1, text="b", reason="test")])
 
-    rendered = json.loads(openai.render_chat(request, model="other"))
+    rendered = json.loads(openai_request.render_chat(request, model="other"))
 
     assert rendered["model"] == "other"
     assert rendered["new_field"] == {"deep": [1, 2.50]}
@@ -47,12 +47,12 @@ def test_parts_arguments_and_added_messages_are_written_where_they_belong() -> N
         },
         {"role": "tool", "tool_call_id": "1", "content": "r"},
     ]
-    request = openai.parse_chat(body(messages=messages))
+    request = openai_request.parse_chat(body(messages=messages))
     for text in request.texts:
         text.edit([Edit(start=0, end=len(text.value), text=text.value.upper() + "!", reason="test")])
     request.added.append((1, {"role": "system", "content": "added"}))
 
-    rendered = json.loads(openai.render_chat(request, dropped=[0]))["messages"]
+    rendered = json.loads(openai_request.render_chat(request, dropped=[0]))["messages"]
 
     assert [message["role"] for message in rendered] == ["system", "user", "assistant", "tool"]
     assert rendered[0]["content"] == "added"
@@ -102,7 +102,7 @@ def test_parts_arguments_and_added_messages_are_written_where_they_belong() -> N
 )
 def test_a_malformed_body_gets_a_sentence(raw: bytes, says: str) -> None:
     with pytest.raises(MalformedRequest) as caught:
-        openai.parse_chat(raw)
+        openai_request.parse_chat(raw)
 
     assert says in str(caught.value)
     assert str(caught.value).endswith(".")
@@ -112,7 +112,7 @@ def test_a_million_messages_are_refused_at_once() -> None:
     raw = b'{"model":"m","messages":[' + b",".join([b'{"role":"u"}'] * 1_000_000) + b"]}"
 
     with pytest.raises(TooLarge):
-        openai.parse_chat(raw)
+        openai_request.parse_chat(raw)
 
 
 def test_usage_that_is_absurd_counts_as_none() -> None:
@@ -122,7 +122,7 @@ def test_usage_that_is_absurd_counts_as_none() -> None:
 
 @given(st.text(min_size=1), st.data())
 def test_positions_lead_back_to_the_original(text: str, data: st.DataObject) -> None:
-    request = openai.parse_chat(
+    request = openai_request.parse_chat(
         json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]}).encode()
         if text.isprintable()
         else body(messages=[{"role": "user", "content": "abcdef"}])

@@ -8,7 +8,7 @@ from greenroom.exchange import Caller, Exchange, Passage, StepRecord
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.search import AsyncSearch
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, Placed, render
-from greenroom.wire.openai import parse_chat, render_chat
+from greenroom.wire.openai_request import parse_chat, render_chat
 
 TEXT = b"""# Handbook
 

@@ -6,7 +6,7 @@ from msgspec.json import decode, encode
 
 from greenroom.exchange import Caller, Exchange, StepRecord
 from greenroom.stages.ground.history import History, HistoryConfig, MemoryTurns, SaidTurn
-from greenroom.wire.openai import parse_chat, render_chat
+from greenroom.wire.openai_request import parse_chat, render_chat
 
 
 def ask(

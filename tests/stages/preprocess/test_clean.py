@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from greenroom.contracts import Mode
 from greenroom.exchange import Caller, ChatRequest, Exchange, StepRecord, Text
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
-from greenroom.wire.openai import parse_chat
+from greenroom.wire.openai_request import parse_chat
 
 
 def an_exchange(*texts: Text) -> Exchange:

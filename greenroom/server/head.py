@@ -1,0 +1,94 @@
+"""The head of a request: what it says, what it may not say, and who answers it.
+
+Knows names and limits; no socket and no parser.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from greenroom.server.protocol import HttpProtocol
+
+URL_LIMIT_BYTES = 8192
+HEADER_LIMIT_BYTES = 65_536
+HEADER_LIMIT_COUNT = 100
+
+
+class Limits(NamedTuple):
+    """What a connection may take, in bytes and seconds."""
+
+    body_bytes: int = 20 * 1024 * 1024
+    header_s: float = 10.0
+    body_s: float = 30.0
+    idle_s: float = 60.0
+    write_s: float = 30.0
+    connections: int = 4096
+
+
+class Request(Struct, eq=False):
+    """One request as it came: method, path, query, headers (names in lower case) and body."""
+
+    method: bytes
+    path: bytes
+    query: bytes
+    headers: dict[bytes, bytes]
+    raw_headers: list[tuple[bytes, bytes]]
+    is_fast: bool = False
+    """Whether the front answers it, not the ASGI app."""
+    body: bytes = b""
+    context: object = None
+    """What `Front.admit` left for `Front.answer`."""
+
+
+class Refusal(NamedTuple):
+    """An answer given before the body was read; the connection closes after it."""
+
+    status: int
+    body: bytes
+    headers: bytes = b""
+
+
+class Front(Protocol):
+    """Answers the fast routes without ASGI."""
+
+    def admit(self, request: Request) -> Refusal | None:
+        """Look at the head alone (path, method, key): refuse now, before a body is read, or go on.
+
+        Sets `request.is_fast` where the path is ours.
+        """
+        ...
+
+    async def answer(self, request: Request, out: "HttpProtocol") -> None:
+        """Answer through `out.respond` or `out.begin`, `out.write`, `out.end`."""
+        ...
+
+    def refusal(self, status: int, message: str) -> Refusal:
+        """The answer to a request that could not even be parsed, or that broke."""
+        ...
+
+
+_SINGLE = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key", b"content-type"}
+)
+
+
+def check_fields(fields: list[tuple[bytes, bytes]]) -> None:
+    """Refuse a head with too many fields or too large ones, or one that says twice what must be said once."""
+    size = sum(len(name) + len(value) for name, value in fields)
+    if len(fields) > HEADER_LIMIT_COUNT or size > HEADER_LIMIT_BYTES:
+        raise Refused(431, "The request has more than 100 headers or 64 KB of them.")
+    seen: set[bytes] = set()
+    for name, _ in fields:
+        if name in seen and name in _SINGLE:
+            raise Refused(400, f"The header '{name.decode('latin-1')}' stands twice.")
+        seen.add(name)
+
+
+class Refused(Exception):
+    """A request that is not read any further, and what its sender is told."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
