@@ -14,10 +14,11 @@ from greenroom.contracts import Finding, StepConfig, mask
 from greenroom.errors import ConfigError
 from greenroom.exchange import Action, Edit, Exchange, Reply, StepRecord, Text, Verdict, Where
 from greenroom.stages.check.candidate import join
-from greenroom.stages.check.detector import RuleDetector, Sight
+from greenroom.stages.check.detector import RuleDetector
 from greenroom.stages.check.linear import PatternError, whole_matcher
 from greenroom.stages.check.refusal import Language, refusal_language
 from greenroom.stages.check.vault import Vault
+from greenroom.stages.sight import sight_of
 
 
 class ScreenConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -56,12 +57,12 @@ class Screen:
         """Look at every text of the request; None, or the refusal."""
         record = exchange.steps[-1]
         record.notes["score"] = 0.0
-        texts = exchange.request.texts
         if self._vault is not None and exchange.session is not None:
             self._recall(exchange, self._vault, exchange.session)
-        found = self._detector.find_in(_sight(exchange, [text.value for text in texts]))
+        found = self._detector.find_in(sight_of(exchange))
         if not found:
             return None
+        texts = exchange.request.texts
         acted = False
         stand_ins = _StandIns(exchange, self._action if self._applies else "log", self._vault)
         for place, all_findings in found:
@@ -153,14 +154,6 @@ class Screen:
             if name in texts:
                 exchange.masks.setdefault(name, value)
                 exchange.redactions.setdefault(value, name)
-
-
-def _sight(exchange: Exchange, texts: list[str]) -> Sight:
-    """One look at the texts of a request for all steps that want one; again only at what changed since."""
-    known = exchange.context.get("check.sight")
-    seen = known.again(texts) if isinstance(known, Sight) else Sight(texts)
-    exchange.context["check.sight"] = seen
-    return seen
 
 
 class _StandIns:

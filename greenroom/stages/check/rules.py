@@ -6,16 +6,13 @@ what may be a finding, so that most texts cost that one pass.
 """
 
 from collections.abc import Callable, Iterable
-from functools import cache
 from typing import NamedTuple
 
 from greenroom.stages.check import codes, credentials, numbers, people, places
 from greenroom.stages.check.candidate import Candidate
-from greenroom.stages.check.linear import PatternSet, Span, spots
+from greenroom.stages.check.linear import Span, spots
 from greenroom.stages.check.tokens import TokenFinder
-from greenroom.stages.check.vendors import ANCHOR as VENDOR
 from greenroom.stages.check.vendors import VENDORS
-from greenroom.stages.check.view import ODD_LATIN
 
 Finder = Callable[[str, Iterable[Span]], Iterable[Candidate]]
 """Reads a text from the spots on, given in order."""
@@ -62,29 +59,3 @@ SECRET = (
         credentials.SAID, credentials.NAME, spots=credentials.named, find=credentials.find_named, labels=""
     ),
 )
-
-
-class Anchors:
-    """All anchors of all rules, sought in one pass; vendors' are one anchor, told apart when it occurs."""
-
-    def __init__(self) -> None:
-        tokens = [vendor.pattern for vendor in VENDORS]
-        others = dict.fromkeys(anchor for rule in (*PERSONAL, *SECRET) for anchor in rule.anchors)
-        first = [ODD_LATIN, VENDOR, *(anchor for anchor in others if anchor not in tokens)]
-        self.numbers = {anchor: number for number, anchor in enumerate((*first, *tokens))}
-        self._first = PatternSet(first)
-        self._tokens = PatternSet(tokens)
-        self._offset = len(first)
-
-    def __call__(self, text: bytes) -> list[int]:
-        """The numbers of those that occur in a Latin-1 text; 0 is an odd character of it."""
-        hits = self._first(text)
-        if 1 in hits:
-            hits += [self._offset + number for number in self._tokens(text)]
-        return hits
-
-
-@cache
-def anchors() -> Anchors:
-    """The one of this process: its automaton is worth sharing, and takes some 50 ms to make."""
-    return Anchors()

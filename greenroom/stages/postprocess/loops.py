@@ -1,5 +1,7 @@
 """Text said over and over: what a loop is, and where one ends. Knows one text; not what becomes of it."""
 
+from collections.abc import Iterable
+
 CHECK_EVERY = 160
 """Characters between the places where a loop is looked for."""
 TAIL = 20
@@ -14,13 +16,31 @@ WINDOW = max(_LONGEST_UNIT * _TIMES, _STUTTER) + TAIL
 """How much text decides whether a place ends a loop."""
 
 
+def _place(end: int) -> tuple[slice, int, int]:
+    return slice(end - TAIL, end), _low(end), end - 1
+
+
+def _low(end: int) -> int:
+    # a unit of more than a sixth of the text was not said six times
+    longest = end // _TIMES if end < _LONGEST_UNIT * _TIMES else _LONGEST_UNIT
+    return max(0, end - longest - TAIL)
+
+
+_PLACES = tuple(map(_place, range(CHECK_EVERY, 8192, CHECK_EVERY)))
+"""Where a tail stands and where it would have been said before, worked out for texts of ordinary length."""
+
+
 def has_loop(text: str) -> bool:
     """Whether a loop ends at any place of a whole text where one is looked for."""
-    for end in range(CHECK_EVERY, len(text) + 1, CHECK_EVERY):
-        tail = text[end - TAIL : end]
-        # a unit of more than a sixth of the text was not said six times
-        longest = end // _TIMES if end < _LONGEST_UNIT * _TIMES else _LONGEST_UNIT
-        if text.rfind(tail, end - longest - TAIL, end - 1) >= 0 and find_loop(text, end):
+    count = len(text) // CHECK_EVERY
+    places: Iterable[tuple[slice, int, int]] = _PLACES[:count]
+    if count > len(_PLACES):
+        places = map(_place, range(CHECK_EVERY, len(text) + 1, CHECK_EVERY))
+    said = text.rfind
+    for tail, low, high in places:
+        if said(text[tail], low, high) < 0:
+            continue
+        if find_loop(text, high + 1):
             return True
     return False
 
@@ -28,7 +48,7 @@ def has_loop(text: str) -> bool:
 def find_loop(text: str, end: int) -> str:
     """The unit that the text before `end` repeats, or nothing."""
     tail = text[end - TAIL : end]
-    low = max(0, end - REACH)
+    low = _low(end)
     place = end - TAIL
     for _ in range(4):
         place = text.rfind(tail, low, place + TAIL - 1)

@@ -1,7 +1,7 @@
 """`clean`: odd characters out, one form in, before anything else reads a prompt.
 
 Works on every text of the request that people, tools or operators wrote; never on the JSON of tool calls.
-Text that is already plain is told by a few looks at the body it came in, if no step has changed it yet.
+Text that is already plain is told by the one look that the detectors need as well.
 Invisible characters go everywhere; visible changes stay out of code, links, paths, JSON and tables.
 """
 
@@ -20,6 +20,7 @@ from greenroom.contracts import Mode, StepConfig
 from greenroom.exchange import Change, Exchange, Reply, Stage, Text
 from greenroom.stages.preprocess.invisible import SPACES, UNSEEN, Found, Rule, edits_of, unseen
 from greenroom.stages.protect import VERBATIM, protected_spans
+from greenroom.stages.sight import GAPS_HIT, UNTIDY_HIT, anchors, sight_of
 
 MOJIBAKE = Rule("clean.mojibake", "wrongly decoded characters restored")
 COMPOSED = Rule("clean.nfc", "letters and their marks composed (NFC)")
@@ -37,10 +38,6 @@ _ASCII = bytes(range(32, 127)) + b"\n\t"
 _SUSPECT = bytes((0xA4, 0xA5, 0xA6, 0xAD, 0xC2, 0xC3, 0xC4, 0xC5, 0xD0))
 _LATIN = _ASCII + bytes(range(0xA1, 0x100)).translate(None, _SUSPECT)
 """Latin-1 that needs no second look: no controls, no odd spaces, no letter that broken decoding leaves."""
-
-_HARMLESS_ESCAPES = frozenset((b"n", b"t", b'"', b"/"))
-_HARMLESS_AFTER_C2 = frozenset(bytes((code,)) for code in _LATIN if 0xA1 <= code <= 0xBF)
-"""Second bytes of signs like `º`, `«` and `¿` in UTF-8."""
 
 _COMPOSED_OTHERWISE = "\u037e\u0387\u1f71\u1f73\u1f75\u1f77\u1f79\u1f7b\u1f7d\u2126\u212a\u212b"
 """Signs that are the same as another one (Ohm and Omega)."""
@@ -97,18 +94,16 @@ class Clean:
         self._applies = config.mode == "apply"
         self._white_space = config.white_space
         self._looks_at_space = config.white_space != "off"
+        self._signs = frozenset((UNTIDY_HIT, GAPS_HIT) if self._looks_at_space else (UNTIDY_HIT,))
+        anchors()  # made now, not while the first request waits
 
     async def __call__(self, exchange: Exchange) -> Reply | None:
         """Clean the texts; never answers. The first broken decoding of a process loads ftfy, in a thread."""
-        texts = exchange.request.texts
-        # A space between them shows one at the end of a text as a pair.
-        spaced = " ".join([text.value for text in texts])
-        has_gaps = self._looks_at_space and (_has_gaps(spaced) or spaced[-1:] == " ")
-        is_first = len(exchange.steps) == 1
-        if not has_gaps and ((is_first and _is_latin(exchange.request.raw, spaced)) or _is_usual(spaced)):
+        sight = sight_of(exchange)
+        if self._signs.isdisjoint(sight.hits) and (sight.is_latin or _is_usual("\n".join(sight.texts))):
             return None
         record = exchange.steps[-1]
-        for text in texts:
+        for text in exchange.request.texts:
             if text.kind != "content" or (self._is_plain(text.value) and text.value[-1:] != " "):
                 continue
             is_broken = _is_broken(text.value)
@@ -158,33 +153,6 @@ class Clean:
 def _has_gaps(text: str) -> bool:
     # rfind: three times as fast as `in` on CPython for a needle of two
     return text.rfind("  ") >= 0 or ("\n" in text and text.rfind("\n\n\n") >= 0)
-
-
-def _is_latin(raw: bytes, texts: str) -> bool:
-    """Whether the texts of a JSON body are Latin-1 that needs no second look; False when that is not sure.
-
-    JSON has control characters only as escapes, and UTF-8 all of U+0080 to U+00BF behind one byte: a search
-    for two bytes stands for a look at every character.
-    """
-    if b"\x7f" in raw or (b"\\" in raw and not _has_harmless_escapes(raw)):
-        return False
-    if texts.isascii():
-        return True
-    try:
-        texts.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    if b"\xc2" not in raw:
-        return "Ã" not in texts
-    return _following(b"\xc2", raw) <= _HARMLESS_AFTER_C2 and not any(one in texts for one in "ÂÃÄÅÐ")
-
-
-def _has_harmless_escapes(raw: bytes) -> bool:
-    return _following(b"\\", raw.replace(rb"\\", b"")) <= _HARMLESS_ESCAPES
-
-
-def _following(mark: bytes, raw: bytes) -> set[bytes]:
-    return {piece[:1] for piece in raw.split(mark)[1:]}
 
 
 def _is_usual(text: str) -> bool:

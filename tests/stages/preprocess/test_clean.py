@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from greenroom.contracts import Mode
 from greenroom.exchange import Caller, ChatRequest, Exchange, StepRecord, Text
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
-from greenroom.wire.openai_request import parse_chat
 
 
 def an_exchange(*texts: Text) -> Exchange:
@@ -135,27 +134,32 @@ async def test_edits_of_several_passes_count_in_the_text_as_it_came() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("ascii_only", [True, False])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
-    text=st.text(
-        alphabet=st.one_of(
-            st.sampled_from('ab Ãéº«\n\t"\\/u\x7f\x01\x85\xa0\xad'), st.characters(codec="utf-8")
-        )
-    )
+    texts=st.lists(
+        st.text(
+            alphabet=st.one_of(
+                st.sampled_from('ab Ãéßãº»«\n\t"\\/u\x7f\x01\x85\xa0\xad'), st.characters(max_codepoint=255)
+            )
+        ),
+        max_size=3,
+    ),
+    white_space=st.sampled_from(("off", "apply")),
 )
-async def test_the_body_tells_plain_texts_as_the_texts_do(text: str, ascii_only: bool) -> None:
-    body = json.dumps(
-        {"model": "m", "messages": [{"role": "user", "content": text}]}, ensure_ascii=ascii_only
+async def test_one_look_at_all_texts_finds_what_a_look_at_each_does(
+    texts: list[str], white_space: Mode
+) -> None:
+    clean = Clean(CleanConfig(white_space=white_space))
+    # a last one beyond Latin-1 and full of dirt has every text read by itself
+    own, beside = (
+        an_exchange(*(Text(index, "user", text) for index, text in enumerate(some)))
+        for some in (texts, [*texts, "漢\u200bx  y"])
     )
-    first, later = (Exchange("x", Caller(key_id="k"), parse_chat(body.encode()), "a") for _ in range(2))
-    later.steps.append(StepRecord("preprocess", "another"))
-    for exchange in (first, later):
-        exchange.steps.append(StepRecord("preprocess", "clean"))
-        await Clean(CleanConfig())(exchange)
 
-    assert first.request.texts[0].value == later.request.texts[0].value
-    assert first.steps[-1].changes == later.steps[-1].changes
+    for exchange in (own, beside):
+        await clean(exchange)
+
+    assert [text.value for text in own.request.texts] == [text.value for text in beside.request.texts][:-1]
 
 
 dirt = st.text(
