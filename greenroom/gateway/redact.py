@@ -48,24 +48,19 @@ class Redactor:
             if not (value.isascii() and value.isprintable()) or '"' in value or "\\" in value:
                 forms.setdefault(dumps(value)[1:-1], mask)
                 forms.setdefault(dumps(value, ensure_ascii=False)[1:-1], mask)
-        self._values = sorted(forms.items(), key=lambda pair: -len(pair[0]))
-        self._raw_values = [(_encode(value)[1:-1], _encode(mask)[1:-1]) for value, mask in self._values]
-        self._shortest = min(map(len, forms), default=0)
-        self._longest = max(map(len, forms), default=0)
-        self._known: dict[str, Shift] = {}
-        self._is_in_text = all(not _OUTSIDE_STRINGS.issuperset(value) for value in forms)
-        self.may_be_number = any(map(_is_in_numbers, forms))
         self._forms = forms
+        self._values = list(forms.items())
+        if len(forms) > 1:
+            self._values.sort(key=lambda pair: -len(pair[0]))
+        self._raw_values = [(_encode(value)[1:-1], _encode(mask)[1:-1]) for value, mask in self._values]
+        self._known: dict[str, Shift] = {}
+        self.may_be_number = any(map(_is_in_numbers, forms))
 
     def text(self, text: str) -> str:
         """The text with masks for values."""
-        if len(text) < self._shortest:
-            return text
-        if len(text) <= self._longest and text in self._forms:
-            return self._forms[text]
-        for value, _ in self._values:
+        for value, mask in self._values:
             if value in text:
-                return self.shift(text).hidden
+                return mask if len(value) == len(text) else self.shift(text).hidden
         return text
 
     def shift(self, text: str) -> Shift:
@@ -123,7 +118,7 @@ class Redactor:
             if any(_is_kept(raw, start) for start, _, _ in spans):
                 return self._walked(raw)
             hidden = replaced(raw, spans, b"")
-            if not self._is_in_text or b"\\" in raw:
+            if b"\\" in raw or any(map(_OUTSIDE_STRINGS.issuperset, self._forms)):
                 try:
                     _check.decode(hidden)
                 except _BROKEN:  # a value stood there as a number, or began within an escape
@@ -134,7 +129,7 @@ class Redactor:
 
     def is_clean(self, piece: bytes) -> bool:
         """Whether a piece of JSON holds no value, in whatever spelling."""
-        return b"\\" not in piece and not any(value in piece for value, _ in self._raw_values)
+        return b"\\" not in piece and not find(piece, self._raw_values)
 
     def _walked(self, raw: bytes) -> bytes:
         return _encode(self.walk(_any.decode(raw), _IN_MESSAGES))
@@ -149,7 +144,8 @@ def _is_in_numbers(value: str) -> bool:
 
 def _is_kept(raw: bytes, position: int) -> bool:
     """Whether a place in JSON lies in one of the words that stay: a role or a type."""
-    before = raw[max(0, raw.rfind(b'"', 0, position) - 16) : position].rpartition(b'"')[0].rstrip()
+    quote = raw.rfind(b'"', 0, position)
+    before = raw[max(0, quote - 16) : quote].rstrip() if quote > 0 else b""
     return before.endswith(b":") and before[:-1].rstrip().endswith(_KEPT_STRINGS)
 
 
@@ -157,39 +153,43 @@ class _Parts:
     """The parts of one record that carry offsets, and the texts these count in."""
 
     def __init__(self, redactions: Mapping[str, str], row: Row, body: Body, texts: Sequence[_Text]) -> None:
+        self._texts = texts
         self._own: dict[int, list[tuple[int | None, str]]] = {}
-        """The parts of each message, with their texts."""
-        for index, part, text in texts:
-            self._own.setdefault(index, []).append((part, text))
-        self.redactor = Redactor({**redactions, **self._disguised(redactions, body.steps)})
-        self._redactions = redactions
-        self._reply = [body.reply_raw] if body.reply_text is None else [body.reply_raw, body.reply_text]
-        self._passages = [one.text for one in body.passages]
-        self.is_free = self.redactor.is_free((
-            row.asked, row.session, row.user, body.why, body.error, body.tags, body.attempts,
-            body.passages, body.recalled, [step.notes for step in body.steps if step.notes],
-            [
-                (change.after, [(edit.text, edit.reason) for edit in change.edits])
-                for step in body.steps if step.changes for change in step.changes
-            ],
-        ))  # fmt: skip
-        """Beside requests, answers and what was replaced there is nothing to hide: the common case."""
-
-    def _disguised(self, redactions: Mapping[str, str], steps: list[StepRecord]) -> dict[str, str]:
-        """Values as they stood in the original, when a step masked what an earlier step had cleaned."""
-        found: dict[str, str] = {}
-        for step in steps:
+        """The parts of each message that was asked for, with their texts."""
+        disguised: dict[str, str] = {}
+        beside: list[object] = [
+            row.asked, row.session, row.user, body.why, body.error, body.tags, body.attempts, body.passages,
+            body.recalled,
+        ]  # fmt: skip
+        for step in body.steps:
+            if step.notes:
+                beside.append(step.notes)
             for change in step.changes:
-                original = next(
-                    (text for part, text in self._own.get(change.index, ()) if part == change.part), None
-                )
-                for edit in change.edits if original is not None else ():
-                    mask = redactions.get(edit.before)
-                    if mask is not None and original is not None:
+                beside.append(change.after)
+                original = None
+                for part, text in self._of(change.index):
+                    if part == change.part:
+                        original = text
+                        break
+                for edit in change.edits:
+                    beside += (edit.text, edit.reason)
+                    if original is not None and edit.before in redactions:
                         slice_ = original[edit.start : edit.end]
                         if len(slice_) > 3 and slice_ not in redactions:
-                            found[slice_] = mask
-        return found
+                            disguised[slice_] = redactions[edit.before]
+        # Values count too as they stood in the original, when a step masked what an earlier one had cleaned.
+        self.redactor = Redactor({**redactions, **disguised} if disguised else redactions)
+        self._redactions = redactions
+        self._reply = [body.reply_raw] if body.reply_text is None else [body.reply_raw, body.reply_text]
+        self._passages = [one.text for one in body.passages] if body.passages else []
+        self.is_free = self.redactor.is_free(beside)
+        """Beside requests, answers and what was replaced there is nothing to hide: the common case."""
+
+    def _of(self, index: int) -> list[tuple[int | None, str]]:
+        own = self._own.get(index)
+        if own is None:
+            own = self._own[index] = [(part, text) for at, part, text in self._texts if at == index]
+        return own
 
     def stages(self, steps: list[StepRecord]) -> list[StepRecord]:
         """Steps with their changes, notes and findings."""
@@ -211,7 +211,7 @@ class _Parts:
 
     def _change(self, change: Change) -> Change:
         if change.index >= 0:
-            own = self._own.get(change.index, [])
+            own = self._of(change.index)
             candidates = [text for part, text in own if part == change.part]
             if len(candidates) < len(own):
                 candidates += [text for part, text in own if part != change.part]
@@ -251,12 +251,12 @@ class _Parts:
         """In which texts a finding may count: a message, a passage or the answer."""
         if where == "passage" and self._passages:
             return self._passages
-        own = self._own.get(index)
+        own = self._of(index)
         if own:
             return [text for _, text in own]
         if where == "output":
             return self._reply
-        return [text for own in reversed(self._own.values()) for _, text in reversed(own)] + self._reply
+        return [text for _, _, text in reversed(self._texts)] + self._reply
 
     def _moved(self, start: int, end: int, candidates: list[str], expected: str = "") -> tuple[int, int]:
         """Where a span lies now.
@@ -312,7 +312,7 @@ def redact_parts(
         reply_raw=raw,
         reply_text=None if text == raw else text,
         steps=parts.stages(body.steps),
-        entities=[parts.entity(one) for one in body.entities],
+        entities=[parts.entity(one) for one in body.entities] if body.entities else body.entities,
     )
     if not parts.is_free:
         # Dictionaries encode to the same bytes as the Structs they were made of.
@@ -334,7 +334,7 @@ def _put_sent(hidden: Body, sent: bytes, redactor: Redactor) -> None:
     """What was sent has masks already: mostly it ends as the redacted request does; no search there."""
     hidden.sent = sent
     without_shared(hidden)
-    if not (any(hidden.shared) and redactor.is_clean(hidden.sent)):
+    if not (hidden.shared != (0, 0) and redactor.is_clean(hidden.sent)):
         hidden.sent, hidden.shared = redactor.body(sent), (0, 0)
         without_shared(hidden)
 

@@ -64,6 +64,9 @@ def find(text: AnyStr, values: Iterable[tuple[AnyStr, AnyStr]]) -> list[tuple[in
 
 def replaced(text: AnyStr, spans: list[tuple[int, int, AnyStr]], empty: AnyStr) -> AnyStr:
     """The text with what stands for its values; `empty` joins the pieces."""
+    if len(spans) == 1:
+        ((start, end, mask),) = spans
+        return text[:start] + mask + text[end:]
     pieces: list[AnyStr] = []
     at = 0
     for start, end, mask in spans:
