@@ -158,7 +158,7 @@ async def _broken_group() -> str:
         async with asyncio.TaskGroup() as group:
             group.create_task(breaks())
             await asyncio.Event().wait()
-    except ExceptionGroup:
+    except ExceptionGroup:  # what a group raises where one of its tasks broke
         return "broken"
     return "never"
 

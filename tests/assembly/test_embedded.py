@@ -275,10 +275,12 @@ async def test_a_stream_keeps_its_room_open(config: Path) -> None:
 async def test_first_questions_at_once_open_one_house(config: Path) -> None:
     room = room_of(config)
     async with asyncio.TaskGroup() as group:
-        for _ in range(5):
-            group.create_task(room.chat(model="support", messages=said("Hi")))
+        asked = [group.create_task(room.chat(model="support", messages=said("Hi"))) for _ in range(5)]
     await room.close()
     await room.close()
+
+    assert len({one.result().id for one in asked}) == 5
+    assert {one.result().text for one in asked} == {"Good morning."}
 
 
 def test_one_room_serves_one_loop_after_the_other(tmp_path: Path) -> None:
