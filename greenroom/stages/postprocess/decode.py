@@ -262,10 +262,6 @@ class DecodeFilter:
             out = "".join([self._take_checked(text[at : at + _SLICE]) for at in range(0, len(text), _SLICE)])
         return out if self._applies else text
 
-    def whole(self, text: str) -> str:
-        """All of a text at once."""
-        return self.feed(text) + self.flush()
-
     def ease(self) -> Ease | None:
         """Words are passed on as they are up to the next look for loops, unless code or a mark is begun."""
         if self._unit or self._scanner.is_busy:
