@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types unit format bench bench-peers soak lock clean
+.PHONY: help run test check lint types unit format bench bench-peers soak eval lock clean
 
 help:
 	@echo 'make run          start Greenroom on http://127.0.0.1:8484'
@@ -17,6 +17,7 @@ help:
 	@echo 'make format       write the format that make check asks for'
 	@echo 'make bench        speed against nginx (where it is installed)'
 	@echo 'make bench-peers  the same with LiteLLM beside it (downloads it)'
+	@echo 'make eval         accuracy of every step on the development sets (DATA=folder)'
 	@echo 'make soak         the long tiers: load for hours, kill -9, memory'
 	@echo 'make lock         pin the dependencies anew'
 
@@ -67,6 +68,11 @@ bench-peers: $(RUN_STAMP)
 
 soak: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks.soak $(SOAK)
+
+DATA ?= $(firstword $(wildcard data/text/..) $(wildcard ../shared/data) data)
+
+eval: $(DEV_STAMP)
+	$(BIN)/python -m evals --data $(DATA) $(EVAL)
 
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header

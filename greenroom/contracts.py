@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from greenroom.exchange import Action, Edit, Exchange, Passage, Reply, Stage, Verdict
+from greenroom.exchange import Action, Edit, Exchange, Passage, Reply, Stage, Verdict, Where
 
 Mode = Literal["off", "observe", "suggest", "apply"]
 
@@ -130,6 +130,19 @@ class Detector(Protocol):
         ...
 
 
+class Decide(Protocol):
+    """What is done about one finding: a step's `usual` action, or what a policy says instead."""
+
+    def __call__(
+        self, exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action
+    ) -> Action: ...
+
+
+def as_usual(exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action) -> Action:
+    """`Decide` where there is no policy."""
+    return usual
+
+
 class Searcher(Protocol):
     """Finds passages in collections a project may see."""
 
@@ -159,6 +172,7 @@ __all__ = [
     "PLAIN_NOT",
     "PLAIN_WORD",
     "Action",
+    "Decide",
     "Detector",
     "Ease",
     "Finding",
@@ -170,5 +184,6 @@ __all__ = [
     "StepConfig",
     "TextFilter",
     "Upstream",
+    "as_usual",
     "mask",
 ]

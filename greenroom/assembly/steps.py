@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from greenroom.config import AppConfig, Config, decode_table
-from greenroom.contracts import Detector, StepConfig
+from greenroom.contracts import Decide, Detector, StepConfig, as_usual
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
 from greenroom.gateway.pipeline import PostEntry, StepEntry
@@ -31,6 +31,7 @@ class Parts(NamedTuple):
     vault: Vault
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
+    decide: Decide = as_usual
 
 
 class Known(NamedTuple):
