@@ -16,6 +16,7 @@ from greenroom.stages.ground.history import History, HistoryConfig, Turns
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
+from greenroom.stages.postprocess.polish import Polish, PolishConfig
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
 from greenroom.stages.preprocess.fit import Fit, FitConfig
@@ -50,6 +51,7 @@ STEPS: dict[str, Known] = {
     "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
     "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
+    "polish": Known("postprocess", PolishConfig, lambda config, _: Polish(config)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
     "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, parts.output_detectors)),
     "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),
