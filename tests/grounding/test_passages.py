@@ -1,5 +1,5 @@
 from itertools import pairwise
-from time import perf_counter
+from time import process_time
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,7 +72,7 @@ def test_plain_text_has_no_headings() -> None:
 
 
 def test_cutting_hostile_text_takes_linear_time() -> None:
-    began = perf_counter()
+    began = process_time()
     for hostile in (
         "." * 300_000,
         "# " * 150_000,
@@ -83,4 +83,4 @@ def test_cutting_hostile_text_takes_linear_time() -> None:
     ):
         split(hostile, "T")
 
-    assert perf_counter() - began < 8
+    assert process_time() - began < 8

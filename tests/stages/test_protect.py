@@ -85,8 +85,8 @@ def test_spans_are_sorted_inside_the_text_and_apart(text: str) -> None:
     ["`", "`` ", '"', "“a", "[a](", '{"a":', "$a ", "\\[", "\\(", "'a ", "a.", "a/", "|\n", "<a ", "#", " "],
 )
 def test_hostile_repetition_costs_linear_time(piece: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
 
     protected_spans(piece * (200_000 // len(piece)))
 
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

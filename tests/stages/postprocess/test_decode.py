@@ -167,8 +167,8 @@ def test_arguments_of_tool_calls_are_left_alone() -> None:
     "piece", ["<", "<|a", "`", "` ", "\x1b[", "\x1b]", "\x00a", LOOP * 8 + "x", "```\n" + LOOP]
 )
 def test_hostile_answers_cost_linear_time(piece: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
 
     run_filter(DecodeFilter(), [piece * (200_000 // len(piece))])
 
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

@@ -208,10 +208,10 @@ async def test_plain_text_passes_as_the_same_object(text: str) -> None:
     ],
 )
 async def test_hostile_unicode_costs_linear_time_and_never_grows(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
 
     after, exchange = await cleaned(text, white_space="apply")
 
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert len(after) <= len(text)
     assert sum(len(change.edits) for change in exchange.steps[0].changes) <= 1024
