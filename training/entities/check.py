@@ -18,9 +18,7 @@ def faults(lines: list[str]) -> list[str]:
             found.append(f"{number}: blank line or space at an end")
         found += [f"{number}: label {e[1]}" for e in ENTITY.finditer(line) if e[1] not in LABELS]
         found += [
-            f"{number}: space at an end of {e[0]}"
-            for e in ENTITY.finditer(line)
-            if e[2] != e[2].strip()
+            f"{number}: space at an end of {e[0]}" for e in ENTITY.finditer(line) if e[2] != e[2].strip()
         ]
         plain = ENTITY.sub(r"\2", line)
         if "[" in plain or "]" in plain:
