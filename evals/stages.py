@@ -1,4 +1,4 @@
-"""Whole stages of app `default`: milliseconds of preprocess and check on 2,000 characters, and resident memory."""
+"""Whole stages of app `default`: the time of preprocess and check on 2,000 characters, and resident memory."""
 
 import asyncio
 import json
@@ -38,8 +38,8 @@ async def _run(folder: Path, rows: dict[str, list[dict[str, str]]]) -> list[Row]
                 for stage, ms in _stages(record).items():
                     taken.setdefault(stage, []).append(ms * 1000)
             for stage, found in taken.items():
-                found = sorted(found[10:])
-                middle, end = found[len(found) // 2], found[int(len(found) * 0.95)]
+                times = sorted(found[10:])
+                middle, end = times[len(times) // 2], times[int(len(times) * 0.95)]
                 name = f"noharm_dev, {_SIZE} characters"
                 figures.append(
                     Row(
@@ -52,7 +52,7 @@ async def _run(folder: Path, rows: dict[str, list[dict[str, str]]]) -> list[Row]
                         goal=_GOALS.get(stage),
                     )
                 )
-                figures.append(Row("stages", f"{stage} p95 µs", name, language, end, len(found)))
+                figures.append(Row("stages", f"{stage} p95 µs", name, language, end, len(times)))
     return figures
 
 
