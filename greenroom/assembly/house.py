@@ -25,6 +25,7 @@ from greenroom.config import AppConfig, Config
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.access import Access, Grant, Key
+from greenroom.gateway.again import reviewers
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.record import to_record
@@ -248,7 +249,10 @@ class House:
         if table.pipeline == "off":
             return App(name, model, (), (), call, why, pipeline_off=True, on_block=table.on_block)
         built = build_steps(name, table, config, parts, self.source)
-        return App(name, model, built.steps, built.post, call, why, False, table.on_block, built.remember)
+        return App(
+            name, model, built.steps, built.post, call, why, False, table.on_block, built.remember,
+            reviewers(built.post),
+        )  # fmt: skip
 
     def _load_sample(self) -> None:
         """On the first start, take in the project's own documentation: the first question has an answer."""

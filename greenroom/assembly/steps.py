@@ -14,6 +14,7 @@ from greenroom.stages.check.vault import Vault
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
+from greenroom.stages.postprocess.conform import Conform, ConformConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
@@ -50,6 +51,7 @@ STEPS: dict[str, Known] = {
     "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
     "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
+    "conform": Known("postprocess", ConformConfig, lambda config, _: Conform(config)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
     "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, parts.output_detectors)),
     "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),
