@@ -32,7 +32,9 @@ from greenroom.gateway.record import to_record
 from greenroom.gateway.recorder import Recorder
 from greenroom.gateway.rooms import Rooms
 from greenroom.grounding.index import DocumentIndex
+from greenroom.grounding.passages import units
 from greenroom.grounding.search import AsyncSearch
+from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.catalog import context_window
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
@@ -41,6 +43,7 @@ from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.check.vault import MemoryVault
 from greenroom.stages.language import detect
+from greenroom.stages.postprocess.verify import Words
 from greenroom.store.keys import KeyRow, KeyStore
 from greenroom.store.traces import TraceStore
 from greenroom.store.turns import StoredTurns
@@ -224,6 +227,7 @@ class House:
             vault=self._vault,
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
             window=window,
+            words=Words(tokens, language_of, units),
         )
         apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
 

@@ -18,6 +18,7 @@ from greenroom.stages.postprocess.conform import Conform, ConformConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
+from greenroom.stages.postprocess.verify import Verify, VerifyConfig, Words
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
 from greenroom.stages.preprocess.fit import Fit, FitConfig
 
@@ -32,6 +33,7 @@ class Parts(NamedTuple):
     vault: Vault
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
+    words: Words
     decide: Decide = as_usual
 
 
@@ -52,6 +54,7 @@ STEPS: dict[str, Known] = {
     "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
     "conform": Known("postprocess", ConformConfig, lambda config, _: Conform(config)),
+    "verify": Known("postprocess", VerifyConfig, lambda config, parts: Verify(config, parts.words)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
     "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, parts.output_detectors)),
     "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),
