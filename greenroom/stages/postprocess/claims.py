@@ -7,7 +7,7 @@ that, and says nothing of sentences that claim nothing.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from greenroom.stages.postprocess.quantities import Facts, bears_out, facts, same, same_clock
@@ -22,6 +22,12 @@ _SOME = 0.2
 """The same where a number, date or name of the sentence is there too."""
 _LITTLE = 0.15
 """Below this a sentence without facts has nothing to do with the passages."""
+_SAME = 0.8
+"""Share of its words by which a sentence says what another one does."""
+_NEAR = 0.6
+"""Passages that have this share of what the closest has count as well."""
+_OWN = 0.25
+"""Share of a claim's words that make a passage's sentence one that its numbers may come from."""
 _REACH = 1
 """Sentences on each side of a matching one that count with it."""
 
@@ -31,23 +37,57 @@ _name = re.compile(
     rf"(?<![\w@/#.])[{_LETTER}][\w'’&-]*(?:(?:\s|\s(?:de|da|do|das|dos|del|la|las|los|y|e|of|the|and|von|van|di)\s"
     rf"|\.\s)(?=[{_LETTER}])[{_LETTER}][\w'’&-]*){{0,6}}"
 )
-_code = re.compile(r"(?<![\w.])(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z])[A-Za-z0-9]+(?:[-._][A-Za-z0-9]+)*\b")
+_parts = re.compile(r"['’.&-]")
+_code = re.compile(
+    r"(?<![\w.])\d+(?:\.\d+){2,}\b|(?<![\w.])(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z])[A-Za-z0-9]+(?:[-._][A-Za-z0-9]+)*\b"
+)
 _quoted = re.compile(r"[\"“«]([^\"“”«»\n]{3,200})[\"”»]")
 _marker = re.compile(r"\s?\[\d{1,3}(?:, ?\d{1,3})*\]|<[A-Z][A-Z_]*_\d+>")
 _markdown = re.compile(r"[*_`#>|]+|^\s*[-•+]\s", re.MULTILINE)
-_clause = re.compile(r"[,;:()—–]|\b(?:but|mas|pero|and|while|enquanto|mientras|porque|because)\b", re.IGNORECASE)
+_clause = re.compile(
+    r"[,;:()—–]|\b(?:but|mas|pero|and|while|enquanto|mientras|porque|because)\b", re.IGNORECASE
+)
 
 _NEGATORS = {
     "en": frozenset(
-        "not no never none neither nor without cannot can't don't doesn't didn't isn't aren't wasn't weren't"
-        " won't wouldn't couldn't shouldn't hasn't haven't hadn't nobody nothing".split()
+        [
+            "not",
+            "no",
+            "never",
+            "none",
+            "neither",
+            "nor",
+            "without",
+            "cannot",
+            "can't",
+            "don't",
+            "doesn't",
+            "didn't",
+            "isn't",
+            "aren't",
+            "wasn't",
+            "weren't",
+            "won't",
+            "wouldn't",
+            "couldn't",
+            "shouldn't",
+            "hasn't",
+            "haven't",
+            "hadn't",
+            "nobody",
+            "nothing",
+        ]
     ),
-    "pt": frozenset("não nunca jamais nenhum nenhuma sem nem ninguém nada tampouco".split()),
-    "es": frozenset("no nunca jamás ningún ninguno ninguna sin ni nadie nada tampoco".split()),
+    "pt": frozenset(
+        ["não", "nunca", "jamais", "nenhum", "nenhuma", "sem", "nem", "ninguém", "nada", "tampouco"]
+    ),
+    "es": frozenset(
+        ["no", "nunca", "jamás", "ningún", "ninguno", "ninguna", "sin", "ni", "nadie", "nada", "tampoco"]
+    ),
 }
 _SOFT = re.compile(
     r"\b(?:not only|no more than|no less than|no fewer than|not just|no longer|not until|no matter"
-    r"|não só|não apenas|não somente|nada menos|no solo|no sólo|no solamente|nada menos|sem dúvida|sin duda)\b",
+    r"|a não ser|a menos que|a no ser|unless|não só|não apenas|não somente|nada menos|no solo|no sólo|no solamente|nada menos|sem dúvida|sin duda)\b",
     re.IGNORECASE,
 )  # fmt: skip
 _OPPOSITES = {
@@ -65,9 +105,63 @@ _OPPOSITES = {
         activado/desactivado obligatorio/opcional""",
 }
 _STATES = {
-    "en": frozenset("is was were are has had have will can did does said won became".split()),
-    "pt": frozenset("é foi era são eram tem tinha será está estava disse venceu ganhou nasceu morreu".split()),
-    "es": frozenset("es fue era son eran tiene tenía será está estaba dijo ganó nació murió ha había".split()),
+    "en": frozenset(
+        [
+            "is",
+            "was",
+            "were",
+            "are",
+            "has",
+            "had",
+            "have",
+            "will",
+            "can",
+            "did",
+            "does",
+            "said",
+            "won",
+            "became",
+        ]
+    ),
+    "pt": frozenset(
+        [
+            "é",
+            "foi",
+            "era",
+            "são",
+            "eram",
+            "tem",
+            "tinha",
+            "será",
+            "está",
+            "estava",
+            "disse",
+            "venceu",
+            "ganhou",
+            "nasceu",
+            "morreu",
+        ]
+    ),
+    "es": frozenset(
+        [
+            "es",
+            "fue",
+            "era",
+            "son",
+            "eran",
+            "tiene",
+            "tenía",
+            "será",
+            "está",
+            "estaba",
+            "dijo",
+            "ganó",
+            "nació",
+            "murió",
+            "ha",
+            "había",
+        ]
+    ),
 }
 _PAST = {
     "en": re.compile(r"[a-z]{2,}ed\Z"),
@@ -78,10 +172,66 @@ _COMMON_END = re.compile(
     r"(?:ing|tion|sion|ment|ness|ity|ism|ance|ence|ship|hood|age|ure|ção|são|dade|mento|ncia|gem|ismo|tude"
     r"|ción|sión|dad|miento|ncia|aje|mente|ly|ers|ists|ados|idos|ores|istas|antes|entes)\Z"
 )
+_participle = re.compile(r"[ai]d[oa]s?\Z")
 _TITLES = frozenset(
-    "mr mrs ms dr prof sir president king queen professor doctor sr sra dra presidente rei rainha rey reina"
-    " professora senhor senhora señor señora the a an o os as la el los las in on at em no na en un una um uma"
-    " this these that those este esta esse essa ese esa i".split()
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "sir",
+        "president",
+        "king",
+        "queen",
+        "professor",
+        "doctor",
+        "sr",
+        "sra",
+        "dra",
+        "presidente",
+        "rei",
+        "rainha",
+        "rey",
+        "reina",
+        "professora",
+        "senhor",
+        "senhora",
+        "señor",
+        "señora",
+        "the",
+        "a",
+        "an",
+        "o",
+        "os",
+        "as",
+        "la",
+        "el",
+        "los",
+        "las",
+        "in",
+        "on",
+        "at",
+        "em",
+        "no",
+        "na",
+        "en",
+        "un",
+        "una",
+        "um",
+        "uma",
+        "this",
+        "these",
+        "that",
+        "those",
+        "este",
+        "esta",
+        "esse",
+        "essa",
+        "ese",
+        "esa",
+        "i",
+    ]
 )
 
 
@@ -93,11 +243,20 @@ class Source(NamedTuple):
     spans: list[tuple[int, int]]
     """Its sentences."""
     stems: list[frozenset[str]]
-    facts: list[Facts]
+    facts: dict[int, Facts]
+    """Those that were looked for, by sentence."""
     words: frozenset[str]
     """All words, folded; the title's too."""
     plain: str
     initials: str
+
+    def fact(self, at: int) -> Facts:
+        """What can be compared in a sentence."""
+        found = self.facts.get(at)
+        if found is None:
+            start, end = self.spans[at]
+            found = self.facts[at] = facts(self.text[start:end], self.language)
+        return found
 
 
 class Judgement(NamedTuple):
@@ -132,8 +291,13 @@ def read_source(
         language,
         list(spans),
         [frozenset(stems(part, language)) for part in parts],
-        [facts(part, language) for part in parts],
-        frozenset(fold(word) for word in _word.findall(f"{title} {text}")),
+        {},
+        frozenset(
+            part
+            for word in _word.findall(f"{title} {text}")
+            for folded in (fold(word),)
+            for part in (folded, *(_parts.split(folded) if not folded.isalnum() else ()))
+        ),
         _squeezed(text),
         "".join(word[0].lower() for word in capitals.split() if word[0].isupper()),
     )
@@ -153,17 +317,25 @@ class Claim:
         self.facts = facts(self.text, language)
         self.quotes = [one for one in _quoted.findall(self.text) if len(one.split()) > 1]
         self.codes = [
-            one for one in _code.findall(self.text) if not re.fullmatch(r"\d+(?:st|nd|rd|th|s|[a-zA-Z]{1,3})", one)
+            one
+            for one in _code.findall(self.text)
+            if not re.fullmatch(r"\d+(?:st|nd|rd|th|s|[a-zA-Z]{1,3})", one)
         ]
-        self.names = list(_names(self.text, language, known))
+        self.names = [
+            tokens for tokens in _names(self.text, language, known) if stems(" ".join(tokens), language)
+        ]
         self.stems = list(dict.fromkeys(stems(self.text, language)))
+        self.polarity = polarity(self.text, language, stems)
+
+    @property
+    def has_facts(self) -> bool:
+        """Whether there is a number, a date or a name."""
+        return bool(self.facts.quantities or self.facts.moments or self.names or self.codes)
 
     @property
     def says_something(self) -> bool:
         """Whether there is enough to judge."""
-        return len(self.stems) > 2 or bool(
-            self.facts.quantities or self.facts.moments or self.names or self.codes
-        )
+        return len(self.stems) > 1 or self.has_facts
 
 
 def _names(text: str, language: str, known: frozenset[str]) -> Iterable[list[str]]:
@@ -176,7 +348,7 @@ def _names(text: str, language: str, known: frozenset[str]) -> Iterable[list[str
         return
     for found in _name.finditer(text):
         tokens = [one.rstrip(".'’") for one in re.split(r"[\s]+", found[0]) if one[:1].isupper()]
-        before = text[: found.start()].rstrip(" \"“«(*_-•>")
+        before = text[: found.start()].rstrip(' "“«(*_-•>')
         begins = not before or before[-1] in ".!?:…\n"
         if begins and len(tokens) == 1 and not _is_name(tokens[0], text[found.end() :], language, known):
             continue
@@ -204,75 +376,61 @@ def _is_name(word: str, behind: str, language: str, known: frozenset[str]) -> bo
 class Court:
     """Holds claims against all passages of one exchange."""
 
-    def __init__(self, sources: Sequence[Source], question: str = "") -> None:
+    def __init__(self, sources: Sequence[Source], stems: Stems, question: str = "") -> None:
         self._sources = sources
+        self._stems = stems
         self._asked = frozenset(fold(word) for word in _word.findall(question))
 
     def judge(self, claim: Claim) -> Judgement:
         """Against the passage that has most of the claim, and those nearly as close."""
         rated = sorted(
-            ((self._closeness(claim, source), number) for number, source in enumerate(self._sources)),
-            key=lambda pair: -pair[0][0],
+            ((_closeness(claim, source), number) for number, source in enumerate(self._sources)),
+            key=lambda pair: -pair[0].share,
         )
         best, first = rated[0]
-        near = [number for rating, number in rated[:3] if rating[0] >= 0.6 * best[0]] or [first]
+        near = [(one, self._sources[number]) for one, number in rated[:3] if one.share >= _NEAR * best.share]
         missing: list[str] = []
         held = 0
-        for kind, is_there in self._checked(claim, near, best[1]):
+        for kind, is_there in self._checked(claim, near):
             if is_there:
                 held += 1
             else:
                 missing.append(kind)
         source = self._sources[first]
-        start, end = source.spans[best[1]] if source.spans else (0, 0)
-        overlap = best[0]
-        is_foreign = source.language != claim.language
+        start, end = source.spans[best.place] if source.spans else (0, 0)
         if not missing:
-            if is_foreign:
+            if source.language != claim.language:
                 label: Label = "supported" if held else "partly"
-            elif overlap >= _ENOUGH or (held and overlap >= _SOME):
+            elif best.share >= _ENOUGH or (held and best.share >= _SOME):
                 label = "supported"
             else:
                 missing.append("words")
-                label = "partly" if held or overlap >= _LITTLE else "not"
+                label = "partly" if held or best.share >= _LITTLE else "not"
         else:
             label = "partly" if held >= len(missing) and "negation" not in missing else "not"
-        return Judgement(label, tuple(dict.fromkeys(missing)), first, start, end, round(overlap, 3))
+        return Judgement(label, tuple(dict.fromkeys(missing)), first, start, end, round(best.share, 3))
 
-    def _closeness(self, claim: Claim, source: Source) -> tuple[float, int]:
-        """The largest share of the claim's stems in any three sentences running, and the middle one."""
-        wanted = claim.stems
-        if not wanted or not source.stems:
-            return 0.0, 0
-        found = [{at for at, stem in enumerate(wanted) if _has(stems, stem)} for stems in source.stems]
-        best, place = -1.0, 0
-        for at, own in enumerate(found):
-            around = own.union(*found[max(0, at - _REACH) : at + _REACH + 1])
-            score = (2 * len(around) + len(own)) / (3 * len(wanted))
-            if score > best:
-                best, place = score, at
-        return best, place
-
-    def _checked(self, claim: Claim, near: list[int], place: int) -> Iterable[tuple[str, bool]]:
-        sources = [self._sources[number] for number in near]
-        everything = [one for source in sources for one in source.facts]
-        quantities = [one for part in everything for one in part.quantities]
-        moments = [one for part in everything for one in part.moments]
-        clocks = [one for part in everything for one in part.clocks]
+    def _checked(
+        self, claim: Claim, near: Sequence[tuple["_Closeness", Source]]
+    ) -> Iterable[tuple[str, bool]]:
+        """Each fact of a claim, and whether the sentences that speak of the same have it."""
+        parts = [source.fact(at) for one, source in near for at in sorted(one.places)]
+        quantities = [one for part in parts for one in part.quantities]
+        moments = [one for part in parts for one in part.moments]
         years = {int(value) for one in quantities for value in one.values if 0 < value < 3000}
         years |= {one.year for one in moments if one.year is not None}
         for quantity in claim.facts.quantities:
             is_there = any(same(quantity, one) for one in quantities) or any(
                 value in years and not quantity.unit for value in quantity.values
             )
-            if not is_there and quantity.is_word and quantity.values[0] < 13 and not quantity.unit:
-                if not quantities:
-                    continue  # how many there are may be counted by hand
-            yield "number", is_there
+            is_small = quantity.is_word and quantity.values[0] < 13 and not quantity.unit
+            if is_there or not is_small or quantities:  # how many there are may have been counted
+                yield "number", is_there
         for moment in claim.facts.moments:
             yield "date", bears_out(moment, moments, years)
         for _, _, minute in claim.facts.clocks:
-            yield "time", any(same_clock(minute, one) for _, _, one in clocks)
+            yield "time", any(same_clock(minute, one) for part in parts for _, _, one in part.clocks)
+        sources = [source for _, source in near]
         for quote in claim.quotes:
             yield "quotation", any(_squeezed(quote) in source.plain for source in sources)
         words = frozenset().union(*(source.words for source in sources))
@@ -281,12 +439,14 @@ class Court:
         if sources[0].language == claim.language:
             for tokens in claim.names:
                 yield "name", self._is_named(tokens, words, sources)
-            if _denies(claim, sources[0], place):
+            if self._denies(claim, sources[0], near[0][0].place):
                 yield "negation", False
 
     def _is_named(self, tokens: list[str], words: frozenset[str], sources: list[Source]) -> bool:
         lost = [one for one in tokens if not _is_known(fold(one), words)]
-        lost = [one for one in lost if not (one.isupper() and any(fold(one) in it.initials for it in sources))]
+        lost = [
+            one for one in lost if not (one.isupper() and any(fold(one) in it.initials for it in sources))
+        ]
         if not lost:
             return True
         if len(tokens) > 1 and any(
@@ -294,6 +454,50 @@ class Court:
         ):
             return True
         return all(fold(one) in self._asked for one in lost)
+
+    def _denies(self, claim: Claim, source: Source, place: int) -> bool:
+        """Whether it says that something is not so which the source says is so, or the other way round."""
+        if claim.language not in _NEGATORS or not source.spans:
+            return False
+        start, end = source.spans[place]
+        told = source.text[start:end]
+        mine, theirs = claim.polarity, polarity(told, source.language, self._stems)
+        shared = mine.keys() & theirs.keys()
+        flipped = [word for word in shared if not mine[word] & theirs[word]]
+        if flipped and len(shared) > 1 and len(shared) >= 0.4 * len(mine):
+            return True
+        stems = source.stems[place]
+        covered = sum(_has(stems, stem) for stem in claim.stems)
+        if claim.stems and covered >= _SAME * len(claim.stems):
+            more = _denials(claim.text, claim.language) - _denials(told, claim.language)
+            if more > 0 or (more < 0 and covered >= _SAME * len(stems)):
+                return True
+        return _is_opposite(claim, told, shared)
+
+
+class _Closeness(NamedTuple):
+    """How much of a claim's words a passage has: in its best sentences, which these are, and where else."""
+
+    share: float
+    place: int
+    places: frozenset[int]
+
+
+def _closeness(claim: Claim, source: Source) -> _Closeness:
+    """The largest share of the claim's stems in any three sentences running, the middle one counted more."""
+    wanted = claim.stems
+    if not wanted or not source.stems:
+        return _Closeness(0.0, 0, frozenset(range(len(source.spans))))
+    found = [{at for at, stem in enumerate(wanted) if _has(stems, stem)} for stems in source.stems]
+    best, place = -1.0, 0
+    for at, own in enumerate(found):
+        around = own.union(*found[max(0, at - _REACH) : at + _REACH + 1])
+        score = (2 * len(around) + len(own)) / (3 * len(wanted))
+        if score > best:
+            best, place = score, at
+    places = {at for at, own in enumerate(found) if len(own) >= _OWN * len(wanted)}
+    places |= {at for at in range(place - _REACH, place + _REACH + 1) if 0 <= at < len(found)}
+    return _Closeness(best, place, frozenset(places))
 
 
 def _has(stems: frozenset[str], stem: str) -> bool:
@@ -303,7 +507,7 @@ def _has(stems: frozenset[str], stem: str) -> bool:
 def _is_known(name: str, words: frozenset[str]) -> bool:
     if name in words or name.removesuffix("s") in words or f"{name}s" in words:
         return True
-    parts = re.split(r"['’.&-]", name)
+    parts = _parts.split(name)
     if len(parts) > 1 and all(part in words or len(part) < 2 for part in parts):
         return True
     return len(name) > 5 and any(
@@ -313,37 +517,39 @@ def _is_known(name: str, words: frozenset[str]) -> bool:
     )
 
 
-def _denies(claim: Claim, source: Source, place: int) -> bool:
-    """Whether the claim says that something is not so which the source says is so, or the other way round."""
-    negators = _NEGATORS.get(claim.language)
-    if negators is None or not source.spans:
-        return False
-    start, end = source.spans[place]
-    told = source.text[start:end]
-    mine, theirs = _polarity(claim.text, negators), _polarity(told, negators)
-    shared = mine.keys() & theirs.keys()
-    flipped = [word for word in shared if mine[word] != theirs[word]]
-    if flipped and len(shared) > 2 and len(shared) >= 0.4 * len(mine):
-        return True
-    return _is_opposite(claim, told, shared)
+def _denials(text: str, language: str) -> int:
+    words = _word.findall(_SOFT.sub(" ", text).lower().replace("’", "'"))
+    return sum(word in _NEGATORS[language] for word in words)
 
 
-def _polarity(text: str, negators: frozenset[str]) -> dict[str, bool]:
-    """Long words → whether a negator stands up to three words before each, in its clause."""
-    found: dict[str, bool] = {}
+def polarity(text: str, language: str, stems: Stems) -> dict[str, set[bool]]:
+    """Stems → whether the negator before them, in their clause, is theirs; both for what is not clear.
+
+    It is that of the first word with a stem, the verb mostly; the two behind it may go with the verb.
+
+    A participle right behind one is denied alone ("dias não usados"): nothing is said of the rest.
+    """
+    negators = _NEGATORS.get(language, frozenset())
+    found: dict[str, set[bool]] = {}
     for clause in _clause.split(_SOFT.sub(" ", text)):
-        since = 9
+        since, behind = 9, "-"
         for word in _word.findall(clause.lower().replace("’", "'")):
             if word in negators:
                 since = 0
+                behind = ""
                 continue
-            since += 1
-            if len(word) > 3:
-                found[fold(word)[:6]] = found.get(fold(word)[:6], False) or since <= 2
+            behind = behind or word
+            own = stems(word, language)
+            since += bool(own)
+            if since == 1 and language != "en" and _participle.search(word) is not None and word == behind:
+                since = 9
+                continue
+            for stem in own:
+                found.setdefault(stem, set()).update((True, False) if since in {2, 3} else (since == 1,))
     return found
 
 
-def _is_opposite(claim: Claim, told: str, shared: set[str]) -> bool:
+def _is_opposite(claim: Claim, told: str, shared: Collection[str]) -> bool:
     if len(shared) < 3:
         return False
     mine = frozenset(_word.findall(claim.text.lower()))

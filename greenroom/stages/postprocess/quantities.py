@@ -7,6 +7,7 @@ two of them is `same`.
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from math import floor, isclose, log10
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ class Quantity(NamedTuple):
     """1: said to be more than this; -1: less."""
     digits: int = 15
     """Significant digits it is written with."""
+    factor: float = 1.0
+    """By which `values` were multiplied to come to base units."""
 
 
 class Moment(NamedTuple):
@@ -132,11 +135,12 @@ _OF = r"(?:(?:de|del|of|do)\s+)?"
 _dates = re.compile(
     rf"\b(?P<y1>\d{{4}})-(?P<m1>\d{{2}})-(?P<d1>\d{{2}})\b"
     rf"|\b(?P<a>\d{{1,2}})[/.](?P<b>\d{{1,2}})[/.](?P<y2>\d{{4}}|\d{{2}})\b"
+    rf"|\b(?P<a11>[0-3]\d)/(?P<b11>[01]\d)\b(?!/|\d)"
     rf"|\b(?P<d3>\d{{1,2}})(?:st|nd|rd|th|º|°|er)?\s+{_OF}(?P<m3>{_MONTH})\b\.?(?:,?\s+{_OF}(?P<y3>\d{{4}})\b)?"
     rf"|\b(?P<m4>{_MONTH})\b\.?\s+(?P<d4>\d{{1,2}})(?:st|nd|rd|th)?\b(?!\d|[.,]\d|\s*%)(?:,?\s+(?P<y4>\d{{4}})\b)?"
     rf"|\b(?P<m5>{_MONTH})\b\.?,?\s+{_OF}(?P<y5>\d{{4}})\b"
     rf"|\b(?:the\s+)?(?P<y6>\d{{3}}0)['’]?s\b"
-    rf"|\b(?:anos|años|década\s+de|decade\s+of)\s+(?:de\s+|the\s+)?(?P<y7>\d{{4}}|\d0)\b"
+    rf"|\b(?:anos|años|década\s+de|decade\s+of)\s+(?:de\s+|the\s+)?(?P<y7>\d{{3}}0|\d0)\b"
     rf"|\b(?:século|siglo)\s+(?P<c8>[ivxlc]+|\d{{1,2}})\b"
     rf"|\b(?P<c9>\d{{1,2}})(?:st|nd|rd|th)[\s-]+century\b"
     rf"|\b(?:in|em|en|since|desde|until|até|hasta|of|de)\s+(?P<m10>{_FULL_MONTH})\b",
@@ -202,9 +206,15 @@ def facts(text: str, language: str) -> Facts:
                 taken.append((found.start(), found.end()))
         quantities = list(_written(text, language, taken))
     quantities += _spelled(text, language)
+    quantities.sort(key=lambda one: one.start)
+    for at, (one, next_) in enumerate(pairwise(quantities)):
+        if next_.unit and not one.unit and _to.fullmatch(text, one.end, next_.start) is not None:
+            values = tuple(value * next_.factor for value in one.values)  # "from 18 to 24 mm"
+            quantities[at] = one._replace(values=values, unit=next_.unit, factor=next_.factor)
     return Facts(quantities, moments, clocks)
 
 
+_to = re.compile(r"\s*(?:-|–|—|to|and|or|a|e|y|ou|o|até|hasta)?\s*", re.IGNORECASE)
 _digit = re.compile(r"\d")
 _has_month = re.compile(rf"\b(?:{_FULL_MONTH})\b", re.IGNORECASE).search
 
@@ -219,10 +229,12 @@ def _moments(text: str, language: str) -> Iterator[Moment]:
         start, end = found.span()
         kinds = {name.rstrip("0123456789"): value for name, value in got.items()}
         if "a" in kinds:
-            first, second, year = int(kinds["a"]), int(kinds["b"]), int(kinds["y"])
+            first, second = int(kinds["a"]), int(kinds["b"])
+            year = int(kinds["y"]) if "y" in kinds else None
             if not 1 <= first <= 31 or not 1 <= second <= 31:
                 continue
-            year += 0 if year > 99 else 2000 if year < 50 else 1900
+            if year is not None and year < 100:
+                year += 2000 if year < 50 else 1900
             day, month = (second, first) if language == "en" and first <= 12 else (first, second)
             if month > 12:
                 day, month = month, day
@@ -274,9 +286,9 @@ def _written(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator
         is_ordinal = behind is not None and behind["ordinal"] is not None
         if behind is not None and behind["scale"] is not None:
             known = _SCALES.get(behind["scale"].lower())
-            if known is not None and not (
-                behind["scale"].lower() in {"mm", "mi"} and found["money"] is None and language != "pt"
-            ):
+            name = behind["scale"].lower()
+            is_doubtful = name == "mm" or (name == "mi" and language != "pt")
+            if known is not None and not (is_doubtful and found["money"] is None):
                 factor, end = known, behind.end()
                 rest = _after.match(text, end)
                 if rest is not None and rest["scale"] and known == 1e3:  # mil milhões, mil millones
@@ -285,8 +297,10 @@ def _written(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator
         unit, scale, end = ("", 1.0, end) if is_ordinal else _unit_at(text, end)
         if found["money"]:
             unit, scale = _MONEY[found["money"].lower()], 1.0
-        yield _quantity(text, found.start(), end, tuple(one * factor * scale for one in values), unit, digits)
-    return
+        if factor > 1 and unit == "g" and text[:end].lower().endswith(("pounds", "libras")):
+            unit, scale = "gbp", 1.0
+        values = tuple(one * factor * scale for one in values)
+        yield _quantity(text, found.start(), end, values, unit, digits, scale)
 
 
 def _unit_at(text: str, end: int) -> tuple[str, float, int]:
@@ -301,12 +315,20 @@ def _unit_at(text: str, end: int) -> tuple[str, float, int]:
 
 
 def _quantity(
-    text: str, start: int, end: int, values: Readings, unit: str, digits: int, *, is_word: bool = False
+    text: str,
+    start: int,
+    end: int,
+    values: Readings,
+    unit: str,
+    digits: int,
+    factor: float,
+    *,
+    is_word: bool = False,
 ) -> Quantity:
     before = text[max(0, start - 32) : start]
     slack = 0.06 if _APPROXIMATE.search(before) is not None else 0.0
     bound = 1 if _MORE.search(before) is not None else -1 if _LESS.search(before) is not None else 0
-    return Quantity(start, end, values, unit, is_word, slack, bound, digits)
+    return Quantity(start, end, values, unit, is_word, slack, bound, digits, factor)
 
 
 def readings(digits: str, language: str) -> Readings:
@@ -330,7 +352,9 @@ def readings(digits: str, language: str) -> Readings:
 
 
 def _with(plain: str, point: str) -> float:
-    kept = "".join("." if letter == point else letter for letter in plain if letter.isdigit() or letter == point)
+    kept = "".join(
+        "." if letter == point else letter for letter in plain if letter.isdigit() or letter == point
+    )
     return float(kept)
 
 
@@ -351,7 +375,12 @@ def _spelled(text: str, language: str) -> Iterator[Quantity]:
             yield from _sum(text, run)
             run = []
         pending = False
-        if value is not None and not (found.start() and text[: found.start()].rstrip()[-1:].isdigit()):
+        before = text[max(0, found.start() - 5) : found.start()].rstrip()
+        if (
+            value is not None
+            and not before[-1:].isdigit()
+            and not (word in {"cento", "ciento"} and before.lower().endswith("por"))
+        ):
             run.append((value, found.start(), found.end()))
     if run:
         yield from _sum(text, run)
@@ -375,7 +404,7 @@ def _sum(text: str, run: list[tuple[float, int, int]]) -> Iterator[Quantity]:
     if len(run) == 1 and run[0][0] >= 1000:
         return  # "millions of", "mil": how many is not said
     unit, scale, end = _unit_at(text, end)
-    yield _quantity(text, start, end, ((total + current) * scale,), unit, 2, is_word=True)
+    yield _quantity(text, start, end, ((total + current) * scale,), unit, 2, scale, is_word=True)
 
 
 # comparing
@@ -388,8 +417,12 @@ def same(claim: Quantity, source: Quantity) -> bool:
             return False
         factor, offset = (1.8, 32.0) if source.unit == "c" else (1 / 1.8, -32 / 1.8)
         source = source._replace(values=tuple(one * factor + offset for one in source.values), slack=0.02)
-    elif bool(claim.unit) != bool(source.unit) and "%" in {claim.unit, source.unit}:
-        return False
+    elif bool(claim.unit) != bool(source.unit):
+        if "%" in {claim.unit, source.unit}:
+            return False
+        # one of them has its unit elsewhere ("25 paid days"): the bare numbers count
+        claim = claim._replace(values=tuple(one / claim.factor for one in claim.values), unit="")
+        source = source._replace(values=tuple(one / source.factor for one in source.values), unit="")
     pairs = [(one, two) for one in claim.values for two in source.values]
     return any(_near(one, two, claim, source) for one, two in pairs)
 
@@ -397,13 +430,13 @@ def same(claim: Quantity, source: Quantity) -> bool:
 def _near(one: float, two: float, claim: Quantity, source: Quantity) -> bool:
     if isclose(one, two, rel_tol=1e-9):
         return True
-    if claim.bound and one and two and (two - one) * claim.bound > 0:
+    if claim.bound and one and two and (two - one) * claim.bound > 0 and claim.digits < 3:
         return abs(two - one) <= 0.3 * abs(two)
     slack = max(claim.slack, source.slack)
-    if slack and abs(one - two) <= slack * abs(two):
+    if not two or (1000 <= one < 2200 and not claim.unit and one == int(one)):
+        return bool(slack and one % 5 == 0 and abs(one - two) < 3)  # it may be a year
+    if slack and abs(one - two) <= slack * abs(two) and claim.digits < max(source.digits, 3):
         return True
-    if not two or (1000 <= one < 2200 and not claim.unit and one == int(one) and not slack):
-        return False  # a year is never rounded
     if claim.unit and claim.unit not in {"%", "usd", "eur", "brl"} and isclose(one, two, rel_tol=0.006):
         return True
     if claim.digits < 2 and not claim.unit:
@@ -427,7 +460,9 @@ def bears_out(claim: Moment, sources: list[Moment], years: set[int]) -> bool:
     if claim.month is None:
         return True
     for one in sources:
-        if (one.month, one.day) == (claim.month, claim.day) or (claim.day is None and one.month == claim.month):
+        if (one.month, one.day) == (claim.month, claim.day) or (
+            claim.day is None and one.month == claim.month
+        ):
             return one.year is None or claim.year is None or one.year == claim.year or claim.year in years
         if claim.day is not None and claim.other is not None and (one.month, one.day) == claim.other:
             return True

@@ -29,20 +29,32 @@ _LONGEST = 1_500
 
 _SAYS_NOTHING = re.compile(
     r"""^(?:[*_>#\s-]*)(?:
-    (?:hi|hello|hey|sure|certainly|of\ course|great|thanks|thank\ you|you're\ welcome|let\ me\ know|i\ hope
-      |i\ am|i'm|i\ found|i\ can|i\ could|i\ don't|i\ do\ not|i'll|here\ is|here\ are|here's|please|if\ you
-      |feel\ free|note\ that\ i|in\ summary:|sorry|unfortunately,?\ (?:i|the\ (?:passages|documents|sources))
-      |based\ on\ the|according\ to\ the\ (?:passages|documents)[,:]?\s*$|the\ (?:passages|documents|sources|context)
-      \ (?:do(?:es)?\ not|don't|doesn't|say|contain\ no)|there\ is\ no\ (?:information|mention)|no\ information)
-    |(?:olá|oi|claro|certamente|com\ certeza|ótimo|obrigad[oa]|de\ nada|espero|qualquer\ dúvida|se\ precisar
-      |se\ quiser|eu\ sou|sou|não\ encontrei|não\ sei|posso|desculpe|infelizmente,?\ (?:não|os)|segue|aqui\ est
-      |os\ (?:documentos|trechos|textos)\ (?:não|dizem)|não\ há\ (?:informaç|menç)|nenhuma\ informação)
-    |(?:hola|claro|por\ supuesto|desde\ luego|gracias|de\ nada|espero|si\ necesita|si\ quiere|soy|yo\ soy
-      |no\ encontré|no\ sé|puedo|lo\ siento|lamentablemente,?\ (?:no|los)|aquí\ (?:est|tien)|no\ hay\ (?:informaci|menci)
-      |los\ (?:documentos|fragmentos|textos)\ (?:no|dicen)|ninguna\ información)
+    (?:hi|hello|hey|thanks|thank\ you|you're\ welcome|let\ me\ know|i\ hope|here\ (?:is|are)|here's|feel\ free
+      |i\ found\ (?:no|nothing)|i\ (?:could\ not|couldn't|did\ not|didn't|can't|cannot)\ find|i\ don't\ know
+      |i\ do\ not\ know|i\ am\ (?:the\ built-in|an\ ai|not\ sure|sorry)|i'm\ (?:an\ ai|not\ sure|sorry)|sorry
+      |unfortunately,?\ (?:i|the\ (?:passages|documents|sources))|there\ is\ no\ (?:information|mention)
+      |the\ (?:passages|documents|sources|context|text)\ (?:do(?:es)?\ not|don't|doesn't|say:|contain\ no)
+      |no\ information|add\ some\ with)
+    |(?:olá|oi\b|obrigad[oa]|de\ nada|espero\ (?:ter|que)|qualquer\ dúvida|se\ (?:precisar|quiser)|segue
+      |não\ encontrei|não\ (?:sei|há\ (?:informaç|menç))|desculpe|infelizmente,?\ (?:não|os)|aqui\ est
+      |os\ (?:documentos|trechos|textos)\ (?:não|dizem:)|nenhuma\ informação|sou\ (?:o\ leitor|uma?\ ia)
+      |adicione\ alguns)
+    |(?:hola|gracias|espero\ (?:que|haber)|si\ (?:necesita|quiere)|no\ encontré|no\ sé\b|lo\ siento
+      |lamentablemente,?\ (?:no|los)|aquí\ (?:est|tien)|no\ hay\ (?:informaci|menci)|ninguna\ información
+      |los\ (?:documentos|fragmentos|textos)\ (?:no|dicen:)|soy\ (?:el\ lector|una?\ ia)|añada\ algunos)
     )""",
     re.IGNORECASE | re.VERBOSE,
-)  # fmt: skip
+)
+"""How sentences begin that claim nothing of what the passages are about."""
+_TALKS = re.compile(
+    r"""^(?:[*_>#\s-]*)(?:
+    (?:sure|certainly|of\ course|great|i\ can|i\ could|i'll|i\ will|i'd|please|if\ you|note\ that\ i|you\ can)
+    |(?:claro|certamente|com\ certeza|ótimo|posso|vou|você\ pode|por\ favor)
+    |(?:por\ supuesto|desde\ luego|puedo|voy\ a|puede\b|por\ favor)
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""How talk between people begins; with a number or a name in it, it may claim something all the same."""
 
 
 class VerifyConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -157,15 +169,16 @@ class Verify:
         """All sentences of an answer that claim something. About 2 ms for six passages and ten sentences."""
         passages = _passages(exchange)
         newest = exchange.request.newest_user
-        court = Court(self._sources(exchange, passages), newest.value if newest is not None else "")
-        known = frozenset(
-            fold(word) for one in passages for word in _inner_capitals(one.text)
+        court = Court(
+            self._sources(exchange, passages), self._words.stems, newest.value if newest is not None else ""
         )
+        known = frozenset(fold(word) for one in passages for word in _inner_capitals(one.text))
         language = self._words.language(text)
         found: list[Judged] = []
         for start, end in self._sentences(text):
-            claim = Claim(text[start : min(end, start + _LONGEST)], language, self._words.stems, known)
-            if claim.says_something:
+            sentence = text[start : min(end, start + _LONGEST)]
+            claim = Claim(sentence, language, self._words.stems, known)
+            if claim.has_facts or (claim.says_something and _TALKS.match(sentence) is None):
                 judgement = court.judge(claim)
                 found.append(Judged(start, end, judgement, passages[judgement.source].id))
                 if len(found) == _MOST:
@@ -241,9 +254,7 @@ def _passages(exchange: Exchange) -> list[Passage]:
 class VerifyFilter:
     """Passes text on and judges it as a whole at its end; one that may refuse holds it until then."""
 
-    def __init__(
-        self, step: Verify, exchange: Exchange, *, tells: bool, notes: bool, refuses: bool
-    ) -> None:
+    def __init__(self, step: Verify, exchange: Exchange, *, tells: bool, notes: bool, refuses: bool) -> None:
         self.edits: list[Edit] = []
         self.verdicts: list[Verdict] = []
         self.notes: dict[str, object] = {}
