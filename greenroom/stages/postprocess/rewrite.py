@@ -49,7 +49,7 @@ _negation = re.compile(
     re.IGNORECASE,
 )
 _names_language = re.compile(
-    r"tradu[cz]|translat|ingl[eê]s|english|portugu[eê]s|portuguese|espa[nñ]h?ol|spanish|castellano|"
+    r"tradu[cz]|translat|ingl[eêé]s|english|portugu[eêé]s|portuguese|espa[nñ]h?ol|spanish|castellano|"
     r"idioma|language|língua|lengua|franc[eê]s|french|alem|german|italian",
     re.IGNORECASE,
 ).search
@@ -90,17 +90,29 @@ class RewritingPolish(Polish):
             request = _CLEARER[asked_in or "en"]
             return Again("rewritten for clarity", 1, _messages(texts[0], request))
         assert isinstance(first, list)
-        lost = next((found for pair in zip(first, texts, strict=False) if (found := lost_meaning(*pair))), None)
+        lost = next(
+            (found for pair in zip(first, texts, strict=False) if (found := lost_meaning(*pair))), None
+        )
         if lost is None and len(first) == len(texts):
             return None
         return Again(f"the rewrite changed {lost or 'the number of answers'}", 3)
+
+
+def polish(config: PolishConfig) -> Polish:
+    """The step as the settings want it: answers are reviewed only where one of them asks for that."""
+    return RewritingPolish(config) if config.rewrite or config.language == "enforce" else Polish(config)
 
 
 def lost_meaning(before: str, after: str) -> str | None:
     """What of an answer its rewrite changed: the first kind of thing that can be counted, None if nothing."""
     if not 0.3 * len(before) <= len(after) <= 1.5 * len(before) + 40:
         return "its length"
-    for kind, pattern in (("code", _code), ("a link", _link), ("a number", _number), ("a quotation", _quoted)):
+    for kind, pattern in (
+        ("code", _code),
+        ("a link", _link),
+        ("a number", _number),
+        ("a quotation", _quoted),
+    ):
         if Counter(pattern.findall(before)) != Counter(pattern.findall(after)):
             return kind
     if any(one not in after for one in _name.findall(before)) or any(
