@@ -19,7 +19,7 @@ FILE_NAME = "greenroom.toml"
 PREPROCESS = ("clean", "fit")
 GROUND = ("history", "documents")
 CHECK = ("pii", "secrets")
-POSTPROCESS = ("decode", "polish", "cite", "guard", "unmask")
+POSTPROCESS = ("decode", "conform", "polish", "verify", "cite", "guard", "unmask")
 
 ProviderKind = Literal["openai", "anthropic", "gemini", "openai_compatible", "reader"]
 

@@ -8,7 +8,9 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from greenroom.errors import GreenroomError
 from greenroom.exchange import Action, Edit, Exchange, Passage, Reply, Stage, Verdict, Where
+from greenroom.wire.openai import ReplyChoice
 
 Mode = Literal["off", "observe", "suggest", "apply"]
 
@@ -98,6 +100,39 @@ class PostStep(Protocol):
         ...
 
 
+class Again(NamedTuple):
+    """What a `Reviewer` finds wrong with a whole answer, and what is to be done."""
+
+    reason: str
+    """For the record: names places and rules, never a value of the answer."""
+    faults: int
+    """How wrong the answer is: of several wrong ones the least wrong is kept."""
+    messages: Sequence[dict[str, object]] = ()
+    """Put behind the conversation when the model is asked again; without any it is not."""
+    error: GreenroomError | None = None
+    """Raised when the model is not asked again; without it the answer goes on as it is."""
+
+
+class Reviewer(Protocol):
+    """A `PostStep` that may have the model asked again, before any filter sees the answer."""
+
+    name: str
+
+    def awaits(self, exchange: Exchange, *, calls_tool: bool) -> bool:
+        """Whether this answer must be reviewed: a streamed one is then held to its end.
+
+        `calls_tool` says that a stream begins with a tool call. Raises RequestError for a request that no
+        answer can satisfy.
+        """
+        ...
+
+    async def review(
+        self, exchange: Exchange, choices: Sequence[ReplyChoice], asked_again: int
+    ) -> Again | None:
+        """What is wrong with the answer; None when nothing is. `asked_again` counts from 0."""
+        ...
+
+
 class Finding(Struct, kw_only=True, frozen=True):
     """Something a detector saw in a text; offsets count in that text."""
 
@@ -172,12 +207,14 @@ __all__ = [
     "PLAIN_NOT",
     "PLAIN_WORD",
     "Action",
+    "Again",
     "Decide",
     "Detector",
     "Ease",
     "Finding",
     "Mode",
     "PostStep",
+    "Reviewer",
     "Searcher",
     "Sink",
     "Step",

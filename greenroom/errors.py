@@ -22,6 +22,7 @@ class GreenroomError(Exception):
     │   ├── UpstreamDisconnected
     │   ├── UpstreamProtocol
     │   ├── UpstreamAuth
+    │   ├── ResponseNotConforming
     │   └── UpstreamRefused      carries status, body, retry_after_s
     ├── StepFailed               a step with on_error = "refuse" broke
     ├── Overloaded               shed load                         503
@@ -157,6 +158,12 @@ class UpstreamAuth(UpstreamError):
     """The provider does not accept our key. Never shown as the client's own 401."""
 
     code = "upstream_auth"
+
+
+class ResponseNotConforming(UpstreamError):
+    """The answer is not of the form that was asked for, not even after asking again."""
+
+    code = "response_not_conforming"
 
 
 class UpstreamRefused(UpstreamError):

@@ -25,13 +25,16 @@ from greenroom.config import AppConfig, Config
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.access import Access, Grant, Key
+from greenroom.gateway.again import reviewers
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.record import to_record
 from greenroom.gateway.recorder import Recorder
 from greenroom.gateway.rooms import Rooms
 from greenroom.grounding.index import DocumentIndex
+from greenroom.grounding.passages import units
 from greenroom.grounding.search import AsyncSearch
+from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.catalog import context_window
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
@@ -40,6 +43,7 @@ from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.check.vault import MemoryVault
 from greenroom.stages.language import detect
+from greenroom.stages.postprocess.verify import Words
 from greenroom.store.keys import KeyRow, KeyStore
 from greenroom.store.traces import TraceStore
 from greenroom.store.turns import StoredTurns
@@ -223,6 +227,7 @@ class House:
             vault=self._vault,
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
             window=window,
+            words=Words(tokens, language_of, units),
         )
         apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
 
@@ -248,7 +253,10 @@ class House:
         if table.pipeline == "off":
             return App(name, model, (), (), call, why, pipeline_off=True, on_block=table.on_block)
         built = build_steps(name, table, config, parts, self.source)
-        return App(name, model, built.steps, built.post, call, why, False, table.on_block, built.remember)
+        return App(
+            name, model, built.steps, built.post, call, why, False, table.on_block, built.remember,
+            reviewers(built.post),
+        )  # fmt: skip
 
     def _load_sample(self) -> None:
         """On the first start, take in the project's own documentation: the first question has an answer."""

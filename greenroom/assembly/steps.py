@@ -14,10 +14,13 @@ from greenroom.stages.check.vault import Vault
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
+from greenroom.stages.postprocess.conform import Conform, ConformConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
-from greenroom.stages.postprocess.polish import Polish, PolishConfig
+from greenroom.stages.postprocess.polish import PolishConfig
+from greenroom.stages.postprocess.rewrite import polish
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
+from greenroom.stages.postprocess.verify import Verify, VerifyConfig, Words
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
 from greenroom.stages.preprocess.fit import Fit, FitConfig
 
@@ -32,6 +35,7 @@ class Parts(NamedTuple):
     vault: Vault
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
+    words: Words
     decide: Decide = as_usual
 
 
@@ -51,7 +55,9 @@ STEPS: dict[str, Known] = {
     "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
     "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
-    "polish": Known("postprocess", PolishConfig, lambda config, _: Polish(config)),
+    "conform": Known("postprocess", ConformConfig, lambda config, _: Conform(config)),
+    "polish": Known("postprocess", PolishConfig, lambda config, _: polish(config)),
+    "verify": Known("postprocess", VerifyConfig, lambda config, parts: Verify(config, parts.words)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
     "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, parts.output_detectors)),
     "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),

@@ -11,7 +11,7 @@ from time import perf_counter_ns, time_ns
 from greenroom.contracts import Sink
 from greenroom.errors import ContentRefused, MalformedRequest, Overloaded, RequestError
 from greenroom.exchange import Caller, Exchange, Reply
-from greenroom.gateway import pipeline
+from greenroom.gateway import again, pipeline
 from greenroom.gateway.access import Access, Grant, may_use
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet, Relay
@@ -70,11 +70,14 @@ class Gateway:
                 return self._refused(exchange, app, reply)
             called = perf_counter_ns()
             try:
-                reply = await app.call(exchange)
+                reply, error = await again.ask(exchange, app)
             finally:
                 answered = perf_counter_ns()
                 exchange.model_ns = answered - called
             exchange.first_token_ns = answered - began_ns
+            if error is not None:
+                again.keep_only(exchange, app, reply)
+                raise error
             return pipeline.finish_whole(exchange, app, reply)
         except Exception as error:
             _note_failure(exchange, error)
@@ -92,8 +95,11 @@ class Gateway:
                 stream.refusal = self._refused(exchange, app, reply)
             else:
                 called = perf_counter_ns()
-                reply = await app.call(exchange)
+                reply, error = await again.ask(exchange, app)
                 exchange.model_ns = perf_counter_ns() - called
+                if error is not None:
+                    again.keep_only(exchange, app, reply)
+                    raise error
                 stream.relay = Relay(exchange, app, reply, began_ns)
         except BaseException as error:
             if isinstance(error, Exception):
@@ -138,6 +144,8 @@ class Gateway:
         if exchange.outcome in _LEFT:
             exchange.outcome = "cancelled"
             exchange.status = 499
+        if "spent" in exchange.context:  # the model failed when it was asked again
+            pipeline.settle(exchange)
         usage = exchange.usage
         tokens = usage.input_tokens + usage.output_tokens if usage is not None else 0
         grant.release(tokens, exchange.cost_nano_usd or 0)

@@ -1,0 +1,476 @@
+"""Numbers, measures, amounts, dates and times of a text, in forms that can be compared.
+
+English, Portuguese and Spanish: decimal points and commas, number words, scales (million, milhão, mil),
+units brought to one of their kind (3 km is 3,000 m), dates in any order. Knows one text; what is the same in
+two of them is `same`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from math import floor, isclose, log10
+from typing import NamedTuple
+
+Readings = tuple[float, ...]
+"""What a number may mean, likelier first: "3.000" is 3000 in Portuguese, and 3 in English."""
+
+
+class Quantity(NamedTuple):
+    """A number of a text. `unit` is what it counts in, brought to base units; empty for a plain number."""
+
+    start: int
+    end: int
+    values: Readings
+    unit: str = ""
+    is_word: bool = False
+    slack: float = 0.0
+    """Share by which it may be off: "about", a conversion."""
+    bound: int = 0
+    """1: said to be more than this; -1: less."""
+    digits: int = 15
+    """Significant digits it is written with."""
+    factor: float = 1.0
+    """By which `values` were multiplied to come to base units."""
+
+
+class Moment(NamedTuple):
+    """A date, or what of one is said; `decade` and `century` count years."""
+
+    start: int
+    end: int
+    year: int | None = None
+    month: int | None = None
+    day: int | None = None
+    span: int = 1
+    """Years it covers: 10 for "the 1990s", 100 for a century."""
+    other: tuple[int, int] | None = None
+    """Month and day, if day and month may be the other way round."""
+
+
+def _table(text: str) -> dict[str, float]:
+    pairs = (one.split(":") for one in text.split())
+    return {name: float(value) for names, value in pairs for name in names.split("|")}
+
+
+_WORDS: Mapping[str, dict[str, float]] = {
+    "en": _table(
+        "zero:0 two:2 three:3 four:4 five:5 six:6 seven:7 eight:8 nine:9 ten:10 eleven:11 twelve:12"
+        " thirteen:13 fourteen:14 fifteen:15 sixteen:16 seventeen:17 eighteen:18 nineteen:19 twenty:20"
+        " thirty:30 forty:40 fifty:50 sixty:60 seventy:70 eighty:80 ninety:90 hundred|hundreds:100"
+        " thousand:1e3 million|millions:1e6 billion|billions:1e9 trillion|trillions:1e12 dozen:12"
+    ),
+    "pt": _table(
+        "zero:0 dois|duas:2 três|tres:3 quatro:4 cinco:5 seis:6 sete:7 oito:8 nove:9 dez:10 onze:11 doze:12"
+        " treze:13 quatorze|catorze:14 quinze:15 dezesseis|dezasseis:16 dezessete|dezassete:17 dezoito:18"
+        " dezenove|dezanove:19 vinte:20 trinta:30 quarenta:40 cinquenta:50 sessenta:60 setenta:70 oitenta:80"
+        " noventa:90 cem|cento:100 duzentos|duzentas:200 trezentos|trezentas:300 quatrocentos|quatrocentas:400"
+        " quinhentos|quinhentas:500 seiscentos|seiscentas:600 setecentos|setecentas:700"
+        " oitocentos|oitocentas:800 novecentos|novecentas:900 mil:1e3 milhão|milhões|milhao|milhoes:1e6"
+        " bilhão|bilhões|bilhao|bilhoes|mil_milhões:1e9 trilhão|trilhões:1e12 dúzia:12"
+    ),
+    "es": _table(
+        "cero:0 dos:2 tres:3 cuatro:4 cinco:5 seis:6 siete:7 ocho:8 nueve:9 diez:10 once:11 doce:12 trece:13"
+        " catorce:14 quince:15 dieciséis|dieciseis:16 diecisiete:17 dieciocho:18 diecinueve:19 veinte:20"
+        " veintiuno|veintiún:21 veintidós:22 veintitrés:23 veinticuatro:24 veinticinco:25 veintiséis:26"
+        " veintisiete:27 veintiocho:28 veintinueve:29 treinta:30 cuarenta:40 cincuenta:50 sesenta:60"
+        " setenta:70 ochenta:80 noventa:90 cien|ciento:100 doscientos|doscientas:200"
+        " trescientos|trescientas:300 cuatrocientos|cuatrocientas:400 quinientos|quinientas:500"
+        " seiscientos|seiscientas:600 setecientos|setecientas:700 ochocientos|ochocientas:800"
+        " novecientos|novecientas:900 mil:1e3 millón|millones|millon:1e6 billón|billones:1e12 docena:12"
+    ),
+}
+_JOINED = {"en": {"and"}, "pt": {"e"}, "es": {"y"}}
+_SCALES = _table(
+    "thousand|mil|k:1e3 million|millions|milhão|milhões|millón|millones|mi|mm|mio:1e6"
+    " billion|billions|bilhão|bilhões|bi|bn:1e9 trillion|trillions|trilhão|trilhões|billón|billones:1e12"
+)
+_UNITS: dict[str, tuple[str, float]] = {
+    name: (kind, float(factor))
+    for kind, text in {
+        "m": """mm|milímetros|milímetro|millimeters|millimetres|milimetros:0.001
+            cm|centímetros|centímetro|centimeters|centimetres|centimeter:0.01
+            m|metro|metros|meter|meters|metre|metres:1
+            km|quilômetros|quilômetro|quilómetros|quilometros|kilómetros|kilómetro|kilometers|kilometres|kilometer|kms:1000
+            ft|foot|feet|pés|pies:0.3048 inch|inches|polegadas|pulgadas:0.0254
+            mile|miles|mi.|milhas|millas:1609.344 yards|yard|jardas|yardas:0.9144""",
+        "g": """mg|miligramas|miligramos|milligrams:0.001 g|grama|gramas|gramo|gramos|gram|grams:1
+            kg|quilo|quilos|quilogramas|kilo|kilos|kilogramos|kilograms|kilogram|kgs:1000
+            t|ton|tons|tonne|tonnes|tonelada|toneladas:1e6 lb|lbs|pound|pounds|libras:453.592 oz|ounces:28.3495""",
+        "s": """ms|milissegundos|milisegundos|milliseconds:0.001
+            s|seg|segundo|segundos|sec|secs|second|seconds:1 min|mins|minuto|minutos|minute|minutes:60
+            h|hora|horas|hour|hours|hr|hrs:3600 dia|dias|día|días|day|days:86400
+            semana|semanas|week|weeks:604800 mês|meses|mes|month|months:2629800
+            ano|anos|año|años|year|years:31557600 década|décadas|decade|decades:315576000
+            século|séculos|siglo|siglos|century|centuries:3155760000""",
+        "m2": """m²|m2:1 km²|km2:1e6 ha|hectare|hectares|hectárea|hectáreas:1e4 acre|acres:4046.86""",
+        "l": "ml|mililitros|milliliters:0.001 l|litro|litros|liter|liters|litre|litres:1 gallons|gallon:3.785",
+        "b": """kb|kilobytes:1e3 mb|megabytes:1e6 gb|gigabytes:1e9 tb|terabytes:1e12 bytes|byte:1""",
+        "m/s": "km/h|kmh|kph:0.27778 mph:0.44704 m/s:1",
+        "c": "°c|ºc|celsius:1", "f": "°f|ºf|fahrenheit:1", "w": "w|watts:1 kw|kilowatts:1e3 mw|megawatts:1e6",
+        "%": "%|percent|porcento|por_cento|por_ciento:1",
+        "usd": "dollars|dollar|dólares|dólar|usd:1", "eur": "euros|euro|eur:1",
+        "brl": "reais|real|brl:1", "gbp": "pounds_sterling|gbp:1", "mxn": "mxn:1",
+    }.items()
+    for names, factor in (one.split(":") for one in text.split())
+    for name in names.split("|")
+}  # fmt: skip
+_MONEY = {"us$": "usd", "u$": "usd", "$": "usd", "r$": "brl", "€": "eur", "£": "gbp"}
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "january janeiro enero jan ene", "february fevereiro febrero feb fev", "march março marzo",
+            "april abril apr abr", "may maio mayo", "june junho junio jun", "july julho julio jul",
+            "august agosto aug ago", "september setembro septiembre setiembre sep sept",
+            "october outubro octubre oct", "november novembro noviembre nov",
+            "december dezembro diciembre dec dez dic",
+        ),
+        1,
+    )
+    for name in names.split()
+}  # fmt: skip
+_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+_FULL_MONTH = "|".join(sorted((name for name in _MONTHS if len(name) > 3), key=len, reverse=True))
+_OF = r"(?:(?:de|del|of|do)\s+)?"
+_dates = re.compile(
+    rf"\b(?P<y1>\d{{4}})-(?P<m1>\d{{2}})-(?P<d1>\d{{2}})\b"
+    rf"|\b(?P<a>\d{{1,2}})[/.](?P<b>\d{{1,2}})[/.](?P<y2>\d{{4}}|\d{{2}})\b"
+    rf"|\b(?P<a11>[0-3]\d)/(?P<b11>[01]\d)\b(?!/|\d)"
+    rf"|\b(?P<d3>\d{{1,2}})(?:st|nd|rd|th|º|°|er)?\s+{_OF}(?P<m3>{_MONTH})\b\.?(?:,?\s+{_OF}(?P<y3>\d{{4}})\b)?"
+    rf"|\b(?P<m4>{_MONTH})\b\.?\s+(?P<d4>\d{{1,2}})(?:st|nd|rd|th)?\b(?!\d|[.,]\d|\s*%)(?:,?\s+(?P<y4>\d{{4}})\b)?"
+    rf"|\b(?P<m5>{_MONTH})\b\.?,?\s+{_OF}(?P<y5>\d{{4}})\b"
+    rf"|\b(?:the\s+)?(?P<y6>\d{{3}}0)['’]?s\b"
+    rf"|\b(?:anos|años|década\s+de|decade\s+of)\s+(?:de\s+|the\s+)?(?P<y7>\d{{3}}0|\d0)\b"
+    rf"|\b(?:século|siglo)\s+(?P<c8>[ivxlc]+|\d{{1,2}})\b"
+    rf"|\b(?P<c9>\d{{1,2}})(?:st|nd|rd|th)[\s-]+century\b"
+    rf"|\b(?:in|em|en|since|desde|until|até|hasta|of|de)\s+(?P<m10>{_FULL_MONTH})\b",
+    re.IGNORECASE,
+)
+_clock = re.compile(
+    r"\b(?P<h>[01]?\d|2[0-3])(?:(?::(?P<m>[0-5]\d)|h(?P<m2>[0-5]\d)?)(?![\w])(?:\s*(?P<p>[ap])\.?\s?m\b\.?)?"
+    r"|\s*(?P<p2>[ap])\.?\s?m\b\.?)",
+    re.IGNORECASE,
+)
+_numbers = re.compile(
+    r"(?<![\w.,])(?P<money>(?:US|R|U)?\$|€|£)?\s?(?P<sign>[-−+](?=\d))?"
+    r"(?P<digits>\d{1,3}(?:[.,   ]\d{3})+(?!\d)(?:[.,]\d{1,2}(?!\d))?|\d+(?:[.,]\d+)?)(?![.,]?\d)"
+)  # fmt: skip
+_after = re.compile(
+    r"[\s -]?(?P<ordinal>(?:st|nd|rd|th|º|ª|°(?!\s?[CF]))(?!\w))?"
+    r"(?:[\s -]*(?P<scale>[^\W\d_]+)\b)?", re.IGNORECASE
+)  # fmt: skip
+_unit = re.compile(
+    r"[\s -]{0,2}(?:(?:de|of)\s+)?(?P<unit>por\s+cento|por\s+ciento|%|[°º][CF]\b|km/h|m/s|[^\W\d_]+[²2]?)",
+    re.IGNORECASE,
+)
+_word = re.compile(r"[^\W\d_]+")
+_APPROXIMATE = re.compile(
+    r"(?:about|around|approximately|approx\.?|roughly|nearly|almost|some|circa|c\.|~|≈|close to|estimated"
+    r"|cerca de|aproximadamente|quase|perto de|por volta de|em torno de|uns|umas"
+    r"|casi|unos|unas|alrededor de|en torno a|próximo a)\s*(?:[^\W\d]+\s)?(?:US|R)?[$€£]?\s?\Z",
+    re.IGNORECASE,
+)
+_MORE = re.compile(
+    r"(?:more than|over|above|at least|greater than|upwards of|mais de|acima de|pelo menos|más de|al menos"
+    r"|por encima de)\s*(?:US|R)?[$€£]?\s?\Z",
+    re.IGNORECASE,
+)
+_LESS = re.compile(
+    r"(?:less than|under|below|fewer than|up to|at most|menos de|abaixo de|até|no máximo|hasta|por debajo de)"
+    r"\s*(?:US|R)?[$€£]?\s?\Z",
+    re.IGNORECASE,
+)
+_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+
+
+class Facts(NamedTuple):
+    """All of a text that can be compared."""
+
+    quantities: list[Quantity]
+    moments: list[Moment]
+    clocks: list[tuple[int, int, int]]
+    """(start, end, minute of the day; modulo 720 where nothing tells morning from evening)."""
+
+
+def facts(text: str, language: str) -> Facts:
+    """Everything in a text. Linear; about 40 µs per 100 characters with numbers, 5 without."""
+    has_digit = _digit.search(text) is not None
+    moments = list(_moments(text, language)) if has_digit or _has_month(text) else []
+    taken = [(one.start, one.end) for one in moments]
+    clocks: list[tuple[int, int, int]] = []
+    quantities: list[Quantity] = []
+    if has_digit:
+        for found in _clock.finditer(text):
+            if not _overlaps(taken, found.start(), found.end()):
+                clocks.append((found.start(), found.end(), _minute(found)))
+                taken.append((found.start(), found.end()))
+        quantities = list(_written(text, language, taken))
+    quantities += _spelled(text, language)
+    quantities.sort(key=lambda one: one.start)
+    for at, (one, next_) in enumerate(pairwise(quantities)):
+        if next_.unit and not one.unit and _to.fullmatch(text, one.end, next_.start) is not None:
+            values = tuple(value * next_.factor for value in one.values)  # "from 18 to 24 mm"
+            quantities[at] = one._replace(values=values, unit=next_.unit, factor=next_.factor)
+    return Facts(quantities, moments, clocks)
+
+
+_to = re.compile(r"\s*(?:-|–|—|to|and|or|a|e|y|ou|o|até|hasta)?\s*", re.IGNORECASE)
+_digit = re.compile(r"\d")
+_has_month = re.compile(rf"\b(?:{_FULL_MONTH})\b", re.IGNORECASE).search
+
+
+def _overlaps(spans: list[tuple[int, int]], start: int, end: int) -> bool:
+    return any(start < other_end and other < end for other, other_end in spans)
+
+
+def _moments(text: str, language: str) -> Iterator[Moment]:
+    for found in _dates.finditer(text):
+        got = {name: value for name, value in found.groupdict().items() if value is not None}
+        start, end = found.span()
+        kinds = {name.rstrip("0123456789"): value for name, value in got.items()}
+        if "a" in kinds:
+            first, second = int(kinds["a"]), int(kinds["b"])
+            year = int(kinds["y"]) if "y" in kinds else None
+            if not 1 <= first <= 31 or not 1 <= second <= 31:
+                continue
+            if year is not None and year < 100:
+                year += 2000 if year < 50 else 1900
+            day, month = (second, first) if language == "en" and first <= 12 else (first, second)
+            if month > 12:
+                day, month = month, day
+            other = (day, month) if day <= 12 else None
+            yield Moment(start, end, year, month, day, other=other)
+        elif "c" in kinds:
+            yield Moment(start, end, (_century(kinds["c"]) - 1) * 100, span=100)
+        elif "y6" in got or "y7" in got:
+            year = int(kinds["y"])
+            yield Moment(start, end, year + 1900 if year < 100 else year, span=10)
+        else:
+            month = kinds.get("m", "")
+            if month.isupper() and len(month) < 4:
+                continue
+            yield Moment(
+                start, end,
+                int(kinds["y"]) if "y" in kinds else None,
+                (int(month) if month.isdigit() else _MONTHS[month.lower()]) if month else None,
+                int(kinds["d"]) if "d" in kinds else None,
+            )  # fmt: skip
+
+
+def _century(text: str) -> int:
+    if text.isdigit():
+        return int(text)
+    numbers = [_ROMAN[letter] for letter in text.lower()]
+    return sum(-one if one < next_ else one for one, next_ in zip(numbers, [*numbers[1:], 0], strict=True))
+
+
+def _minute(found: re.Match[str]) -> int:
+    hour = int(found["h"])
+    half = (found["p"] or found["p2"] or "").lower()
+    if half:
+        hour = hour % 12 + (12 if half == "p" else 0)
+    return hour * 60 + int(found["m"] or found["m2"] or 0)
+
+
+def _written(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Quantity]:
+    for found in _numbers.finditer(text):
+        start, end = found.span("digits")
+        if _overlaps(taken, start, end) or text[end : end + 1] in {"_"}:
+            continue
+        values = readings(found["digits"], language)
+        if found["sign"] in {"-", "−"} and not text[: found.start("sign")].rstrip()[-1:].isalnum():
+            values = tuple(-one for one in values)
+        digits = len(found["digits"].lstrip("0., ").replace(".", "").replace(",", "").rstrip("0")) or 1
+        behind = _after.match(text, end)
+        factor = 1.0
+        is_ordinal = behind is not None and behind["ordinal"] is not None
+        if behind is not None and behind["scale"] is not None:
+            known = _SCALES.get(behind["scale"].lower())
+            name = behind["scale"].lower()
+            is_doubtful = name == "mm" or (name == "mi" and language != "pt")
+            if known is not None and not (is_doubtful and found["money"] is None):
+                factor, end = known, behind.end()
+                rest = _after.match(text, end)
+                if rest is not None and rest["scale"] and known == 1e3:  # mil milhões, mil millones
+                    more = _SCALES.get(rest["scale"].lower(), 1.0)
+                    factor, end = factor * more, rest.end() if more > 1 else end
+        unit, scale, end = ("", 1.0, end) if is_ordinal else _unit_at(text, end)
+        if found["money"]:
+            unit, scale = _MONEY[found["money"].lower()], 1.0
+        if factor > 1 and unit == "g" and text[:end].lower().endswith(("pounds", "libras")):
+            unit, scale = "gbp", 1.0
+        values = tuple(one * factor * scale for one in values)
+        yield _quantity(text, found.start(), end, values, unit, digits, scale)
+
+
+def _unit_at(text: str, end: int) -> tuple[str, float, int]:
+    found = _unit.match(text, end)
+    if found is None:
+        return "", 1.0, end
+    name = "_".join(found["unit"].lower().split())
+    if name in {"t", "s", "h", "m", "l", "g", "b", "w"} and found["unit"] != name:
+        return "", 1.0, end
+    known = _UNITS.get(name)
+    return ("", 1.0, end) if known is None else (*known, found.end())
+
+
+def _quantity(
+    text: str,
+    start: int,
+    end: int,
+    values: Readings,
+    unit: str,
+    digits: int,
+    factor: float,
+    *,
+    is_word: bool = False,
+) -> Quantity:
+    before = text[max(0, start - 32) : start]
+    slack = 0.06 if _APPROXIMATE.search(before) is not None else 0.0
+    bound = 1 if _MORE.search(before) is not None else -1 if _LESS.search(before) is not None else 0
+    return Quantity(start, end, values, unit, is_word, slack, bound, digits, factor)
+
+
+def readings(digits: str, language: str) -> Readings:
+    """What a number in digits may mean in a language, likelier first."""
+    plain = re.sub(r"[\s   ]", "", digits)
+    dots, commas = plain.count("."), plain.count(",")
+    if not dots and not commas:
+        return (float(plain),)
+    if dots and commas:
+        point = "." if plain.rfind(".") > plain.rfind(",") else ","
+        return (_with(plain, point),)
+    sign = "." if dots else ","
+    if plain.count(sign) > 1:
+        return (_with(plain, ""),)
+    whole, _, part = plain.partition(sign)
+    if len(part) != 3 or len(whole) > 3 or whole.startswith("0"):
+        return (_with(plain, sign),)
+    thousands, fraction = _with(plain, ""), _with(plain, sign)
+    groups_by = "," if language == "en" else "."
+    return (thousands, fraction) if sign == groups_by else (fraction, thousands)
+
+
+def _with(plain: str, point: str) -> float:
+    kept = "".join(
+        "." if letter == point else letter for letter in plain if letter.isdigit() or letter == point
+    )
+    return float(kept)
+
+
+def _spelled(text: str, language: str) -> Iterator[Quantity]:
+    words = _WORDS.get(language)
+    if words is None:
+        return
+    joined = _JOINED[language]
+    run: list[tuple[float, int, int]] = []
+    pending = False
+    for found in _word.finditer(text):
+        word = found[0].lower()
+        value = words.get(word)
+        if run and (value is None or not _follows(text, run[-1][2], found.start())):
+            if value is None and word in joined and not pending:
+                pending = True
+                continue
+            yield from _sum(text, run)
+            run = []
+        pending = False
+        before = text[max(0, found.start() - 5) : found.start()].rstrip()
+        if (
+            value is not None
+            and not before[-1:].isdigit()
+            and not (word in {"cento", "ciento"} and before.lower().endswith("por"))
+        ):
+            run.append((value, found.start(), found.end()))
+    if run:
+        yield from _sum(text, run)
+
+
+def _follows(text: str, end: int, start: int) -> bool:
+    between = text[end:start].strip(" -").lower()
+    return between in {"", "e", "y", "and"} and start - end < 8
+
+
+def _sum(text: str, run: list[tuple[float, int, int]]) -> Iterator[Quantity]:
+    total = current = 0.0
+    for value, _, _ in run:
+        if value >= 1000:
+            total, current = (total + max(current, 1) * value), 0.0
+        elif value == 100 and 0 < current < 10:
+            current *= 100
+        else:
+            current += value
+    start, end = run[0][1], run[-1][2]
+    if len(run) == 1 and run[0][0] >= 1000:
+        return  # "millions of", "mil": how many is not said
+    unit, scale, end = _unit_at(text, end)
+    yield _quantity(text, start, end, ((total + current) * scale,), unit, 2, scale, is_word=True)
+
+
+# comparing
+
+
+def same(claim: Quantity, source: Quantity) -> bool:
+    """Whether a source bears a number out: equal, rounded as the claim writes it, or about that much."""
+    if claim.unit and source.unit and claim.unit != source.unit:
+        if {claim.unit, source.unit} != {"c", "f"}:
+            return False
+        factor, offset = (1.8, 32.0) if source.unit == "c" else (1 / 1.8, -32 / 1.8)
+        source = source._replace(values=tuple(one * factor + offset for one in source.values), slack=0.02)
+    elif bool(claim.unit) != bool(source.unit):
+        if "%" in {claim.unit, source.unit}:
+            return False
+        # one of them has its unit elsewhere ("25 paid days"): the bare numbers count
+        claim = claim._replace(values=tuple(one / claim.factor for one in claim.values), unit="")
+        source = source._replace(values=tuple(one / source.factor for one in source.values), unit="")
+    pairs = [(one, two) for one in claim.values for two in source.values]
+    return any(_near(one, two, claim, source) for one, two in pairs)
+
+
+def _near(one: float, two: float, claim: Quantity, source: Quantity) -> bool:
+    if isclose(one, two, rel_tol=1e-9):
+        return True
+    if claim.bound and one and two and (two - one) * claim.bound > 0 and claim.digits < 3:
+        return abs(two - one) <= 0.3 * abs(two)
+    slack = max(claim.slack, source.slack)
+    if not two or (1000 <= one < 2200 and not claim.unit and one == int(one)):
+        return bool(slack and one % 5 == 0 and abs(one - two) < 3)  # it may be a year
+    if slack and abs(one - two) <= slack * abs(two) and claim.digits < max(source.digits, 3):
+        return True
+    if claim.unit and claim.unit not in {"%", "usd", "eur", "brl"} and isclose(one, two, rel_tol=0.006):
+        return True
+    if claim.digits < 2 and not claim.unit:
+        return False
+    if source.digits <= claim.digits:
+        return False
+    size = floor(log10(abs(two))) - claim.digits + 1
+    return isclose(one, round(two / 10**size) * 10**size, rel_tol=1e-6)
+
+
+def bears_out(claim: Moment, sources: list[Moment], years: set[int]) -> bool:
+    """Whether sources hold a date: each part of it, the day with its month."""
+    if claim.span > 1:
+        assert claim.year is not None
+        last = claim.year + claim.span
+        return any(claim.year <= year < last for year in years) or any(
+            one.year is not None and one.year < last and claim.year < one.year + one.span for one in sources
+        )
+    if claim.year is not None and claim.year not in years:
+        return False
+    if claim.month is None:
+        return True
+    for one in sources:
+        if (one.month, one.day) == (claim.month, claim.day) or (
+            claim.day is None and one.month == claim.month
+        ):
+            return one.year is None or claim.year is None or one.year == claim.year or claim.year in years
+        if claim.day is not None and claim.other is not None and (one.month, one.day) == claim.other:
+            return True
+        if one.other is not None and one.other == (claim.month, claim.day):
+            return True
+    return False
+
+
+def same_clock(one: int, two: int) -> bool:
+    """Whether two minutes of the day are the same, morning and evening not told apart below noon."""
+    return one == two or (one < 720 and two - 720 == one) or (two < 720 and one - 720 == two)
