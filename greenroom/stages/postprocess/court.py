@@ -24,7 +24,7 @@ Label = Literal["supported", "partly", "not"]
 
 _ENOUGH = 0.34
 """Share of a sentence's words that a passage must have when nothing else speaks for it."""
-_SOME = 0.2
+_SOME = 0.15
 """The same where a number, date or name of the sentence is there too."""
 _LITTLE = 0.15
 """Below this a sentence without facts has nothing to do with the passages."""
