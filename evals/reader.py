@@ -65,10 +65,13 @@ def _rows(folder: Path, language: str) -> Iterator[tuple[str, list[str], list[st
         if not _holds([corpus[gold]], answers):
             continue
         asked = set(tokens(question, language))
-        scored = sorted(
-            (name for name in corpus if name != gold),
-            key=lambda name: (-sum(log(len(corpus) / found[stem]) for stem in asked if stem in stems[name]), name),
-        )  # fmt: skip
+        weights = {stem: log(len(corpus) / found[stem]) for stem in asked if found[stem]}
+        shared = {
+            name: sum(weight for stem, weight in weights.items() if stem in own)
+            for name, own in stems.items()
+            if name != gold
+        }
+        scored = sorted(shared, key=lambda name: (-shared[name], name))
         others = [corpus[name] for name in scored[: _GIVEN - 1]]
         place = len(question) % _GIVEN
         yield question, answers, [*others[:place], corpus[gold], *others[place:]], place

@@ -5,13 +5,13 @@ in a fixed frame in the question's language. What the passages do not say it can
 the same passages gets the same answer.
 """
 
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
 from math import log
 from typing import NamedTuple, Protocol
 
 from greenroom.exchange import Exchange, Passage, Reply, Usage
+from greenroom.models.questions import asked_for, fit
 from greenroom.wire import openai
 
 NAME = "greenroom/reader"
@@ -29,7 +29,7 @@ _LEAST = 0.2
 _BESIDE = 0.1
 """What the better of its neighbours adds to a sentence, as a share of that one's own."""
 _PAIR = 0.1
-"""What each pair of words that stand side by side in question and sentence adds, of the best sentence's own."""
+"""What each pair of words that stand side by side in both adds, as a share of the best sentence's own."""
 _KIND = 0.25
 """What a sentence gains that has what the question asks for: a number, a date, a name."""
 _PREFIX = 5
@@ -69,48 +69,6 @@ No encontré nada sobre esto en los documentos. Soy el lector integrado, no un m
 citar documentos. Añada algunos con `greenroom docs add RUTA` o configure un modelo: defina su clave de API \
 (`OPENAI_API_KEY`, por ejemplo) e inicie de nuevo.""",
 }
-_CAPITAL = r"(?<=[a-zà-ÿ0-9,;(“\"'] )[A-ZÀ-ÖØ-Þ][\w'’-]+"
-_NUMBER = (
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|hundred|thousand|million|half|several"
-    r"|dois|duas|três|quatro|cinco|seis|sete|oito|nove|dez|cem|mil|milhões|metade"
-    r"|dos|tres|cuatro|cinco|siete|ocho|nueve|diez|cien|millones|mitad)\b"
-)
-_TIME = (
-    r"\b[12]\d{3}\b|\b\d{1,2}[:h]\d\d|\b(?:century|year|month|week|day|today|yesterday|ago|since|until|january"
-    r"|february|march|april|june|july|august|september|october|november|december|monday|friday|século|ano|mês"
-    r"|semana|dia|hoje|ontem|desde|até|janeiro|fevereiro|março|abril|maio|junho|julho|agosto|setembro|outubro"
-    r"|novembro|dezembro|siglo|año|mes|día|hoy|ayer|hasta|enero|febrero|marzo|mayo|junio|julio|septiembre"
-    r"|octubre|noviembre|diciembre)s?\b"
-)
-_ASKS = {
-    "number": re.compile(
-        r"\b(?:how (?:many|much|long|far|old|often|tall|big|high|deep|fast|heavy)|what (?:percent|number|amount"
-        r"|price|size)|quant[oa]s?|qual (?:é )?(?:o|a) (?:número|porcentagem|preço|tamanho|valor|população)"
-        r"|cu[aá]nt[oa]s?|que porcentagem|qué porcentaje)\b", re.IGNORECASE),
-    "time": re.compile(
-        r"\b(?:when|what (?:year|date|day|month|time|century)|which year|quando|em que (?:ano|dia|data|mês|século)"
-        r"|cu[aá]ndo|(?:en )?qué (?:año|día|fecha|mes|siglo))\b", re.IGNORECASE),
-    "person": re.compile(r"\b(?:who|whom|whose|quem|qui[eé]n(?:es)?)\b", re.IGNORECASE),
-    "place": re.compile(
-        r"\b(?:where|which (?:city|country|state)|what (?:city|country|state)|onde|aonde|em que (?:cidade|país)"
-        r"|d[oó]nde|en qué (?:ciudad|país))\b", re.IGNORECASE),
-    "reason": re.compile(r"\b(?:why|por ?que|por qué|por quê)\b", re.IGNORECASE),
-    "meaning": re.compile(
-        r"^\W*(?:what (?:is|are|does)|o que (?:é|são|significa)|qué (?:es|son|significa))\b", re.IGNORECASE),
-}  # fmt: skip
-"""How questions ask, by what for."""
-_SUITS = {
-    "number": re.compile(_NUMBER, re.IGNORECASE),
-    "time": re.compile(_TIME, re.IGNORECASE),
-    "person": re.compile(_CAPITAL),
-    "place": re.compile(_CAPITAL),
-    "reason": re.compile(
-        r"\b(?:because|since|due|so that|in order|reason|porque|pois|devido|por causa|já que|para que|motivo"
-        r"|debido|ya que|razón|a fin de)\b", re.IGNORECASE),
-    "meaning": re.compile(
-        r"\b(?:is|are|means?|refers|called|é|são|significa|refere|chamad[oa]|es|son|se llama)\b", re.IGNORECASE),
-}  # fmt: skip
-"""What a sentence that answers has."""
 _BLOCKS = frozenset({"list", "table", "code"})
 
 
@@ -200,7 +158,7 @@ class Reader:
                 candidates.append(
                     _Candidate(
                         number, place, unit.start, unit.end, unit.kind, _matched(asked[code], found),
-                        _adjacent(asked[code], found), _fit(kind, text, question),
+                        _adjacent(asked[code], found), fit(kind, text, question),
                     )
                 )  # fmt: skip
         weights = _weights(frozenset().union(*asked.values()), candidates)
@@ -235,27 +193,6 @@ def _around(candidates: Sequence[_Candidate], top: _Candidate) -> frozenset[str]
     return frozenset().union(
         *(one.stems for one in candidates if one.passage == top.passage and abs(one.place - top.place) == 1)
     )
-
-
-def asked_for(question: str) -> str:
-    """What kind of thing a question asks for: number, time, person, place, reason, meaning, or ""."""
-    for kind, pattern in _ASKS.items():
-        if pattern.search(question) is not None:
-            return kind
-    return ""
-
-
-def _fit(kind: str, text: str, question: str) -> float:
-    """How well a sentence's form suits what was asked for, 0 to 1; a question answers none."""
-    if text.rstrip().endswith("?"):
-        return -1.0
-    pattern = _SUITS.get(kind)
-    if pattern is None:
-        return 0.0
-    if kind in {"person", "place"}:
-        known = frozenset(question.lower().split())
-        return float(any(one.lower() not in known for one in pattern.findall(text)))
-    return float(pattern.search(text) is not None)
 
 
 def _weights(asked: frozenset[str], candidates: Sequence[_Candidate]) -> dict[str, float]:
