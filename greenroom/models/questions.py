@@ -21,11 +21,13 @@ _TIME = (
 _ASKS = {
     "number": re.compile(
         r"\b(?:how (?:many|much|long|far|old|often|tall|big|high|deep|fast|heavy)|what"
-        r" (?:percent|number|amount|price|size)|quant[oa]s?|qual (?:é )?(?:o|a) (?:número|porcentagem|preço|tamanho|valor|população)"
+        r" (?:percent|number|amount|price|size)|quant[oa]s?|qual"
+        r" (?:é )?(?:o|a) (?:número|porcentagem|preço|tamanho|valor|população)"
         r"|cu[aá]nt[oa]s?|que porcentagem|qué porcentaje)\b", re.IGNORECASE),
     "time": re.compile(
         r"\b(?:when|what (?:year|date|day|month|time|century)|which year|quando"
-        r"|em que (?:ano|dia|data|mês|século)|cu[aá]ndo|(?:en )?qué (?:año|día|fecha|mes|siglo))\b", re.IGNORECASE),
+        r"|em que (?:ano|dia|data|mês|século)|cu[aá]ndo|(?:en )?qué (?:año|día|fecha|mes|siglo))\b",
+        re.IGNORECASE),
     "person": re.compile(r"\b(?:who|whom|whose|quem|qui[eé]n(?:es)?)\b", re.IGNORECASE),
     "place": re.compile(
         r"\b(?:where|which (?:city|country|state)|what (?:city|country|state)|onde|aonde"

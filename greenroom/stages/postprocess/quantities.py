@@ -166,13 +166,13 @@ def _moments(text: str, language: str) -> Iterator[Moment]:
             year = int(kinds["y"])
             yield Moment(start, end, year + 1900 if year < 100 else year, span=10)
         else:
-            month = kinds.get("m", "")
-            if month.isupper() and len(month) < 4:
+            name = kinds.get("m", "")
+            if name.isupper() and len(name) < 4:
                 continue
             yield Moment(
                 start, end,
                 int(kinds["y"]) if "y" in kinds else None,
-                (int(month) if month.isdigit() else MONTHS[month.lower()]) if month else None,
+                (int(name) if name.isdigit() else MONTHS[name.lower()]) if name else None,
                 int(kinds["d"]) if "d" in kinds else None,
             )  # fmt: skip
 
