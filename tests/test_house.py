@@ -14,7 +14,13 @@ import greenroom
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 BUILD = {"setuptools", "wheel"}
-MODULES = {"google-re2": "re2", "pystemmer": "Stemmer", "python-stdnum": "stdnum"}
+MODULES = {
+    "google-re2": "re2",
+    "json-repair": "json_repair",
+    "jsonschema-rs": "jsonschema_rs",
+    "pystemmer": "Stemmer",
+    "python-stdnum": "stdnum",
+}
 """Packages whose module has another name."""
 OPTIONAL = {"tiktoken": "exact counts, where rank files are", "tiktoken_ext": "part of tiktoken"}
 BY_NAME = re.compile(r"import_module(?:\(|, )\"(\w+)")

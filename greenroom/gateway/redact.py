@@ -197,17 +197,26 @@ class _Parts:
             replace(
                 step,
                 changes=[self._change(one) for one in step.changes],
-                notes=step.notes if self.is_free or not step.notes else self._notes(step.notes),
+                notes=self._notes(step.notes) if step.notes else step.notes,
                 verdicts=[self._verdict(one) for one in step.verdicts],
             )
-            if step.changes or step.verdicts or (step.notes and not self.is_free)
+            if step.changes or step.verdicts or (step.notes and not self.is_free) or "sentences" in step.notes
             else step
             for step in steps
         ]
 
     def _notes(self, notes: dict[str, object]) -> dict[str, object]:
+        if "sentences" in notes:
+            notes = {**notes, "sentences": [self._sentence(one) for one in plain(notes["sentences"])]}
+        elif self.is_free:
+            return notes
         walked: dict[str, object] = self.redactor.walk(plain(notes))
         return walked
+
+    def _sentence(self, judged: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
+        """A stretch of the answer that was judged, where it lies now."""
+        start, end = self._moved(judged["start"], judged["end"], self._reply[-1:])
+        return {**judged, "start": start, "end": end}
 
     def _change(self, change: Change) -> Change:
         if change.index >= 0:

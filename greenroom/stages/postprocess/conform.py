@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
-import re2
+import re2  # type: ignore[import-untyped]  # it brings no types
 from msgspec import Meta
 
 from greenroom.contracts import Again, StepConfig, TextFilter
@@ -18,7 +18,7 @@ from greenroom.errors import ConfigError, ResponseNotConforming
 from greenroom.exchange import ChatRequest, Edit, Exchange, Verdict
 from greenroom.stages.postprocess import json_text
 from greenroom.stages.postprocess.json_schema import MOST_KINDS, Schema
-from greenroom.stages.postprocess.wording import again_message, tool_message
+from greenroom.stages.postprocess.wording import call_messages, content_messages
 from greenroom.wire.openai import ReplyChoice, ToolCall
 from greenroom.wire.openai_request import answer_schema, tool_schemas
 
@@ -28,8 +28,6 @@ _NO_JSON = 1_000
 """Faults of an answer that holds no JSON at all: anything that does is better."""
 _INLINE = 4_000
 """Characters up to which an answer is judged where it stands; longer ones in a thread."""
-_MOST_SHOWN = 20_000
-"""Characters of a rejected answer that the model is shown."""
 _CHOICE_FRAME = " \t\r\n\"'`*_.!“”«»‘’()[]"
 
 
@@ -102,7 +100,10 @@ class Conform:
                 judged = await self._judged(exchange, content, is_cut)
                 faults += judged.faults
                 if judged.faults and first is None:
-                    first = judged, _content_messages(exchange, content, judged, _kind(exchange.request))
+                    first = (
+                        judged,
+                        content_messages(exchange, content, judged.reason, _kind(exchange.request)),
+                    )
             wrong: dict[int, Judged] = {}
             for number, call in enumerate(calls):
                 judged = await self._judged_call(exchange, call, is_cut)
@@ -110,7 +111,10 @@ class Conform:
                 if judged.faults:
                     wrong[number] = judged
             if wrong and first is None:
-                first = next(iter(wrong.values())), _call_messages(calls, wrong)
+                first = (
+                    next(iter(wrong.values())),
+                    call_messages(calls, {number: one.reason for number, one in wrong.items()}),
+                )
         if first is None:
             return None
         judged, messages = first
@@ -376,35 +380,3 @@ def _sentence(judged: Judged, asked_again: int) -> str:
     if judged.state == "truncated":
         return "The answer was cut off before its JSON was complete. Raise max_tokens, or ask for less."
     return f"The model did not answer in the form asked for, {tries}: {judged.reason}."
-
-
-def _content_messages(exchange: Exchange, content: str, judged: Judged, kind: str) -> list[dict[str, object]]:
-    return [
-        {"role": "assistant", "content": content[:_MOST_SHOWN]},
-        {"role": "user", "content": again_message(exchange, kind, judged.reason)},
-    ]
-
-
-def _call_messages(calls: Sequence[ToolCall], wrong: dict[int, Judged]) -> list[dict[str, object]]:
-    """The calls, and for each what a tool would say that was given wrong arguments."""
-    said: list[dict[str, object]] = [
-        {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [
-                {
-                    "id": one.id or f"call_{number}",
-                    "type": "function",
-                    "function": {"name": one.function.name, "arguments": one.function.arguments},
-                }
-                for number, one in enumerate(calls)
-                if one.function is not None
-            ],
-        }
-    ]
-    for number, one in enumerate(calls):
-        reason = wrong[number].reason if number in wrong else None
-        said.append(
-            {"role": "tool", "tool_call_id": one.id or f"call_{number}", "content": tool_message(reason)}
-        )
-    return said

@@ -236,7 +236,7 @@ def mend(text: str) -> Any:  # Any: JSON
 
 
 class _Patient(str):
-    """A text that lets each of its characters be read so many times, and no more: bad ones are read in squares."""
+    """A text that may be read so many times and no more: of some, json-repair reads all for each letter."""
 
     __slots__ = ("_left",)
 

@@ -15,7 +15,8 @@ from msgspec import Meta
 
 from greenroom.contracts import Again, Ease, StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Passage, Verdict
-from greenroom.stages.postprocess.claims import Claim, Court, Judgement, Source, Stems, fold, read_source
+from greenroom.stages.postprocess.claims import Claim, Stems, fold
+from greenroom.stages.postprocess.court import Court, Judgement, Source, read_source
 from greenroom.stages.postprocess.wording import again_message, listed
 from greenroom.wire.openai import ReplyChoice
 
@@ -28,7 +29,7 @@ _LONGEST = 1_500
 """Characters of a sentence that are looked at."""
 
 _SAYS_NOTHING = re.compile(
-    r"""^(?:[*_>#\s-]*)(?:
+    r"""^(?:[*_>#\s¡¿-]*)(?:
     (?:hi|hello|hey|thanks|thank\ you|you're\ welcome|let\ me\ know|i\ hope|here\ (?:is|are)|here's|feel\ free
       |i\ found\ (?:no|nothing)|i\ (?:could\ not|couldn't|did\ not|didn't|can't|cannot)\ find|i\ don't\ know
       |i\ do\ not\ know|i\ am\ (?:the\ built-in|an\ ai|not\ sure|sorry)|i'm\ (?:an\ ai|not\ sure|sorry)|sorry
@@ -47,7 +48,7 @@ _SAYS_NOTHING = re.compile(
 )
 """How sentences begin that claim nothing of what the passages are about."""
 _TALKS = re.compile(
-    r"""^(?:[*_>#\s-]*)(?:
+    r"""^(?:[*_>#\s¡¿-]*)(?:
     (?:sure|certainly|of\ course|great|i\ can|i\ could|i'll|i\ will|i'd|please|if\ you|note\ that\ i|you\ can)
     |(?:claro|certamente|com\ certeza|ótimo|posso|vou|você\ pode|por\ favor)
     |(?:por\ supuesto|desde\ luego|puedo|voy\ a|puede\b|por\ favor)
@@ -98,7 +99,7 @@ class Judged(NamedTuple):
 
 
 class Verify:
-    """Opens a `VerifyFilter` where there are passages, and reviews whole answers where that may change them."""
+    """Opens a `VerifyFilter` where there are passages; reviews answers that are whole or may be changed."""
 
     name = "verify"
 
@@ -111,8 +112,10 @@ class Verify:
     # as a reviewer
 
     def awaits(self, exchange: Exchange, *, calls_tool: bool) -> bool:
-        """Where the answer may be asked for again or refused."""
-        return self._action != "annotate" and not calls_tool and _is_grounded(exchange)
+        """Where the answer may be asked for again or refused, and where it is whole: to judge it aside."""
+        if calls_tool or not _is_grounded(exchange):
+            return False
+        return self._action != "annotate" or not exchange.request.stream
 
     async def review(
         self, exchange: Exchange, choices: Sequence[ReplyChoice], asked_again: int
@@ -120,14 +123,16 @@ class Verify:
         """Asks again while it may; a refusal is the filter's."""
         wrong: list[str] = []
         first = ""
+        kept: dict[str, list[Judged]] = {}
+        exchange.context["verify.judged"] = kept
         for choice in choices:
             text = choice.message.content or ""
-            judged = await self._judged(exchange, text)
+            judged = kept[text] = await self._judged(exchange, text)
             found = [text[one.start : one.end] for one in judged if self.is_wrong(one.judgement)]
             if found and not wrong:
                 first = text
             wrong += found
-        if not wrong:
+        if not wrong or self._action == "annotate":
             return None
         may_ask = self._action == "ask_again" and asked_again < self._config.retries
         messages: list[dict[str, object]] = [
@@ -186,20 +191,22 @@ class Verify:
         return found
 
     def _sources(self, exchange: Exchange, passages: Sequence[Passage]) -> list[Source]:
-        kept = exchange.context.get("verify.sources")
-        if isinstance(kept, list) and len(kept) == len(passages):
-            return kept
-        sources = []
-        for one in passages:
+        while len(kept := _read_already(exchange)) < len(passages):
+            self.read_next(exchange)
+        return kept
+
+    def read_next(self, exchange: Exchange) -> None:
+        """Make one more passage ready: in a stream one with each piece, rather than all at the end."""
+        kept, passages = _read_already(exchange), _passages(exchange)
+        if len(kept) < len(passages):
+            one = passages[len(kept)]
             spans = [
                 span
                 for unit in self._words.units(one.text)
                 for span in (_lines(one.text, unit) if unit.kind != "sentence" else [(unit.start, unit.end)])
             ]
             code = self._words.language(one.text)
-            sources.append(read_source(one.text, one.title, code, spans, self._words.stems))
-        exchange.context["verify.sources"] = sources
-        return sources
+            kept.append(read_source(one.text, one.title, code, spans, self._words.stems))
 
     def _sentences(self, text: str) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
@@ -209,6 +216,12 @@ class Verify:
             spans = [(unit.start, unit.end)] if unit.kind == "sentence" else _lines(text, unit)
             found += [span for span in spans if _may_claim(text[span[0] : span[1]])]
         return found
+
+
+def _read_already(exchange: Exchange) -> list[Source]:
+    found = exchange.context.setdefault("verify.sources", [])
+    assert isinstance(found, list)
+    return found
 
 
 def _may_claim(sentence: str) -> bool:
@@ -270,6 +283,7 @@ class VerifyFilter:
     def feed(self, text: str) -> str:
         """The text itself, or nothing yet."""
         self._pieces.append(text)
+        self._step.read_next(self._exchange)
         return "" if self._refuses else text
 
     def ease(self) -> Ease | None:
@@ -279,7 +293,10 @@ class VerifyFilter:
     def flush(self) -> str:
         """Nothing is left, or all, or the answer is refused."""
         text = "".join(self._pieces)
-        judged = self._step.judge(self._exchange, text)
+        kept = self._exchange.context.get("verify.judged")
+        judged = kept.get(text) if isinstance(kept, dict) else None
+        if judged is None:
+            judged = self._step.judge(self._exchange, text)
         if self._keeps_notes and judged:
             self._note(judged)
         for one in judged:

@@ -1,9 +1,13 @@
 """What the model is told when it is asked again, in the language of the conversation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from greenroom.exchange import Exchange
 from greenroom.stages.language import detect
+from greenroom.wire.openai import ToolCall
+
+_MOST_SHOWN = 20_000
+"""Characters of a rejected answer that the model is shown."""
 
 _AGAIN = {
     "json": {
@@ -67,3 +71,34 @@ def tool_message(reason: str | None) -> str:
 def listed(sentences: Sequence[str]) -> str:
     """Sentences as a list, each cut at 300 characters."""
     return "\n".join(f"- {one[:300]}" for one in sentences)
+
+
+def content_messages(exchange: Exchange, content: str, reason: str, kind: str) -> list[dict[str, object]]:
+    """The rejected answer, and what is to be said of it; `kind` as for `again_message`."""
+    return [
+        {"role": "assistant", "content": content[:_MOST_SHOWN]},
+        {"role": "user", "content": again_message(exchange, kind, reason)},
+    ]
+
+
+def call_messages(calls: Sequence[ToolCall], wrong: Mapping[int, str]) -> list[dict[str, object]]:
+    """The calls, and for each what a tool would say that was given wrong arguments."""
+    said: list[dict[str, object]] = [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {
+                    "id": one.id or f"call_{number}",
+                    "type": "function",
+                    "function": {"name": one.function.name, "arguments": one.function.arguments},
+                }
+                for number, one in enumerate(calls)
+                if one.function is not None
+            ],
+        }
+    ]
+    for number, one in enumerate(calls):
+        content = tool_message(wrong.get(number))
+        said.append({"role": "tool", "tool_call_id": one.id or f"call_{number}", "content": content})
+    return said
