@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from greenroom.errors import ConfigError
+from greenroom.stages.check.policy import PolicyConfig
+from greenroom.stages.check.refusal import RefusalConfig
 
 FILE_NAME = "greenroom.toml"
 
@@ -63,6 +65,8 @@ class StoreConfig(_Table, kw_only=True, frozen=True):
     capture: Literal["off", "redacted", "full"] = "redacted"
     """What of the texts is kept: none, with personal data and secrets masked, or everything."""
     retention_days: Annotated[int, Meta(ge=1)] = 30
+    audit_days: Annotated[int, Meta(ge=1)] = 365
+    """How long findings stay in the audit log, which holds no texts."""
 
 
 class ProviderConfig(_Table, kw_only=True, frozen=True):
@@ -117,6 +121,8 @@ class Config(_Table, kw_only=True, frozen=True):
     providers: dict[str, ProviderConfig] = field(default_factory=dict)
     models: dict[str, ModelConfig] = field(default_factory=dict)
     apps: dict[str, AppConfig] = field(default_factory=dict)
+    policies: dict[str, PolicyConfig] = field(default_factory=dict)
+    refusals: dict[str, RefusalConfig] = field(default_factory=dict)
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)  # Any: each table is decoded by its step
 
 
@@ -155,9 +161,15 @@ def decode_table(tables: object, kind: type[T], source: str, text: str = "", pre
             close = difflib.get_close_matches(name, _known_keys(kind, path.rstrip("`").lstrip(".")), n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             place = f"{place.rstrip('.')}.{name}".lstrip(".")
-        line = _line_of(text, place)
-        at = f", line {line}" if line else ""
-        raise ConfigError(f"{source}{at}: {message}{hint} (at '{place or 'the top'}').") from None
+        raise ConfigError(
+            f"{source}{at_line(text, place)}: {message}{hint} (at '{place or 'the top'}')."
+        ) from None
+
+
+def at_line(text: str, place: str) -> str:
+    """ ", line 12" where the key of this dotted name stands in the text; empty where that is not sure."""
+    line = _line_of(text, place)
+    return f", line {line}" if line else ""
 
 
 def _known_keys(kind: object, path: str) -> list[str]:

@@ -111,6 +111,8 @@ class Finding(Struct, kw_only=True, frozen=True):
     """"personal_data" or "secret"."""
     score: float = 1.0
     severity: int = 2
+    action: Action | None = None
+    """What is usually done about it, where the list that it stands in says so; else what the step says."""
 
 
 class Detector(Protocol):
@@ -130,17 +132,44 @@ class Detector(Protocol):
         ...
 
 
+class Decision(NamedTuple):
+    """What is done about one finding, and who said so."""
+
+    action: Action
+    policy: str = ""
+    """The policy that decided; empty where the step's own settings did."""
+    shadow: str = ""
+    """The first policy in shadow mode that fits the finding, and would have done `would`."""
+    would: Action | None = None
+
+
 class Decide(Protocol):
-    """What is done about one finding: a step's `usual` action, or what a policy says instead."""
+    """What is done about one finding: a step's `usual` action, or what a policy says instead.
+
+    `value` is what was found, where the step knows it: a policy's `allow` is held against it.
+    """
 
     def __call__(
-        self, exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action
-    ) -> Action: ...
+        self, exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action, value: str = ""
+    ) -> Decision: ...
 
 
-def as_usual(exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action) -> Action:
+def as_usual(
+    exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action, value: str = ""
+) -> Decision:
     """`Decide` where there is no policy."""
-    return usual
+    return Decision(usual)
+
+
+def verdict_of(
+    step: str, finding: Finding, decision: Decision, where: Where, start: int, end: int, index: int = -1
+) -> Verdict:
+    """A finding and what was decided about it; `start` and `end` count in the original text."""
+    return Verdict(
+        step=step, rule=finding.rule, category=finding.category, severity=finding.severity,
+        score=finding.score, start=start, end=end, where=where, action=decision.action, index=index,
+        policy=decision.policy, shadow=decision.shadow, would=decision.would,
+    )  # fmt: skip
 
 
 class Searcher(Protocol):
@@ -173,6 +202,7 @@ __all__ = [
     "PLAIN_WORD",
     "Action",
     "Decide",
+    "Decision",
     "Detector",
     "Ease",
     "Finding",
@@ -186,4 +216,5 @@ __all__ = [
     "Upstream",
     "as_usual",
     "mask",
+    "verdict_of",
 ]

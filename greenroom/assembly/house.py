@@ -19,9 +19,11 @@ from msgspec.json import decode, encode
 from greenroom import config as configuration
 from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
+from greenroom.assembly.policies import check_policies
 from greenroom.assembly.steps import Parts, build_steps, check_tables
 from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
+from greenroom.contracts import as_usual
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.access import Access, Grant, Key
@@ -33,10 +35,13 @@ from greenroom.gateway.rooms import Rooms
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.search import AsyncSearch
 from greenroom.models.catalog import context_window
+from greenroom.models.dispatch import Dispatch
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
 from greenroom.models.proxies import Proxies
 from greenroom.stages.check.pii import PiiDetector
+from greenroom.stages.check.policy import Policies
+from greenroom.stages.check.refusal import Refusals
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.check.vault import MemoryVault
 from greenroom.stages.language import detect
@@ -80,6 +85,7 @@ class House:
         path = find_config(config, environment)
         loaded = configuration.load(path)
         check_tables(loaded, str(path or "the defaults"))
+        check_policies(loaded, path)
         url = loaded.store.url
         if not url.startswith("sqlite:"):
             raise ConfigError(
@@ -168,6 +174,7 @@ class House:
         """Read the configuration again and swap the apps; what runs keeps what it has. Raises ConfigError."""
         loaded = configuration.load(find_config(self.config_path, self.environment))
         check_tables(loaded, self.source)
+        check_policies(loaded, self.config_path)
         rooms = await self._rooms(loaded)
         self.config = loaded
         self.gateway.rooms = rooms
@@ -223,8 +230,14 @@ class House:
             vault=self._vault,
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
             window=window,
+            decide=Policies(config.policies) if config.policies else as_usual,
+            refusals=Refusals(config.refusals),
         )
-        apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
+        routes = self._routes(config, models)
+        apps = {
+            name: self._app(name, table, config, models, parts, choice, routes)
+            for name, table in tables.items()
+        }
 
         def build(name: str) -> App | None:
             call = models.dispatch(name)
@@ -235,7 +248,14 @@ class House:
         return Rooms(apps, (*models.names(), READER), build)
 
     def _app(
-        self, name: str, table: AppConfig, config: Config, models: Models, parts: Parts, choice: Choice
+        self,
+        name: str,
+        table: AppConfig,
+        config: Config,
+        models: Models,
+        parts: Parts,
+        choice: Choice,
+        routes: Mapping[str, Dispatch],
     ) -> App:
         model = table.model or choice.target
         call = models.dispatch(model)
@@ -248,7 +268,24 @@ class House:
         if table.pipeline == "off":
             return App(name, model, (), (), call, why, pipeline_off=True, on_block=table.on_block)
         built = build_steps(name, table, config, parts, self.source)
-        return App(name, model, built.steps, built.post, call, why, False, table.on_block, built.remember)
+        return App(
+            name, model, built.steps, built.post, call, why, False, table.on_block, built.remember, routes
+        )
+
+    def _routes(self, config: Config, models: Models) -> dict[str, Dispatch]:
+        """The models that policies send exchanges to. Raises ConfigError."""
+        routes: dict[str, Dispatch] = {}
+        for name, policy in config.policies.items():
+            wanted = policy.route_to
+            call = models.dispatch(wanted) if wanted is not None else None
+            if wanted is not None and call is not None:
+                routes[wanted] = call
+            elif wanted is not None:
+                raise ConfigError(
+                    f"{self.source}: policies.{name}.route_to is '{wanted}', which is neither a configured "
+                    "model nor 'provider/model' of a configured provider."
+                )
+        return routes
 
     def _load_sample(self) -> None:
         """On the first start, take in the project's own documentation: the first question has an answer."""
@@ -328,8 +365,9 @@ def find_config(option: Path | None, environment: Mapping[str, str]) -> Path | N
 
 def _key(row: KeyRow) -> Key:
     caller = Caller(
-        key_id=row.id, project=row.project, role=row.role, apps=row.apps, pipeline_off=row.pipeline_off
-    )
+        key_id=row.id, project=row.project, role=row.role, apps=row.apps, pipeline_off=row.pipeline_off,
+        name=row.name,
+    )  # fmt: skip
     return Key(
         caller=caller,
         expires_at=row.expires_ns / 1e9 if row.expires_ns is not None else None,

@@ -9,6 +9,7 @@ from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
 from greenroom.gateway.pipeline import PostEntry, StepEntry
 from greenroom.stages.check.pii import Pii, PiiConfig
+from greenroom.stages.check.refusal import SENTENCES, Refusals
 from greenroom.stages.check.secrets import Secrets, SecretsConfig
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
@@ -32,6 +33,7 @@ class Parts(NamedTuple):
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
     decide: Decide = as_usual
+    refusals: Refusals = SENTENCES
 
 
 class Known(NamedTuple):
@@ -47,11 +49,21 @@ STEPS: dict[str, Known] = {
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
-    "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
-    "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
+    "pii": Known(
+        "check", PiiConfig, lambda config, parts: Pii(config, parts.vault, parts.decide, parts.refusals)
+    ),
+    "secrets": Known(
+        "check",
+        SecretsConfig,
+        lambda config, parts: Secrets(config, parts.vault, parts.decide, parts.refusals),
+    ),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
-    "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, parts.output_detectors)),
+    "guard": Known(
+        "postprocess",
+        GuardConfig,
+        lambda config, parts: Guard(config, parts.output_detectors, parts.decide, parts.refusals),
+    ),
     "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),
 }
 

@@ -70,7 +70,7 @@ class Gateway:
                 return self._refused(exchange, app, reply)
             called = perf_counter_ns()
             try:
-                reply = await app.call(exchange)
+                reply = await pipeline.model_of(exchange, app)(exchange)
             finally:
                 answered = perf_counter_ns()
                 exchange.model_ns = answered - called
@@ -92,7 +92,7 @@ class Gateway:
                 stream.refusal = self._refused(exchange, app, reply)
             else:
                 called = perf_counter_ns()
-                reply = await app.call(exchange)
+                reply = await pipeline.model_of(exchange, app)(exchange)
                 exchange.model_ns = perf_counter_ns() - called
                 stream.relay = Relay(exchange, app, reply, began_ns)
         except BaseException as error:
@@ -114,6 +114,7 @@ class Gateway:
         exchange.inspect = True
         began = perf_counter_ns()
         refusal = await pipeline.prepare(exchange, app, keep_going=True)
+        pipeline.model_of(exchange, app)
         exchange.sent = openai_request.render_chat(exchange.request, dropped=_dropped(exchange))
         exchange.outcome = "refused" if refusal is not None else "answered"
         if reply_text is not None:

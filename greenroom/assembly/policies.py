@@ -1,0 +1,61 @@
+"""Policies held against what there is: a name that nothing goes by would never fit, and nobody would notice."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from greenroom.assembly.steps import STEPS
+from greenroom.config import Config, at_line
+from greenroom.errors import ConfigError
+from greenroom.stages.check.policy import DIRECTIONS, ORIGINS, Policies, many
+from greenroom.stages.check.refusal import CATEGORIES, Refusals
+from greenroom.stages.check.rules import PERSONAL_NAMES, SECRET_NAMES
+
+_OPEN = ("injection.", "offense.", "topic.")
+"""Families of rules whose members their steps know; topics are named by the operator."""
+
+
+def check_policies(config: Config, path: Path | None) -> None:
+    """Refuse policies and refusals that can't be meant. Raises: ConfigError with file, line, nearest name."""
+    if path is None:
+        return
+    text = path.read_text(encoding="utf-8") if config.policies or config.refusals else ""
+    try:
+        Refusals(config.refusals)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    for name, policy in config.policies.items():
+        try:
+            Policies({name: policy})
+        except ConfigError as error:
+            raise ConfigError(f"{path}{at_line(text, f'policies.{name}')}: {error}") from None
+        for key, known in _known(config).items():
+            for said in many(getattr(policy, key)):
+                _check(
+                    said, known, f"{path}{at_line(text, f'policies.{name}.{key}')}", f"policies.{name}.{key}"
+                )
+
+
+def _known(config: Config) -> dict[str, tuple[str, ...]]:
+    """What the keys of a policy may name; projects and keys come and go, and are not held to a list."""
+    steps = (*(name for name, known in STEPS.items() if known.stage in ("check", "postprocess")),)
+    return {
+        "app": ("default", *config.apps),
+        "direction": DIRECTIONS,
+        "origin": tuple(ORIGINS),
+        "step": steps,
+        "category": CATEGORIES,
+        "rule": (*PERSONAL_NAMES, *SECRET_NAMES, *_OPEN),
+    }
+
+
+def _check(said: str, known: Iterable[str], where: str, place: str) -> None:
+    known = tuple(known)
+    is_family = place.endswith(".rule") and said.startswith(_OPEN)
+    if said in known or is_family:
+        return
+    if said.endswith("*") and any(one.startswith(said[:-1]) for one in known):
+        return
+    close = difflib.get_close_matches(said, known, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(known)}."
+    raise ConfigError(f"{where}: nothing is called '{said}'{hint} (at '{place}').")
