@@ -167,7 +167,7 @@ def decode_table(tables: object, kind: type[T], source: str, text: str = "", pre
 
 
 def at_line(text: str, place: str) -> str:
-    """ ", line 12" where the key of this dotted name stands in the text; empty where that is not sure."""
+    """Say ", line 12" where the key of this dotted name stands in the text; empty where that is not sure."""
     line = _line_of(text, place)
     return f", line {line}" if line else ""
 

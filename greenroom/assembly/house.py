@@ -19,7 +19,7 @@ from msgspec.json import decode, encode
 from greenroom import config as configuration
 from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
-from greenroom.assembly.policies import check_policies
+from greenroom.assembly.policies import check_policies, routes_of
 from greenroom.assembly.steps import Parts, build_steps, check_tables
 from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
@@ -45,6 +45,7 @@ from greenroom.stages.check.refusal import Refusals
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.check.vault import MemoryVault
 from greenroom.stages.language import detect
+from greenroom.store.audit import audit_key
 from greenroom.store.keys import KeyRow, KeyStore
 from greenroom.store.traces import TraceStore
 from greenroom.store.turns import StoredTurns
@@ -140,7 +141,7 @@ class House:
         self._pool.start()
         self._ending.callback(self._stop_pool)
         store = GuestTraces(self.traces) if as_guest else self.traces
-        self.recorder = Recorder(store, capture=self.config.store.capture)
+        self.recorder = Recorder(store, capture=self.config.store.capture, audit_key=audit_key(self.folder()))
         self.recorder.start()
         self._ending.callback(self.recorder.stop)
         has_budget = any(row.limits.budget_nano_usd is not None for row in self.keys.list())
@@ -233,7 +234,7 @@ class House:
             decide=Policies(config.policies) if config.policies else as_usual,
             refusals=Refusals(config.refusals),
         )
-        routes = self._routes(config, models)
+        routes = routes_of(config, models, self.source)
         apps = {
             name: self._app(name, table, config, models, parts, choice, routes)
             for name, table in tables.items()
@@ -271,21 +272,6 @@ class House:
         return App(
             name, model, built.steps, built.post, call, why, False, table.on_block, built.remember, routes
         )
-
-    def _routes(self, config: Config, models: Models) -> dict[str, Dispatch]:
-        """The models that policies send exchanges to. Raises ConfigError."""
-        routes: dict[str, Dispatch] = {}
-        for name, policy in config.policies.items():
-            wanted = policy.route_to
-            call = models.dispatch(wanted) if wanted is not None else None
-            if wanted is not None and call is not None:
-                routes[wanted] = call
-            elif wanted is not None:
-                raise ConfigError(
-                    f"{self.source}: policies.{name}.route_to is '{wanted}', which is neither a configured "
-                    "model nor 'provider/model' of a configured provider."
-                )
-        return routes
 
     def _load_sample(self) -> None:
         """On the first start, take in the project's own documentation: the first question has an answer."""

@@ -1,12 +1,14 @@
-"""Policies held against what there is: a name that nothing goes by would never fit, and nobody would notice."""
+"""Policies held against what there is: a name that nothing goes by would never fit, and nobody would see."""
 
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from greenroom.assembly.models import Models
 from greenroom.assembly.steps import STEPS
 from greenroom.config import Config, at_line
 from greenroom.errors import ConfigError
+from greenroom.models.dispatch import Dispatch
 from greenroom.stages.check.policy import DIRECTIONS, ORIGINS, Policies, many
 from greenroom.stages.check.refusal import CATEGORIES, Refusals
 from greenroom.stages.check.rules import PERSONAL_NAMES, SECRET_NAMES
@@ -59,3 +61,20 @@ def _check(said: str, known: Iterable[str], where: str, place: str) -> None:
     close = difflib.get_close_matches(said, known, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(known)}."
     raise ConfigError(f"{where}: nothing is called '{said}'{hint} (at '{place}').")
+
+
+def routes_of(config: Config, models: Models, source: str) -> dict[str, Dispatch]:
+    """The models that policies send exchanges to, by name. Raises: ConfigError."""
+    routes: dict[str, Dispatch] = {}
+    for name, policy in config.policies.items():
+        wanted = policy.route_to
+        if wanted is None:
+            continue
+        call = models.dispatch(wanted)
+        if call is None:
+            raise ConfigError(
+                f"{source}: policies.{name}.route_to is '{wanted}', which is neither a configured model nor "
+                "'provider/model' of a configured provider."
+            )
+        routes[wanted] = call
+    return routes

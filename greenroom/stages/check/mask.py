@@ -116,7 +116,7 @@ class Screen:
             start, end = text.to_original(one.start), text.to_original(one.end, is_end=True)
             self.note(record, one, decision, start, end, where, text.index)
         is_json = text.kind == "arguments"
-        shown: Sequence[Action] = actions if self._applies else ("log",) * len(actions)
+        shown: list[Action] = actions if self._applies else ["log"] * len(actions)
         edits = stand_ins.edits(value, findings, shown, is_json=is_json)
         replaced = [edit for edit, action in zip(edits, actions, strict=True) if action in ("mask", "redact")]
         if replaced:

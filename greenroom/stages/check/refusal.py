@@ -30,7 +30,8 @@ _USUAL: dict[str, Sentences] = {
     "personal_data": {
         "en": "I can't take this message, because it holds personal data. Please remove it and try again.",
         "pt": "Não posso aceitar esta mensagem, porque ela contém dados pessoais. Retire-os e tente de novo.",
-        "es": "No puedo aceptar este mensaje, porque contiene datos personales. Quítelos e inténtelo de nuevo.",
+        "es": "No puedo aceptar este mensaje, porque contiene datos personales. Quítelos e inténtelo "
+        "de nuevo.",
     },
     "secret": {
         "en": "I can't take this message, because it holds a password or key. Please remove it, and consider "
@@ -41,8 +42,8 @@ _USUAL: dict[str, Sentences] = {
         "cambiarla.",
     },
     "injection": {
-        "en": "I can't follow this message, because it tries to change the rules I work by. Please say plainly "
-        "what you need.",
+        "en": "I can't follow this message, because it tries to change the rules I work by. Please say "
+        "plainly what you need.",
         "pt": "Não posso atender a esta mensagem, porque ela tenta mudar as regras com que trabalho. Diga "
         "diretamente do que precisa.",
         "es": "No puedo atender este mensaje, porque intenta cambiar las reglas con las que trabajo. Diga "
@@ -50,7 +51,8 @@ _USUAL: dict[str, Sentences] = {
     },
     "offense": {
         "en": "I can't answer this message, because of its wording. Please say it without offending anyone.",
-        "pt": "Não posso responder a esta mensagem por causa dos termos usados. Reformule-a sem ofender ninguém.",
+        "pt": "Não posso responder a esta mensagem por causa dos termos usados. Reformule-a sem ofender "
+        "ninguém.",
         "es": "No puedo responder a este mensaje por los términos que usa. Reformúlelo sin ofender a nadie.",
     },
     "insult": {
@@ -84,12 +86,12 @@ _USUAL: dict[str, Sentences] = {
         "es": "No puedo responder a este mensaje por su lenguaje. Reformúlelo sin palabrotas.",
     },
     "self_harm": {
-        "en": "I can't help with this, but you need not be alone with it. If you are in danger, please call your "
-        "local emergency number or a crisis line now.",
+        "en": "I can't help with this, but you need not be alone with it. If you are in danger, please call "
+        "your local emergency number or a crisis line now.",
         "pt": "Não posso ajudar com isto, mas você não precisa passar por isso sem apoio. Se está em perigo, "
         "ligue agora para o serviço de emergência ou para uma linha de apoio, como o CVV (188) no Brasil.",
-        "es": "No puedo ayudar con esto, pero no tiene que afrontarlo sin apoyo. Si está en peligro, llame ahora "
-        "al número de emergencias o a una línea de ayuda.",
+        "es": "No puedo ayudar con esto, pero no tiene que afrontarlo sin apoyo. Si está en peligro, llame "
+        "ahora al número de emergencias o a una línea de ayuda.",
     },
     "violence": {
         "en": "I can't answer this message, because it is about hurting someone.",

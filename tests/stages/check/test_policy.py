@@ -81,11 +81,8 @@ def test_a_policy_is_matched_by_each_of_its_keys(table: dict[str, Any], fits: bo
 def test_every_place_has_its_origin(where: Where, origin: str) -> None:
     made = policies(one={"action": "block", "origin": origin})
 
-    assert [
-        place
-        for place in ("input", "passage", "tool", "output")
-        if decided(made, where=place).action == "block"
-    ] == [where]  # type: ignore[arg-type]  # these are places
+    places: tuple[Where, ...] = ("input", "passage", "tool", "output")
+    assert [place for place in places if decided(made, where=place).action == "block"] == [where]
 
 
 def test_a_shadow_policy_says_what_it_would_do_and_lets_the_next_decide() -> None:
