@@ -270,8 +270,9 @@ class House:
             return App(name, model, (), (), call, why, pipeline_off=True, on_block=table.on_block)
         built = build_steps(name, table, config, parts, self.source)
         return App(
-            name, model, built.steps, built.post, call, why, False, table.on_block, built.remember, routes
-        )
+            name, model, built.steps, built.post, call, why, False, table.on_block, built.remember, routes,
+            built.checks,
+        )  # fmt: skip
 
     def _load_sample(self) -> None:
         """On the first start, take in the project's own documentation: the first question has an answer."""

@@ -73,12 +73,17 @@ def step_configs() -> dict[str, type[StepConfig]]:
     return {name: known.config for name, known in STEPS.items()}
 
 
+_OF_CONVERSATIONS = frozenset({"fit", "history", "memory", "documents"})
+"""What needs a conversation, a model's window or documents: not for a text that is only judged."""
+
+
 class Built(NamedTuple):
     """The steps of one app, ready to run."""
 
     steps: tuple[StepEntry, ...]
     post: tuple[PostEntry, ...]
     remember: Callable[[Exchange], None] | None
+    checks: tuple[StepEntry, ...]
 
 
 def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, source: str) -> Built:
@@ -105,7 +110,8 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
                 steps.append(StepEntry(made, refuse))
             if isinstance(made, History):
                 remember = made.remember
-    return Built(tuple(steps), tuple(post), remember)
+    checks = [entry for entry in steps if entry.step.name not in _OF_CONVERSATIONS]
+    return Built(tuple(steps), tuple(post), remember, tuple(checks))
 
 
 def check_tables(config: Config, source: str) -> None:

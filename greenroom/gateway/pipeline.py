@@ -63,6 +63,8 @@ class App(NamedTuple):
     remember: Callable[[Exchange], None] | None = None
     routes: Mapping[str, Callable[[Exchange], Awaitable[Reply]]] = MappingProxyType({})
     """The models that policies may send an exchange to, by name."""
+    checks: tuple[StepEntry, ...] = ()
+    """The steps that judge a text by itself, and those that these build on."""
 
 
 def model_of(exchange: Exchange, app: App) -> Callable[[Exchange], Awaitable[Reply]]:
