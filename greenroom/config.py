@@ -20,7 +20,7 @@ FILE_NAME = "greenroom.toml"
 
 PREPROCESS = ("clean", "fit")
 GROUND = ("history", "documents")
-CHECK = ("pii", "secrets")
+CHECK = ("pii", "secrets", "topics")
 POSTPROCESS = ("decode", "cite", "guard", "unmask")
 
 ProviderKind = Literal["openai", "anthropic", "gemini", "openai_compatible", "reader"]

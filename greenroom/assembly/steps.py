@@ -11,6 +11,7 @@ from greenroom.gateway.pipeline import PostEntry, StepEntry
 from greenroom.stages.check.pii import Pii, PiiConfig
 from greenroom.stages.check.refusal import SENTENCES, Refusals
 from greenroom.stages.check.secrets import Secrets, SecretsConfig
+from greenroom.stages.check.topics import Topics, TopicsConfig
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
@@ -37,11 +38,15 @@ class Parts(NamedTuple):
 
 
 class Known(NamedTuple):
-    """One step: its stage, its table, and how it is made."""
+    """One step: its stage, its table, and how it is made; None where its table gives it nothing to do."""
 
     stage: Stage
     config: type[StepConfig]
     make: Callable[[Any, Parts], Any]  # Any: a Struct of type `config` in, a Step or PostStep out
+
+
+def _topics(config: TopicsConfig, parts: Parts) -> Topics | None:
+    return Topics(config, parts.decide, parts.refusals) if config.deny or config.allow else None
 
 
 STEPS: dict[str, Known] = {
@@ -57,6 +62,7 @@ STEPS: dict[str, Known] = {
         SecretsConfig,
         lambda config, parts: Secrets(config, parts.vault, parts.decide, parts.refusals),
     ),
+    "topics": Known("check", TopicsConfig, _topics),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
     "guard": Known(
@@ -103,6 +109,11 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
             if settings.mode == "off":
                 continue
             made = known.make(settings, parts)
+            if made is None:
+                continue
+            detector = getattr(made, "output_detector", None)
+            if detector is not None and settings.mode == "apply":
+                parts = parts._replace(output_detectors=(*parts.output_detectors, detector))
             refuse = settings.on_error == "refuse"
             if stage == "postprocess":
                 post.append(PostEntry(made, refuse))
