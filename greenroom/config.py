@@ -152,13 +152,14 @@ def decode_table(tables: object, kind: type[T], source: str, text: str = "", pre
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
-        place = prefix + path.rstrip("`").lstrip(".")
+        path = _with_name(tables, kind, path.rstrip("`").lstrip("."))
+        place = prefix + path
         unknown = _UNKNOWN.search(message)
         hint = ""
         if unknown is not None:
             name = unknown[1]
             message = f"unknown key '{name}'"
-            close = difflib.get_close_matches(name, _known_keys(kind, path.rstrip("`").lstrip(".")), n=1)
+            close = difflib.get_close_matches(name, _known_keys(kind, path), n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             place = f"{place.rstrip('.')}.{name}".lstrip(".")
         raise ConfigError(
@@ -170,6 +171,20 @@ def at_line(text: str, place: str) -> str:
     """Say ", line 12" where the key of this dotted name stands in the text; empty where that is not sure."""
     line = _line_of(text, place)
     return f", line {line}" if line else ""
+
+
+def _with_name(tables: object, kind: object, path: str) -> str:
+    """The path of a mistake with the name of its table, where msgspec says `[...]`."""
+    head, mark, rest = path.partition("[...]")
+    named = tables.get(head) if mark and isinstance(tables, dict) else None
+    if isinstance(named, dict):
+        for name, table in named.items():
+            try:
+                msgspec.convert({head: {name: table}}, kind)  # type: ignore[call-overload]  # as decode_table
+            except msgspec.ValidationError as error:
+                if str(error).partition(" - at `$")[2].rstrip("`").lstrip(".") == path:
+                    return f"{head}.{name}{rest}"
+    return path
 
 
 def _known_keys(kind: object, path: str) -> list[str]:

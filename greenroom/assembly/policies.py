@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from greenroom.assembly.models import Models
@@ -19,23 +20,25 @@ _OPEN = ("injection.", "offense.", "topic.")
 
 def check_policies(config: Config, path: Path | None) -> None:
     """Refuse policies and refusals that can't be meant. Raises: ConfigError with file, line, nearest name."""
-    if path is None:
+    if path is None or not (config.policies or config.refusals):
         return
-    text = path.read_text(encoding="utf-8") if config.policies or config.refusals else ""
+    text = ""
+    with suppress(OSError):  # only for the numbers of lines
+        text = path.read_text(encoding="utf-8")
     try:
         Refusals(config.refusals)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     for name, policy in config.policies.items():
-        try:
-            Policies({name: policy})
-        except ConfigError as error:
-            raise ConfigError(f"{path}{at_line(text, f'policies.{name}')}: {error}") from None
         for key, known in _known(config).items():
             for said in many(getattr(policy, key)):
                 _check(
                     said, known, f"{path}{at_line(text, f'policies.{name}.{key}')}", f"policies.{name}.{key}"
                 )
+        try:
+            Policies({name: policy})
+        except ConfigError as error:
+            raise ConfigError(f"{path}{at_line(text, f'policies.{name}')}: {error}") from None
 
 
 def _known(config: Config) -> dict[str, tuple[str, ...]]:

@@ -286,11 +286,13 @@ async def _reload(house: House) -> None:
 
 async def _note_reload(house: House, what: str) -> None:
     """Which file it was by its digest: its words are the operator's own."""
-    try:
+    found = b""
+    with contextlib.suppress(OSError):  # it may be gone
         found = house.config_path.read_bytes() if house.config_path is not None else b""
+    try:
         digest = sha256(found).hexdigest()
         await asyncio.to_thread(Audit(house).note, "server", what, {"sha256": digest})
-    except (GreenroomError, OSError) as error:
+    except GreenroomError as error:
         log.error("reload not noted", extra={"reason": str(error)})  # noqa: TRY400  # as above
 
 
