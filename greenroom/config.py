@@ -180,7 +180,7 @@ def _with_name(tables: object, kind: object, path: str) -> str:
     if isinstance(named, dict):
         for name, table in named.items():
             try:
-                msgspec.convert({head: {name: table}}, kind)  # type: ignore[call-overload]  # as decode_table
+                msgspec.convert({head: {name: table}}, kind)
             except msgspec.ValidationError as error:
                 if str(error).partition(" - at `$")[2].rstrip("`").lstrip(".") == path:
                     return f"{head}.{name}{rest}"

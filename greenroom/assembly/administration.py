@@ -38,11 +38,13 @@ class Desk:
         """The record of an exchange."""
         return self._house.traces.get(project, id)
 
-    def delete_traces(self, project: str | None, user: str, by: str) -> int:
+    def delete_traces(self, project: str | None, user: str, by: str, address: str) -> int:
         """Erase a user's traces."""
         erased = self._house.traces.delete(project, user=user)
         who = pseudonym(user)  # the log outlives what was erased, and is not to name whose it was
-        Audit(self._house).note(by, "traces.erase", {"project": project, "user": who, "traces": erased})
+        Audit(self._house).note(
+            by, "traces.erase", {"project": project, "user": who, "traces": erased}, address=address
+        )
         return erased
 
     def audit(
@@ -60,7 +62,7 @@ class Desk:
         """Keys without their secrets."""
         return [_shown(row) for row in self._house.keys.list()]
 
-    def create_key(self, wanted: NewKey, by: str) -> Record:
+    def create_key(self, wanted: NewKey, by: str, address: str) -> Record:
         """Make a key; the answer holds its secret, this once."""
         limits = Limits(
             requests_per_minute=wanted.requests_per_minute,
@@ -69,14 +71,20 @@ class Desk:
             budget_nano_usd=None if wanted.budget_usd is None else round(wanted.budget_usd * 1_000_000_000),
         )
         row, secret = self._house.keys.create(
-            wanted.project, wanted.name, role=wanted.role, apps=tuple(wanted.apps), limits=limits, who=by
+            wanted.project,
+            wanted.name,
+            role=wanted.role,
+            apps=tuple(wanted.apps),
+            limits=limits,
+            who=by,
+            address=address,
         )
         return {**_shown(row), "key": secret}
 
-    def revoke_key(self, id: str, by: str) -> bool:
+    def revoke_key(self, id: str, by: str, address: str) -> bool:
         """Revoke a key."""
         try:
-            self._house.keys.revoke(id, who=by)
+            self._house.keys.revoke(id, who=by, address=address)
         except NotFound:
             return False
         return True

@@ -47,14 +47,14 @@ class Administration(Protocol):
 
     def list_traces(self, wanted: TraceFilter) -> tuple[list[dict[str, Any]], str | None]: ...  # Any: JSON
     def get_trace(self, project: str | None, id: str) -> dict[str, Any] | None: ...  # Any: JSON
-    def delete_traces(self, project: str | None, user: str, by: str) -> int: ...
+    def delete_traces(self, project: str | None, user: str, by: str, address: str) -> int: ...
     def audit(
         self, kind: str | None, wanted: AuditFilter, cursor: str | None
     ) -> tuple[list[dict[str, Any]], str | None]: ...  # Any: JSON
     def session(self, project: str, session: str) -> list[dict[str, Any]]: ...  # Any: JSON
     def list_keys(self) -> list[dict[str, Any]]: ...  # Any: JSON
-    def create_key(self, wanted: NewKey, by: str) -> dict[str, Any]: ...  # Any: JSON
-    def revoke_key(self, id: str, by: str) -> bool: ...
+    def create_key(self, wanted: NewKey, by: str, address: str) -> dict[str, Any]: ...  # Any: JSON
+    def revoke_key(self, id: str, by: str, address: str) -> bool: ...
     def show_config(self) -> dict[str, Any]: ...  # Any: JSON
     def metrics(self) -> str: ...
     def ready(self) -> bool: ...
@@ -183,7 +183,9 @@ class Api:
         user = request.query_params.get("user")
         if not user:
             raise MalformedRequest("Say whose traces to erase: ?user=…", "user")
-        erased = await run_in_threadpool(self._admin.delete_traces, _scope(caller), user, caller.key_id)
+        erased = await run_in_threadpool(
+            self._admin.delete_traces, _scope(caller), user, caller.key_id, _address(request)
+        )
         return _json(openai.encode({"deleted": erased}))
 
     async def _session(self, request: Request, caller: Caller | None) -> Response:
@@ -212,13 +214,13 @@ class Api:
     async def _create(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         wanted = await _body(request, _new_key)
-        made = await run_in_threadpool(self._admin.create_key, wanted, caller.key_id)
+        made = await run_in_threadpool(self._admin.create_key, wanted, caller.key_id, _address(request))
         return _json(openai.encode(made), 201)
 
     async def _revoke(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         id = request.path_params["id"]
-        if not await run_in_threadpool(self._admin.revoke_key, id, caller.key_id):
+        if not await run_in_threadpool(self._admin.revoke_key, id, caller.key_id, _address(request)):
             raise NotFound("There is no key with this id that is still valid.")
         return _json(openai.encode({"id": id, "object": "key", "deleted": True}))
 
@@ -333,6 +335,11 @@ async def _body(request: Request, decoder: Decoder[T]) -> T:
         raise MalformedRequest(f"'{field}': {message}." if field else f"{message}.", field) from None
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
+
+
+def _address(request: Request) -> str:
+    """Where a request came from, for the audit log."""
+    return request.client.host if request.client is not None else ""
 
 
 def _json(body: bytes, status: int = 200) -> Response:

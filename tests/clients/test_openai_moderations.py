@@ -112,7 +112,8 @@ async def test_every_form_of_input_gets_its_results(stage: Stage) -> None:
     create = stage.client.moderations.create
 
     several = await create(input=["hello", f"CPF {CPF}", "olá"], model="omni-moderation-latest")
-    parts = await create(input=[{"type": "text", "text": "hi"}, {"type": "text", "text": f"card {CARD}"}])
+    given: Any = [{"type": "text", "text": "hi"}, {"type": "text", "text": f"card {CARD}"}]
+    parts = await create(input=given)
 
     assert several.id.startswith("modr-")
     assert several.model == "greenroom/default"
@@ -126,10 +127,9 @@ async def test_every_form_of_input_gets_its_results(stage: Stage) -> None:
 
 
 async def test_images_and_apps_without_checks_are_refused_and_not_called_clean(stage: Stage) -> None:
+    image: Any = [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
     with pytest.raises(openai.BadRequestError, match="Images"):
-        await stage.client.moderations.create(
-            input=[{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
-        )
+        await stage.client.moderations.create(input=image)
     with pytest.raises(openai.BadRequestError, match="no checks"):
         await stage.client.moderations.create(input="x", model="plain")
     with pytest.raises(openai.NotFoundError):

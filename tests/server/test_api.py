@@ -411,6 +411,7 @@ def test_the_audit_log_shows_changes_to_admins_and_findings_of_its_own_project_t
         time.sleep(0.02)
     changes = lines(ADMIN, "kind=change")
     assert {"key.create", "traces.erase"} <= {one["what"] for one in changes}
+    assert {one["address"] for one in changes if one["what"] == "traces.erase"} == {"127.0.0.1"}
     assert made["key"] not in str(changes)
     assert "somebody" not in str(changes)
     assert {one["kind"] for one in lines(office.keys["viewer"], "limit=500")} == {"finding"}

@@ -5,7 +5,7 @@ product of how many each has. Needs no model, and knows nothing of meaning: exam
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
@@ -47,17 +47,21 @@ class Examples:
 
     def __init__(self, examples: Sequence[str]) -> None:
         self._examples = [(one, features(one)) for one in examples]
+        self._stems = frozenset(stem for one in examples for stem in stems_of(one))
 
-    def best(self, text: str) -> Likeness:
-        """The sentence that is most like an example; a score of 0 where none has a word in common."""
+    def best(self, text: str, stems: Collection[str] | None = None) -> Likeness:
+        """The sentence that is most like an example; a score of 0 where none has a word in common.
+
+        `stems` are those of the whole text, where they are known: most texts are told by them.
+        """
         best = Likeness(0.0, "", (), 0, 0)
-        if not self._examples:
+        if self._stems.isdisjoint(stems_of(text) if stems is None else stems):
             return best
         for number, sentence in enumerate(_sentences(text[:_LONGEST])):
             if number == _SENTENCES:
                 break
             found = features(sentence[0])
-            if not found:
+            if self._stems.isdisjoint(found):
                 continue
             for example, theirs in self._examples:
                 common = found & theirs
@@ -77,4 +81,4 @@ def features(text: str) -> frozenset[str]:
 
 def stems_of(text: str) -> list[str]:
     """The first letters of each word that says something."""
-    return [one[:_STEM] for one in _words(folded(text)[0]) if one not in _SMALL]
+    return [one[:_STEM] for one in _words(folded(text[:_LONGEST])[0]) if one not in _SMALL]

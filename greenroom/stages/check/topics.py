@@ -124,8 +124,9 @@ class Topics:
     def _found(self, record: StepRecord, value: str) -> list[Finding]:
         """What words show, and sentences like an example where no word does."""
         findings = self._denied.find(value)
+        stems = frozenset(stems_of(value)) if self._denied_like else frozenset()
         for name, examples in self._denied_like.items():
-            like = examples.best(value)
+            like = examples.best(value, stems)
             if like.score < self._config.threshold:
                 record.notes["score"] = max(float(str(record.notes["score"])), like.score)
                 continue
