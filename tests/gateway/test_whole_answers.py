@@ -70,7 +70,7 @@ def test_what_is_only_recorded_is_not_told_to_the_caller() -> None:
     for action in ("log", "warn"):
         exchange.steps[0].verdicts.append(
             Verdict(step="pii", rule="email", category="personal_data", severity=2, score=1.0, start=0, end=1,
-                    where="input", action=action)  # type: ignore[arg-type]  # these are actions
+                    where="input", action=action)
         )  # fmt: skip
 
     told = facts_of(exchange)["verdicts"]

@@ -10,6 +10,8 @@ import pytest
 from greenroom.errors import MalformedRequest, StoreError
 from greenroom.gateway.record import row_of
 from greenroom.store.audit import KEY_NAME, AuditFilter, Line, audit_key, keyed_hash
+from greenroom.store.database import open_database
+from greenroom.store.schema import TRACES
 from greenroom.store.traces import Entry, TraceStore
 from tests.store.exchanges import make_exchange
 
@@ -202,3 +204,15 @@ def test_ten_thousand_lines_are_verified_quickly(store: TraceStore) -> None:
     began = time.process_time()
     assert store.audit.verify().broken is None
     assert time.process_time() - began < 1.0
+
+
+def test_a_store_of_an_earlier_version_gets_its_log(tmp_path: Path) -> None:
+    path = tmp_path / "traces.db"
+    open_database(path, TRACES[:1]).close()
+
+    store = TraceStore(path)
+    write(store, line(1))
+
+    assert store.audit.verify()[0::2] == (1, None)
+    assert "found" not in store.counts()
+    store.close()
