@@ -9,6 +9,7 @@ from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
 from greenroom.gateway.pipeline import PostEntry, StepEntry
 from greenroom.stages.check.pii import Pii, PiiConfig
+from greenroom.stages.check.policy import Policies
 from greenroom.stages.check.refusal import SENTENCES, Refusals
 from greenroom.stages.check.secrets import Secrets, SecretsConfig
 from greenroom.stages.check.topics import Topics, TopicsConfig
@@ -108,7 +109,7 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
             settings = _settings(name, known, app_name, app, config, source)
             if settings.mode == "off":
                 continue
-            made = known.make(settings, parts)
+            made = known.make(settings, parts if settings.mode == "apply" else _only_looking(parts))
             if made is None:
                 continue
             detector = getattr(made, "output_detector", None)
@@ -121,8 +122,16 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
                 steps.append(StepEntry(made, refuse))
             if isinstance(made, History):
                 remember = made.remember
-    checks = [entry for entry in steps if entry.step.name not in _OF_CONVERSATIONS]
-    return Built(tuple(steps), tuple(post), remember, tuple(checks))
+    checks: tuple[StepEntry, ...] = ()
+    if any(entry.step.stage == "check" for entry in steps):
+        checks = tuple(entry for entry in steps if entry.step.name not in _OF_CONVERSATIONS)
+    return Built(tuple(steps), tuple(post), remember, checks)
+
+
+def _only_looking(parts: Parts) -> Parts:
+    """The same for a step that changes nothing: what a policy says about its findings moves no exchange."""
+    decide = parts.decide
+    return parts._replace(decide=decide.only_looking()) if isinstance(decide, Policies) else parts
 
 
 def check_tables(config: Config, source: str) -> None:

@@ -158,9 +158,6 @@ class Gateway:
         """Settle, count and record. Exactly once per exchange."""
         self.at_work -= 1
         exchange.total_ns = perf_counter_ns() - began_ns
-        if exchange.outcome in _LEFT:
-            exchange.outcome = "cancelled"
-            exchange.status = 499
         usage = exchange.usage
         tokens = usage.input_tokens + usage.output_tokens if usage is not None else 0
         grant.release(tokens, exchange.cost_nano_usd or 0)
@@ -169,7 +166,10 @@ class Gateway:
         self._keep(exchange)
 
     def _keep(self, exchange: Exchange) -> None:
-        """Count and record."""
+        """Count and record; what nobody ended was left by its caller."""
+        if exchange.outcome in _LEFT:
+            exchange.outcome = "cancelled"
+            exchange.status = 499
         key = (exchange.app, exchange.outcome)
         self.counts[key] = self.counts.get(key, 0) + 1
         self._sink.put(exchange)

@@ -108,3 +108,40 @@ async def test_an_operators_own_sentence_is_said(tmp_path: Path) -> None:
 
     assert pt["reply"]["text"] == "Aqui não, por favor."
     assert en["reply"]["text"].startswith("I can't take this message")
+
+
+@pytest.mark.parametrize("mode", ["observe", "suggest"])
+async def test_a_step_that_only_looks_sends_nothing_elsewhere(tmp_path: Path, mode: str) -> None:
+    file = tmp_path / "greenroom.toml"
+    file.write_text(f'{RIGHT}\n[steps.pii]\nmode = "{mode}"\n', encoding="utf-8")
+    async with House.open(file, tmp_path / "data", {}).running() as house:
+        record = await house.ask("O CPF é 390.533.447-05, como adiciono um provedor?")
+
+    assert "policy" not in record["model"]["why"]
+    assert [(one["action"], one["policy"]) for one in record["verdicts"]] == [("route", "local")]
+
+
+async def test_topics_are_left_out_where_there_are_none_and_work_on_both_sides_where_there_are(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "greenroom.toml"
+    file.write_text(
+        '[apps.shop.steps.topics.deny.rivals]\nwords = ["Globex"]\naction = "redact"\n[apps.blind]\ncheck = []\n',
+        encoding="utf-8",
+    )
+    async with House.open(file, tmp_path / "data", {}).running() as house:
+        rooms = house.gateway.rooms.apps
+        record = await house.inspect(
+            b'{"model":"shop","messages":[{"role":"user","content":"Is Globex cheap?"}],"reply":"Globex is."}'
+        )
+
+    assert "topics" not in [entry.step.name for entry in rooms["default"].steps]
+    checks = {entry.step.name for entry in rooms["default"].checks}
+    assert {"clean", "pii", "secrets"} <= checks
+    assert checks.isdisjoint({"fit", "history", "documents", "topics"})
+    assert rooms["blind"].checks == ()
+    assert [(one["step"], one["rule"], one["where"]) for one in record["verdicts"]] == [
+        ("topics", "topic.rivals", "input"), ("guard", "topic.rivals", "output"),
+    ]  # fmt: skip
+    assert record["sent"]["messages"][0]["content"] == "Is [RIVALS] cheap?"
+    assert record["reply"]["text"] == "[RIVALS] is."

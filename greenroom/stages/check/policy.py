@@ -69,9 +69,11 @@ class _Policy(NamedTuple):
 class Policies:
     """`Decide` by policies. Raises: ConfigError for one that can never be meant."""
 
-    def __init__(self, tables: Mapping[str, PolicyConfig]) -> None:
+    def __init__(self, tables: Mapping[str, PolicyConfig], *, routes: bool = True) -> None:
+        self._tables = tables
         self._policies = tuple(_compiled(name, table) for name, table in tables.items())
         self._known: dict[tuple[object, ...], tuple[_Policy, ...]] = {}
+        self._routes = routes
 
     def __call__(
         self, exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action, value: str = ""
@@ -85,10 +87,14 @@ class Policies:
                 if would is None:
                     shadow, would = policy.name, action
                 continue
-            if action == "route" and exchange.route is None:
+            if action == "route" and exchange.route is None and self._routes:
                 exchange.route = policy.route_to
             return Decision(action, policy.name, shadow, would)
         return Decision(usual, "", shadow, would)
+
+    def only_looking(self) -> "Policies":
+        """The same decisions, for a step that records them and does nothing: no exchange is routed."""
+        return Policies(self._tables, routes=False)
 
     def _fitting(self, exchange: Exchange, step: str, finding: Finding, where: Where) -> tuple[_Policy, ...]:
         caller = exchange.caller
