@@ -31,6 +31,7 @@ class Step(Protocol):
     (the pipeline puts a fresh `StepRecord` there before the call and fills stage, step, ns itself; the
     outcome turns to "changed" when `changes` holds an applied edit). Returns None to go on, a `Reply`
     with `refusal` set to answer now. May raise: the pipeline decides by the step's `on_error`.
+    A check may have an attribute `output_detector: Detector`, whose findings `guard` acts on in answers.
     """
 
     name: str

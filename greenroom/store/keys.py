@@ -244,8 +244,8 @@ class KeyStore:
         with self._reading() as connection:
             return tuple(
                 AuditEntry(
-                    number=number, at=stamp(at), who=who, what=what, before=msgspec.json.decode(before),
-                    after=msgspec.json.decode(after), address=address, hash=hash.hex(),
+                    number=number, at=stamp(at), who=who, what=what, before=_shown(before),
+                    after=_shown(after), address=address, hash=hash.hex(),
                 )
                 for number, at, who, what, before, after, address, hash in connection.execute(
                     "SELECT number, at_ns, who, what, before, after, address, hash FROM audit"
@@ -306,6 +306,14 @@ def _row_of(found: tuple[Any, ...]) -> KeyRow:  # Any: the columns of `_ALL`
         limits=Limits(**dict(zip(Limits.__struct_fields__, limits, strict=True))),
         created_ns=created_ns, expires_ns=expires_ns, revoked_ns=revoked_ns,
     )  # fmt: skip
+
+
+def _shown(text: str) -> Any:  # Any: JSON
+    """What a line says; as it stands where somebody made it no JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return text
 
 
 def _append(

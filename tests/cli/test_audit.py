@@ -71,6 +71,7 @@ def test_an_untouched_log_holds_and_its_hash_can_be_noted(asked: Run) -> None:
         ("traces.db", ("DROP TRIGGER findings_stay", "UPDATE findings SET action = 'log' WHERE number = 2"), "finding 2"),
         ("traces.db", ("DROP TRIGGER findings_are_kept", "DELETE FROM findings WHERE number = 1"), "finding 1"),
         ("keys.db", ("DROP TRIGGER audit_stays", "UPDATE audit SET who = 'x'"), "change 1"),
+        ("keys.db", ("DROP TRIGGER audit_stays", "UPDATE audit SET after = '{'"), "change 1"),
     ],
 )  # fmt: skip
 def test_the_first_line_that_does_not_hold_is_named(
