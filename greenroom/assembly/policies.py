@@ -16,6 +16,8 @@ from greenroom.stages.check.rules import PERSONAL_NAMES, SECRET_NAMES
 
 _OPEN = ("injection.", "offense.", "topic.")
 """Families of rules whose members their steps know; topics are named by the operator."""
+_CATEGORIES = (*(one for one in CATEGORIES if one not in ("off_topic", "answer", "other")), "canary")
+"""Of findings: what is refused for, and the mark of a system prompt, for which an answer is withheld."""
 
 
 def check_policies(config: Config, path: Path | None) -> None:
@@ -49,7 +51,7 @@ def _known(config: Config) -> dict[str, tuple[str, ...]]:
         "direction": DIRECTIONS,
         "origin": tuple(ORIGINS),
         "step": steps,
-        "category": CATEGORIES,
+        "category": _CATEGORIES,
         "rule": (*PERSONAL_NAMES, *SECRET_NAMES, *_OPEN),
     }
 

@@ -85,7 +85,7 @@ _USUAL: dict[str, Sentences] = {
         "pt": "Não posso responder a esta mensagem por causa do linguajar. Reformule-a sem palavrões.",
         "es": "No puedo responder a este mensaje por su lenguaje. Reformúlelo sin palabrotas.",
     },
-    "self_harm": {
+    "self-harm": {
         "en": "I can't help with this, but you need not be alone with it. If you are in danger, please call "
         "your local emergency number or a crisis line now.",
         "pt": "Não posso ajudar com isto, mas você não precisa passar por isso sem apoio. Se está em perigo, "
@@ -139,7 +139,7 @@ class Refusals:
 
     def sentence(self, exchange: Exchange, category: str, topic: str = "") -> str:
         """The sentence for a category in the language of the exchange."""
-        found = self._sentences.get(category.replace("-", "_")) or self._sentences["other"]
+        found = self._sentences.get(category) or self._sentences["other"]
         return found[refusal_language(exchange)].replace("{topic}", topic)
 
 

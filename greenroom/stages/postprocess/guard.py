@@ -31,7 +31,7 @@ _ROOM = 4096
 _LONG_WORD = 19
 """No credential without a digit is shorter than the next."""
 
-_HIDDEN = frozenset({"personal_data", "secret"})
+_HIDDEN = frozenset({"personal_data", "secret", "canary"})
 """What nothing that is stored may show."""
 
 _trigger = re.compile(r"[0-9@=:_~$%&\-]|[a-zß-öø-ÿ][A-ZÀ-ÖØ-Þ]|[A-Z]{4}|\.[A-Za-z]|[A-Za-z]{20}").search
@@ -210,7 +210,7 @@ class GuardFilter:
 
     def _is_known(self, value: str, category: str) -> bool:
         """Whether the caller sent this value, or the operator's passages hold it."""
-        if category != "personal_data":
+        if category not in ("personal_data", "offense"):
             return False
         exchange = self._exchange
         return any(value in text.original for text in exchange.request.texts) or any(
