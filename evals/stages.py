@@ -1,4 +1,4 @@
-"""Whole stages of app `default`: the time of preprocess and check on 2,000 characters, and resident memory."""
+"""Whole stages of app `default`: time of preprocess and check on 2,000 characters, and resident memory."""
 
 import asyncio
 import json

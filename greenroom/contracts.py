@@ -33,6 +33,7 @@ class Step(Protocol):
     (the pipeline puts a fresh `StepRecord` there before the call and fills stage, step, ns itself; the
     outcome turns to "changed" when `changes` holds an applied edit). Returns None to go on, a `Reply`
     with `refusal` set to answer now. May raise: the pipeline decides by the step's `on_error`.
+    A check may have an attribute `output_detector: Detector`, whose findings `guard` acts on in answers.
     """
 
     name: str
@@ -146,6 +147,8 @@ class Finding(Struct, kw_only=True, frozen=True):
     """"personal_data" or "secret"."""
     score: float = 1.0
     severity: int = 2
+    action: Action | None = None
+    """What is usually done about it, where the list that it stands in says so; else what the step says."""
 
 
 class Detector(Protocol):
@@ -165,17 +168,44 @@ class Detector(Protocol):
         ...
 
 
+class Decision(NamedTuple):
+    """What is done about one finding, and who said so."""
+
+    action: Action
+    policy: str = ""
+    """The policy that decided; empty where the step's own settings did."""
+    shadow: str = ""
+    """The first policy in shadow mode that fits the finding, and would have done `would`."""
+    would: Action | None = None
+
+
 class Decide(Protocol):
-    """What is done about one finding: a step's `usual` action, or what a policy says instead."""
+    """What is done about one finding: a step's `usual` action, or what a policy says instead.
+
+    `value` is what was found, where the step knows it: a policy's `allow` is held against it.
+    """
 
     def __call__(
-        self, exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action
-    ) -> Action: ...
+        self, exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action, value: str = ""
+    ) -> Decision: ...
 
 
-def as_usual(exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action) -> Action:
+def as_usual(
+    exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action, value: str = ""
+) -> Decision:
     """`Decide` where there is no policy."""
-    return usual
+    return Decision(usual)
+
+
+def verdict_of(
+    step: str, finding: Finding, decision: Decision, where: Where, start: int, end: int, index: int = -1
+) -> Verdict:
+    """A finding and what was decided about it; `start` and `end` count in the original text."""
+    return Verdict(
+        step=step, rule=finding.rule, category=finding.category, severity=finding.severity,
+        score=finding.score, start=start, end=end, where=where, action=decision.action, index=index,
+        policy=decision.policy, shadow=decision.shadow, would=decision.would,
+    )  # fmt: skip
 
 
 class Searcher(Protocol):
@@ -209,6 +239,7 @@ __all__ = [
     "Action",
     "Again",
     "Decide",
+    "Decision",
     "Detector",
     "Ease",
     "Finding",
@@ -223,4 +254,5 @@ __all__ = [
     "Upstream",
     "as_usual",
     "mask",
+    "verdict_of",
 ]

@@ -91,7 +91,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
         for name in modules_in(path.read_text(encoding="utf-8"))
     }
     named = {package(one) for one in requirements("requirements.in")} - BUILD
-    modules = {MODULES.get(name, name) for name in named}
+    modules = {MODULES.get(name, name.replace("-", "_")) for name in named}
 
     assert imported - set(sys.stdlib_module_names) - {"greenroom"} - modules - set(OPTIONAL) == set()
     assert modules - imported == set()

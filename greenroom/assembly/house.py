@@ -19,9 +19,11 @@ from msgspec.json import decode, encode
 from greenroom import config as configuration
 from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
+from greenroom.assembly.policies import check_policies, routes_of
 from greenroom.assembly.steps import Parts, build_steps, check_tables
 from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
+from greenroom.contracts import as_usual
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.access import Access, Grant, Key
@@ -36,14 +38,18 @@ from greenroom.grounding.passages import units
 from greenroom.grounding.search import AsyncSearch
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.catalog import context_window
+from greenroom.models.dispatch import Dispatch
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
 from greenroom.models.proxies import Proxies
 from greenroom.stages.check.pii import PiiDetector
+from greenroom.stages.check.policy import Policies
+from greenroom.stages.check.refusal import Refusals
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.check.vault import MemoryVault
 from greenroom.stages.language import detect
 from greenroom.stages.postprocess.verify import Words
+from greenroom.store.audit import audit_key
 from greenroom.store.keys import KeyRow, KeyStore
 from greenroom.store.traces import TraceStore
 from greenroom.store.turns import StoredTurns
@@ -84,6 +90,7 @@ class House:
         path = find_config(config, environment)
         loaded = configuration.load(path)
         check_tables(loaded, str(path or "the defaults"))
+        check_policies(loaded, path)
         url = loaded.store.url
         if not url.startswith("sqlite:"):
             raise ConfigError(
@@ -138,7 +145,7 @@ class House:
         self._pool.start()
         self._ending.callback(self._stop_pool)
         store = GuestTraces(self.traces) if as_guest else self.traces
-        self.recorder = Recorder(store, capture=self.config.store.capture)
+        self.recorder = Recorder(store, capture=self.config.store.capture, audit_key=audit_key(self.folder()))
         self.recorder.start()
         self._ending.callback(self.recorder.stop)
         has_budget = any(row.limits.budget_nano_usd is not None for row in self.keys.list())
@@ -172,6 +179,7 @@ class House:
         """Read the configuration again and swap the apps; what runs keeps what it has. Raises ConfigError."""
         loaded = configuration.load(find_config(self.config_path, self.environment))
         check_tables(loaded, self.source)
+        check_policies(loaded, self.config_path)
         rooms = await self._rooms(loaded)
         self.config = loaded
         self.gateway.rooms = rooms
@@ -228,8 +236,14 @@ class House:
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
             window=window,
             words=Words(tokens, language_of, units),
+            decide=Policies(config.policies) if config.policies else as_usual,
+            refusals=Refusals(config.refusals),
         )
-        apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
+        routes = routes_of(config, models, self.source)
+        apps = {
+            name: self._app(name, table, config, models, parts, choice, routes)
+            for name, table in tables.items()
+        }
 
         def build(name: str) -> App | None:
             call = models.dispatch(name)
@@ -240,7 +254,14 @@ class House:
         return Rooms(apps, (*models.names(), READER), build)
 
     def _app(
-        self, name: str, table: AppConfig, config: Config, models: Models, parts: Parts, choice: Choice
+        self,
+        name: str,
+        table: AppConfig,
+        config: Config,
+        models: Models,
+        parts: Parts,
+        choice: Choice,
+        routes: Mapping[str, Dispatch],
     ) -> App:
         model = table.model or choice.target
         call = models.dispatch(model)
@@ -255,7 +276,7 @@ class House:
         built = build_steps(name, table, config, parts, self.source)
         return App(
             name, model, built.steps, built.post, call, why, False, table.on_block, built.remember,
-            reviewers(built.post),
+            reviewers(built.post), routes, built.checks,
         )  # fmt: skip
 
     def _load_sample(self) -> None:
@@ -336,8 +357,9 @@ def find_config(option: Path | None, environment: Mapping[str, str]) -> Path | N
 
 def _key(row: KeyRow) -> Key:
     caller = Caller(
-        key_id=row.id, project=row.project, role=row.role, apps=row.apps, pipeline_off=row.pipeline_off
-    )
+        key_id=row.id, project=row.project, role=row.role, apps=row.apps, pipeline_off=row.pipeline_off,
+        name=row.name,
+    )  # fmt: skip
     return Key(
         caller=caller,
         expires_at=row.expires_ns / 1e9 if row.expires_ns is not None else None,

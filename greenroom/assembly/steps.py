@@ -9,7 +9,10 @@ from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
 from greenroom.gateway.pipeline import PostEntry, StepEntry
 from greenroom.stages.check.pii import Pii, PiiConfig
+from greenroom.stages.check.policy import Policies
+from greenroom.stages.check.refusal import SENTENCES, Refusals
 from greenroom.stages.check.secrets import Secrets, SecretsConfig
+from greenroom.stages.check.topics import Topics, TopicsConfig
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
@@ -37,14 +40,19 @@ class Parts(NamedTuple):
     window: Callable[[str], int | None]
     words: Words
     decide: Decide = as_usual
+    refusals: Refusals = SENTENCES
 
 
 class Known(NamedTuple):
-    """One step: its stage, its table, and how it is made."""
+    """One step: its stage, its table, and how it is made; None where its table gives it nothing to do."""
 
     stage: Stage
     config: type[StepConfig]
     make: Callable[[Any, Parts], Any]  # Any: a Struct of type `config` in, a Step or PostStep out
+
+
+def _topics(config: TopicsConfig, parts: Parts) -> Topics | None:
+    return Topics(config, parts.decide, parts.refusals) if config.deny or config.allow else None
 
 
 STEPS: dict[str, Known] = {
@@ -52,14 +60,25 @@ STEPS: dict[str, Known] = {
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
-    "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
-    "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
+    "pii": Known(
+        "check", PiiConfig, lambda config, parts: Pii(config, parts.vault, parts.decide, parts.refusals)
+    ),
+    "secrets": Known(
+        "check",
+        SecretsConfig,
+        lambda config, parts: Secrets(config, parts.vault, parts.decide, parts.refusals),
+    ),
+    "topics": Known("check", TopicsConfig, _topics),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
     "conform": Known("postprocess", ConformConfig, lambda config, _: Conform(config)),
     "polish": Known("postprocess", PolishConfig, lambda config, _: polish(config)),
     "verify": Known("postprocess", VerifyConfig, lambda config, parts: Verify(config, parts.words)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
-    "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, parts.output_detectors)),
+    "guard": Known(
+        "postprocess",
+        GuardConfig,
+        lambda config, parts: Guard(config, parts.output_detectors, parts.decide, parts.refusals),
+    ),
     "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),
 }
 
@@ -69,12 +88,17 @@ def step_configs() -> dict[str, type[StepConfig]]:
     return {name: known.config for name, known in STEPS.items()}
 
 
+_OF_CONVERSATIONS = frozenset({"fit", "history", "memory", "documents"})
+"""What needs a conversation, a model's window or documents: not for a text that is only judged."""
+
+
 class Built(NamedTuple):
     """The steps of one app, ready to run."""
 
     steps: tuple[StepEntry, ...]
     post: tuple[PostEntry, ...]
     remember: Callable[[Exchange], None] | None
+    checks: tuple[StepEntry, ...]
 
 
 def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, source: str) -> Built:
@@ -93,7 +117,12 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
             settings = _settings(name, known, app_name, app, config, source)
             if settings.mode == "off":
                 continue
-            made = known.make(settings, parts)
+            made = known.make(settings, parts if settings.mode == "apply" else _only_looking(parts))
+            if made is None:
+                continue
+            detector = getattr(made, "output_detector", None)
+            if detector is not None and settings.mode == "apply":
+                parts = parts._replace(output_detectors=(*parts.output_detectors, detector))
             refuse = settings.on_error == "refuse"
             if stage == "postprocess":
                 post.append(PostEntry(made, refuse))
@@ -101,7 +130,16 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
                 steps.append(StepEntry(made, refuse))
             if isinstance(made, History):
                 remember = made.remember
-    return Built(tuple(steps), tuple(post), remember)
+    checks: tuple[StepEntry, ...] = ()
+    if any(entry.step.stage == "check" for entry in steps):
+        checks = tuple(entry for entry in steps if entry.step.name not in _OF_CONVERSATIONS)
+    return Built(tuple(steps), tuple(post), remember, checks)
+
+
+def _only_looking(parts: Parts) -> Parts:
+    """The same for a step that changes nothing: what a policy says about its findings moves no exchange."""
+    decide = parts.decide
+    return parts._replace(decide=decide.only_looking()) if isinstance(decide, Policies) else parts
 
 
 def check_tables(config: Config, source: str) -> None:

@@ -28,6 +28,7 @@ COMMANDS = {
     "keys": ("keys:app", "Make, list, limit and revoke the keys that clients use."),
     "docs": ("docs:app", "Add, list, search and remove the documents that answers draw on."),
     "trace": ("trace:app", "Look at what was recorded."),
+    "audit": ("audit:app", "Look at the audit log, and see that nobody changed it."),
     "db": ("db:app", "Check, copy and bring up to date the stores in the data folder."),
     "doctor": ("doctor:doctor", "Say what is wrong here, and the command that mends it."),
     "bench": ("bench:bench", "Measure speed against nginx. Needs a checkout of the sources."),

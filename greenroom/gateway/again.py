@@ -20,7 +20,7 @@ from greenroom.errors import (
 )
 from greenroom.exchange import Exchange, Reply, Usage
 from greenroom.gateway.chain import PostEntry
-from greenroom.gateway.pipeline import ASKED_AGAIN, App, Postprocess, Spent, finish_whole
+from greenroom.gateway.pipeline import ASKED_AGAIN, App, Postprocess, Spent, finish_whole, model_of
 from greenroom.wire import openai
 from greenroom.wire.openai import (
     Chunk,
@@ -66,9 +66,9 @@ async def ask(exchange: Exchange, app: App) -> tuple[Reply, GreenroomError | Non
     """
     reviewing = app.reviewers
     if not reviewing:
-        return await app.call(exchange), None
+        return await model_of(exchange, app)(exchange), None
     awaiting = [one for one in reviewing if one.awaits(exchange, calls_tool=False)]
-    reply = await app.call(exchange)
+    reply = await model_of(exchange, app)(exchange)
     if not awaiting:
         if exchange.request.has_tools and _calls_tool(reply):
             awaiting = [one for one in reviewing if one.awaits(exchange, calls_tool=True)]
@@ -99,7 +99,7 @@ async def _reviewed(
             asked.append((step, again.reason))
             request.added = [*added, *((len(request.roles), one) for one in again.messages)]
             try:
-                reply = await app.call(exchange)
+                reply = await model_of(exchange, app)(exchange)
             except UpstreamError:
                 break
     finally:

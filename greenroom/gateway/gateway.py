@@ -10,7 +10,7 @@ from time import perf_counter_ns, time_ns
 
 from greenroom.contracts import Sink
 from greenroom.errors import ContentRefused, MalformedRequest, Overloaded, RequestError
-from greenroom.exchange import Caller, Exchange, Reply
+from greenroom.exchange import Caller, Exchange, Reply, Usage
 from greenroom.gateway import again, pipeline
 from greenroom.gateway.access import Access, Grant, may_use
 from greenroom.gateway.pipeline import App
@@ -120,6 +120,7 @@ class Gateway:
         exchange.inspect = True
         began = perf_counter_ns()
         refusal = await pipeline.prepare(exchange, app, keep_going=True)
+        pipeline.model_of(exchange, app)
         exchange.sent = openai_request.render_chat(exchange.request, dropped=_dropped(exchange))
         exchange.outcome = "refused" if refusal is not None else "answered"
         if reply_text is not None:
@@ -137,13 +138,32 @@ class Gateway:
             exchange.usage = None
         exchange.total_ns = perf_counter_ns() - began
 
+    async def check(self, exchange: Exchange, app: App) -> Reply | None:
+        """Run the checks of an app over a text and keep the record; the refusal, if the app would refuse.
+
+        Raises: GreenroomError. Who asks was admitted before, once for all the texts of a request.
+        """
+        self.at_work += 1
+        began_ns = perf_counter_ns()
+        try:
+            refusal = await pipeline.prepare(exchange, app._replace(steps=app.checks), keep_going=True)
+            exchange.usage = Usage()
+            exchange.cost_nano_usd = 0
+            exchange.outcome = "answered" if refusal is None else "refused"
+            exchange.reply_text.append((refusal and refusal.refusal) or "")
+            return refusal
+        except Exception as error:
+            _note_failure(exchange, error)
+            raise
+        finally:
+            self.at_work -= 1
+            exchange.total_ns = perf_counter_ns() - began_ns
+            self._keep(exchange)
+
     def _finish(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> None:
         """Settle, count and record. Exactly once per exchange."""
         self.at_work -= 1
         exchange.total_ns = perf_counter_ns() - began_ns
-        if exchange.outcome in _LEFT:
-            exchange.outcome = "cancelled"
-            exchange.status = 499
         if "spent" in exchange.context:  # the model failed when it was asked again
             pipeline.settle(exchange)
         usage = exchange.usage
@@ -151,6 +171,13 @@ class Gateway:
         grant.release(tokens, exchange.cost_nano_usd or 0)
         if app.remember is not None and exchange.outcome == "answered":
             app.remember(exchange)
+        self._keep(exchange)
+
+    def _keep(self, exchange: Exchange) -> None:
+        """Count and record; what nobody ended was left by its caller."""
+        if exchange.outcome in _LEFT:
+            exchange.outcome = "cancelled"
+            exchange.status = 499
         key = (exchange.app, exchange.outcome)
         self.counts[key] = self.counts.get(key, 0) + 1
         self._sink.put(exchange)

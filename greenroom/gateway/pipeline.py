@@ -5,17 +5,19 @@ refuses the request is the step's `on_error`.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter_ns
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from greenroom.contracts import Reviewer, Step
-from greenroom.errors import GreenroomError, RequestError, StepFailed
+from greenroom.errors import ContentRefused, GreenroomError, RequestError, StepFailed
 from greenroom.exchange import Exchange, Reply, StepRecord, Usage
 from greenroom.gateway.chain import Chain, PostEntry, open_chain
+from greenroom.stages.check.refusal import SENTENCES
 from greenroom.wire import openai
 
 log = logging.getLogger("greenroom.pipeline")
@@ -65,6 +67,18 @@ class App(NamedTuple):
     remember: Callable[[Exchange], None] | None = None
     reviewers: tuple[Reviewer, ...] = ()
     """Those of `post` that may have the model asked again."""
+    routes: Mapping[str, Callable[[Exchange], Awaitable[Reply]]] = MappingProxyType({})
+    """The models that policies may send an exchange to, by name."""
+    checks: tuple[StepEntry, ...] = ()
+    """The steps that judge a text by itself, and those that these build on."""
+
+
+def model_of(exchange: Exchange, app: App) -> Callable[[Exchange], Awaitable[Reply]]:
+    """Who answers: the app's model, or the one that a policy sends the exchange to."""
+    if exchange.route is None:
+        return app.call
+    exchange.why = f"a policy sends it to '{exchange.route}'"
+    return app.routes[exchange.route]
 
 
 async def prepare(exchange: Exchange, app: App, *, keep_going: bool = False) -> Reply | None:
@@ -197,7 +211,11 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
     settle(exchange)
     rejected = post.rejected
     if rejected is not None:
-        return refuse_answer(exchange, rejected)
+        body = refuse_answer(exchange, rejected)
+        if app.on_block == "error" and not exchange.inspect:
+            exchange.status = 400
+            raise ContentRefused(output_refusal(exchange))
+        return body
     exchange.outcome = "answered"
     return _patched(exchange, reply.body, changed)
 
@@ -259,7 +277,7 @@ def facts_of(exchange: Exchange) -> dict[str, object]:
     verdicts = [
         {"step": one.step, "rule": one.rule, "category": one.category, "severity": one.severity,
          "where": one.where, "action": one.action}
-        for record in exchange.steps if record.verdicts for one in record.verdicts
+        for record in exchange.steps if record.verdicts for one in record.verdicts if one.action != "log"
     ]  # fmt: skip
     if verdicts:
         facts["verdicts"] = verdicts
@@ -292,17 +310,9 @@ def refuse_request(exchange: Exchange, reply: Reply) -> bytes:
     return _refusal_body(exchange, reply.refusal or "", reply.step)
 
 
-_OUTPUT_REFUSAL = {
-    "en": "The answer was withheld because it did not pass the checks of this service.",
-    "pt": "A resposta foi retida porque não passou nas verificações deste serviço.",
-    "es": "La respuesta fue retenida porque no superó las comprobaciones de este servicio.",
-}
-
-
 def output_refusal(exchange: Exchange) -> str:
-    """The sentence for an answer that `guard` stopped, in the user's language."""
-    code = exchange.language[0] if exchange.language else "en"
-    return _OUTPUT_REFUSAL.get(code, _OUTPUT_REFUSAL["en"])
+    """The sentence for an answer that was stopped: what the stopping step left, else the usual one."""
+    return str(exchange.context.get("refusal") or SENTENCES.sentence(exchange, "answer"))
 
 
 def refuse_answer(exchange: Exchange, record: StepRecord) -> bytes:

@@ -46,5 +46,29 @@ CREATE VIRTUAL TABLE words USING fts5 (
     text, content = '', detail = none, columnsize = 0, tokenize = "unicode61 remove_diacritics 2"
 );
 """,
+    """
+-- What checks found, and what was done: a chain, each line holding the hash of the one before.
+-- value: keyed hash of what was found. previous, hash: see audit.py.
+CREATE TABLE findings (
+    number INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, project TEXT NOT NULL, app TEXT NOT NULL,
+    key TEXT NOT NULL, exchange TEXT NOT NULL, step TEXT NOT NULL, rule TEXT NOT NULL, category TEXT NOT NULL,
+    severity INTEGER NOT NULL, place TEXT NOT NULL, action TEXT NOT NULL, policy TEXT NOT NULL,
+    shadow TEXT NOT NULL, would TEXT NOT NULL, message INTEGER NOT NULL, start INTEGER NOT NULL,
+    stop INTEGER NOT NULL, value TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL
+);
+CREATE INDEX findings_by_project ON findings (project, number);
+CREATE INDEX findings_by_exchange ON findings (exchange);
+-- Where the log was cut because its time was over: the last line that went, and how many in all.
+CREATE TABLE cuts (
+    number INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, hash TEXT NOT NULL, lines INTEGER NOT NULL
+);
+INSERT INTO counters VALUES ('found', 0);
+CREATE TRIGGER findings_stay BEFORE UPDATE ON findings BEGIN SELECT raise(ABORT, 'append only'); END;
+CREATE TRIGGER findings_are_kept BEFORE DELETE ON findings
+WHEN OLD.number > coalesce((SELECT max(number) FROM cuts), 0)
+BEGIN SELECT raise(ABORT, 'append only'); END;
+CREATE TRIGGER cuts_stay BEFORE UPDATE ON cuts BEGIN SELECT raise(ABORT, 'append only'); END;
+CREATE TRIGGER cuts_are_kept BEFORE DELETE ON cuts BEGIN SELECT raise(ABORT, 'append only'); END;
+""",
 )
 """Migrations of `traces.db`, oldest first."""

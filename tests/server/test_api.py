@@ -17,6 +17,7 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "GET /api/traces/none": ("viewer", 404),
     "DELETE /api/traces?user=nobody": ("operator", 200),
     "GET /api/sessions/none": ("viewer", 404),
+    "GET /api/audit": ("viewer", 200),
     "GET /api/keys": ("admin", 200),
     "POST /api/keys": ("admin", 400),
     "DELETE /api/keys/none": ("admin", 404),
@@ -303,7 +304,7 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
     }
     served = {route.partition("?")[0].replace("none", "{id}"): role for route, (role, _) in ROUTES.items()}
     fast = {
-        "POST /v1/chat/completions", "GET /v1/models", "GET /v1/models/{model}", "POST /api/inspect",
+        "POST /v1/chat/completions", "POST /v1/moderations", "GET /v1/models", "GET /v1/models/{model}", "POST /api/inspect",
     }  # fmt: skip
     assert set(described) == {*served, *fast, *(f"GET {path}" for path in OPEN)}
     assert all(f"'{role}'" in described[route] for route, role in served.items())
@@ -389,3 +390,56 @@ def test_inspection_is_for_any_key_and_stores_nothing(office: Office) -> None:
     assert answer.status == 200
     assert answer.json["reply"]["text"] == "Seen."
     assert office.ask(f"GET /api/traces/{answer.headers['x-request-id']}", ADMIN).status == 404
+
+
+def test_the_audit_log_shows_changes_to_admins_and_findings_of_its_own_project_to_others(
+    office: Office,
+) -> None:
+    made = office.create(name="watched", project="p")
+    office.wait_for("/v1/models", made["key"], 200)
+    body = {"model": "default", "messages": [{"role": "user", "content": "CPF 390.533.447-05"}]}
+    office.ask("POST /v1/chat/completions", made["key"], body)
+    office.ask("DELETE /api/traces?user=somebody", office.keys["operator"])
+
+    def lines(key: str, query: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = office.ask(f"GET /api/audit?{query}", key).json["data"]
+        return found
+
+    deadline = time.monotonic() + 5
+    while not lines(ADMIN, f"key={made['id']}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    changes = lines(ADMIN, "kind=change")
+    assert {"key.create", "traces.erase"} <= {one["what"] for one in changes}
+    assert {one["address"] for one in changes if one["what"] == "traces.erase"} == {"127.0.0.1"}
+    assert made["key"] not in str(changes)
+    assert "somebody" not in str(changes)
+    assert {one["kind"] for one in lines(office.keys["viewer"], "limit=500")} == {"finding"}
+    assert {one["project"] for one in lines(office.keys["viewer"], "project=other")} == {"p"}
+    assert office.ask("GET /api/audit?kind=change", office.keys["viewer"]).code == "not_allowed"
+
+
+@pytest.mark.parametrize(
+    "query", ["kind=x", "limit=0", "limit=x", "nobody=1", "from=x", "cursor=x", "cursor=1.x"]
+)
+def test_a_wrong_query_of_the_audit_log_is_named(office: Office, query: str) -> None:
+    answer = office.ask(f"GET /api/audit?{query}", ADMIN)
+
+    assert (answer.status, answer.code) == (400, "malformed_request")
+    assert answer.json["error"]["param"] == query.partition("=")[0]
+
+
+def test_the_audit_log_is_read_page_by_page_without_a_gap(office: Office) -> None:
+    for number in range(5):
+        office.create(name=f"key {number}")
+    whole = office.ask("GET /api/audit?limit=500", ADMIN).json["data"]
+
+    pages: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = office.ask(f"GET /api/audit?limit=2{cursor}", ADMIN).json
+        pages += page["data"]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert [(one["kind"], one["number"]) for one in pages] == [(one["kind"], one["number"]) for one in whole]

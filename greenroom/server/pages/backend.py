@@ -27,6 +27,17 @@ class PagesBackend(Protocol):
         """Return the role of a key that may use the pages (admin, operator, viewer), else None."""
         ...
 
+    def list_audit(self, **filters: str) -> tuple[list[dict[str, Any]], str | None]:  # Any: JSON
+        """Return lines of the audit log, newest first, and the cursor of the next older page.
+
+        Filters are those of `GET /api/audit`. A line has `kind`: "finding" or "change".
+        """
+        ...
+
+    def note_login(self, key: str, address: str, /) -> None:
+        """Write into the audit log that somebody signed in with a key, or tried to."""
+        ...
+
     async def ask(self, text: str, app: str, /) -> str:
         """Send `text` through the app's pipeline; return the trace id, also when refused or failed."""
         ...

@@ -26,6 +26,9 @@ class Finding(NamedTuple):
     score: str
     where: str
     action: str
+    policy: str
+    shadow: str
+    would: str
     before: list[Run]
     span: list[Run]
     after: list[Run]
@@ -73,6 +76,9 @@ def _finding(record: Record, one: VerdictView, newest: int) -> Finding:
         figures.score(one.score),
         one.where,
         one.action,
+        one.policy,
+        one.shadow,
+        one.would or "",
         runs(("…" if start > _AROUND else "") + text[max(start - _AROUND, 0) : start]) if is_inside else [],
         runs(span, all_of_them=True),
         runs(text[end : end + _AROUND] + ("…" if len(text) > end + _AROUND else "")) if is_inside else [],

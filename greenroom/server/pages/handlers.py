@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
+from greenroom.server.pages.audit import ACTIONS, audit_address, read_audit_filters, read_lines
 from greenroom.server.pages.backend import PagesBackend
 from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
 from greenroom.server.pages.evidence import REPLY_LIMIT, findings, payload, sentences
@@ -62,6 +63,8 @@ class Pages:
             Route("/requests.json", twin(self._list_json)),
             Route("/requests/{id}.json", twin(self._show_json)),
             Route("/requests/{id}", page(self._show)),
+            Route("/audit", page(self._audit)),
+            Route("/audit.json", twin(self._audit_json)),
             Mount("/static", Assets(directory=HERE / "static")),
         ]
 
@@ -149,6 +152,8 @@ class Pages:
             return answer
         key = form.get("key", "").strip()
         role = await run_in_threadpool(self._backend.verify_key, key) if key else None
+        if key:
+            await run_in_threadpool(self._backend.note_login, key, address)
         if role not in _ROLES:
             return self._login_page(request, wanted, _NO_SUCH_KEY, 403)
         self._brake.succeeded(address)
@@ -317,6 +322,34 @@ class Pages:
                 ("text", "Reply", "what went out", payload(record.reply.text if record.reply else None)),
             ],
         )
+
+    # The audit log
+
+    async def _audit(self, request: Request, session: Session) -> Response:
+        asked = read_audit_filters(request.query_params)
+
+        def build() -> Response:
+            lines, older = self._backend.list_audit(**asked)
+            return self._render.html(
+                "audit.html",
+                session=session,
+                lines=read_lines(lines),
+                asked=asked,
+                actions=ACTIONS,
+                older=audit_address("/audit", asked, cursor=older) if older else "",
+                twin=audit_address("/audit.json", asked),
+            )
+
+        return await run_in_threadpool(build)
+
+    async def _audit_json(self, request: Request, session: Session) -> Response:
+        asked = read_audit_filters(request.query_params)
+
+        def build() -> Response:
+            lines, older = self._backend.list_audit(**asked)
+            return json_answer({"data": lines, "next": older})
+
+        return await run_in_threadpool(build)
 
     def _error_page(self, error: GreenroomError, session: Session | None) -> Response:
         return self._render.html(

@@ -19,6 +19,8 @@ class FakeBackend:
         self.filters: list[dict[str, str | int]] = []
         self.verified: list[str] = []
         self.asked: list[tuple[str, str]] = []
+        self.logins: list[tuple[str, str]] = []
+        self.lines: list[Json] = []
         self.losses = {"payload_dropped": 0, "rows_lost": 0}
 
     def list_traces(self, **filters: str | int) -> tuple[list[Json], str | None]:
@@ -38,6 +40,14 @@ class FakeBackend:
     def verify_key(self, key: str, /) -> str | None:
         self.verified.append(key)
         return self.roles.get(key)
+
+    def list_audit(self, **filters: str) -> tuple[list[Json], str | None]:
+        first = int(filters.get("cursor", 0))
+        found = [one for one in self.lines if filters.get("action") in {None, one.get("action")}]
+        return found[first : first + 2], str(first + 2) if len(found) > first + 2 else None
+
+    def note_login(self, key: str, address: str, /) -> None:
+        self.logins.append((key, address))
 
     async def ask(self, text: str, app: str, /) -> str:
         if app == "gone":
