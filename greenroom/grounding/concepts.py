@@ -1,0 +1,171 @@
+"""What words are about: the terms by which remembered turns are found where question and answer share none.
+
+«Where is my home?» and «I just moved to Galway» have no word in common, but a concept; so have the same words
+in English, Portuguese and Spanish. Knows the list in `data/memory/concepts.txt` and the stems; keeps no text.
+"""
+
+import re
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+from greenroom.grounding.stems import LANGUAGES, STOP_WORDS, Language, fold, language_of, tokens
+
+CONCEPT = "#"
+"""Before a concept's name, where it stands among stems."""
+_INDEXED = 20_000
+"""Characters of a text that are looked at."""
+_ASKED = 2_000
+_MOST_GROUPS = 24
+
+_WEAK = frozenset({
+    "name", "day", "date", "time", "plan", "like", "dislike", "brand", "model", "origin", "age", "title",
+})  # fmt: skip
+"""Concepts that say what kind of answer is wanted more than what it is about."""
+_WEAK_WEIGHT = 0.5
+
+_NOISE = frozenset(fold("""
+    suggest recommend advise tell remind remember recall know mind give want need please help say said mention
+    mentioned talk talked told think thought currently current today now moment present nowadays anymore
+    already yet still last kind type sort thing things something anything again many much bring consider
+    considering account
+    sugira sugerir sugere recomende recomenda recomendar diga dizer disse diz lembra lembre lembrar lembro
+    lembrando sabe saber sei dê dar quero quer preciso favor ajude ajuda mencionei mencionou falei falou contei
+    atualmente atual hoje momento tipo coisa coisas algo conforme considere considerando conta levando
+    sugiere sugerir recomienda recomendar dime decir dije dijiste recuerda recuerdas recordar acuerdas sabes
+    dame quiero necesito favor ayuda mencioné mencionaste conté hablamos actualmente actual hoy ahora momento
+    cosa cosas considera considerando cuenta llevo
+    """).split())  # fmt: skip
+"""Words of questions that name nothing: what is wanted of the answer, not what it is about."""
+
+_PAST = re.compile(
+    r"\b(?:before|previous(?:ly)?|formerly|former|used to|earlier|at first|originally|in the past|"
+    r"antes|anterior(?:es|mente)?|antigamente|antig[oa]s?|no passado|originalmente|costumava|"
+    r"anteriormente|en el pasado|previa(?:mente)?|previo|soli[ao]|antigu[oa]s?)\b"
+)
+"""In a folded question: it asks for what was, not for what is."""
+
+_word = re.compile(r"\w+(?:[-']\w+)*")
+
+
+class Group(NamedTuple):
+    """One word of a question: a hit on any of its terms is a hit on the word."""
+
+    weight: float
+    """How much it says what the question is about, before its rarity counts."""
+    literal: frozenset[str]
+    """The word's stems, one per language."""
+    concepts: frozenset[str]
+    """Terms of its concepts, marked."""
+
+
+class Asked(NamedTuple):
+    """A question as the memory searches it."""
+
+    groups: tuple[Group, ...]
+    is_past: bool
+
+
+class _Table(NamedTuple):
+    words: dict[str, frozenset[str]]
+    """Folded word, or its stem in one language → its own concepts."""
+    phrases: tuple[tuple[str, frozenset[str]], ...]
+    wider: dict[str, frozenset[str]]
+    """Concept → itself and all that are wider."""
+
+
+def index_terms(text: str) -> list[str]:
+    """The distinct terms of a text: stems, and the concepts its words stand for with the wider ones."""
+    text = text[:_INDEXED]
+    table = _table()
+    language = language_of(text)
+    found = dict.fromkeys(tokens(text, language))
+    folded = fold(text)
+    for word in dict.fromkeys(_word.findall(folded)):
+        for concept in _concepts_of(word, language, table):
+            found.update(dict.fromkeys(CONCEPT + one for one in table.wider[concept]))
+    for phrase, concepts in table.phrases:
+        if phrase in folded and f" {phrase} " in f" {' '.join(_word.findall(folded))} ":
+            for concept in concepts:
+                found.update(dict.fromkeys(CONCEPT + one for one in table.wider[concept]))
+    return list(found)
+
+
+def ask(text: str, language: str | None = None) -> Asked:
+    """The groups of a question. Words that name nothing are left out; at most 24 groups are made."""
+    text = text[:_ASKED]
+    table = _table()
+    known: Language = next((one for one in LANGUAGES if one == language), language_of(text))
+    folded = fold(text)
+    words = list(dict.fromkeys(_word.findall(folded)))
+    spoken = f" {' '.join(_word.findall(folded))} "
+    groups: list[Group] = []
+    within: set[str] = set()
+    for phrase, concepts in table.phrases:
+        if phrase in spoken and f" {phrase} " in spoken:
+            groups.append(_group(frozenset(), concepts))
+            within.update(phrase.split())
+    for word in words:
+        if word in _NOISE or (word in within and word in STOP_WORDS[known]):
+            continue
+        concepts = _concepts_of(word, known, table)
+        if word in STOP_WORDS[known]:
+            continue
+        stems = frozenset(stem for one in LANGUAGES for stem in tokens(word, one))
+        if stems:
+            groups.append(_group(stems, concepts))
+    return Asked(tuple(groups[:_MOST_GROUPS]), _PAST.search(folded) is not None)
+
+
+def concept_term(name: str) -> str:
+    """How a concept stands among stems."""
+    return CONCEPT + name
+
+
+def _group(literal: frozenset[str], concepts: frozenset[str]) -> Group:
+    weight = _WEAK_WEIGHT if concepts and concepts <= _WEAK else 1.0
+    return Group(weight, literal, frozenset(CONCEPT + one for one in concepts))
+
+
+def _concepts_of(word: str, language: Language, table: _Table) -> frozenset[str]:
+    found = table.words.get(f"{language}:{word}") or table.words.get(word)
+    if found is None and len(word) > 3:
+        stems = tokens(word, language)
+        found = table.words.get(f"{language}={stems[0]}") if len(stems) == 1 else None
+    return found or frozenset()
+
+
+@cache
+def _table() -> _Table:
+    text = (resources.files("greenroom") / "data" / "memory" / "concepts.txt").read_text(encoding="utf-8")
+    words: dict[str, set[str]] = {}
+    phrases: dict[str, set[str]] = {}
+    wider: dict[str, frozenset[str]] = {}
+    parents: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        head, colon, rest = line.partition(":")
+        if not colon or line.startswith("#"):
+            continue
+        name, *above = head.replace("<", " ").split()
+        parents[name] = above
+        for language, listed in zip(LANGUAGES, rest.split("|"), strict=True):
+            for entry in listed.split():
+                word = fold(entry).replace("_", " ")
+                if " " in word:
+                    phrases.setdefault(word, set()).add(name)
+                    continue
+                words.setdefault(f"{language}:{word}", set()).add(name)
+                if len(word) > 3:  # short words mean other things elsewhere
+                    words.setdefault(word, set()).add(name)
+                    for stem in tokens(word, language)[:1] if "-" not in word else ():
+                        words.setdefault(f"{language}={stem}", set()).add(name)
+    for name in parents:
+        above = [name]
+        for one in above:
+            above += parents[one]
+        wider[name] = frozenset(above)
+    return _Table(
+        {word: frozenset(names) for word, names in words.items()},
+        tuple((phrase, frozenset(names)) for phrase, names in phrases.items()),
+        wider,
+    )
