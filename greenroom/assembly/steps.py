@@ -13,6 +13,7 @@ from greenroom.stages.check.secrets import Secrets, SecretsConfig
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
+from greenroom.stages.ground.memory import Memories, Memory, MemoryConfig
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
@@ -28,6 +29,7 @@ class Parts(NamedTuple):
 
     search: DocumentSearch
     turns: Turns
+    memories: Memories
     vault: Vault
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
@@ -46,6 +48,7 @@ STEPS: dict[str, Known] = {
     "clean": Known("preprocess", CleanConfig, lambda config, _: Clean(config)),
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
+    "memory": Known("ground", MemoryConfig, lambda config, parts: Memory(config, parts.memories)),
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
     "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
     "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
@@ -73,7 +76,8 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
     """Make the steps of an app in the order of its lists. Raises ConfigError naming list and step."""
     steps: list[StepEntry] = []
     post: list[PostEntry] = []
-    remember = None
+    history: History | None = None
+    memory: Memory | None = None
     for stage, names in (
         ("preprocess", app.preprocess),
         ("ground", app.ground),
@@ -92,8 +96,24 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
             else:
                 steps.append(StepEntry(made, refuse))
             if isinstance(made, History):
-                remember = made.remember
-    return Built(tuple(steps), tuple(post), remember)
+                history = made
+            elif isinstance(made, Memory):
+                memory = made
+    return Built(tuple(steps), tuple(post), _keeper(history, memory if config.store.capture != "off" else None))
+
+
+def _keeper(history: History | None, memory: Memory | None) -> Callable[[Exchange], None] | None:
+    """Who keeps an answered exchange, so that its turns are stored once: of a named user memory, else history."""
+    if memory is None:
+        return None if history is None else history.remember
+
+    def keep(exchange: Exchange) -> None:
+        if exchange.user is not None:
+            memory.remember(exchange)
+        elif history is not None:
+            history.remember(exchange)
+
+    return keep
 
 
 def check_tables(config: Config, source: str) -> None:

@@ -27,12 +27,12 @@ _WEAK_WEIGHT = 0.5
 _NOISE = frozenset(fold("""
     suggest recommend advise tell remind remember recall know mind give want need please help say said mention
     mentioned talk talked told think thought currently current today now moment present nowadays anymore
-    already yet still last kind type sort thing things something anything again many much bring consider
+    cant dont didnt doesnt isnt wasnt already yet still last kind type sort thing things something anything again many much bring consider
     considering account
     sugira sugerir sugere recomende recomenda recomendar diga dizer disse diz lembra lembre lembrar lembro
     lembrando sabe saber sei dê dar quero quer preciso favor ajude ajuda mencionei mencionou falei falou contei
-    atualmente atual hoje momento tipo coisa coisas algo conforme considere considerando conta levando
-    sugiere sugerir recomienda recomendar dime decir dije dijiste recuerda recuerdas recordar acuerdas sabes
+    fica ficar ficam faz atualmente atual hoje momento tipo coisa coisas algo conforme considere considerando conta levando
+    queda quedar sugiere sugerir recomienda recomendar dime decir dije dijiste recuerda recuerdas recordar acuerdas sabes
     dame quiero necesito favor ayuda mencioné mencionaste conté hablamos actualmente actual hoy ahora momento
     cosa cosas considera considerando cuenta llevo
     """).split())  # fmt: skip
@@ -45,7 +45,8 @@ _PAST = re.compile(
 )
 """In a folded question: it asks for what was, not for what is."""
 
-_word = re.compile(r"\w+(?:[-']\w+)*")
+_word = re.compile(r"\w+(?:-\w+)*")
+_contraction = re.compile(r"'(?:s|m|re|ve|ll|d)\b")
 
 
 class Group(NamedTuple):
@@ -80,12 +81,13 @@ def index_terms(text: str) -> list[str]:
     table = _table()
     language = language_of(text)
     found = dict.fromkeys(tokens(text, language))
-    folded = fold(text)
-    for word in dict.fromkeys(_word.findall(folded)):
+    words = _words(text)
+    for word in dict.fromkeys(words):
         for concept in _concepts_of(word, language, table):
             found.update(dict.fromkeys(CONCEPT + one for one in table.wider[concept]))
+    spoken = f" {' '.join(words)} "
     for phrase, concepts in table.phrases:
-        if phrase in folded and f" {phrase} " in f" {' '.join(_word.findall(folded))} ":
+        if phrase in spoken:
             for concept in concepts:
                 found.update(dict.fromkeys(CONCEPT + one for one in table.wider[concept]))
     return list(found)
@@ -96,30 +98,35 @@ def ask(text: str, language: str | None = None) -> Asked:
     text = text[:_ASKED]
     table = _table()
     known: Language = next((one for one in LANGUAGES if one == language), language_of(text))
-    folded = fold(text)
-    words = list(dict.fromkeys(_word.findall(folded)))
-    spoken = f" {' '.join(_word.findall(folded))} "
+    words = _words(text)
+    spoken = f" {' '.join(words)} "
     groups: list[Group] = []
-    within: set[str] = set()
+    idle = set(_NOISE | STOP_WORDS[known])
     for phrase, concepts in table.phrases:
-        if phrase in spoken and f" {phrase} " in spoken:
+        if phrase in spoken:
             groups.append(_group(frozenset(), concepts))
-            within.update(phrase.split())
-    for word in words:
-        if word in _NOISE or (word in within and word in STOP_WORDS[known]):
+            idle.update(phrase.split())
+    for word in dict.fromkeys(words):
+        if word in idle:
             continue
         concepts = _concepts_of(word, known, table)
-        if word in STOP_WORDS[known]:
-            continue
         stems = frozenset(stem for one in LANGUAGES for stem in tokens(word, one))
         if stems:
             groups.append(_group(stems, concepts))
-    return Asked(tuple(groups[:_MOST_GROUPS]), _PAST.search(folded) is not None)
+    return Asked(tuple(groups[:_MOST_GROUPS]), _PAST.search(spoken) is not None)
 
 
 def concept_term(name: str) -> str:
     """How a concept stands among stems."""
     return CONCEPT + name
+
+
+def _words(text: str) -> list[str]:
+    """The folded words in order; «what's» is «what», «can't» is «cant»."""
+    folded = fold(text)
+    if "'" in folded or "’" in folded:
+        folded = _contraction.sub("", folded.replace("’", "'")).replace("'", "")
+    return _word.findall(folded)
 
 
 def _group(literal: frozenset[str], concepts: frozenset[str]) -> Group:
@@ -146,18 +153,19 @@ def _table() -> _Table:
         head, colon, rest = line.partition(":")
         if not colon or line.startswith("#"):
             continue
-        name, *above = head.replace("<", " ").split()
+        is_exact = head.endswith("!")
+        name, *above = head.rstrip("!").replace("<", " ").split()
         parents[name] = above
         for language, listed in zip(LANGUAGES, rest.split("|"), strict=True):
             for entry in listed.split():
-                word = fold(entry).replace("_", " ")
+                word = " ".join(_words(entry.replace("_", " ")))
                 if " " in word:
-                    phrases.setdefault(word, set()).add(name)
+                    phrases.setdefault(f" {word} ", set()).add(name)
                     continue
                 words.setdefault(f"{language}:{word}", set()).add(name)
                 if len(word) > 3:  # short words mean other things elsewhere
                     words.setdefault(word, set()).add(name)
-                    for stem in tokens(word, language)[:1] if "-" not in word else ():
+                    for stem in tokens(word, language)[:1] if "-" not in word and not is_exact else ():
                         words.setdefault(f"{language}={stem}", set()).add(name)
     for name in parents:
         above = [name]

@@ -24,6 +24,11 @@ _sentence = re.compile(r"[^.!?;]*(?:[.](?=\w)[^.!?;]*)*[.!?;]*")
 _quoted = re.compile(r"\"[^\"\n]{0,400}\"|“[^”\n]{0,400}”|«[^»\n]{0,400}»|`[^`\n]{0,400}`|(?<!\w)'[^'\n]{2,400}'(?!\w)")
 _fence = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _mask = re.compile(r"<[A-Z][A-Z_]*_\d+>|\[[A-Z][A-Z_]*\]|\*{3,}")
+_denial = re.compile(
+    r"\b(?:not|never|no longer|n't|n’t|don't|don’t|não|nao|nunca|jamais|nem|no|ya no)(?: \w+)? *$", re.IGNORECASE
+)
+_DENYING = frozenset(("dislike", "diet", "allergy"))
+"""Slots whose own rules hold a denial."""
 _article = re.compile(r"^(?:an?|the|my|uma?|os?|as?|meu|minha|una?|el|la|los|las|mi) ", re.IGNORECASE)
 _tail = re.compile(
     r" (?:and|but|because|since|for|so|with|where|when|who|which|while|at the moment|right now|now|these days|anymore|"
@@ -77,7 +82,7 @@ def facts_in(text: str) -> list[Fact]:
             match = pattern.search(plain)
             if match is None or _mask.search(match[0]):
                 continue
-            fact = _fact(slot, match, sentence)
+            fact = _fact(slot, match, sentence, _is_denied(slot, match, plain))
             if fact is None or fact.slot in slots or (slot == "mine" and slots):
                 continue
             slots.add(fact.slot)
@@ -87,12 +92,22 @@ def facts_in(text: str) -> list[Fact]:
     return found
 
 
-def _fact(slot: str, match: re.Match[str], sentence: str) -> Fact | None:
+def _is_denied(slot: str, match: re.Match[str], plain: str) -> bool:
+    """Whether the sentence says that this is not so, or no longer."""
+    begins = match.start()
+    until = begins if slot in _DENYING or match.groupdict().get("v") is None else match.start("v")
+    return _denial.search(plain, max(0, begins - 20), until) is not None
+
+
+def _fact(slot: str, match: re.Match[str], sentence: str, is_denied: bool) -> Fact | None:
     groups = match.groupdict()
     value = _value(groups.get("v") or "")
     kind = _folded(groups.get("k") or "")
     known = SLOTS[slot]
-    if slot in {"kin", "pet", "favourite", "mine"}:
+    if slot in {"like", "dislike"}:  # each thing is liked or not, and that may change
+        is_denied = is_denied != (slot == "dislike")
+        name = "taste"
+    elif slot in {"kin", "pet", "favourite", "mine"}:
         if slot == "mine" and (len(kind.split()) > 7 or not value):
             return None
         name = f"{slot}:{kind}"
@@ -100,10 +115,17 @@ def _fact(slot: str, match: re.Match[str], sentence: str) -> Fact | None:
         name = slot
     if not known.is_single:
         name = f"{name}={value}"
+    if is_denied:
+        value = f"not {value}"
     about = " ".join(
         filter(None, (groups.get("k"), groups.get("v") if slot in {"like", "dislike", "own", "plan", "travel"} else ""))
     )
     return Fact(name, value, sentence, known.concepts, about)
+
+
+def is_statement(text: str) -> bool:
+    """Whether a turn says something: not only questions, tasks, suppositions and material."""
+    return any(_task().match(plain.lstrip(" ¡")) is None for _, plain in _statements(text[:_LOOKED_AT]))
 
 
 def fact_of(text: str) -> Fact:

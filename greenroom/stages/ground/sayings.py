@@ -11,11 +11,11 @@ PIECES = {
     "{n}": r"(?P<v>(?-i:[A-ZÀ-Ý])[\w'’-]{1,30}(?: (?-i:[A-ZÀ-Ý])[\w'’-]{1,30}){0,3})",
     "{num}": r"(?P<v>\d{1,3})",
     "{k}": r"(?P<k>[^\W\d_][\w'’ -]{1,48}?)",
-    "{adv-en}": r"(?:(?:currently|now|still|just|recently|finally|already|also|actually|really|absolutely) )*",
+    "{adv-en}": r"(?:(?:no longer|don't|don’t|do not|not|never|currently|now|still|just|recently|finally|already|also|actually|really|absolutely) )*",
     "{i-am}": r"\bi(?:'m| am|’m)",
     "{i-have}": r"\bi(?:'ve|’ve| have)?",
-    "{adv-pt}": r"(?:(?:agora|hoje|atualmente|ainda|já|acabei de|recentemente|também|realmente) )*",
-    "{adv-es}": r"(?:(?:ahora|hoy|actualmente|todavía|ya|recién|recientemente|también|realmente) )*",
+    "{adv-pt}": r"(?:(?:não|já não|agora|hoje|atualmente|ainda|já|acabei de|recentemente|também|realmente) )*",
+    "{adv-es}": r"(?:(?:no|ya no|ahora|hoy|actualmente|todavía|ya|recién|recientemente|también|realmente) )*",
     "{kin-en}": r"(?P<k>wife|husband|partner|girlfriend|boyfriend|fianc[ée]e?|sister|brother|mother|mom|mum|father"
     r"|dad|son|daughter|grandmother|grandma|grandfather|grandpa|aunt|uncle|cousin|nephew|niece|best friend|friend"
     r"|boss|manager|neighbou?r|dentist|doctor|therapist|teacher|roommate|flatmate|coach)",
@@ -112,6 +112,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
             r" (?:as|to) (?:an? |the )?{v}",
         ),
         ("job", r"{i-am} {adv-en}(?:working as )?(?:an? |the ){not-work-en}{work-en}\b"),
+        ("job", r"\bi {adv-en}(?:teach|run|manage|lead|coach|own) (?P<v>(?!(?:every|in|on|at|for|to|with|from|late|out|a marathon)\b)[^,.;:!?()\n]{1,60})"),
         ("job", r"{i-am} {adv-en}(?P<v>retired|unemployed|self-employed|between jobs)\b"),
         ("job", r"\bi {adv-en}(?:became|started as|started working as|retrained as) (?:an? |the )?{v}"),
         ("job", r"\bmy (?:new |current )?(?:job|profession|occupation|position|job title) is {adv-en}(?:an? )?{v}"),
@@ -194,12 +195,13 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         ("job", r"\b(?:eu )?{adv-pt}(?:fui|sou|estou) (?:contratad[oa]|empregad[oa]|promovid[oa]) (?:como|a|para) {v}"),
         (
             "job",
-            r"\b(?:eu )?(?:agora )?sou (?:uma? )?(?P<v>(?:[\w-]+ )?[\w-]*(?:ista|eir[oa]|ador|adora|edor|edora|idor|idora|tora?|"
+            r"\b(?:eu )?(?:agora )?sou (?:uma? )?(?!torcedor|morador|brasileir|estrangeir|solteir|herdeir|verdadeir)(?P<v>(?:[\w-]+ )?[\w-]*(?:ista|eir[oa]|ador|adora|edor|edora|idor|idora|tora?|"
             r"gad[oa]|nári[oa]|etário|etária|logo|loga|ólog[oa]|iteto|iteta|nheir[oa]|essora?|ântic[oa]|fessora?|médic[oa]|piloto|chef"
             r"|contadora?|analista|gerente|estagiári[oa]|estudante|aposentad[oa]|autônom[oa]|policial|bombeir[oa]|enfermeir[oa]"
             r"|músic[oa]|atriz|ator|cientista|farmacêutic[oa]|secretári[oa]|tradutora?|desempregad[oa]|garçom|professora?))\b"
-            r"(?! d[eoa]\b)",
         ),
+        ("job", r"\b(?:eu )?{adv-pt}(?:dou aulas? de|ensino|gerencio|administro|dirijo (?=uma? (?:empresa|loja|escola))) ?{v}"),
+        ("job", r"\b(?:eu )?{adv-pt}(?:tenho|abri|toco) (?:uma |um )?(?P<v>(?:\w+ )?(?:padaria|loja|empresa|restaurante|oficina|salão|consultório|negócio)\b[^,.;:!?()\n]{0,30})"),
         ("job", r"\b(?:eu )?{adv-pt}(?:virei|me tornei|passei a ser|comecei como) (?:uma? )?{v}"),
         ("job", r"\bminha (?:nova |atual )?(?:profissão|ocupação|função) (?:atual |agora )?é {v}"),
         ("job", r"\bmeu (?:novo |atual )?(?:emprego|trabalho|cargo) (?:atual |agora )?é (?:de |como )?{v}"),
@@ -274,10 +276,12 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         ("job", r"\b(?:me (?:han )?contrat(?:aron|ado)|fui contratad[oa]|me ascendieron|me dedico) (?:como|de|a) {v}"),
         (
             "job",
-            r"\b(?:yo )?(?:ahora )?soy (?:una? )?(?P<v>(?:[\w-]+ )?[\w-]*(?:ista|er[oa]|ador|adora|edor|edora|tora?|gad[oa]|nari[oa]|etari[oa]"
+            r"\b(?:yo )?(?:ahora )?soy (?:una? )?(?!solter|extranjer|verdader|mexican|seguidor|jugador|heredero)(?P<v>(?:[\w-]+ )?[\w-]*(?:ista|er[oa]|ador|adora|edor|edora|tora?|gad[oa]|nari[oa]|etari[oa]"
             r"|ólog[oa]|itect[oa]|ieri[oa]|esora?|médic[oa]|piloto|chef|contadora?|analista|gerente|becari[oa]|estudiante|jubilad[oa]"
-            r"|autónom[oa]|policía|músic[oa]|actriz|actor|científic[oa]|farmacéutic[oa]|maestr[oa]|conductora?|chofer|desemplead[oa]))\b(?! de(?:l)?\b)"
+            r"|autónom[oa]|policía|músic[oa]|actriz|actor|científic[oa]|farmacéutic[oa]|maestr[oa]|conductora?|chofer|desemplead[oa]))\b",
         ),
+        ("job", r"\b(?:yo )?{adv-es}(?:doy clases de|enseño|gestiono|dirijo) {v}"),
+        ("job", r"\b(?:yo )?{adv-es}(?:tengo|abrí|llevo) (?:una |un )?(?P<v>(?:\w+ )?(?:panadería|tienda|empresa|restaurante|taller|peluquería|consulta|negocio)\b[^,.;:!?()\n]{0,30})"),
         ("job", r"\b(?:yo )?{adv-es}(?:me convertí en|pasé a ser|empecé como) (?:una? )?{v}"),
         ("job", r"\bmi (?:nueva? |actual )?(?:profesión|ocupación|trabajo|puesto|cargo|empleo) (?:actual )?(?:ahora )?es (?:el de |de |como )?{v}"),
         ("employer", r"\b(?:yo )?{adv-es}(?:trabajo|trabajé|empecé a trabajar|estoy trabajando|entré) (?:en|para) {v}"),
