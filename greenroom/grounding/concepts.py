@@ -27,6 +27,8 @@ _WEAK_WEIGHT = 0.5
 _NOISE = frozenset(fold("""
     suggest recommend advise tell remind remember recall know mind give want need please help say said mention
     mentioned talk talked told think thought currently current today now moment present nowadays anymore
+    before previously formerly former used earlier originally antes anterior anteriores anteriormente antigamente
+    originalmente costumava previamente previo solia
     cant dont didnt doesnt isnt wasnt already yet still last kind type sort thing things something anything again many much bring consider
     considering account
     sugira sugerir sugere recomende recomenda recomendar diga dizer disse diz lembra lembre lembrar lembro

@@ -45,7 +45,7 @@ STATEMENT, QUESTION, ANSWER = 0, 1, 2
 """Kinds of turns."""
 
 _SHIFT = 20
-_MOST_PLACES = 3_000
+_MOST_PLACES = 1_000
 """Of one word, the newest that are looked at: a word said more often tells nothing."""
 
 
@@ -175,7 +175,7 @@ def supersede(connection: sqlite3.Connection, old: int, new: int) -> None:
 
 
 def postings(connection: sqlite3.Connection, owner: int, terms: Iterable[str]) -> dict[str, list[int]]:
-    """The places of each term, the newest 3,000."""
+    """The places of each term, the newest 1,000."""
     found: dict[str, list[int]] = {}
     for term in terms:
         rows = connection.execute(

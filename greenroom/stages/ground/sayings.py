@@ -180,7 +180,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         ("origin", r"\b(?:eu )?(?:nasci|cresci) (?:em|no|na) {v}"),
         (
             "home",
-            r"\b(?:eu |nós )?{adv-pt}(?:moro|morei|moramos|vivo|vivemos|resido|estou morando|estamos morando|passei a morar)"
+            r"\b(?:eu |nós )?{adv-pt}(?:moro|morei|moramos|vivo|vivemos|resido|estou morando|estamos morando|passei a morar)(?: mais)?"
             r" {adv-pt}(?:em|no|na|nos|nas|perto d[eoa]|com) {v}",
         ),
         (
