@@ -27,6 +27,7 @@ COMMANDS = {
     "config": ("config:app", "Check the configuration file, or explain its keys."),
     "keys": ("keys:app", "Make, list, limit and revoke the keys that clients use."),
     "docs": ("docs:app", "Add, list, search and remove the documents that answers draw on."),
+    "memory": ("memory:app", "Show, add and forget what is remembered of users."),
     "trace": ("trace:app", "Look at what was recorded."),
     "db": ("db:app", "Check, copy and bring up to date the stores in the data folder."),
     "doctor": ("doctor:doctor", "Say what is wrong here, and the command that mends it."),

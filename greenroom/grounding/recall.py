@@ -17,8 +17,10 @@ _BY_CONCEPT = 0.7
 """What a word of the same concept counts, where the word itself counts 1."""
 _BESIDE = 0.5
 """What a word counts that stands in a neighbour."""
-_OF_KIND = (1.0, 0.35, 0.75)
-"""A user's statement, a user's question, an answer."""
+_OF_KIND = (1.0, 0.3, 0.65)
+"""A user's statement, a user's question or task, an answer: what only repeats the question tells nothing."""
+_BESIDE_BEST = 0.5
+"""What has less than this share of what the best has is left out."""
 _FEW = 50
 """Turns a user is taken to have at least: with fewer, no word would seem rare."""
 _LONG = 40
@@ -102,7 +104,8 @@ def rank(matches: Matches, known: Mapping[int, Known]) -> list[Hit]:
     if total <= 0:
         return []
     hits = [_hit(place, turn, matches, total) for place, turn in known.items()]
-    hits = [hit for hit in hits if hit.score > 0]
+    best = max((hit.score for hit in hits), default=0.0)
+    hits = [hit for hit in hits if hit.score > 0 and hit.score >= best * _BESIDE_BEST]
     hits.sort(key=lambda hit: (round(hit.score, 1), known[hit.place].at, hit.place), reverse=True)
     return hits
 

@@ -59,7 +59,7 @@ class Fact(NamedTuple):
     value: str
     """Folded; the same slot with the same value is the same fact."""
     text: str
-    """The sentence, as it stands in the turn."""
+    """The sentence, as it stands in the turn; where that holds a mask, the part without."""
     concepts: tuple[str, ...]
     """Concepts by which questions ask for it."""
     about: str
@@ -120,7 +120,8 @@ def _fact(slot: str, match: re.Match[str], sentence: str, is_denied: bool) -> Fa
     about = " ".join(
         filter(None, (groups.get("k"), groups.get("v") if slot in {"like", "dislike", "own", "plan", "travel"} else ""))
     )
-    return Fact(name, value, sentence, known.concepts, about)
+    text = match[0].strip() if _mask.search(sentence) else sentence
+    return Fact(name, value, text, known.concepts, about)
 
 
 def is_statement(text: str) -> bool:
