@@ -47,6 +47,14 @@ _PAST = re.compile(
 )
 """In a folded question: it asks for what was, not for what is."""
 
+_ANSWERED = re.compile(
+    r"\b(?:did you|you (?:said|told|recommended|suggested|gave|mentioned|explained|wrote|advised)|"
+    r"(?:voce|vc) (?:me )?(?:disse|indicou|recomendou|sugeriu|falou|deu|explicou|escreveu|passou)|"
+    r"me (?:disse|indicou|recomendou|sugeriu|falou|explicou|deu|passou|dijiste|recomendaste|sugeriste|explicaste|"
+    r"diste|contaste|aconsejaste|has dicho|has recomendado))\b"
+)
+"""In a folded question: it asks for what was answered."""
+
 _word = re.compile(r"\w+(?:-\w+)*")
 _contraction = re.compile(r"'(?:s|m|re|ve|ll|d)\b")
 
@@ -67,6 +75,9 @@ class Asked(NamedTuple):
 
     groups: tuple[Group, ...]
     is_past: bool
+    """It asks for what was, not for what is."""
+    is_of_answers: bool
+    """It asks for what it was told, not for what the user said."""
 
 
 class _Table(NamedTuple):
@@ -115,7 +126,9 @@ def ask(text: str, language: str | None = None) -> Asked:
         stems = frozenset(stem for one in LANGUAGES for stem in tokens(word, one))
         if stems:
             groups.append(_group(stems, concepts))
-    return Asked(tuple(groups[:_MOST_GROUPS]), _PAST.search(spoken) is not None)
+    return Asked(
+        tuple(groups[:_MOST_GROUPS]), _PAST.search(spoken) is not None, _ANSWERED.search(spoken) is not None
+    )
 
 
 def concept_term(name: str) -> str:

@@ -19,6 +19,8 @@ _BESIDE = 0.5
 """What a word counts that stands in a neighbour."""
 _OF_KIND = (1.0, 0.3, 0.65)
 """A user's statement, a user's question or task, an answer: what only repeats the question tells nothing."""
+_OF_KIND_ANSWERED = (1.0, 0.3, 1.0)
+"""The same where the question is what was answered."""
 _BESIDE_BEST = 0.5
 """What has less than this share of what the best has is left out."""
 _FEW = 50
@@ -55,6 +57,7 @@ class Matches(NamedTuple):
     weights: tuple[float, ...]
     asked: frozenset[int]
     """Places with a fact that is asked for."""
+    question: Asked
 
 
 def terms_of(asked: Asked) -> frozenset[str]:
@@ -74,7 +77,7 @@ def match(asked: Asked, postings: Mapping[str, Sequence[int]], turns: int) -> Ma
         weights.append(group.weight * log(1 + (many - len(found) + 0.5) / (len(found) + 0.5)))
         for place, value in found.items():
             by_place.setdefault(place, {})[number] = value
-    return Matches(by_place, tuple(weights), frozenset(told))
+    return Matches(by_place, tuple(weights), frozenset(told), asked)
 
 
 def _places(group: Group, postings: Mapping[str, Sequence[int]], told: set[int]) -> dict[int, float]:
@@ -104,8 +107,9 @@ def rank(matches: Matches, known: Mapping[int, Known]) -> list[Hit]:
     if total <= 0:
         return []
     hits = [_hit(place, turn, matches, total) for place, turn in known.items()]
-    best = max((hit.score for hit in hits), default=0.0)
-    hits = [hit for hit in hits if hit.score > 0 and hit.score >= best * _BESIDE_BEST]
+    is_wide = matches.question.is_past or matches.question.is_of_answers
+    least = 0.0 if is_wide else max((hit.score for hit in hits), default=0.0) * _BESIDE_BEST
+    hits = [hit for hit in hits if hit.score > 0 and hit.score >= least]
     hits.sort(key=lambda hit: (round(hit.score, 1), known[hit.place].at, hit.place), reverse=True)
     return hits
 
@@ -117,8 +121,9 @@ def _hit(place: int, turn: Known, matches: Matches, total: float) -> Hit:
             for number, value in matches.by_place.get(beside, {}).items():
                 own[number] = max(own.get(number, 0.0), value * _BESIDE)
     long = min(1.0, (_LONG / max(turn.size, 1)) ** 0.25)
-    is_asked = place in matches.asked
-    return Hit(place, round(_sum(own, matches.weights) / total * _OF_KIND[turn.kind] * long, 4), is_asked)
+    kinds = _OF_KIND_ANSWERED if matches.question.is_of_answers else _OF_KIND
+    score = _sum(own, matches.weights) / total * kinds[turn.kind] * long
+    return Hit(place, round(score, 4), place in matches.asked)
 
 
 def _sum(found: Mapping[int, float], weights: Sequence[float]) -> float:
