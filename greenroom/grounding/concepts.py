@@ -27,7 +27,8 @@ _WEAK_WEIGHT = 0.5
 _NOISE = frozenset(fold("""
     suggest recommend advise tell remind remember recall know mind give want need please help say said mention
     mentioned talk talked told think thought currently current today now moment present nowadays anymore
-    before previously formerly former used earlier originally antes anterior anteriores anteriormente antigamente
+    people person everyone everybody someone anyone gente pessoas pessoa todos todo alguem alguien personas persona
+    ate before previously formerly former used earlier originally antes anterior anteriores anteriormente antigamente
     originalmente costumava previamente previo solia
     cant dont didnt doesnt isnt wasnt already yet still last kind type sort thing things something anything again many much bring consider
     considering account
@@ -47,6 +48,7 @@ _PAST = re.compile(
 )
 """In a folded question: it asks for what was, not for what is."""
 
+_later = re.compile(r"(?<=\w )(?:before|antes d[aeo]l?)\b[^?!,]*", re.IGNORECASE)
 _ANSWERED = re.compile(
     r"\b(?:did you|you (?:said|told|recommended|suggested|gave|mentioned|explained|wrote|advised)|"
     r"(?:voce|vc) (?:me )?(?:disse|indicou|recomendou|sugeriu|falou|deu|explicou|escreveu|passou)|"
@@ -56,6 +58,7 @@ _ANSWERED = re.compile(
 """In a folded question: it asks for what was answered."""
 
 _word = re.compile(r"\w+(?:-\w+)*")
+_name = re.compile(r"(?<=[\w,] )[A-ZÀ-Ý][\w-]+")
 _contraction = re.compile(r"'(?:s|m|re|ve|ll|d)\b")
 
 
@@ -86,17 +89,28 @@ class _Table(NamedTuple):
     phrases: tuple[tuple[str, frozenset[str]], ...]
     wider: dict[str, frozenset[str]]
     """Concept → itself and all that are wider."""
+    kinds: frozenset[str]
+    """Concepts whose words are many of one kind: a question for one of them is not for another."""
 
 
 def index_terms(text: str) -> list[str]:
-    """The distinct terms of a text: stems, and the concepts its words stand for with the wider ones."""
+    """The distinct terms of a text: stems, and the concepts its words stand for with the wider ones.
+
+    A capitalised word within a sentence stands whole: the stem of «Madrid» is that of «madre».
+    """
     text = text[:_INDEXED]
     table = _table()
     language = language_of(text)
-    found = dict.fromkeys(tokens(text, language))
+    found: dict[str, None] = {}
+    names = frozenset(fold(word) for word in _name.findall(text))
     words = _words(text)
     for word in dict.fromkeys(words):
-        for concept in _concepts_of(word, language, table):
+        if word in names:
+            found[word] = None
+            continue
+        found.update(dict.fromkeys(tokens(word, language)))
+    for word in dict.fromkeys(words):
+        for concept in _concepts_of(word, language, table, by_stem=word not in names):
             found.update(dict.fromkeys(CONCEPT + one for one in table.wider[concept]))
     spoken = f" {' '.join(words)} "
     for phrase, concepts in table.phrases:
@@ -113,6 +127,10 @@ def ask(text: str, language: str | None = None) -> Asked:
     known: Language = next((one for one in LANGUAGES if one == language), language_of(text))
     words = _words(text)
     spoken = f" {' '.join(words)} "
+    is_past = _PAST.search(spoken) is not None
+    if is_past:  # «before Rome» says where one was later
+        words = _words(_later.sub("", text)) or words
+        spoken = f" {' '.join(words)} "
     groups: list[Group] = []
     idle = set(_NOISE | STOP_WORDS[known])
     for phrase, concepts in table.phrases:
@@ -120,15 +138,13 @@ def ask(text: str, language: str | None = None) -> Asked:
             groups.append(_group(frozenset(), concepts))
             idle.update(phrase.split())
     for word in dict.fromkeys(words):
-        if word in idle:
+        if word in idle or (len(word) == 1 and not word.isdigit()):
             continue
-        concepts = _concepts_of(word, known, table)
+        concepts = _concepts_of(word, known, table) - table.kinds
         stems = frozenset(stem for one in LANGUAGES for stem in tokens(word, one))
         if stems:
-            groups.append(_group(stems, concepts))
-    return Asked(
-        tuple(groups[:_MOST_GROUPS]), _PAST.search(spoken) is not None, _ANSWERED.search(spoken) is not None
-    )
+            groups.append(_group(stems | {word}, concepts))
+    return Asked(tuple(groups[:_MOST_GROUPS]), is_past, _ANSWERED.search(spoken) is not None)
 
 
 def concept_term(name: str) -> str:
@@ -149,9 +165,9 @@ def _group(literal: frozenset[str], concepts: frozenset[str]) -> Group:
     return Group(weight, literal, frozenset(CONCEPT + one for one in concepts))
 
 
-def _concepts_of(word: str, language: Language, table: _Table) -> frozenset[str]:
+def _concepts_of(word: str, language: Language, table: _Table, *, by_stem: bool = True) -> frozenset[str]:
     found = table.words.get(f"{language}:{word}") or table.words.get(word)
-    if found is None and len(word) > 3:
+    if found is None and by_stem and len(word) > 4:
         stems = tokens(word, language)
         found = table.words.get(f"{language}={stems[0]}") if len(stems) == 1 else None
     return found or frozenset()
@@ -164,12 +180,16 @@ def _table() -> _Table:
     phrases: dict[str, set[str]] = {}
     wider: dict[str, frozenset[str]] = {}
     parents: dict[str, list[str]] = {}
+    kinds: set[str] = set()
     for line in text.splitlines():
         head, colon, rest = line.partition(":")
         if not colon or line.startswith("#"):
             continue
         is_exact = head.endswith("!")
         name, *above = head.rstrip("!").replace("<", " ").split()
+        if name.endswith("*"):
+            name = name[:-1]
+            kinds.add(name)
         parents[name] = above
         for language, listed in zip(LANGUAGES, rest.split("|"), strict=True):
             for entry in listed.split():
@@ -191,4 +211,5 @@ def _table() -> _Table:
         {word: frozenset(names) for word, names in words.items()},
         tuple((phrase, frozenset(names)) for phrase, names in phrases.items()),
         wider,
+        frozenset(kinds),
     )

@@ -88,18 +88,19 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "en": (
         ("name", r"\bmy (?:full |first |last )?name(?:'s|’s| is) {v}"),
         ("name", r"\b(?:please |just |you can )?call me {n}"),
+        ("name", r"\b(?:everyone|everybody|people|friends|they) calls? me {n}"),
         ("age", r"{i-am} {adv-en}{num}(?: years? old| y/?o\b|(?= ?[.,!]| ?$))"),
         ("age", r"\bi {adv-en}turned {num}\b"),
         ("birthday", r"\bmy birthday(?:'s|’s| is)(?: on)? {v}"),
         ("birthday", r"\bi was born on {v}"),
         ("origin", r"{i-am} (?:originally )?from {v}"),
         ("origin", r"\bi (?:was born|grew up) in {v}"),
-        ("home", r"{i-have} {adv-en}(?:live|lived|been living|reside|resided) {adv-en}(?:in|near|at|on|outside) {v}"),
+        ("home", r"{i-have} {adv-en}(?:live|lived|been living|reside|resided|settled|settled down) {adv-en}(?:in|near|at|on|outside) {v}"),
         ("home", r"{i-am} {adv-en}(?:living|based|settled|residing) {adv-en}(?:in|near|at|outside) {v}"),
         (
             "home",
             r"\b(?:i|we)(?:'ve|’ve| have|'re|’re| are|'m|’m| am)? {adv-en}(?:moved|relocated)(?: back| house| home"
-            r"| over)?(?: from [^,.;]{1,30}?)? to (?!(?:the |a |an |my )?(?:[\w-]+ )?(?:team|project|department|role"
+            r"| over| again,?)?(?: from [^,.;]{1,30}?)? to (?!(?:the |a |an |my )?(?:[\w-]+ )?(?:team|project|department|role"
             r"|position|step|version|desk|seat|cloud|aws|azure|python|linux|next|other|front|back)\b){v}",
         ),
         ("home", r"\bhere in (?P<v>[^,.;:!?()\n]{1,60}),? where i live"),
@@ -140,7 +141,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         ("allergy", r"{i-am} (?P<v>[\w-]{3,20}) intolerant\b"),
         ("allergy", r"\b(?:told me to |have to |must |need to )avoid (?P<v>[^,.;:!?()\n]{1,40}?)(?: because| due| for|(?=[,.;!?]|$))"),
         ("allergy", r"\bi (?:can't|can’t|cannot|can not|must not|mustn't|shouldn't|don't|don’t) eat {v}"),
-        ("diet", r"{i-am} {adv-en}(?:an? )?(?:strict(?:ly)? )?(?P<v>vegan|vegetarian|pescatarian|on a [\w-]+ diet)\b"),
+        ("diet", r"\bi(?:'m|’m| am|'ve been|’ve been| have been) {adv-en}(?:an? )?(?:strict(?:ly)? )?(?P<v>vegan|vegetarian|pescatarian|on a [\w-]+ diet)\b"),
         ("diet", r"\bi {adv-en}(?:became|went|turned) (?:an? )?(?P<v>vegan|vegetarian|pescatarian|keto)\b"),
         ("diet", r"\bi(?:'ve|’ve| have)? {adv-en}(?:stopped eating|no longer eat|gave up|given up) {v}"),
         ("favourite", r"\bmy (?:new |all-time )?favou?rite {k} (?:is|are) {adv-en}{v}"),
@@ -161,6 +162,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         ("status", r"{i-am} {adv-en}(?P<v>married|single|divorced|engaged|widowed|dating [^,.;]{2,40})"),
         ("status", r"\b(?:i|we) {adv-en}(?:got|were) (?P<v>married|divorced|engaged)\b"),
         ("own", r"\b(?:i|we) {adv-en}(?:bought|purchased|own|got myself) (?:an? |my |the )(?:new )?{v}"),
+        ("job", r"\bi(?:'ve|’ve)? {adv-en}(?:got|been|was) promoted to {v}"),
         ("mine", r"\b(?:my|our) {k} (?:is|are|will be|starts|takes place|costs) {adv-en}(?:on |at |in |of )?{v}"),
         (
             "mine",
@@ -172,7 +174,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "pt": (
         ("name", r"\b(?:o )?meu nome (?:completo )?é {v}"),
         ("name", r"\b(?:eu )?me chamo {v}"),
-        ("name", r"\bpode(?:m)? me chamar de {v}"),
+        ("name", r"\b(?:pode(?:m)? me chamar|(?:todo mundo|todos) me chamam?) de {v}"),
         ("age", r"\b(?:eu )?{adv-pt}(?:tenho|fiz|completei|faço) {num} anos\b(?! de (?!idade))"),
         ("birthday", r"\b(?:o )?meu aniversário (?:é|cai)(?: no dia| em| dia)? {v}"),
         ("birthday", r"\b(?:eu )?nasci (?:no dia|em \d|dia) ?{v}"),
@@ -185,14 +187,14 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         (
             "home",
-            r"\b(?:eu |nós )?{adv-pt}(?:me mudei|nos mudamos|mudei|mudamos|me mudar|mudei-me|fui morar)(?: d[eoa] [^,.;]{1,30}?)?"
-            r" (?:de casa |de volta )?(?:para|pra|pro|em|no|na) (?!(?:[oa] )?(?:time|projeto|equipe|departamento|versão|python|linux)\b){v}",
+            r"\b(?:eu |nós )?{adv-pt}(?:me mudei|nos mudamos|mudei|mudamos|me mudar|mudei-me|fui morar|me estabeleci|me instalei)(?: d[eoa] [^,.;]{1,30}?)?"
+            r" (?:de casa |de volta |de novo,? |outra vez,? )*(?:agora )?(?:para|pra|pro|em|no|na) (?!(?:[oa] )?(?:time|projeto|equipe|departamento|versão|python|linux)\b){v}",
         ),
         ("home", r"\baqui (?:em|no|na) (?P<v>[^,.;:!?()\n]{1,60}),? onde (?:eu )?(?:moro|vivo|resido)"),
         ("home", r"\bmeu (?:novo )?endereço (?:atual |novo )?(?:agora )?(?:é|fica)(?: agora)?(?: em| no| na)? {v}"),
         ("home", r"\bminha (?:nova )?casa (?:é|fica) {adv-pt}(?:em|no|na) {v}"),
         ("job", r"\b(?:eu )?{adv-pt}(?:trabalho|trabalhei|atuo|estou trabalhando|passei a trabalhar|comecei a trabalhar) como {v}"),
-        ("job", r"\b(?:eu )?{adv-pt}(?:fui|sou|estou) (?:contratad[oa]|empregad[oa]|promovid[oa]) (?:como|a|para) {v}"),
+        ("job", r"\b(?:eu )?{adv-pt}(?:fui|sou|estou) (?:contratad[oa]|empregad[oa]|promovid[oa]) (?:como|a|à|para) {v}"),
         (
             "job",
             r"\b(?:eu )?(?:agora )?sou (?:uma? )?(?!torcedor|morador|brasileir|estrangeir|solteir|herdeir|verdadeir)(?P<v>(?:[\w-]+ )?[\w-]*(?:ista|eir[oa]|ador|adora|edor|edora|idor|idora|tora?|"
@@ -258,7 +260,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "es": (
         ("name", r"\b(?:mi nombre (?:completo )?es|(?:yo )?me llamo) {v}"),
-        ("name", r"\bpuede[sn]? llamarme {v}"),
+        ("name", r"\b(?:puede[sn]? llamarme|todos me llaman|todo el mundo me llama) {v}"),
         ("age", r"\b(?:yo )?{adv-es}(?:tengo|cumplí|cumplo) {num} años\b(?! de (?!edad))"),
         ("birthday", r"\bmi cumpleaños (?:es|cae)(?: el)? {v}"),
         ("birthday", r"\b(?:yo )?nací el {v}"),
@@ -268,12 +270,12 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         (
             "home",
             r"\b(?:yo )?{adv-es}(?:me mudé|nos mudamos|me acabo de mudar|acabo de mudarme|acabamos de mudarnos|me he mudado|nos hemos mudado"
-            r"|me trasladé|nos trasladamos|me fui a vivir)(?: de [^,.;]{1,30}?)? (?:de casa )?(?:a|al|para) (?!(?:el |la )?(?:equipo|proyecto|departamento|versión|python|linux)\b){v}",
+            r"|me trasladé|nos trasladamos|me fui a vivir|me instalé|nos instalamos|me establecí)(?: de [^,.;]{1,30}?)? (?:de casa )?(?:otra vez,? |de nuevo,? )?(?:ahora )?(?:a|al|para|en) (?!(?:el |la )?(?:equipo|proyecto|departamento|versión|python|linux)\b){v}",
         ),
         ("home", r"\baquí en (?P<v>[^,.;:!?()\n]{1,60}),? donde (?:yo )?(?:vivo|resido)"),
         ("home", r"\bmi (?:nueva )?(?:dirección|casa|domicilio|piso|departamento) (?:nueva |actual )?(?:ahora )?(?:es|está|queda) (?:ahora )?(?:en )?{v}"),
         ("job", r"\b(?:yo )?{adv-es}(?:trabajo|trabajé|estoy trabajando|empecé a trabajar|comencé a trabajar) (?:como|de) {v}"),
-        ("job", r"\b(?:me (?:han )?contrat(?:aron|ado)|fui contratad[oa]|me ascendieron|me dedico) (?:como|de|a) {v}"),
+        ("job", r"\b(?:me (?:han )?contrat(?:aron|ado)|fui contratad[oa]|me ascendieron|me han ascendido|me dedico) (?:como|de|a) {v}"),
         (
             "job",
             r"\b(?:yo )?(?:ahora )?soy (?:una? )?(?!solter|extranjer|verdader|mexican|seguidor|jugador|heredero)(?P<v>(?:[\w-]+ )?[\w-]*(?:ista|er[oa]|ador|adora|edor|edora|tora?|gad[oa]|nari[oa]|etari[oa]"
