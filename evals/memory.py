@@ -1,7 +1,7 @@
 """`memory`: whole conversations remembered, then asked about, through the store and the rules as they ship.
 
-The threshold was chosen on half of the conversations, by the hash of their names; the other half is reported. Times are
-those of one user with 10,000 turns.
+The threshold was chosen on half of the conversations, by the hash of their names; the other half is
+reported. Times are those of one user with 10,000 turns.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,9 @@ _Rows = list[dict[str, Any]]  # Any: JSON
 def measure(data: Path) -> Iterator[Row]:
     """Evidence in the first five by type and language; of contradicting facts the newest first; times."""
     turns = read_rows(data / "text" / "memory_own" / "turns.jsonl")
-    questions = [row for row in read_rows(data / "text" / "memory_own" / "questions.jsonl") if is_reported(row["conv"])]
+    questions = [
+        row for row in read_rows(data / "text" / "memory_own" / "questions.jsonl") if is_reported(row["conv"])
+    ]
     with remembering() as (store, memories):
         for conversation in dict.fromkeys(row["conv"] for row in questions):
             tell(store, conversation, [row for row in turns if row["conv"] == conversation])
@@ -79,7 +81,9 @@ def tell(store: StoredTurns, user: str, turns: _Rows) -> None:
     """Let a user have had these conversations."""
     for row in turns:
         session = row["turn"].partition(":")[0]
-        turn = Turn(session=session, turn=0, role=row["role"], text=row["text"], at=f"{row['date']}T12:00:00+00:00")
+        turn = Turn(
+            session=session, turn=0, role=row["role"], text=row["text"], at=f"{row['date']}T12:00:00+00:00"
+        )
         store.append("p", session, user, [turn], remember=True)
     store.flush()
 
@@ -101,5 +105,10 @@ def _times(turns: _Rows, questions: _Rows) -> Iterator[Row]:
         yield Row("memory", "write ms a turn", "10,000 turns", "all", taken_ms, len(many), goal=("<=", 5.0))
         asked = [row["question"] for row in questions]
         yield from cpu(
-            "memory", "10,000 turns", "all", asked, lambda text: ask(memories, "many", text, None), ("<=", 10_000.0)
+            "memory",
+            "10,000 turns",
+            "all",
+            asked,
+            lambda text: ask(memories, "many", text, None),
+            ("<=", 10_000.0),
         )

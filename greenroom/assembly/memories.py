@@ -28,7 +28,7 @@ _FORGOTTEN = "[…]"
 
 
 def hear(role: str, text: str) -> Heard | None:
-    """What a turn holds that can be found. Facts are those of users alone; other roles than two are not heard."""
+    """What a turn holds that can be found: facts are those of users alone, other roles are not heard."""
     if role == "user":
         kind = STATEMENT if is_statement(text) else QUESTION
         return Heard(kind, index_terms(text), [_heard(one) for one in facts_in(text)])
@@ -64,9 +64,17 @@ class KeptMemories:
         self._store.append(project, name, user, kept, remember=True, since=since)
 
     def recall(
-        self, project: str, user: str, queries: Sequence[str], *, language: str | None, limit: int, threshold: float
+        self,
+        project: str,
+        user: str,
+        queries: Sequence[str],
+        *,
+        language: str | None,
+        limit: int,
+        threshold: float,
     ) -> list[Recalled]:
-        """What tells something of any of the queries: facts that hold first, then by likeness, then the newer.
+        """What tells something of any of the queries: facts that hold first, then by likeness, then the
+        newer.
 
         Cost: 3 ms for a user with 10,000 turns. Raises: StoreError.
         """
@@ -130,7 +138,7 @@ class KeptMemories:
         self._store.wipe()
 
     def forget(self, project: str, user: str) -> tuple[int, int]:
-        """Erase a user's facts, and every session they spoke in; how many facts and turns. Raises: StoreError."""
+        """Erase a user's facts and turns; how many of each. Raises: StoreError."""
         facts = len(self.facts(project, user))
         return facts, self._store.forget(project, user=user)
 
@@ -138,13 +146,19 @@ class KeptMemories:
 class _Recall:
     """One search."""
 
-    def __init__(self, connection: sqlite3.Connection, owner: int, asked: Sequence[Asked], threshold: float) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, owner: int, asked: Sequence[Asked], threshold: float
+    ) -> None:
         self._connection = connection
         self._owner = owner
         self._asked = asked
         self._threshold = threshold
         self._terms = frozenset(
-            term for one in asked for group in one.groups if group.weight >= 1 for term in group.literal | group.concepts
+            term
+            for one in asked
+            for group in one.groups
+            if group.weight >= 1
+            for term in group.literal | group.concepts
         )
         self._is_past = any(one.is_past for one in asked)
 
@@ -167,9 +181,13 @@ class _Recall:
             one = turns.get(hit.place)
             if one is not None:
                 role = "assistant" if self._kinds[hit.place] == ANSWER else "user"
-                made = Recalled(one.session, one.turn, one.at, self._excerpt(one.text), hit.score, role, tier == 0)
+                made = Recalled(
+                    one.session, one.turn, one.at, self._excerpt(one.text), hit.score, role, tier == 0
+                )
             elif hit.place in written:
-                made = Recalled(None, 0, written[hit.place].at, written[hit.place].text, hit.score, "user", tier == 0)
+                made = Recalled(
+                    None, 0, written[hit.place].at, written[hit.place].text, hit.score, "user", tier == 0
+                )
             else:
                 continue
             if all(made.text != other.text for other in found):
@@ -191,7 +209,9 @@ class _Recall:
             matches = ranking.match(asked, found, turns)
             known = memory.known_turns(self._connection, self._owner, ranking.candidates(matches))
             for hit in ranking.rank(matches, known):
-                if hit.score >= self._threshold and (hit.place not in best or hit.score > best[hit.place].score):
+                if hit.score >= self._threshold and (
+                    hit.place not in best or hit.score > best[hit.place].score
+                ):
                     best[hit.place] = hit
                     self._kinds[hit.place] = known[hit.place].kind
                     order.append(hit.place)
@@ -203,7 +223,9 @@ class _Recall:
         ids = {place: facts[place][0][0] for place in places if place < 0 and place in facts}
         if not ids:
             return {}
-        by_id = {one.id: one for one in memory.facts_of(self._connection, self._owner, moment, list(ids.values()))}
+        by_id = {
+            one.id: one for one in memory.facts_of(self._connection, self._owner, moment, list(ids.values()))
+        }
         return {place: by_id[id] for place, id in ids.items() if id in by_id}
 
     def _excerpt(self, text: str) -> str:

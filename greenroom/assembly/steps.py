@@ -99,11 +99,13 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
                 history = made
             elif isinstance(made, Memory):
                 memory = made
-    return Built(tuple(steps), tuple(post), _keeper(history, memory if config.store.capture != "off" else None))
+    return Built(
+        tuple(steps), tuple(post), _keeper(history, memory if config.store.capture != "off" else None)
+    )
 
 
 def _keeper(history: History | None, memory: Memory | None) -> Callable[[Exchange], None] | None:
-    """Who keeps an answered exchange, so that its turns are stored once: of a named user memory, else history."""
+    """Who keeps an exchange, so that it is stored once: memory where it names a user, else history."""
     if memory is None:
         return None if history is None else history.remember
 

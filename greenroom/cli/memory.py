@@ -9,7 +9,9 @@ app = App(name="memory", help="Show, add and forget what is remembered of users.
 
 
 @app.command(name="list")
-def list_memory(user: str | None = None, /, *, project: str = "default", json: bool = False, place: Here) -> int:
+def list_memory(
+    user: str | None = None, /, *, project: str = "default", json: bool = False, place: Here
+) -> int:
     """List the users of a project, or one user's facts: exit 0 when there are any, else 1.
 
     Parameters
@@ -29,7 +31,9 @@ def list_memory(user: str | None = None, /, *, project: str = "default", json: b
         if json:
             print_json(rows)
         else:
-            print_table(("user", "facts", "turns"), [(one["user"], one["facts"], one["turns"]) for one in rows])
+            print_table(
+                ("user", "facts", "turns"), [(one["user"], one["facts"], one["turns"]) for one in rows]
+            )
         return FINE
     found = desk.memory(project, user)
     if json:

@@ -27,17 +27,17 @@ _WEAK_WEIGHT = 0.5
 _NOISE = frozenset(fold("""
     suggest recommend advise tell remind remember recall know mind give want need please help say said mention
     mentioned talk talked told think thought currently current today now moment present nowadays anymore
-    people person everyone everybody someone anyone gente pessoas pessoa todos todo alguem alguien personas persona
-    ate before previously formerly former used earlier originally antes anterior anteriores anteriormente antigamente
-    originalmente costumava previamente previo solia
-    cant dont didnt doesnt isnt wasnt already yet still last kind type sort thing things something anything again many much bring consider
-    considering account
-    sugira sugerir sugere recomende recomenda recomendar diga dizer disse diz lembra lembre lembrar lembro
-    lembrando sabe saber sei dê dar quero quer preciso favor ajude ajuda mencionei mencionou falei falou contei
-    fica ficar ficam faz atualmente atual hoje momento tipo coisa coisas algo conforme considere considerando conta levando
-    queda quedar sugiere sugerir recomienda recomendar dime decir dije dijiste recuerda recuerdas recordar acuerdas sabes
-    dame quiero necesito favor ayuda mencioné mencionaste conté hablamos actualmente actual hoy ahora momento
-    cosa cosas considera considerando cuenta llevo
+    people person everyone everybody someone anyone gente pessoas pessoa todos todo alguem alguien personas
+    persona before previously formerly former used earlier originally antes anterior anteriores
+    anteriormente antigamente originalmente costumava previamente previo solia cant dont didnt doesnt isnt
+    wasnt already yet still last kind type sort thing things something anything again many much bring
+    consider considering account sugira sugerir sugere recomende recomenda recomendar diga dizer disse diz
+    lembra lembre lembrar lembro lembrando sabe saber sei dê dar quero quer preciso favor ajude ajuda
+    mencionei mencionou falei falou contei fica ficar ficam faz atualmente atual hoje momento tipo coisa
+    coisas algo conforme considere considerando conta levando queda quedar sugiere sugerir recomienda
+    recomendar dime decir dije dijiste recuerda recuerdas recordar acuerdas sabes dame quiero necesito favor
+    ayuda mencioné mencionaste conté hablamos actualmente actual hoy ahora momento cosa cosas considera
+    considerando cuenta llevo
     """).split())  # fmt: skip
 """Words of questions that name nothing: what is wanted of the answer, not what it is about."""
 
@@ -52,8 +52,8 @@ _later = re.compile(r"(?<=\w )(?:before|antes d[aeo]l?)\b[^?!,]*", re.IGNORECASE
 _ANSWERED = re.compile(
     r"\b(?:did you|you (?:said|told|recommended|suggested|gave|mentioned|explained|wrote|advised)|"
     r"(?:voce|vc) (?:me )?(?:disse|indicou|recomendou|sugeriu|falou|deu|explicou|escreveu|passou)|"
-    r"me (?:disse|indicou|recomendou|sugeriu|falou|explicou|deu|passou|dijiste|recomendaste|sugeriste|explicaste|"
-    r"diste|contaste|aconsejaste|has dicho|has recomendado))\b"
+    r"me (?:disse|indicou|recomendou|sugeriu|falou|explicou|deu|passou|dijiste|recomendaste|sugeriste|"
+    r"explicaste|diste|contaste|aconsejaste|has dicho|has recomendado))\b"
 )
 """In a folded question: it asks for what was answered."""
 

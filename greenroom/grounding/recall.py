@@ -1,7 +1,7 @@
 """Ranking what a user said before by a question: which words it shares, what they are about, and what holds.
 
-A turn counts with its neighbours, since a reply carries the words of its question. Pure arithmetic over numbers;
-knows no text and no store.
+A turn counts with its neighbours, since a reply carries the words of its question. Pure arithmetic over
+numbers; knows no text and no store.
 """
 
 from collections.abc import Mapping, Sequence
@@ -97,7 +97,9 @@ def _places(group: Group, postings: Mapping[str, Sequence[int]], told: set[int])
 def candidates(matches: Matches) -> list[int]:
     """The places worth a look, with what stands behind them: at most 60 that match, by what they have."""
     own = {place: _sum(found, matches.weights) for place, found in matches.by_place.items()}
-    best = sorted(own, key=lambda place: (place in matches.asked, own[place], place), reverse=True)[:_CANDIDATES]
+    best = sorted(own, key=lambda place: (place in matches.asked, own[place], place), reverse=True)[
+        :_CANDIDATES
+    ]
     return list(dict.fromkeys(one for place in best for one in (place, place + 1 if place > 0 else place)))
 
 

@@ -76,7 +76,8 @@ class UserApi:
         return (
             Doc("/api/sessions", "POST", "app", "Take in a past conversation; again, only what is new of it.",
                 self._import, _PROJECT, NewSession, 201),
-            Doc("/api/users", "GET", "viewer", "List users of whom something is remembered.", self._users, _PROJECT),
+            Doc("/api/users", "GET", "viewer", "List users of whom something is remembered.",
+                self._users, _PROJECT),
             Doc(_FACT, "PATCH", "operator", "Put a new fact in the place of one, which stays as superseded.",
                 self._edit, _PROJECT, NewFact),
             Doc(_FACT, "PUT", "operator", "The same as PATCH.", self._edit, _PROJECT, NewFact),
@@ -85,7 +86,8 @@ class UserApi:
             Doc(_MEMORY, "GET", "viewer", "Read the facts remembered of a user, with their evidence.",
                 self._memory, _PROJECT),
             Doc(_MEMORY, "POST", "operator", "Write a fact down.", self._add, _PROJECT, NewFact, 201),
-            Doc(_MEMORY, "DELETE", "operator", "Forget a user's facts and turns.", self._forget_memory, _PROJECT),
+            Doc(_MEMORY, "DELETE", "operator", "Forget a user's facts and turns.",
+                self._forget_memory, _PROJECT),
             Doc("/api/users/{id:path}", "DELETE", "operator", "Forget a user: facts, turns and traces.",
                 self._forget, _PROJECT),
         )  # fmt: skip

@@ -11,34 +11,6 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-MEMORY = """
-CREATE TABLE owners (
-    number INTEGER PRIMARY KEY, project TEXT NOT NULL, user TEXT NOT NULL, UNIQUE (project, user)
-);
--- A place is number * 2^20 + turn: the turns of a session stand side by side.
-CREATE TABLE places (
-    number INTEGER PRIMARY KEY, owner INTEGER NOT NULL, session TEXT NOT NULL, UNIQUE (owner, session)
-);
-CREATE TABLE heard (
-    owner INTEGER NOT NULL, place INTEGER NOT NULL, at REAL NOT NULL, kind INTEGER NOT NULL,
-    size INTEGER NOT NULL, PRIMARY KEY (owner, place)
-) WITHOUT ROWID;
-CREATE TABLE words (
-    owner INTEGER NOT NULL, term TEXT NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (owner, term, place)
-) WITHOUT ROWID;
--- superseded_by: null while it holds; 0 when what superseded it was forgotten.
-CREATE TABLE facts (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, owner INTEGER NOT NULL, slot TEXT NOT NULL, value TEXT NOT NULL,
-    text TEXT NOT NULL, keys TEXT NOT NULL, at REAL NOT NULL, superseded_by INTEGER
-);
-CREATE INDEX facts_by_slot ON facts (owner, slot, at);
-CREATE TABLE evidence (
-    fact INTEGER NOT NULL, place INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (fact, place)
-) WITHOUT ROWID;
-CREATE INDEX evidence_by_place ON evidence (place);
-"""
-"""The migration of `turns.db` that adds them."""
-
 FACT = "="
 """Before a term by which a fact, not only its words, is asked for."""
 STATEMENT, QUESTION, ANSWER = 0, 1, 2
@@ -156,9 +128,13 @@ def add_fact(
         connection.execute("UPDATE facts SET at = ? WHERE id = ?", (at, id))
     else:
         cursor = connection.execute(
-            "INSERT INTO facts (owner, slot, value, text, keys, at, superseded_by) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (owner, fact.slot, fact.value, fact.text, " ".join(fact.keys), at, after[0] if after else None),
-        )
+            "INSERT INTO facts (owner, slot, value, text, keys, at, superseded_by)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                owner, fact.slot, fact.value, fact.text, " ".join(fact.keys), at,
+                after[0] if after else None,
+            ),
+        )  # fmt: skip
         assert cursor.lastrowid is not None
         id = cursor.lastrowid
         if before is not None:
@@ -190,13 +166,16 @@ def postings(connection: sqlite3.Connection, owner: int, terms: Iterable[str]) -
 def known_turns(connection: sqlite3.Connection, owner: int, places: Sequence[int]) -> dict[int, KnownTurn]:
     """What is known of these places."""
     rows = connection.execute(
-        "SELECT place, at, kind, size FROM heard WHERE owner = ? AND place IN (SELECT value FROM json_each(?))",
+        "SELECT place, at, kind, size FROM heard WHERE owner = ?"
+        " AND place IN (SELECT value FROM json_each(?))",
         (owner, _listed(places)),
     )
     return {row[0]: KnownTurn(row[1], row[2], row[3]) for row in rows}
 
 
-def facts_at(connection: sqlite3.Connection, places: Sequence[int]) -> dict[int, list[tuple[int, frozenset[str], bool]]]:
+def facts_at(
+    connection: sqlite3.Connection, places: Sequence[int]
+) -> dict[int, list[tuple[int, frozenset[str], bool]]]:
     """Of each place its facts: id, the terms that ask for it, and whether it still holds."""
     found: dict[int, list[tuple[int, frozenset[str], bool]]] = {}
     for place, id, keys, superseded_by in connection.execute(
@@ -215,7 +194,9 @@ def count_heard(connection: sqlite3.Connection, owner: int) -> int:
 
 def evidence_of(connection: sqlite3.Connection, owner: int, places: Sequence[int]) -> dict[int, Evidence]:
     """The turns at these places, those of hand-written facts aside."""
-    names = dict(connection.execute("SELECT number, session FROM places WHERE owner = ?", (owner,)).fetchall())
+    names = dict(
+        connection.execute("SELECT number, session FROM places WHERE owner = ?", (owner,)).fetchall()
+    )
     who = connection.execute("SELECT project, user FROM owners WHERE number = ?", (owner,)).fetchone()
     found: dict[int, Evidence] = {}
     for place in places:
@@ -233,18 +214,21 @@ def evidence_of(connection: sqlite3.Connection, owner: int, places: Sequence[int
 
 
 def facts_of(
-    connection: sqlite3.Connection, owner: int, moment: Callable[[float], str], ids: Sequence[int] | None = None
+    connection: sqlite3.Connection,
+    owner: int,
+    moment: Callable[[float], str],
+    ids: Sequence[int] | None = None,
 ) -> list[Fact]:
     """A user's facts, the newest first, with their evidence; `moment` writes a time."""
-    chosen = "" if ids is None else " AND id IN (SELECT value FROM json_each(?))"
-    values: tuple[object, ...] = (owner,) if ids is None else (owner, _listed(ids))
     rows = connection.execute(
-        "SELECT id, slot, text, at, superseded_by FROM facts WHERE owner = ?" + chosen + " ORDER BY at DESC, id DESC",
-        values,
+        "SELECT id, slot, text, at, superseded_by FROM facts WHERE owner = ?"
+        " AND (? IS NULL OR id IN (SELECT value FROM json_each(?))) ORDER BY at DESC, id DESC",
+        (owner, *([None, None] if ids is None else [_listed(ids)] * 2)),
     ).fetchall()
     said: dict[int, list[int]] = {}
     for fact, place in connection.execute(
-        "SELECT e.fact, e.place FROM evidence e JOIN facts f ON f.id = e.fact WHERE f.owner = ? ORDER BY e.at",
+        "SELECT e.fact, e.place FROM evidence e JOIN facts f ON f.id = e.fact WHERE f.owner = ?"
+        " ORDER BY e.at",
         (owner,),
     ):
         said.setdefault(fact, []).append(place)
@@ -252,9 +236,9 @@ def facts_of(
     turns = evidence_of(connection, owner, wanted)
     return [
         Fact(
-            id=id, slot=slot.partition("=")[0], text=text, at=moment(at), superseded=superseded_by is not None,
-            superseded_by=superseded_by or None,
-            evidence=[turns[place] for place in said.get(id, ()) if place in turns],
+            id=id, slot=slot.partition("=")[0], text=text, at=moment(at), superseded=superseded_by is not
+            None, superseded_by=superseded_by or None, evidence=[turns[place] for place in said.get(id, ())
+            if place in turns],
         )
         for id, slot, text, at, superseded_by in rows
     ]  # fmt: skip
@@ -327,14 +311,15 @@ def drop_session(connection: sqlite3.Connection, project: str, session: str) -> 
         connection.execute("DELETE FROM places WHERE number = ?", (number,))
 
 
-def users(connection: sqlite3.Connection, project: str | None, limit: int) -> list[dict[str, Any]]:  # Any: JSON
+def users(
+    connection: sqlite3.Connection, project: str | None, limit: int
+) -> list[dict[str, Any]]:  # Any: JSON
     """Who is remembered: project, user, how many turns and facts."""
-    where, values = ("", ()) if project is None else (" WHERE o.project = ?", (project,))
     rows = connection.execute(
-        "SELECT o.project, o.user, (SELECT count(*) FROM heard h WHERE h.owner = o.number),"  # noqa: S608  # constants
+        "SELECT o.project, o.user, (SELECT count(*) FROM heard h WHERE h.owner = o.number),"
         " (SELECT count(*) FROM facts f WHERE f.owner = o.number AND f.superseded_by IS NULL)"
-        f" FROM owners o{where} ORDER BY o.number DESC LIMIT ?",
-        (*values, limit),
+        " FROM owners o WHERE ? IS NULL OR o.project = ? ORDER BY o.number DESC LIMIT ?",
+        (project, project, limit),
     )
     return [{"project": row[0], "user": row[1], "turns": row[2], "facts": row[3]} for row in rows]
 

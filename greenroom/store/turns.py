@@ -3,8 +3,8 @@
 A session of two users is two conversations: neither sees the other's.
 
 Recent ones are in memory; what is appended is written by a thread of its own within 20 ms, like traces. Texts
-come here with masks in them, never with what the masks stand for. What is to be remembered of its user is made
-findable in the same transaction (`memory.py`).
+come here with masks in them, never with what the masks stand for. What is to be remembered of its user is
+made findable in the same transaction (`memory.py`).
 """
 
 import logging
@@ -24,7 +24,8 @@ from msgspec.structs import replace
 from greenroom.errors import StoreError
 from greenroom.store import memory
 from greenroom.store.database import explained, open_database, open_reader, transaction
-from greenroom.store.memory import MEMORY, Hear
+from greenroom.store.memory import Hear
+from greenroom.store.schema import TURNS
 
 log = logging.getLogger("greenroom.turns")
 
@@ -37,27 +38,6 @@ NOTICE_S = 1.0
 _BATCH = 200
 """Turns written in one transaction."""
 _MOST_FORGOTTEN = 10_000
-
-_MIGRATIONS = (
-    """
-CREATE TABLE turns (
-    project TEXT NOT NULL, session TEXT NOT NULL, turn INTEGER NOT NULL, user TEXT, role TEXT NOT NULL,
-    text TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (project, session, turn)
-) WITHOUT ROWID;
-CREATE INDEX turns_by_user ON turns (project, user) WHERE user IS NOT NULL;
-""",
-    """
-CREATE TABLE spoken (
-    project TEXT NOT NULL, session TEXT NOT NULL, user TEXT NOT NULL, turn INTEGER NOT NULL,
-    role TEXT NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (project, session, user, turn)
-) WITHOUT ROWID;
-INSERT INTO spoken SELECT project, session, coalesce(user, ''), turn, role, text, at FROM turns;
-DROP TABLE turns;
-ALTER TABLE spoken RENAME TO turns;
-CREATE INDEX turns_by_user ON turns (project, user) WHERE user <> '';
-"""
-    + MEMORY,
-)
 
 
 class Turn(Struct, kw_only=True, frozen=True):
@@ -116,7 +96,7 @@ class StoredTurns:
         """Protects sessions, queue and reading connection: pages and the event loop read and append."""
         self._file_lock = threading.Lock()
         """Protects the writing connection; taken before the other lock, never after it."""
-        self._writer = open_database(path, _MIGRATIONS)
+        self._writer = open_database(path, TURNS)
         self._reader = open_reader(path)
         self._searcher = open_reader(path)
         """Reads for searches and lists, which take longer than the event loop may wait."""
@@ -140,7 +120,7 @@ class StoredTurns:
         self._searcher.close()
 
     def recent(self, project: str, session: str, user: str | None, limit: int) -> list[Turn]:
-        """The newest `limit` turns of a user in a session, oldest first. From memory (1 µs) or file (50 µs)."""
+        """A user's newest `limit` turns in a session, oldest first. From memory (1 µs) or file (50 µs)."""
         if limit <= 0:
             return []
         talk = (project, session, user or "")
@@ -153,7 +133,9 @@ class StoredTurns:
     def whole(self, project: str, session: str, limit: int) -> list[Turn]:
         """The newest `limit` turns of everyone who spoke in a session, oldest first. Raises: StoreError."""
         with self._lock:
-            users = {line.user for line in self._waiting() if (line.project, line.session) == (project, session)}
+            users = {
+                line.user for line in self._waiting() if (line.project, line.session) == (project, session)
+            }
             rows = self._query(
                 "SELECT DISTINCT user FROM turns WHERE project = ? AND session = ?", (project, session)
             )
@@ -196,7 +178,9 @@ class StoredTurns:
                     self.lost += 1
                 else:
                     self._queue.append(
-                        _Line(project, session, user or "", number, turn.role, turn.text, turn.at, is_remembered)
+                        _Line(
+                            project, session, user or "", number, turn.role, turn.text, turn.at, is_remembered
+                        )
                     )
             if len(known) > 2 * REMEMBERED_TURNS:
                 del known[:-REMEMBERED_TURNS]
@@ -307,7 +291,10 @@ class StoredTurns:
         if not lines:
             return False
         try:
-            heard = [self._hear(line.role, line.text) if line.is_remembered and self._hear else None for line in lines]
+            heard = [
+                self._hear(line.role, line.text) if line.is_remembered and self._hear else None
+                for line in lines
+            ]
             with transaction(self._writer) as connection:
                 connection.executemany(
                     "INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?, ?)", [line[:7] for line in lines]

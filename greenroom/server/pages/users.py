@@ -33,7 +33,8 @@ class UserPages:
 
         def build() -> Response:
             rows = [
-                {**row, "address": _address(row["user"], row["project"])} for row in self._people.users(_asked(request))
+                {**row, "address": _address(row["user"], row["project"])}
+                for row in self._people.users(_asked(request))
             ]
             return self._render.html("users.html", session=session, rows=rows)
 
@@ -123,5 +124,3 @@ def _user(request: Request, ending: str = "") -> str:
 
 def _address(user: str, project: str, ending: str = "") -> str:
     return f"/users/{segment(user)}{ending}?{urlencode({'project': project})}"
-
-

@@ -1,17 +1,16 @@
 """Facts that a user states about themself, by rules and without a model: «meu nome é…», «I moved to…».
 
-Only whole statements in the first person count: no question, no wish or supposition, nothing quoted, no material
-of a task («translate: I live in Rome»), and nothing that holds a mask. Knows no store; what a fact replaces is
-decided there, by `slot` and `value`.
+Only whole statements in the first person count: no question, no wish or supposition, nothing quoted, no
+material of a task («translate: I live in Rome»), and nothing that holds a mask. Knows no store; what a fact
+replaces is decided there, by `slot` and `value`.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
 from typing import NamedTuple
 
-from greenroom.stages.ground.sayings import IDLE, PIECES, RULES, SLOTS, TASK
+from greenroom.stages.ground.sayings import SLOTS, Rule, sayings
 
 _LOOKED_AT = 8_000
 """Characters of a turn that may hold facts: longer ones are material."""
@@ -21,17 +20,21 @@ _VALUE = 60
 
 _line = re.compile(r"[^\n]+")
 _sentence = re.compile(r"[^.!?;]*(?:[.](?=\w)[^.!?;]*)*[.!?;]*")
-_quoted = re.compile(r"\"[^\"\n]{0,400}\"|“[^”\n]{0,400}”|«[^»\n]{0,400}»|`[^`\n]{0,400}`|(?<!\w)'[^'\n]{2,400}'(?!\w)")
+_quoted = re.compile(
+    r"\"[^\"\n]{0,400}\"|“[^”\n]{0,400}”|«[^»\n]{0,400}»|`[^`\n]{0,400}`|(?<!\w)'[^'\n]{2,400}'(?!\w)"
+)
 _fence = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _mask = re.compile(r"<[A-Z][A-Z_]*_\d+>|\[[A-Z][A-Z_]*\]|\*{3,}")
 _denial = re.compile(
-    r"\b(?:not|never|no longer|n't|n’t|don't|don’t|não|nao|nunca|jamais|nem|no|ya no)(?: \w+)? *$", re.IGNORECASE
+    r"\b(?:not|never|no longer|n't|n’t|don't|don’t|não|nao|nunca|jamais|nem|no|ya no)(?: \w+){0,3} *$",
+    re.IGNORECASE,
 )
 _DENYING = frozenset(("dislike", "diet", "allergy"))
 """Slots whose own rules hold a denial."""
 _article = re.compile(r"^(?:an?|the|my|uma?|os?|as?|meu|minha|una?|el|la|los|las|mi) ", re.IGNORECASE)
 _tail = re.compile(
-    r" (?:and|but|because|since|for|so|with|where|when|who|which|while|at the moment|right now|now|these days|anymore|"
+    r" (?:and|but|because|since|for|so|with|where|when|who|which|while|at the moment|right now|now|"
+    r"these days|anymore|"
     r"e|mas|porque|pois|desde|com|onde|quando|que|faz|há|agora|atualmente|hoje|por|numa?|"
     r"y|pero|porque|desde|con|donde|cuando|hace|ahora|actualmente|hoy|en una?|"
     r"at an?|in an?|next|last|yesterday|today|tomorrow|this)(?= |$).*$",
@@ -42,11 +45,115 @@ _word = re.compile(r"[^\W\d_]+")
 _ENGLISH = frozenset(("i", "my", "our", "we", "me", "allergic", "the"))
 """One of these is in every English sentence that a rule fits."""
 _IBERIAN = frozenset(
-    """o os as um uma uns umas é eu meu minha meus minhas nosso nossa me nos não de do da dos das em na nas ao aos à às
-    para pra pro por pelo pela que se com sou tenho moro vivo fui agora já e y el la los las un una unos unas yo mi mis
-    nuestro nuestra del al en lo le no soy tengo ahora ya con es trabajo trabalho estoy estou odeio odio detesto adoro
-    amo prefiro prefiero curto sofro sufro padezco curso estudo estudio falo hablo dirijo conduzco manejo comprei compré
-    casei adotei adopté adotamos adoptamos aprendo embarco viajo vuelo""".split()
+    [
+        "o",
+        "os",
+        "as",
+        "um",
+        "uma",
+        "uns",
+        "umas",
+        "é",
+        "eu",
+        "meu",
+        "minha",
+        "meus",
+        "minhas",
+        "nosso",
+        "nossa",
+        "me",
+        "nos",
+        "não",
+        "de",
+        "do",
+        "da",
+        "dos",
+        "das",
+        "em",
+        "na",
+        "nas",
+        "ao",
+        "aos",
+        "à",
+        "às",
+        "para",
+        "pra",
+        "pro",
+        "por",
+        "pelo",
+        "pela",
+        "que",
+        "se",
+        "com",
+        "sou",
+        "tenho",
+        "moro",
+        "vivo",
+        "fui",
+        "agora",
+        "já",
+        "e",
+        "y",
+        "el",
+        "la",
+        "los",
+        "las",
+        "un",
+        "una",
+        "unos",
+        "unas",
+        "yo",
+        "mi",
+        "mis",
+        "nuestro",
+        "nuestra",
+        "del",
+        "al",
+        "en",
+        "lo",
+        "le",
+        "no",
+        "soy",
+        "tengo",
+        "ahora",
+        "ya",
+        "con",
+        "es",
+        "trabajo",
+        "trabalho",
+        "estoy",
+        "estou",
+        "odeio",
+        "odio",
+        "detesto",
+        "adoro",
+        "amo",
+        "prefiro",
+        "prefiero",
+        "curto",
+        "sofro",
+        "sufro",
+        "padezco",
+        "curso",
+        "estudo",
+        "estudio",
+        "falo",
+        "hablo",
+        "dirijo",
+        "conduzco",
+        "manejo",
+        "comprei",
+        "compré",
+        "casei",
+        "adotei",
+        "adopté",
+        "adotamos",
+        "adoptamos",
+        "aprendo",
+        "embarco",
+        "viajo",
+        "vuelo",
+    ]
 )
 """One of these is in every Portuguese or Spanish one."""
 
@@ -55,7 +162,7 @@ class Fact(NamedTuple):
     """Something a user said of themself."""
 
     slot: str
-    """What it is about, as "home" or "mine:dance class"; a newer one of a single slot replaces an older one."""
+    """What it is about, as "home" or "mine:dance class"; a newer one replaces an older one."""
     value: str
     """Folded; the same slot with the same value is the same fact."""
     text: str
@@ -75,10 +182,7 @@ def facts_in(text: str) -> list[Fact]:
     for sentence, plain in _statements(text[:_LOOKED_AT]):
         slots: set[str] = set()
         words = frozenset(_word.findall(plain.casefold()))
-        rules = _rules()["en"] if words & _ENGLISH else ()
-        if words & _IBERIAN:
-            rules = (*rules, *_rules()["pt"], *_rules()["es"])
-        for slot, pattern in rules:
+        for slot, pattern in _rules_for(words):
             match = pattern.search(plain)
             if match is None or _mask.search(match[0]):
                 continue
@@ -90,6 +194,15 @@ def facts_in(text: str) -> list[Fact]:
             if len(found) == _MOST_FACTS:
                 return found
     return found
+
+
+def _rules_for(words: frozenset[str]) -> Iterator[Rule]:
+    rules = sayings().rules
+    if words & _ENGLISH:
+        yield from rules["en"]
+    if words & _IBERIAN:
+        yield from rules["pt"]
+        yield from rules["es"]
 
 
 def _is_denied(slot: str, match: re.Match[str], plain: str) -> bool:
@@ -118,7 +231,13 @@ def _fact(slot: str, match: re.Match[str], sentence: str, is_denied: bool) -> Fa
     if is_denied:
         value = f"not {value}"
     about = " ".join(
-        filter(None, (groups.get("k"), groups.get("v") if slot in {"like", "dislike", "own", "plan", "travel"} else ""))
+        filter(
+            None,
+            (
+                groups.get("k"),
+                groups.get("v") if slot in {"like", "dislike", "own", "plan", "travel"} else "",
+            ),
+        )
     )
     text = match[0].strip() if _mask.search(sentence) else sentence
     return Fact(name, value, text, known.concepts, about)
@@ -126,7 +245,9 @@ def _fact(slot: str, match: re.Match[str], sentence: str, is_denied: bool) -> Fa
 
 def is_statement(text: str) -> bool:
     """Whether a turn says something: not only questions, tasks, suppositions and material."""
-    return any(_task().match(plain.lstrip(" ¡")) is None for _, plain in _statements(text[:_LOOKED_AT]))
+    return any(
+        sayings().task.match(plain.lstrip(" ¡")) is None for _, plain in _statements(text[:_LOOKED_AT])
+    )
 
 
 def fact_of(text: str) -> Fact:
@@ -144,7 +265,7 @@ def _statements(text: str) -> Iterator[tuple[str, str]]:
         text = _fence.sub("\n", text)
     for line in _line.findall(text):
         head, colon, _ = line.partition(":")
-        if colon and _task().search(head[-200:]):
+        if colon and sayings().task.search(head[-200:]):
             if line.rstrip().endswith(":") or not head.strip():
                 return  # all that follows is the task's material
             continue
@@ -155,7 +276,7 @@ def _statements(text: str) -> Iterator[tuple[str, str]]:
             if not 5 <= len(sentence) <= _SENTENCE or sentence.endswith("?") or sentence[0] == "¿":
                 continue
             plain = _quoted.sub(" ", sentence)
-            if not _idle().search(plain):
+            if not sayings().idle.search(plain):
                 yield sentence.rstrip(";"), plain
 
 
@@ -167,27 +288,3 @@ def _value(text: str) -> str:
 def _folded(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text.casefold())
     return " ".join("".join(one for one in plain if not unicodedata.combining(one)).split())
-
-
-@cache
-def _rules() -> dict[str, tuple[tuple[str, re.Pattern[str]], ...]]:
-    return {
-        language: tuple((slot, re.compile(_filled(pattern), re.IGNORECASE)) for slot, pattern in rules)
-        for language, rules in RULES.items()
-    }
-
-
-def _filled(pattern: str) -> str:
-    for name, piece in PIECES.items():
-        pattern = pattern.replace(name, piece)
-    return pattern
-
-
-@cache
-def _idle() -> re.Pattern[str]:
-    return re.compile("|".join(IDLE.values()), re.IGNORECASE)
-
-
-@cache
-def _task() -> re.Pattern[str]:
-    return re.compile(TASK, re.IGNORECASE)
