@@ -13,12 +13,15 @@ from greenroom.grounding.concepts import Asked, Group
 FACT = "="
 """Before a term by which a fact is asked for."""
 
+STATEMENT, QUESTION, ANSWER = 0, 1, 2
+"""Kinds of turns: what a user states, what a user asks or wants done, what was answered."""
+
 _BY_CONCEPT = 0.7
 """What a word of the same concept counts, where the word itself counts 1."""
 _BESIDE = 0.5
 """What a word counts that stands in a neighbour."""
 _OF_KIND = (1.0, 0.3, 0.65)
-"""A user's statement, a user's question or task, an answer: what only repeats the question tells nothing."""
+"""What a turn of each kind counts: what only repeats the question tells nothing."""
 _OF_KIND_ANSWERED = (1.0, 0.3, 1.0)
 """The same where the question is what was answered."""
 _BESIDE_BEST = 0.5
@@ -108,7 +111,7 @@ def rank(matches: Matches, known: Mapping[int, Known]) -> list[Hit]:
     total = sum(matches.weights)
     if total <= 0:
         return []
-    hits = [_hit(place, turn, matches, total) for place, turn in known.items()]
+    hits = [_hit(place, turn, matches, total, known) for place, turn in known.items()]
     is_wide = matches.question.is_past or matches.question.is_of_answers
     least = 0.0 if is_wide else max((hit.score for hit in hits), default=0.0) * _BESIDE_BEST
     hits = [hit for hit in hits if hit.score > 0 and hit.score >= least]
@@ -116,10 +119,16 @@ def rank(matches: Matches, known: Mapping[int, Known]) -> list[Hit]:
     return hits
 
 
-def _hit(place: int, turn: Known, matches: Matches, total: float) -> Hit:
+def _hit(place: int, turn: Known, matches: Matches, total: float, known: Mapping[int, Known]) -> Hit:
     own = dict(matches.by_place.get(place, {}))
-    if place > 0:
-        for beside in (place - 1, place + 1):
+    before = known.get(place - 1)
+    is_reply = before is not None and (
+        (turn.kind == STATEMENT and before.kind == ANSWER)
+        or (turn.kind == ANSWER and matches.question.is_of_answers)
+    )
+    if own or is_reply:
+        # «Where do you live?» makes «In Leeds» an answer; else what has no word of its own tells nothing.
+        for beside in (place - 1, place + 1) if place > 0 else ():
             for number, value in matches.by_place.get(beside, {}).items():
                 own[number] = max(own.get(number, 0.0), value * _BESIDE)
     long = min(1.0, (_LONG / max(turn.size, 1)) ** 0.25)

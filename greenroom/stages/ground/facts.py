@@ -244,8 +244,8 @@ def _fact(slot: str, match: re.Match[str], sentence: str, is_denied: bool) -> Fa
 
 
 def is_statement(text: str) -> bool:
-    """Whether a turn says something: not only questions, tasks, suppositions and material."""
-    return any(
+    """Whether a turn says something: not only questions, tasks and suppositions. A long one is taken to."""
+    return len(text) > _SENTENCE or any(
         sayings().task.match(plain.lstrip(" ¡")) is None for _, plain in _statements(text[:_LOOKED_AT])
     )
 
