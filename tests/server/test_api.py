@@ -310,7 +310,10 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     }
-    served = {route.partition("?")[0].replace("none", "{id}").replace("/0", "/{fact}"): role for route, (role, _) in ROUTES.items()}
+    served = {
+        route.partition("?")[0].replace("none", "{id}").replace("/0", "/{fact}"): role
+        for route, (role, _) in ROUTES.items()
+    }
     fast = {
         "POST /v1/chat/completions", "GET /v1/models", "GET /v1/models/{model}", "POST /api/inspect",
     }  # fmt: skip
