@@ -19,7 +19,8 @@ _ASKED = 2_000
 _MOST_GROUPS = 24
 
 _WEAK = frozenset({
-    "name", "day", "date", "time", "plan", "like", "dislike", "brand", "model", "origin", "age", "title",
+    "name", "habit", "day", "date", "time", "plan", "like", "dislike", "favourite", "brand", "model",
+    "origin", "age", "title",
 })  # fmt: skip
 """Concepts that say what kind of answer is wanted more than what it is about."""
 _WEAK_WEIGHT = 0.5
@@ -29,7 +30,8 @@ _NOISE = frozenset(fold("""
     mentioned talk talked told think thought currently current today now moment present nowadays anymore
     people person everyone everybody someone anyone gente pessoas pessoa todos todo alguem alguien personas
     persona before previously formerly former used earlier originally antes anterior anteriores
-    anteriormente antigamente originalmente costumava previamente previo solia cant dont didnt doesnt isnt
+    anteriormente antigamente originalmente costumava previamente previo solia problem problems issue problema
+    problemas algum algun fazer faco hacer hago get got cant dont didnt doesnt isnt
     wasnt already yet still last kind type sort thing things something anything again many much bring
     consider considering account sugira sugerir sugere recomende recomenda recomendar diga dizer disse diz
     lembra lembre lembrar lembro lembrando sabe saber sei dê dar quero quer preciso favor ajude ajuda
@@ -71,6 +73,8 @@ class Group(NamedTuple):
     """The word's stems, one per language."""
     concepts: frozenset[str]
     """Terms of its concepts, marked."""
+    is_needed: bool = False
+    """What has not this word has nothing: «favourite food» is not food."""
 
 
 class Asked(NamedTuple):
@@ -147,11 +151,6 @@ def ask(text: str, language: str | None = None) -> Asked:
     return Asked(tuple(groups[:_MOST_GROUPS]), is_past, _ANSWERED.search(spoken) is not None)
 
 
-def concept_term(name: str) -> str:
-    """How a concept stands among stems."""
-    return CONCEPT + name
-
-
 def _words(text: str) -> list[str]:
     """The folded words in order; «what's» is «what», «can't» is «cant»."""
     folded = fold(text)
@@ -162,7 +161,10 @@ def _words(text: str) -> list[str]:
 
 def _group(literal: frozenset[str], concepts: frozenset[str]) -> Group:
     weight = _WEAK_WEIGHT if concepts and concepts <= _WEAK else 1.0
-    return Group(weight, literal, frozenset(CONCEPT + one for one in concepts))
+    is_needed = "favourite" in concepts
+    if is_needed:
+        concepts |= {"like"}
+    return Group(weight, literal, frozenset(CONCEPT + one for one in concepts), is_needed)
 
 
 def _concepts_of(word: str, language: Language, table: _Table, *, by_stem: bool = True) -> frozenset[str]:

@@ -24,7 +24,7 @@ _OF_KIND = (1.0, 0.3, 0.65)
 """What a turn of each kind counts: what only repeats the question tells nothing."""
 _OF_KIND_ANSWERED = (1.0, 0.3, 1.0)
 """The same where the question is what was answered."""
-_BESIDE_BEST = 0.5
+_BESIDE_BEST = 0.4
 """What has less than this share of what the best has is left out."""
 _FEW = 50
 """Turns a user is taken to have at least: with fewer, no word would seem rare."""
@@ -132,6 +132,12 @@ def _hit(place: int, turn: Known, matches: Matches, total: float, known: Mapping
             for number, value in matches.by_place.get(beside, {}).items():
                 own[number] = max(own.get(number, 0.0), value * _BESIDE)
     long = min(1.0, (_LONG / max(turn.size, 1)) ** 0.25)
+    groups = matches.question.groups
+    strong = [number for number, group in enumerate(groups) if group.weight >= 1]
+    if (strong and own.keys().isdisjoint(strong)) or any(
+        group.is_needed and number not in own for number, group in enumerate(groups)
+    ):
+        return Hit(place, 0.0, False)
     kinds = _OF_KIND_ANSWERED if matches.question.is_of_answers else _OF_KIND
     score = _sum(own, matches.weights) / total * kinds[turn.kind] * long
     return Hit(place, round(score, 4), place in matches.asked)

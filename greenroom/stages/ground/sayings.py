@@ -23,7 +23,7 @@ class Slot(NamedTuple):
 
 
 SLOTS = {
-    "name": Slot(("name",)),
+    "name": Slot(("me", "name")),
     "age": Slot(("age",)),
     "birthday": Slot(("birthday", "date", "day", "age")),
     "origin": Slot(("origin",)),
@@ -39,7 +39,7 @@ SLOTS = {
     "like": Slot(("like",), is_single=False),
     "dislike": Slot(("dislike", "like"), is_single=False),
     "favourite": Slot(("like",)),
-    "language": Slot(("language", "study"), is_single=False),
+    "language": Slot(("language",), is_single=False),
     "study": Slot(("study", "school")),
     "plan": Slot(("plan",), is_single=False),
     "travel": Slot(("travel", "plan"), is_single=False),
