@@ -12,6 +12,7 @@ class GreenroomError(Exception):
     │   ├── Unauthorized
     │   ├── Forbidden
     │   ├── NotFound
+    │   ├── Conflict
     │   ├── TooLarge
     │   ├── QuotaExceeded        carries retry_after_s
     │   └── ContextTooLong
@@ -78,6 +79,13 @@ class ModelNotFound(NotFound):
     """No app, model or provider goes by this name."""
 
     code = "model_not_found"
+
+
+class Conflict(RequestError):
+    """What is there already is not what the request takes it for."""
+
+    status = 409
+    code = "conflict"
 
 
 class TooLarge(RequestError):

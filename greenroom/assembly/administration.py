@@ -8,6 +8,7 @@ import msgspec
 from greenroom import __version__
 from greenroom.assembly.audit import Audit, Kind, Wanted
 from greenroom.assembly.house import House
+from greenroom.assembly.users import UserDesk
 from greenroom.errors import GreenroomError, NotFound
 from greenroom.server.api import NewKey, audit_filter, trace_filter
 from greenroom.store.audit import AuditFilter
@@ -27,6 +28,7 @@ class Desk:
     def __init__(self, house: House, server: "_Server") -> None:
         self._house = house
         self._server = server
+        self.users = UserDesk(house)
         self.started_at = time.time()
 
     def list_traces(self, wanted: TraceFilter) -> tuple[list[Record], str | None]:
@@ -55,8 +57,10 @@ class Desk:
 
     def session(self, project: str, session: str) -> list[Record]:
         """The turns kept of a session."""
-        turns = self._house.turns.recent(project, session, 1000)
-        return [{"turn": one.turn, "role": one.role, "text": one.text, "at": one.at} for one in turns]
+        return [
+            {"turn": one.turn, "role": one.role, "text": one.text, "at": one.at, "user": one.user}
+            for one in self._house.turns.whole(project, session, 1000)
+        ]
 
     def list_keys(self) -> list[Record]:
         """Keys without their secrets."""
@@ -130,6 +134,7 @@ class PagesDesk:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self.people = UserDesk(house)
 
     def list_traces(self, **filters: str | int) -> tuple[list[Record], str | None]:
         """Rows, newest first, and the cursor of the next page."""

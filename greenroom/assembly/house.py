@@ -18,6 +18,7 @@ from msgspec.json import decode, encode
 
 from greenroom import config as configuration
 from greenroom.assembly.guest import GuestTraces
+from greenroom.assembly.memories import KeptMemories, hear
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.policies import check_policies, routes_of
 from greenroom.assembly.steps import Parts, build_steps, check_tables
@@ -118,7 +119,12 @@ class House:
     @cached_property
     def turns(self) -> StoredTurns:
         """The conversations kept by the server. Raises StoreError."""
-        return StoredTurns(self.folder() / "turns.db")
+        return StoredTurns(self.folder() / "turns.db", hear=hear)
+
+    @cached_property
+    def memories(self) -> KeptMemories:
+        """What is remembered of users, in the conversations' file. Raises StoreError."""
+        return KeptMemories(self.turns)
 
     def folder(self) -> Path:
         """The data folder, made if it is not there. Raises ConfigError."""
@@ -161,6 +167,7 @@ class House:
             store = vars(self).pop(name, None)
             if store is not None:
                 store.close()
+        vars(self).pop("memories", None)
 
     def _stop_pool(self) -> None:
         if not self._pool.loop.is_closed():  # a closed loop has no connections left to end
@@ -232,6 +239,7 @@ class House:
         parts = Parts(
             search=AsyncSearch(self.documents),
             turns=KeptTurns(self.turns),
+            memories=self.memories,
             vault=self._vault,
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
             window=window,

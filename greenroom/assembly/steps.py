@@ -16,6 +16,7 @@ from greenroom.stages.check.topics import Topics, TopicsConfig
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
+from greenroom.stages.ground.memory import Memories, Memory, MemoryConfig
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
 from greenroom.stages.postprocess.conform import Conform, ConformConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
@@ -35,6 +36,7 @@ class Parts(NamedTuple):
 
     search: DocumentSearch
     turns: Turns
+    memories: Memories
     vault: Vault
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
@@ -59,6 +61,7 @@ STEPS: dict[str, Known] = {
     "clean": Known("preprocess", CleanConfig, lambda config, _: Clean(config)),
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
+    "memory": Known("ground", MemoryConfig, lambda config, parts: Memory(config, parts.memories)),
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
     "pii": Known(
         "check", PiiConfig, lambda config, parts: Pii(config, parts.vault, parts.decide, parts.refusals)
@@ -105,7 +108,8 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
     """Make the steps of an app in the order of its lists. Raises ConfigError naming list and step."""
     steps: list[StepEntry] = []
     post: list[PostEntry] = []
-    remember = None
+    history: History | None = None
+    memory: Memory | None = None
     for stage, names in (
         ("preprocess", app.preprocess),
         ("ground", app.ground),
@@ -129,17 +133,34 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
             else:
                 steps.append(StepEntry(made, refuse))
             if isinstance(made, History):
-                remember = made.remember
+                history = made
+            elif isinstance(made, Memory):
+                memory = made
     checks: tuple[StepEntry, ...] = ()
     if any(entry.step.stage == "check" for entry in steps):
         checks = tuple(entry for entry in steps if entry.step.name not in _OF_CONVERSATIONS)
-    return Built(tuple(steps), tuple(post), remember, checks)
+    keeper = _keeper(history, memory if config.store.capture != "off" else None)
+    return Built(tuple(steps), tuple(post), keeper, checks)
 
 
 def _only_looking(parts: Parts) -> Parts:
     """The same for a step that changes nothing: what a policy says about its findings moves no exchange."""
     decide = parts.decide
     return parts._replace(decide=decide.only_looking()) if isinstance(decide, Policies) else parts
+
+
+def _keeper(history: History | None, memory: Memory | None) -> Callable[[Exchange], None] | None:
+    """Who keeps an exchange, so that it is stored once: memory where it names a user, else history."""
+    if memory is None:
+        return None if history is None else history.remember
+
+    def keep(exchange: Exchange) -> None:
+        if exchange.user is not None:
+            memory.remember(exchange)
+        elif history is not None:
+            history.remember(exchange)
+
+    return keep
 
 
 def check_tables(config: Config, source: str) -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "config": ("config:app", "Check the configuration file, or explain its keys."),
     "keys": ("keys:app", "Make, list, limit and revoke the keys that clients use."),
     "docs": ("docs:app", "Add, list, search and remove the documents that answers draw on."),
+    "memory": ("memory:app", "Show, add and forget what is remembered of users."),
     "trace": ("trace:app", "Look at what was recorded."),
     "audit": ("audit:app", "Look at the audit log, and see that nobody changed it."),
     "db": ("db:app", "Check, copy and bring up to date the stores in the data folder."),

@@ -251,6 +251,10 @@ def _read_facts(exchange: Exchange, headers: Mapping[bytes, bytes]) -> None:
     elif request.user:
         exchange.user = request.user[:128]
     if request.metadata:
+        if exchange.user is None:
+            exchange.user = (request.metadata.get("user") or "")[:128] or None
+        if exchange.session is None:
+            exchange.session = (request.metadata.get("session") or "")[:128] or None
         exchange.tags.update({str(name): str(value) for name, value in request.metadata.items()})
     if tags is not None:
         for pair in tags.decode("utf-8", "replace").split(","):

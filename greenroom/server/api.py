@@ -6,27 +6,28 @@ Bodies are typed, unknown fields refused.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, Protocol
 
-from msgspec import DecodeError, Meta, Struct, ValidationError
+from msgspec import Meta, Struct
 from msgspec.json import Decoder
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, TooLarge
+from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Access
 from greenroom.server.openapi import document
+from greenroom.server.routing import Doc, Role
+from greenroom.server.routing import json_answer as _json
+from greenroom.server.routing import read_body as _body
+from greenroom.server.users import UserAdministration, UserApi
 from greenroom.store.audit import AuditFilter
 from greenroom.store.listing import TraceFilter
 from greenroom.wire import openai
 
-T = TypeVar("T")
-Role = Literal["app", "viewer", "operator", "admin"]
 _RANK = {"app": 0, "viewer": 1, "operator": 2, "admin": 3}
-BODY_LIMIT_BYTES = 1024 * 1024
 
 
 class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -58,20 +59,8 @@ class Administration(Protocol):
     def show_config(self) -> dict[str, Any]: ...  # Any: JSON
     def metrics(self) -> str: ...
     def ready(self) -> bool: ...
-
-
-class Doc(NamedTuple):
-    """One route and what the OpenAPI document says of it."""
-
-    path: str
-    method: str
-    role: Role | None
-    summary: str
-    endpoint: Callable[[Request, Caller | None], Awaitable[Response]]
-    parameters: tuple[str, ...] = ()
-    body: type | None = None
-    status: int = 200
-    media: str = "application/json"
+    @property
+    def users(self) -> UserAdministration: ...
 
 
 _new_key = Decoder(NewKey)
@@ -106,6 +95,7 @@ class Api:
                 self._audit,
                 AUDIT_FILTERS,
             ),
+            *UserApi(administration.users).docs(),
             Doc("/api/keys", "GET", "admin", "List keys, without their secrets.", self._keys),
             Doc(
                 "/api/keys",
@@ -323,27 +313,9 @@ def _scope(caller: Caller) -> str | None:
     return None if caller.role == "admin" else caller.project
 
 
-async def _body(request: Request, decoder: Decoder[T]) -> T:
-    data = await request.body()
-    if len(data) > BODY_LIMIT_BYTES:
-        raise TooLarge("The body is larger than 1 MB.")
-    try:
-        return decoder.decode(data)
-    except ValidationError as error:
-        message, _, place = str(error).partition(" - at `$.")
-        field = place.rstrip("`") or None
-        raise MalformedRequest(f"'{field}': {message}." if field else f"{message}.", field) from None
-    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
-
-
 def _address(request: Request) -> str:
     """Where a request came from, for the audit log."""
     return request.client.host if request.client is not None else ""
-
-
-def _json(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, media_type="application/json")
 
 
 def _is_loopback(host: str) -> bool:

@@ -159,7 +159,10 @@ def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # An
         operation["responses"] = _responses(route.status, {route.media: {}})
         operation["parameters"] = [
             *_path_parameters(path),
-            *(_query_parameter(name, required=route.method == "DELETE") for name in route.parameters),
+            *(
+                _query_parameter(name, required=route.method == "DELETE" and name != "project")
+                for name in route.parameters
+            ),
         ]
         if route.body is not None:
             _, found = msgspec.json.schema_components(

@@ -1,4 +1,4 @@
-"""The tables of a trace file. A change is a new migration at the end, never an edit of an old one."""
+"""The tables of traces and conversations. A change is a new migration at the end, no edit of an old one."""
 
 TRACES = (
     """
@@ -72,3 +72,49 @@ CREATE TRIGGER cuts_are_kept BEFORE DELETE ON cuts BEGIN SELECT raise(ABORT, 'ap
 """,
 )
 """Migrations of `traces.db`, oldest first."""
+
+TURNS = (
+    """
+CREATE TABLE turns (
+    project TEXT NOT NULL, session TEXT NOT NULL, turn INTEGER NOT NULL, user TEXT, role TEXT NOT NULL,
+    text TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (project, session, turn)
+) WITHOUT ROWID;
+CREATE INDEX turns_by_user ON turns (project, user) WHERE user IS NOT NULL;
+""",
+    """
+CREATE TABLE spoken (
+    project TEXT NOT NULL, session TEXT NOT NULL, user TEXT NOT NULL, turn INTEGER NOT NULL,
+    role TEXT NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (project, session, user, turn)
+) WITHOUT ROWID;
+INSERT INTO spoken SELECT project, session, coalesce(user, ''), turn, role, text, at FROM turns;
+DROP TABLE turns;
+ALTER TABLE spoken RENAME TO turns;
+CREATE INDEX turns_by_user ON turns (project, user) WHERE user <> '';
+
+CREATE TABLE owners (
+    number INTEGER PRIMARY KEY, project TEXT NOT NULL, user TEXT NOT NULL, UNIQUE (project, user)
+);
+-- A place is number * 2^20 + turn: the turns of a session stand side by side.
+CREATE TABLE places (
+    number INTEGER PRIMARY KEY, owner INTEGER NOT NULL, session TEXT NOT NULL, UNIQUE (owner, session)
+);
+CREATE TABLE heard (
+    owner INTEGER NOT NULL, place INTEGER NOT NULL, at REAL NOT NULL, kind INTEGER NOT NULL,
+    size INTEGER NOT NULL, PRIMARY KEY (owner, place)
+) WITHOUT ROWID;
+CREATE TABLE words (
+    owner INTEGER NOT NULL, term TEXT NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (owner, term, place)
+) WITHOUT ROWID;
+-- superseded_by: null while it holds; 0 when what superseded it was forgotten.
+CREATE TABLE facts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, owner INTEGER NOT NULL, slot TEXT NOT NULL, value TEXT NOT NULL,
+    text TEXT NOT NULL, keys TEXT NOT NULL, at REAL NOT NULL, superseded_by INTEGER
+);
+CREATE INDEX facts_by_slot ON facts (owner, slot, at);
+CREATE TABLE evidence (
+    fact INTEGER NOT NULL, place INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (fact, place)
+) WITHOUT ROWID;
+CREATE INDEX evidence_by_place ON evidence (place);
+""",
+)
+"""Migrations of `turns.db`, oldest first."""

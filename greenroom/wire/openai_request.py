@@ -60,6 +60,7 @@ class _Chat(Struct):
     response_format: _Format | None = None
     metadata: dict[str, str] | None = None
     user: str | None = None
+    safety_identifier: str | None = None
 
 
 class _JsonSchema(Struct):
@@ -128,7 +129,7 @@ def parse_head(raw: bytes) -> ChatRequest:
     request.max_tokens = view.max_completion_tokens or view.max_tokens
     if view.tools:
         request.has_tools = True
-    request.user = view.user
+    request.user = view.user or view.safety_identifier
     request.metadata = view.metadata
     if view.response_format is not None:
         request.response_format = view.response_format.type

@@ -18,6 +18,15 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "DELETE /api/traces?user=nobody": ("operator", 200),
     "GET /api/sessions/none": ("viewer", 404),
     "GET /api/audit": ("viewer", 200),
+    "POST /api/sessions": ("app", 400),
+    "GET /api/users": ("viewer", 200),
+    "GET /api/users/none/memory": ("viewer", 200),
+    "POST /api/users/none/memory": ("operator", 400),
+    "DELETE /api/users/none/memory": ("operator", 200),
+    "PATCH /api/users/none/memory/0": ("operator", 400),
+    "PUT /api/users/none/memory/0": ("operator", 400),
+    "DELETE /api/users/none/memory/0": ("operator", 404),
+    "DELETE /api/users/none": ("operator", 200),
     "GET /api/keys": ("admin", 200),
     "POST /api/keys": ("admin", 400),
     "DELETE /api/keys/none": ("admin", 404),
@@ -113,7 +122,7 @@ def test_a_route_serves_its_role_and_those_above_it(office: Office, route: str, 
     lowest, status = ROUTES[route]
     is_enough = ROLES.index(role) >= ROLES.index(lowest)
 
-    answer = office.ask(route, office.keys[role], {} if route.startswith("POST") else None)
+    answer = office.ask(route, office.keys[role], {} if route.startswith("P") else None)
 
     assert answer.status == (status if is_enough else 403)
     assert len(answer.headers["x-request-id"]) == 32
@@ -302,7 +311,10 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     }
-    served = {route.partition("?")[0].replace("none", "{id}"): role for route, (role, _) in ROUTES.items()}
+    served = {
+        route.partition("?")[0].replace("none", "{id}").replace("/0", "/{fact}"): role
+        for route, (role, _) in ROUTES.items()
+    }
     fast = {
         "POST /v1/chat/completions", "POST /v1/moderations", "GET /v1/models", "GET /v1/models/{model}", "POST /api/inspect",
     }  # fmt: skip

@@ -2,6 +2,8 @@
 
 from typing import Any, Protocol
 
+from greenroom.server.users import UserAdministration
+
 
 class PagesBackend(Protocol):
     """The few questions the pages put; all but `ask` are called in a worker thread.
@@ -48,4 +50,9 @@ class PagesBackend(Protocol):
 
     def about(self) -> dict[str, Any]:  # Any: JSON
         """Return `{"version": str, "model": {"name": str, "why": str}, "losses": {name: count}}`."""
+        ...
+
+    @property
+    def people(self) -> UserAdministration:
+        """What is remembered of users; asked in worker threads."""
         ...

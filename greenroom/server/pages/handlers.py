@@ -25,6 +25,7 @@ from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows, wi
 from greenroom.server.pages.record import read_record
 from greenroom.server.pages.rendering import HERE, Assets, Renderer, json_answer, redirect, segment
 from greenroom.server.pages.sessions import IDLE_S, LoginBrake, LoginTokens, Session, Sessions, is_same
+from greenroom.server.pages.users import UserPages
 from greenroom.server.pages.waterfall import waterfall
 
 Handler = Callable[[Request, Session], Awaitable[Response]]
@@ -49,6 +50,7 @@ class Pages:
         self._brake = LoginBrake(now)
         self._login_tokens = LoginTokens()
         self._render = Renderer()
+        self._users = UserPages(backend.people, self._render, self._posted)
 
     def routes(self) -> list[BaseRoute]:
         """Return all routes of the pages."""
@@ -65,6 +67,10 @@ class Pages:
             Route("/requests/{id}", page(self._show)),
             Route("/audit", page(self._audit)),
             Route("/audit.json", twin(self._audit_json)),
+            Route("/users", page(self._users.list)),
+            Route("/users.json", twin(self._users.list_json)),
+            Route("/users/{id:path}.json", twin(self._users.show_json)),
+            Route("/users/{id:path}", page(self._users.show), methods=["GET", "POST"]),
             Mount("/static", Assets(directory=HERE / "static")),
         ]
 
