@@ -17,7 +17,7 @@ from greenroom.errors import ConfigError
 FILE_NAME = "greenroom.toml"
 
 PREPROCESS = ("clean", "fit")
-GROUND = ("history", "documents")
+GROUND = ("history", "entities", "documents")
 CHECK = ("pii", "secrets")
 POSTPROCESS = ("decode", "cite", "guard", "unmask")
 

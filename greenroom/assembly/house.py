@@ -39,6 +39,7 @@ from greenroom.models.proxies import Proxies
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.check.vault import MemoryVault
+from greenroom.stages.ground.tagger import Tagger
 from greenroom.stages.language import detect
 from greenroom.store.keys import KeyRow, KeyStore
 from greenroom.store.traces import TraceStore
@@ -223,6 +224,7 @@ class House:
             vault=self._vault,
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
             window=window,
+            names=Tagger((self.data / "models",)),
         )
         apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
 

@@ -12,7 +12,9 @@ from greenroom.stages.check.pii import Pii, PiiConfig
 from greenroom.stages.check.secrets import Secrets, SecretsConfig
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
+from greenroom.stages.ground.entities import Entities, EntitiesConfig, NameFinder
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
+from greenroom.stages.ground.tagger import Tagger
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
@@ -32,6 +34,7 @@ class Parts(NamedTuple):
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
     decide: Decide = as_usual
+    names: NameFinder = Tagger()
 
 
 class Known(NamedTuple):
@@ -46,8 +49,9 @@ STEPS: dict[str, Known] = {
     "clean": Known("preprocess", CleanConfig, lambda config, _: Clean(config)),
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
+    "entities": Known("ground", EntitiesConfig, lambda config, parts: Entities(config, parts.names)),
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
-    "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
+    "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault, parts.names)),
     "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),

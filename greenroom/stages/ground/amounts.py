@@ -77,7 +77,7 @@ _SPANS = {
     "month": ("1", "MO"), "ano": ("1", "Y"), "año": ("1", "Y"), "year": ("1", "Y"),
 }  # fmt: skip
 _UNITS = "|".join(
-    re.escape(unit) + (r"(?:e?s)?" if len(unit) > 3 and unit[-1].isalpha() else "")
+    re.escape(unit) + (r"(?:e?s)?" if len(unit) > 2 and unit[-1].isalpha() else "")
     for unit in sorted((*_SI, *_WARMTH, *_SPANS), key=len, reverse=True)
 )
 _measure_spots = spots(rf"(?i)(?:{NUMBER})(?: ?(?:{TIMES}))?(?: de)? ?-?(?:{_UNITS})(?:[^0-9A-Za-zÀ-ÿ_/²³]|\z)")

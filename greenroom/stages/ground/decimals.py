@@ -9,8 +9,8 @@ from decimal import Decimal
 NUMBER = r"[0-9]{1,3}(?:[.,' \xa0][0-9]{3}){1,6}(?:[.,][0-9]{1,6})?|[0-9]{1,15}(?:[.,][0-9]{1,9})?"
 """A pattern (re2 and re alike): digits, grouped or not, with or without a fraction."""
 TIMES = (
-    r"thousand|million|millions|billion|billions|trillion|mil|mi|bi|tri|milhão|milhões|bilhão|bilhões|bilião|"
-    r"biliões|trilhão|trilhões|millón|millones|billón|billones|mil millones|mil milhões|bn|mn|k|M|B"
+    r"mil millones|mil milhões|thousand|millions|million|billions|billion|trillion|milhões|milhão|millones|"
+    r"millón|bilhões|bilhão|biliões|bilião|billones|billón|trilhões|trilhão|mil|mi|mn|bi|bn|tri|k|M|B"
 )
 """A pattern for the words that multiply."""
 

@@ -5,15 +5,20 @@ Training and tagging share this file: a model fits only the features that it was
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from greenroom.stages.ground.gazetteer import folded
 from greenroom.stages.ground.words import Word
 
 Clusters = Callable[[str], tuple[str, ...]]
 """The names of the clusters that a word belongs to; empty for an unknown word."""
-Marks = Callable[[Sequence[str]], list[list[str]]]
-"""What a gazetteer says of each of some folded words."""
+
+
+class Lists(Protocol):
+    """A gazetteer."""
+
+    def begins(self, word: str) -> bool: ...
+    def marks(self, words: Sequence[str], begins: Sequence[bool]) -> list[list[str]]: ...
 
 
 class Look(NamedTuple):
@@ -29,6 +34,8 @@ class Look(NamedTuple):
     """Of the word before it."""
     far_before: tuple[str, ...]
     far_behind: tuple[str, ...]
+    begins: bool
+    """Whether a phrase of the gazetteer may begin with it."""
 
 
 def shape_of(word: str) -> str:
@@ -51,8 +58,8 @@ def shape_of(word: str) -> str:
 class Features:
     """Makes the features of sentences. Holds the looks of the words it saw last."""
 
-    def __init__(self, clusters: Clusters, marks: Marks) -> None:
-        self._marks = marks
+    def __init__(self, clusters: Clusters, lists: Lists) -> None:
+        self._lists = lists
         self._clusters = clusters
         self._look = lru_cache(maxsize=8192)(self._look_at)
 
@@ -60,7 +67,7 @@ class Features:
         """One list of features a word."""
         look = self._look
         looks = [look(one.text) for one in words]
-        marks = self._marks([one.folded for one in looks])
+        marks = self._lists.marks([one.folded for one in looks], [one.begins for one in looks])
         case = _case(looks)
         none = _NONE
         padded = [none, none, *looks, none, none]
@@ -121,11 +128,12 @@ class Features:
             far_before.append(f"--c{name}")
             far_behind.append(f"++c{name}")
         return Look(
-            plain, lower, shape, tuple(here), tuple(before), tuple(behind), tuple(far_before), tuple(far_behind)
+            plain, lower, shape, tuple(here), tuple(before), tuple(behind), tuple(far_before), tuple(far_behind),
+            self._lists.begins(plain),
         )
 
 
-_NONE = Look("", "", "_", (), ("-w_",), ("+w_",), (), ())
+_NONE = Look("", "", "_", (), ("-w_",), ("+w_",), (), (), False)
 
 
 def _case(looks: Sequence[Look]) -> str:

@@ -47,12 +47,19 @@ class Gazetteer:
     def _kinds(self) -> memoryview:
         return memoryview((self._folder / "names.kinds").read_bytes()).cast("H")
 
-    def marks(self, words: Sequence[str]) -> list[list[str]]:
-        """For each lower-case word what it is or begins (`given`, `B-city`) or goes on (`I-city`)."""
+    def begins(self, word: str) -> bool:
+        """Whether a phrase may begin with this folded word."""
+        return word[:1].isalpha() and bool(self._trie.has_keys_with_prefix(word + " "))
+
+    def marks(self, words: Sequence[str], begins: Sequence[bool]) -> list[list[str]]:
+        """For each folded word what it is or begins (`given`, `B-city`) or goes on (`I-city`).
+
+        `begins` says of each whether a phrase may begin with it.
+        """
         marks: list[list[str]] = [[] for _ in words]
         phrases, kinds = self._trie.iter_prefixes_with_ids, self._kinds
-        for place, word in enumerate(words):
-            if not word[0].isalpha():
+        for place in range(len(words)):
+            if not begins[place]:
                 continue
             for phrase, number in phrases(" ".join(words[place : place + LONGEST]) + " "):
                 names = _names(kinds[number])

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from greenroom.stages.check.linear import spots
 from greenroom.stages.ground.found import Found
 
-_link_spots = spots(r"(?i)\b(?:https?://|www\.)[^\s<>\"]{3,2000}|[0-9a-z_.+-]{1,64}@[0-9a-z-]{1,63}(?:\.[0-9a-z-]{1,63}){1,5}")
+_link_spots = spots(
+    r"(?i)\b(?:https?://|www\.)[^ \t\r\n<>\"]+|[0-9a-z_.+-]+@[0-9a-z-]+(?:\.[0-9a-z-]+)+"
+)
 _OPEN = {")": "(", "]": "[", "}": "{"}
 
 _number_spots = spots(

@@ -46,13 +46,14 @@ _VAGUE = (
 )
 _WORD = "|".join(sorted(_SHIFTS, key=len, reverse=True))
 
+_BEFORE_YEAR = "em|in|en|since|desde|until|até|hasta|ano de|año|year"
 _date_spots = spots(
     r"(?i)[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:T[0-9:.]{4,15}(?:Z|[+-][0-9:]{4,6})?)?"
     r"|[0-9]{1,2}[/.-][0-9]{1,2}[/.-](?:[0-9]{4}|[0-9]{2})|[0-9]{1,2}/[0-9]{1,2}|[0-9]{1,2}/(?:19|20)[0-9]{2}"
     rf"|[0-9]{{1,2}}(?:º|ª|st|nd|rd|th)?,? (?:de |of )?(?:{_MONTH})\b\.?(?:,? (?:del? |of )?[0-9]{{4}})?"
-    rf"|\b(?:{_MONTH})\.? [0-9]{{1,2}}(?:st|nd|rd|th)?(?:,? [0-9]{{4}})?"
     rf"|\b(?:{_MONTH})\b\.?,? (?:del? |of )?[0-9]{{4}}"
-    r"|\b(?:em|in|en|since|desde|until|até|hasta|ano de|año|year) (?:1[5-9]|20)[0-9]{2}"
+    rf"|\b(?:{_MONTH})\.? [0-9]{{1,2}}(?:st|nd|rd|th)?(?:,? [0-9]{{4}})?"
+    rf"|\b(?:{_BEFORE_YEAR}) (?:1[5-9]|20)[0-9]{{2}}"
 )
 _year_first = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(T.*)?").fullmatch
 _numbers = re.compile(r"([0-9]{1,2})([/.-])([0-9]{1,2})(?:([/.-])([0-9]{2,4}))?").fullmatch
@@ -64,11 +65,11 @@ _month_first = re.compile(
     rf"({_MONTH})\.? ([0-9]{{1,2}})(?:st|nd|rd|th)?(?:,? ([0-9]{{4}}))?", re.IGNORECASE
 ).fullmatch
 _month_of_year = re.compile(rf"({_MONTH})\b\.?,? (?:del? |of )?([0-9]{{4}})", re.IGNORECASE).fullmatch
-_year = re.compile(r"(?:\D+ )([0-9]{4})").fullmatch
+_year = re.compile(rf"(?:{_BEFORE_YEAR}) ([0-9]{{4}})", re.IGNORECASE).fullmatch
 
-SAID = rf"(?i)\b(?:{_WORD}|{_VAGUE}|(?:em|in|en|desde|since|until|até|hasta) (?:{_LONG_MONTH}))(?:[^0-9A-Za-zÀ-ÿ_]|\z)"
-"""A pattern for dates without a digit."""
-_said_spots = spots(SAID)
+_said_spots = spots(
+    rf"(?i)\b(?:{_WORD}|{_VAGUE}|(?:em|in|en|desde|since|until|até|hasta) (?:{_LONG_MONTH}))(?:[^0-9A-Za-zÀ-ÿ_]|\z)"
+)
 _in_month = re.compile(rf"(?:em|in|en|desde|since|until|até|hasta) ({_LONG_MONTH})", re.IGNORECASE).fullmatch
 _not_tomorrow = re.compile(r"(?:\b(?:la|esta|de|una|cada|toda la) )\Z", re.IGNORECASE).search
 
@@ -86,9 +87,7 @@ _NOONS = {
     "noon": "12:00", "meio-dia": "12:00", "mediodía": "12:00",
     "midnight": "00:00", "meia-noite": "00:00", "medianoche": "00:00",
 }  # fmt: skip
-NOON = r"(?i)\b(?:noon|midnight|meio-dia|meia-noite|mediodía|medianoche)\b"
-"""A pattern for times without a digit."""
-_noon_spots = spots(NOON)
+_noon_spots = spots(r"(?i)\b(?:noon|midnight|meio-dia|meia-noite|mediodía|medianoche)\b")
 _led = re.compile(r"(?:^|\W)(?:às|as|até|das|a las|las|at|by|until) \Z", re.IGNORECASE).search
 
 
@@ -121,6 +120,8 @@ def _date_value(piece: str, language: str) -> str:
     if one := _day_first(piece):
         return _day(_int(one[3]), _MONTHS[one[2].lower()], int(one[1]))
     if one := _month_first(piece):
+        if piece[0] == "m" and one[1] in ("may", "march"):
+            return ""
         return _day(_int(one[3]), _MONTHS[one[1].lower()], int(one[2]))
     if one := _month_of_year(piece):
         return f"{one[2]}-{_MONTHS[one[1].lower()]:02d}"
@@ -174,12 +175,12 @@ def find_said(text: str, encoded: bytes, today: date | None) -> Iterator[Found]:
 
 
 def _is_month(text: str, place: int, month: str) -> bool:
-    """English months that are also words («in may», «until march») count with a capital only."""
+    """Months that are also words («in may», «until march») count with a capital only."""
     return month not in ("may", "march") or text[place].isupper()
 
 
-def find_times(text: str, encoded: bytes, language: str) -> Iterator[Found]:
-    """`14h30`, `2:30 p.m.`, «às 9 horas», «noon»."""
+def find_times(text: str, encoded: bytes) -> Iterator[Found]:
+    """`14h30`, `2:30 p.m.`, «às 9 horas»."""
     for start, end in _time_spots(encoded):
         before, after = text[start - 1 : start], text[end : end + 1]
         if before.isalnum() or before in (":", ".", ",", "/") or after.isdigit() or after == ":":
@@ -199,5 +200,9 @@ def find_times(text: str, encoded: bytes, language: str) -> Iterator[Found]:
             continue
         value = f"{hour % 24:02d}:{minute:02d}" + (f":{second}" if second else "")
         yield Found(one.start("hour"), one.end(), "TIME", value)
+
+
+def find_noons(text: str, encoded: bytes) -> Iterator[Found]:
+    """«noon», «meia-noite»."""
     for start, end in _noon_spots(encoded):
         yield Found(start, end, "TIME", _NOONS[text[start:end].lower()])
