@@ -80,7 +80,8 @@ class Entities:
                 for one in await self._find(text.value, exchange, notes):
                     exchange.entities.append(_entity(one, text))
         if exchange.entities:
-            notes["found"] = dict(Counter(one.type for one in exchange.entities))
+            notes["found"] = len(exchange.entities)
+            notes["types"] = dict(Counter(one.type for one in exchange.entities))
         return None
 
     async def _find(self, text: str, exchange: Exchange, notes: dict[str, object]) -> Sequence[Found]:

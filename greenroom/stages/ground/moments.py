@@ -40,10 +40,11 @@ _DAYS = (
 )
 _VAGUE = (
     rf"(?:next|last|this) (?:week|month|year|weekend|{_DAYS})|"
-    rf"(?:próxim[oa]|passad[oa]|últim[oa]|est[ea]) (?:semana|mês|ano|mes|año|fim de semana|{_DAYS})|"
+    rf"(?:próxim[oa]|passad[oa]|est[ea]) (?:semana|mês|ano|mes|año|fim de semana|{_DAYS})|"
     rf"(?:semana|mês|ano|mes|año) (?:que vem|que viene|passad[oa]|pasad[oa]|próxim[oa])|"
     rf"(?:{_DAYS})(?: (?:que vem|que viene|passad[oa]|pasad[oa]|próxim[oa]))?"
 )
+_LAST = r"últim[oa] (?:semana|mês|ano|mes|año|fim de semana)"
 _WORD = "|".join(sorted(_SHIFTS, key=len, reverse=True))
 
 _BEFORE_YEAR = "em|in|en|since|desde|until|até|hasta|ano de|año|year"
@@ -68,14 +69,14 @@ _month_of_year = re.compile(rf"({_MONTH})\b\.?,? (?:del? |of )?([0-9]{{4}})", re
 _year = re.compile(rf"(?:{_BEFORE_YEAR}) ([0-9]{{4}})", re.IGNORECASE).fullmatch
 
 _said_spots = spots(
-    rf"(?i)\b(?:{_WORD}|{_VAGUE}|(?:em|in|en|desde|since|until|até|hasta) (?:{_LONG_MONTH}))(?:[^0-9A-Za-zÀ-ÿ_]|\z)"
+    rf"(?i)(?:{_LAST}|\b(?:{_WORD}|{_VAGUE}|(?:em|in|en|desde|since|until|até|hasta) (?:{_LONG_MONTH})))(?:[^0-9A-Za-zÀ-ÿ_]|\z)"
 )
 _in_month = re.compile(rf"(?:em|in|en|desde|since|until|até|hasta) ({_LONG_MONTH})", re.IGNORECASE).fullmatch
 _not_tomorrow = re.compile(r"(?:\b(?:la|esta|de|una|cada|toda la) )\Z", re.IGNORECASE).search
 
 _time_spots = spots(
     r"(?i)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?(?:[ap]\.?m\b\.?|hs?\b|horas\b))?|[0-9]{1,2}h(?:[0-9]{2})?(?:min)?\b"
-    r"|[0-9]{1,2} ?[ap]\.?m\b\.?|\b(?:às|as|até as|até às|das|a las|las) [0-9]{1,2}(?: horas?| h\b|h\b)"
+    r"|[0-9]{1,2} ?[ap]\.?m\b\.?|(?:\b(?:as|até as|até às|das|a las|las)|às) [0-9]{1,2}(?: horas?| h\b|h\b)"
 )
 _clock = re.compile(
     r"(?:(?P<lead>às|as|até as|até às|das|a las|las) )?(?P<hour>[0-9]{1,2})"
@@ -99,7 +100,8 @@ def find_dates(text: str, encoded: bytes, language: str) -> Iterator[Found]:
             continue
         if after in ("/", "-", ".", "%") and text[end + 1 : end + 2].isdigit():
             continue
-        piece = text[start:end]
+        piece = text[start:end].rstrip(".")
+        end = start + len(piece)
         year = _year(piece)
         if year is not None:
             yield Found(end - 4, end, "DATE", year[1])
@@ -183,7 +185,7 @@ def find_times(text: str, encoded: bytes) -> Iterator[Found]:
     """`14h30`, `2:30 p.m.`, «às 9 horas»."""
     for start, end in _time_spots(encoded):
         before, after = text[start - 1 : start], text[end : end + 1]
-        if before.isalnum() or before in (":", ".", ",", "/") or after.isdigit() or after == ":":
+        if before.isalnum() or before in (*":.,/[",) or after.isdigit() or after == ":":
             continue
         one = _clock(text, start, end)
         if one is None:
