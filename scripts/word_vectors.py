@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 Array = NDArray[np.float32]
 
-_LAYERS = (5, 6, 7, 8, 9)
+_LAYERS = (3, 4, 5)
 """Hidden states that are averaged: in the middle, where meaning is most."""
 _WHOLE_WORD = re.compile(r"▁[A-Za-zÀÁÂÃÄÇÈÉÊËÍÎÏÑÓÔÕÖÚÛÜàáâãäçèéêëíîïñóôõöúûü]{2,}").fullmatch
 
@@ -96,6 +96,7 @@ class Encoder:
         state = _normal(
             state + self._plain("emb.type")[: self._size], self._plain("emb.ln.w"), self._plain("emb.ln.b")
         )
+        state = state.reshape(count * length, self._size)  # one large product instead of many small ones
         kept = np.zeros((count, self._size), np.float32)
         for number, layer in enumerate(layers):
             q, k, v = (
@@ -107,13 +108,13 @@ class Encoder:
             weights = q @ k.transpose(0, 1, 3, 2) / width**0.5
             weights = np.exp(weights - weights.max(-1, keepdims=True))
             weights /= weights.sum(-1, keepdims=True)
-            mixed = (weights @ v).transpose(0, 2, 1, 3).reshape(count, length, self._size)
+            mixed = (weights @ v).transpose(0, 2, 1, 3).reshape(count * length, self._size)
             state = _normal(state + mixed @ layer["ao"].T + layer["ao.b"], layer["aln.w"], layer["aln.b"])
             wide = state @ layer["fi"].T + layer["fi.b"]
             wide *= 0.5 * (1 + np.tanh(0.7978845608 * (wide + 0.044715 * wide**3)))
             state = _normal(state + wide @ layer["fo"].T + layer["fo.b"], layer["oln.w"], layer["oln.b"])
             if number in _LAYERS:
-                kept += state[:, 1:-1].mean(1)
+                kept += state.reshape(count, length, self._size)[:, 1:-1].mean(1)
         return kept / len(_LAYERS)
 
 

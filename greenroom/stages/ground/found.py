@@ -11,7 +11,6 @@ class Found(NamedTuple):
     end: int
     kind: str
     value: str = ""
-    probability: float = 1.0
 
 
 def settled(found: Iterable[Found]) -> list[Found]:

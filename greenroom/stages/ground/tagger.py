@@ -60,9 +60,8 @@ class Tagger:
         found: list[Found] = []
         for sentence in sentences(text, words):
             with self._lock:
-                model.set(features(sentence))
-                tags = model.tag()
-                found += _names(sentence, tags, model)
+                tags = model.tag(features(sentence))
+            found += _names(sentence, tags)
         if found and "`" in text:
             code = protected_spans(text, _CODE)
             found = [one for one in found if all(one.end <= start or one.start >= end for start, end, _ in code)]
@@ -102,15 +101,11 @@ def sentences(text: str, words: Sequence[Word]) -> Iterator[Sequence[Word]]:
             start = place + 1
 
 
-def _names(words: Sequence[Word], tags: Sequence[str], model: Any) -> Iterator[Found]:
+def _names(words: Sequence[Word], tags: Sequence[str]) -> Iterator[Found]:
     start = None
     for place, tag in enumerate((*tags, "O")):
         if start is not None and not (tag[0] == "I" and tag[2:] == tags[start][2:]):
-            kind = tags[start][2:]
-            sure = min(
-                model.marginal(tags[inner], inner) for inner in range(start, place)
-            )
-            yield Found(words[start].start, words[place - 1].end, kind, probability=round(sure, 3))
+            yield Found(words[start].start, words[place - 1].end, tags[start][2:])
             start = None
         if start is None and tag != "O":
             start = place
