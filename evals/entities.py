@@ -1,4 +1,4 @@
-"""`entities`: names against marked names (F1 of spans with their kind), patterns against sentences of our own.
+"""`entities`: names against marked names (F1 of spans and kinds), patterns against sentences of our own.
 
 The shipped models are measured. Those trained with share-alike rows too are measured where
 `ENTITIES_SHARE_ALIKE` names their folder, or says `train` (two minutes); otherwise they are left out.
@@ -9,12 +9,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from evals.figures import Goal, Row, cpu, f_score, read_rows, resampled, share
 from greenroom.stages.ground import patterns
+from greenroom.stages.ground.found import Found
 from greenroom.stages.ground.tagger import KINDS, Tagger
 
 _ROOT = Path(__file__).parent.parent
@@ -48,18 +49,22 @@ def measure(data: Path) -> Iterator[Row]:
         own = _own(language)
         if own:
             sets[f"own {language}, kept from training"] = (language, own)
-    yield from _names(Tagger(), "shipped", sets)
-    for language, rows in sets.values():
-        if len(rows) > 300:
-            continue
-        yield from cpu("entities", "own, names", language, [one.text for one in rows], _find(language))
+    shipped = Tagger()
+    yield from _names(shipped, "shipped", sets)
+    for name, (language, rows) in sets.items():
+        if name.startswith("own"):
+            texts = [one.text for one in rows]
+            yield from cpu("entities", "own, names", language, texts, _find(shipped, language))
     yield from _share_alike(data, sets)
     yield from _patterns()
 
 
-def _find(language: str):  # type: ignore[no-untyped-def]  # a closure for `cpu`
-    tagger = Tagger()
+def _find(tagger: Tagger, language: str) -> Callable[[str], object]:
     return lambda text: tagger.find(text, language)
+
+
+def _find_values(language: str) -> Callable[[str], list[Found]]:
+    return lambda text: patterns.find(text, lambda: language)
 
 
 def _names(tagger: Tagger, which: str, sets: dict[str, tuple[str, list[Marked]]]) -> Iterator[Row]:
@@ -150,18 +155,18 @@ def _patterns() -> Iterator[Row]:
             language, _, marked = line.partition(" ")
             by_language.setdefault(language, []).append(_valued(marked))
     for language, rows in by_language.items():
+        find = _find_values(language)
         hits = found = wanted = 0
         for text, gold in rows:
-            mine = {(one.start, one.end, one.kind, one.value) for one in patterns.find(text, lambda: language)}  # noqa: B023  # called at once
+            mine = {(one.start, one.end, one.kind, one.value) for one in find(text)}
             hits += len(mine & gold)
             found += len(mine)
             wanted += len(gold)
         yield share("entities", "patterns precision", "own, values too", language, hits, found)
         yield share("entities", "patterns recall", "own, values too", language, hits, wanted)
-        texts = [text for text, _ in rows]
-        yield from cpu("entities", "own, patterns", language, texts, lambda text: patterns.find(text, lambda: language))  # noqa: B023  # called at once
+        yield from cpu("entities", "own, patterns", language, [text for text, _ in rows], find)
     plain = ["the model reads each of these words and finds nothing that a pattern could hold, " * 25] * 50
-    yield from cpu("entities", "2 KB without a hit, patterns", "en", plain, lambda text: patterns.find(text, lambda: "en"))
+    yield from cpu("entities", "2 KB without a hit, patterns", "en", plain, _find_values("en"))
 
 
 def _valued(marked: str) -> tuple[str, set[tuple[int, int, str, str]]]:

@@ -26,14 +26,36 @@ from greenroom.stages.ground.words import words_of  # noqa: E402
 
 LISTS = ROOT / "training" / "entities" / "names"
 PEOPLE = (
-    "en_US", "en_GB", "en_IE", "en_IN", "en_NZ", "es_ES", "es_MX", "es_AR", "es_CL", "es_CO", "pt_BR", "pt_PT",
-    "it_IT", "fr_FR", "de_DE", "nl_NL",
+    "en_US", "en_GB", "en_IE", "en_IN", "en_NZ", "es_ES", "es_MX", "es_AR", "es_CL", "es_CO", "pt_BR",
+    "pt_PT", "it_IT", "fr_FR", "de_DE", "nl_NL",
 )  # fmt: skip
 STATES = ("en_US", "en_AU", "en_CA", "en_IN", "es_ES", "es_MX", "es_AR", "es_CL", "es_CO", "pt_BR", "pt_PT")
 SMALL_TOO = frozenset({"BR", "PT", "ES", "MX", "AR", "CL", "CO", "PE", "UY", "AO", "MZ"})
 """Countries whose towns are listed from 5,000 people on; elsewhere from 15,000."""
 _LATIN = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿ'’.\- ]{3,40}").fullmatch
-_IS_LINK = frozenset("de da do das dos del la las los el e y van von di den der le du y e".split())
+_LINKS = frozenset(
+    {
+        "de",
+        "da",
+        "do",
+        "das",
+        "dos",
+        "del",
+        "la",
+        "las",
+        "los",
+        "el",
+        "e",
+        "y",
+        "van",
+        "von",
+        "di",
+        "den",
+        "der",
+        "le",
+        "du",
+    }
+)
 
 
 def people() -> Iterator[tuple[str, str]]:
@@ -45,7 +67,7 @@ def people() -> Iterator[tuple[str, str]]:
                 found = getattr(provider, fields + suffix, ())
                 for name in () if isinstance(found, property) else found:
                     for part in re.split(r"[ \-]", str(name)):
-                        if len(part) > 1 and part.lower() not in _IS_LINK:
+                        if len(part) > 1 and part.lower() not in _LINKS:
                             yield part, kind
 
 

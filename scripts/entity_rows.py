@@ -118,7 +118,9 @@ def replaced(one: Sentence, span_texts: dict[int, str]) -> Sentence:
     return Sentence(text + one.text[at:], tuple(spans))
 
 
-def swapped(one: Sentence, names: dict[str, list[str]], chance: random.Random, share: float = 0.7) -> Sentence:
+def swapped(
+    one: Sentence, names: dict[str, list[str]], chance: random.Random, share: float = 0.7
+) -> Sentence:
     """The sentence with other names of the same kinds."""
     new = {
         number: chance.choice(names[span.kind])

@@ -1,7 +1,7 @@
-"""Train the taggers of names: `python scripts/train_entities.py --data DIR [--share-alike] [--out DIR] [LANG …]`.
+"""Train the taggers of names: `python scripts/train_entities.py --data DIR [LANG …]`.
 
-Without `--share-alike` the rows under CC BY-SA (Bosque, EWT) are left out, and the models go where the package
-ships them; with it they go to `--out`. Deterministic. About two minutes a language.
+Without `--share-alike` the rows under CC BY-SA (Bosque, EWT) are left out, and the models go where the
+package ships them; with it they go to `--out`. Deterministic. About a minute a language.
 """
 
 import argparse
@@ -28,13 +28,20 @@ sys.path.insert(0, str(ROOT))
 
 from greenroom.stages.ground.clusters import WordClusters  # noqa: E402
 from greenroom.stages.ground.features import Features  # noqa: E402  # found by the line before
-from greenroom.stages.ground.tagger import DATA, sentences as cut, shared_features, tags_of  # noqa: E402
+from greenroom.stages.ground.tagger import DATA, shared_features, tags_of  # noqa: E402
+from greenroom.stages.ground.tagger import sentences as cut  # noqa: E402
 from greenroom.stages.ground.words import words_of  # noqa: E402
 
 LANGUAGES = ("en", "pt", "es")
 OWN = ROOT / "training" / "entities"
 FREE_ENGLISH = ("WikiGold", "WNUT17")
-OPTIONS = {"c1": 0.05, "c2": 0.02, "max_iterations": 60, "feature.minfreq": 2, "feature.possible_transitions": True}
+OPTIONS = {
+    "c1": 0.05,
+    "c2": 0.02,
+    "max_iterations": 60,
+    "feature.minfreq": 2,
+    "feature.possible_transitions": True,
+}
 
 
 class NoLists:
@@ -94,13 +101,13 @@ def _names(language: str) -> dict[str, list[str]]:
                 names[kind] += line.split(" / ")
     parts = [name.split() for name in names["PER"] if name.istitle() and " " in name]
     chance = random.Random(language)
-    names["PER"] += [
-        f"{chance.choice(parts)[0]} {chance.choice(parts)[-1]}" for _ in range(len(parts))
-    ]
+    names["PER"] += [f"{chance.choice(parts)[0]} {chance.choice(parts)[-1]}" for _ in range(len(parts))]
     return names
 
 
-def varied(rows: Iterable[tuple[Sentence, int]], names: dict[str, list[str]], chance: random.Random) -> list[Sentence]:
+def varied(
+    rows: Iterable[tuple[Sentence, int]], names: dict[str, list[str]], chance: random.Random
+) -> list[Sentence]:
     """Each sentence as it is, and some with other names, in small letters, in capitals."""
     out: list[Sentence] = []
     for one, times in rows:
@@ -140,7 +147,9 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     for language in asked.languages:
         chance = random.Random(f"entities {language}")
-        rows = varied(sentences(asked.data, language, share_alike=asked.share_alike), _names(language), chance)
+        rows = varied(
+            sentences(asked.data, language, share_alike=asked.share_alike), _names(language), chance
+        )
         train(rows, out / f"entities-{language}.crfsuite", chance, OPTIONS)
         print(f"{language}: {len(rows)} sentences")
 

@@ -38,7 +38,9 @@ class Encoder:
         letters = self._bytes[at : at + length]
         at += length
         texts = [letters[ends[n] : ends[n + 1]].decode(errors="replace") for n in range(count)]
-        self.scores = {text[1:]: score for text, score in zip(texts, scores, strict=True) if _WHOLE_WORD(text)}
+        self.scores = {
+            text[1:]: score for text, score in zip(texts, scores, strict=True) if _WHOLE_WORD(text)
+        }
         """Log probability of each whole word among the pieces."""
         self._tokens = Tokenizer(models.Unigram(list(zip(texts, scores, strict=True)), unknown))
         self._tokens.pre_tokenizer = pre_tokenizers.Metaspace()

@@ -170,7 +170,9 @@ def _merged(
     by_text = dict(found)
     for place, others in more.items():
         own = by_text.get(place, [])
-        new = [one for one in others if all(one.end <= other.start or one.start >= other.end for other in own)]
+        new = [
+            one for one in others if all(one.end <= other.start or one.start >= other.end for other in own)
+        ]
         by_text[place] = sorted((*own, *new), key=lambda one: one.start)
     return sorted(by_text.items())
 

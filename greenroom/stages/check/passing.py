@@ -1,7 +1,7 @@
 """People named in passing: findings made of what a tagger of names takes for a person.
 
-The newest message was read by step `entities`, where that ran; earlier ones, and tool results, are tagged here,
-so that a name masked once is masked whenever the conversation is sent again.
+The newest message was read by step `entities`, where that ran; earlier ones, and tool results, are tagged
+here, so that a name masked once is masked whenever the conversation is sent again.
 """
 
 import asyncio
@@ -47,7 +47,11 @@ class People:
     async def __call__(self, exchange: Exchange) -> dict[int, list[Finding]]:
         """By the place of the text in `exchange.request.texts`. A name found anywhere counts everywhere."""
         texts = exchange.request.texts
-        read = [text.value[:_LONGEST] for text in texts if text.role not in ("system", "developer") and text.kind == "content"]
+        read = [
+            text.value[:_LONGEST]
+            for text in texts
+            if text.role not in ("system", "developer") and text.kind == "content"
+        ]
         names = {one.text for one in exchange.entities if one.type == "PER"}
         if sum(map(len, read)) > _AT_ONCE:
             found = await asyncio.to_thread(lambda: [self._names_in(one) for one in read])

@@ -110,8 +110,8 @@ class PiiConfig(ScreenConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
 
     entities: tuple[str, ...] = ENTITIES
     names: Literal["introduced", "all"] = "introduced"
-    """all: whoever the tagger of step `entities` takes for a person, too. The model then can't tell Marie Curie
-    from a customer, and questions about people get worse answers."""
+    """all: whoever the tagger of step `entities` takes for a person, too. The model then can't tell Marie
+    Curie from a customer, and questions about people get worse answers."""
     on_error: Literal["allow", "refuse"] = "refuse"  # data that might be personal does not leave
 
 

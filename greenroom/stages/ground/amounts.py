@@ -1,7 +1,8 @@
 """Money, percentages, measures and spans of time, normalised.
 
-Money as decimal and ISO 4217 code (`1250.50 BRL`; `$` stays where the text does not say whose), measures in
-SI units (`5000 m`), spans of time as ISO 8601 durations (`PT2H`). Words for numbers («dez reais») are not read.
+Money as decimal and ISO 4217 code (`1250.5 BRL`; `$` stays where the text does not say whose), measures in
+SI units (`5000 m`), spans of time as ISO 8601 durations (`PT2H`). Words for numbers («dez reais») are not
+read.
 """
 
 import re
@@ -16,7 +17,23 @@ _SIGNS = {
     "R$": "BRL", "US$": "USD", "U$S": "USD", "U$": "USD", "A$": "AUD", "C$": "CAD", "MX$": "MXN", "€": "EUR",
     "£": "GBP", "¥": "JPY",
 }  # fmt: skip
-_CODES = ("BRL", "USD", "EUR", "GBP", "MXN", "ARS", "CLP", "COP", "PEN", "UYU", "JPY", "CHF", "CAD", "AUD", "CNY")
+_CODES = (
+    "BRL",
+    "USD",
+    "EUR",
+    "GBP",
+    "MXN",
+    "ARS",
+    "CLP",
+    "COP",
+    "PEN",
+    "UYU",
+    "JPY",
+    "CHF",
+    "CAD",
+    "AUD",
+    "CNY",
+)
 _WORDS = {
     "reais": "BRL", "real": "BRL", "dólares": "USD", "dólar": "USD", "dolares": "USD", "dollars": "USD",
     "dollar": "USD", "bucks": "USD", "euros": "EUR", "euro": "EUR", "libras esterlinas": "GBP",
@@ -45,12 +62,14 @@ _SI: dict[str, tuple[str, str]] = {
     "km": ("1000", "m"), "quilômetro": ("1000", "m"), "quilómetro": ("1000", "m"), "kilómetro": ("1000", "m"),
     "kilometer": ("1000", "m"), "kilometre": ("1000", "m"), "m": ("1", "m"), "metro": ("1", "m"),
     "meter": ("1", "m"), "metre": ("1", "m"), "cm": ("0.01", "m"), "centímetro": ("0.01", "m"),
-    "centimeter": ("0.01", "m"), "mm": ("0.001", "m"), "milímetro": ("0.001", "m"), "millimeter": ("0.001", "m"),
+    "centimeter": ("0.01", "m"), "mm": ("0.001", "m"), "milímetro": ("0.001", "m"),
+    "millimeter": ("0.001", "m"),
     "mile": ("1609.344", "m"), "milha": ("1609.344", "m"), "milla": ("1609.344", "m"), "ft": ("0.3048", "m"),
     "foot": ("0.3048", "m"), "feet": ("0.3048", "m"), "inch": ("0.0254", "m"), "inches": ("0.0254", "m"),
     "polegada": ("0.0254", "m"), "pulgada": ("0.0254", "m"), "yard": ("0.9144", "m"),
     "m²": ("1", "m²"), "m2": ("1", "m²"), "km²": ("1000000", "m²"), "km2": ("1000000", "m²"),
-    "hectare": ("10000", "m²"), "hectárea": ("10000", "m²"), "ha": ("10000", "m²"), "acre": ("4046.8564224", "m²"),
+    "hectare": ("10000", "m²"), "hectárea": ("10000", "m²"), "ha": ("10000", "m²"),
+    "acre": ("4046.8564224", "m²"),
     "metros quadrados": ("1", "m²"), "metros cuadrados": ("1", "m²"), "square meters": ("1", "m²"),
     "square feet": ("0.09290304", "m²"), "m³": ("1", "m³"), "m3": ("1", "m³"), "l": ("0.001", "m³"),
     "litro": ("0.001", "m³"), "liter": ("0.001", "m³"), "litre": ("0.001", "m³"), "ml": ("0.000001", "m³"),
@@ -80,7 +99,9 @@ _UNITS = "|".join(
     re.escape(unit) + (r"(?:e?s)?" if len(unit) > 2 and unit[-1].isalpha() else "")
     for unit in sorted((*_SI, *_WARMTH, *_SPANS), key=len, reverse=True)
 )
-_measure_spots = spots(rf"(?i)(?:{NUMBER})(?: ?(?:{TIMES}))?(?: de)? ?-?(?:{_UNITS})(?:[^0-9A-Za-zÀ-ÿ_/²³]|\z)")
+_measure_spots = spots(
+    rf"(?i)(?:{NUMBER})(?: ?(?:{TIMES}))?(?: de)? ?-?(?:{_UNITS})(?:[^0-9A-Za-zÀ-ÿ_/²³]|\z)"
+)
 _measure = re.compile(
     rf"(?P<number>{NUMBER})(?: ?(?P<times>{TIMES})\b)?(?: de)? ?-?(?P<unit>{_UNITS})(?![^\W_]|[/²³])",
     re.IGNORECASE,
@@ -91,7 +112,7 @@ def find_money(text: str, encoded: bytes, language: str) -> Iterator[Found]:
     """`R$ 1.250,50`, `US$ 3 million`, `20 euros`."""
     for start, end in _money_spots(encoded):
         one = _money(text, start, end)
-        if one is None or one.end() <= one.end("number") and not (one["sign"] or one["code"]):
+        if one is None or (one.end() <= one.end("number") and not (one["sign"] or one["code"])):
             continue
         mark = one["sign"] or one["code"] or one["sign2"] or one["code2"] or one["word"]
         if mark is None or _is_inside_word(text, start):

@@ -28,7 +28,10 @@ _group = re.compile(r"[.,' \xa0]")
 
 
 def decimal_of(text: str, language: str, *, is_money: bool = False) -> Decimal:
-    """The number that `text` (a match of `NUMBER`) writes; of money three digits behind a sign are thousands."""
+    """The number that `text` (a match of `NUMBER`) writes.
+
+    Of money, three digits behind a sign are thousands.
+    """
     signs = _group.findall(text)
     if not signs:
         return Decimal(text)

@@ -1,4 +1,4 @@
-"""What the tagger of names sees of each word: the word itself, its shape, its ends, its cluster, the gazetteer.
+"""What the tagger of names sees of each word: itself, its shape, its ends, its group, the gazetteer.
 
 Training and tagging share this file: a model fits only the features that it was trained with.
 """
@@ -116,7 +116,13 @@ class Features:
         far_before, far_behind = [f"--w{lower}"], [f"++w{lower}"]
         plain = folded(word)
         if len(word) > 2 and word[0].isalpha():
-            here += [f"p{plain[:2]}", f"p{plain[:3]}", f"e{plain[-2:]}", f"e{plain[-3:]}", f"E{plain[-3:]}{shape}"]
+            here += [
+                f"p{plain[:2]}",
+                f"p{plain[:3]}",
+                f"e{plain[-2:]}",
+                f"e{plain[-3:]}",
+                f"E{plain[-3:]}{shape}",
+            ]
             if len(word) > 4:
                 here += [f"p{plain[:4]}", f"e{plain[-4:]}"]
             before.append(f"-e{plain[-3:]}")
@@ -128,7 +134,14 @@ class Features:
             far_before.append(f"--c{name}")
             far_behind.append(f"++c{name}")
         return Look(
-            plain, lower, shape, tuple(here), tuple(before), tuple(behind), tuple(far_before), tuple(far_behind),
+            plain,
+            lower,
+            shape,
+            tuple(here),
+            tuple(before),
+            tuple(behind),
+            tuple(far_before),
+            tuple(far_behind),
             self._lists.begins(plain),
         )
 

@@ -26,9 +26,7 @@ def folded(text: str) -> str:
     text = text.lower()
     if text.isascii():
         return text
-    return "".join(
-        sign for sign in unicodedata.normalize("NFD", text) if not unicodedata.combining(sign)
-    )
+    return "".join(sign for sign in unicodedata.normalize("NFD", text) if not unicodedata.combining(sign))
 
 
 class Gazetteer:

@@ -1,4 +1,4 @@
-"""What names one thing exactly: addresses of mail and web, telephone numbers, numbers of persons, firms, orders.
+"""What names one thing exactly: addresses of mail and web, telephone numbers, numbers of persons and orders.
 
 Values say which register they are of: `cpf:52998224725`, `order:48213`. That a number is somebody's is the
 business of `pii`; here check digits only tell a CPF from a telephone number.
@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from greenroom.stages.check.linear import spots
 from greenroom.stages.ground.found import Found
 
-_link_spots = spots(
-    r"(?i)\b(?:https?://|www\.)[^ \t\r\n<>\"]+|[0-9a-z_.+-]+@[0-9a-z-]+(?:\.[0-9a-z-]+)+"
-)
+_link_spots = spots(r"(?i)\b(?:https?://|www\.)[^ \t\r\n<>\"]+|[0-9a-z_.+-]+@[0-9a-z-]+(?:\.[0-9a-z-]+)+")
 _OPEN = {")": "(", "]": "[", "}": "{"}
 
 _number_spots = spots(
@@ -34,13 +32,15 @@ _KINDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 _SAYS = {
     "pedido": "order", "order": "order", "orden": "order", "encomenda": "order", "compra": "order",
-    "protocolo": "ticket", "chamado": "ticket", "ticket": "ticket", "tíquete": "ticket", "incidente": "ticket",
+    "protocolo": "ticket", "chamado": "ticket", "ticket": "ticket", "tíquete": "ticket",
+    "incidente": "ticket",
     "incident": "ticket", "issue": "ticket", "case": "case", "caso": "case", "processo": "case",
     "expediente": "case", "invoice": "invoice", "fatura": "invoice", "factura": "invoice",
     "nota fiscal": "invoice", "boleto": "invoice", "contrato": "contract", "contract": "contract",
     "apólice": "policy", "póliza": "policy", "policy": "policy", "matrícula": "registration",
     "rastreio": "parcel", "tracking": "parcel", "reserva": "booking", "booking": "booking",
-    "reservation": "booking", "cpf": "cpf", "cnpj": "cnpj", "cep": "cep", "rg": "rg", "dni": "dni", "nif": "nif",
+    "reservation": "booking", "cpf": "cpf", "cnpj": "cnpj", "cep": "cep", "rg": "rg", "dni": "dni",
+    "nif": "nif",
     "sku": "sku", "isbn": "isbn",
 }  # fmt: skip
 _SAY = "|".join(sorted(_SAYS, key=len, reverse=True))
@@ -50,7 +50,8 @@ _said = re.compile(rf"({_SAY}){_NUMBERED} ?[:#]? ?(#?)([0-9A-Z][0-9A-Z./\-]{{2,4
 
 _phone_spots = spots(
     r"\+[0-9]{1,3}[ .-]?(?:\([0-9]{1,4}\)|[0-9]{1,4})(?:[ .-]?[0-9]{2,5}){1,4}"
-    r"|\([0-9]{2,3}\) ?[0-9]{3,5}[ .-]?[0-9]{4}|\b[0-9]{2} 9?[0-9]{4}-[0-9]{4}|\b[0-9]{3}[.-][0-9]{3}[.-][0-9]{4}"
+    r"|\([0-9]{2,3}\) ?[0-9]{3,5}[ .-]?[0-9]{4}|\b[0-9]{2} 9?[0-9]{4}-[0-9]{4}"
+    r"|\b[0-9]{3}[.-][0-9]{3}[.-][0-9]{4}"
     r"|\b[6-9][0-9]{2} [0-9]{3} [0-9]{3}\b|\b9[0-9]{4}-[0-9]{4}\b|\b0800 ?[0-9]{3} ?[0-9]{4}"
 )
 
@@ -65,7 +66,9 @@ def find_links(text: str, encoded: bytes) -> Iterator[Found]:
             if "." in trimmed[trimmed.index("@") :]:
                 yield Found(start + lead, start + len(trimmed), "EMAIL", trimmed[lead:].lower())
             continue
-        while piece and (piece[-1] in ".,;:!?'*_»”’" or (piece[-1] in _OPEN and _OPEN[piece[-1]] not in piece)):
+        while piece and (
+            piece[-1] in ".,;:!?'*_»”’" or (piece[-1] in _OPEN and _OPEN[piece[-1]] not in piece)
+        ):
             piece = piece[:-1]
         if len(piece) > 8:
             yield Found(start, start + len(piece), "URL", piece)

@@ -15,7 +15,8 @@ _MONTHS = {
     name: number
     for number, names in enumerate(
         (
-            "janeiro january enero jan ene", "fevereiro february febrero fev feb", "março marco march marzo mar",
+            "janeiro january enero jan ene", "fevereiro february febrero fev feb",
+            "março marco march marzo mar",
             "abril april abr apr", "maio may mayo mai", "junho june junio jun", "julho july julio jul",
             "agosto august ago aug", "setembro september septiembre setiembre set sep sept",
             "outubro october octubre out oct", "novembro november noviembre nov",
@@ -26,7 +27,9 @@ _MONTHS = {
     for name in names.split()
 }  # fmt: skip
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
-_LONG_MONTH = "|".join(sorted((name for name in _MONTHS if len(name) > 3 and name != "sept"), key=len, reverse=True))
+_LONG_MONTH = "|".join(
+    sorted((name for name in _MONTHS if len(name) > 3 and name != "sept"), key=len, reverse=True)
+)
 _SHIFTS = {
     "hoje": 0, "hoy": 0, "today": 0, "tonight": 0, "esta noite": 0, "esta noche": 0,
     "amanhã": 1, "mañana": 1, "tomorrow": 1,
@@ -60,7 +63,8 @@ _year_first = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(T.*)?").fullmatc
 _numbers = re.compile(r"([0-9]{1,2})([/.-])([0-9]{1,2})(?:([/.-])([0-9]{2,4}))?").fullmatch
 _month_year = re.compile(r"([0-9]{1,2})/([0-9]{4})").fullmatch
 _day_first = re.compile(
-    rf"([0-9]{{1,2}})(?:º|ª|st|nd|rd|th)?,? (?:de |of )?({_MONTH})\b\.?(?:,? (?:del? |of )?([0-9]{{4}}))?", re.IGNORECASE
+    rf"([0-9]{{1,2}})(?:º|ª|st|nd|rd|th)?,? (?:de |of )?({_MONTH})\b\.?(?:,? (?:del? |of )?([0-9]{{4}}))?",
+    re.IGNORECASE,
 ).fullmatch
 _month_first = re.compile(
     rf"({_MONTH})\.? ([0-9]{{1,2}})(?:st|nd|rd|th)?(?:,? ([0-9]{{4}}))?", re.IGNORECASE
@@ -69,13 +73,15 @@ _month_of_year = re.compile(rf"({_MONTH})\b\.?,? (?:del? |of )?([0-9]{{4}})", re
 _year = re.compile(rf"(?:{_BEFORE_YEAR}) ([0-9]{{4}})", re.IGNORECASE).fullmatch
 
 _said_spots = spots(
-    rf"(?i)(?:{_LAST}|\b(?:{_WORD}|{_VAGUE}|(?:em|in|en|desde|since|until|até|hasta) (?:{_LONG_MONTH})))(?:[^0-9A-Za-zÀ-ÿ_]|\z)"
+    rf"(?i)(?:{_LAST}|\b(?:{_WORD}|{_VAGUE}|"
+    rf"(?:em|in|en|desde|since|until|até|hasta) (?:{_LONG_MONTH})))(?:[^0-9A-Za-zÀ-ÿ_]|\z)"
 )
 _in_month = re.compile(rf"(?:em|in|en|desde|since|until|até|hasta) ({_LONG_MONTH})", re.IGNORECASE).fullmatch
 _not_tomorrow = re.compile(r"(?:\b(?:la|esta|de|una|cada|toda la) )\Z", re.IGNORECASE).search
 
 _time_spots = spots(
-    r"(?i)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?(?:[ap]\.?m\b\.?|hs?\b|horas\b))?|[0-9]{1,2}h(?:[0-9]{2})?(?:min)?\b"
+    r"(?i)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?(?:[ap]\.?m\b\.?|hs?\b|horas\b))?"
+    r"|[0-9]{1,2}h(?:[0-9]{2})?(?:min)?\b"
     r"|[0-9]{1,2} ?[ap]\.?m\b\.?|(?:\b(?:as|até as|até às|das|a las|las)|às) [0-9]{1,2}(?: horas?| h\b|h\b)"
 )
 _clock = re.compile(
@@ -94,13 +100,13 @@ _led = re.compile(r"(?:^|\W)(?:às|as|até|das|a las|las|at|by|until) \Z", re.IG
 
 def find_dates(text: str, encoded: bytes, language: str) -> Iterator[Found]:
     """Dates with a digit."""
-    for start, end in _date_spots(encoded):
-        before, after = text[start - 1 : start], text[end : end + 1]
+    for start, stop in _date_spots(encoded):
+        before, after = text[start - 1 : start], text[stop : stop + 1]
         if before.isalnum() or before in ("/", "-", ".", "$") or (after.isalnum()):
             continue
-        if after in ("/", "-", ".", "%") and text[end + 1 : end + 2].isdigit():
+        if after in ("/", "-", ".", "%") and text[stop + 1 : stop + 2].isdigit():
             continue
-        piece = text[start:end].rstrip(".")
+        piece = text[start:stop].rstrip(".")
         end = start + len(piece)
         year = _year(piece)
         if year is not None:
@@ -159,9 +165,8 @@ def _day(year: int | None, month: int, day: int) -> str:
 
 def find_said(text: str, encoded: bytes, today: date | None) -> Iterator[Found]:
     """«amanhã», «next week», «in March»."""
-    for start, end in _said_spots(encoded):
-        while end > start and not text[end - 1].isalpha():
-            end -= 1
+    for start, stop in _said_spots(encoded):
+        end = stop if text[stop - 1].isalpha() else stop - 1
         word = text[start:end].lower()
         month = _in_month(word)
         if month is not None:

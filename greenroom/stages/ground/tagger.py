@@ -1,8 +1,8 @@
 """People, places and organisations in a text, by a conditional random field.
 
-One model a language (English, Portuguese, Spanish), made by scripts/train_entities.py; other languages are read
-with the nearest of them. Models, gazetteer and clusters are read from files when first needed. Names in code are
-none. Source of the method: Lafferty, McCallum, Pereira, "Conditional Random Fields", ICML 2001.
+One model a language (English, Portuguese, Spanish), made by scripts/train_entities.py; other languages are
+read with the nearest of them. Models, gazetteer and groups are read from files when first needed. Names in
+code are none. Source of the method: Lafferty, McCallum, Pereira, "Conditional Random Fields", ICML 2001.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -64,14 +64,18 @@ class Tagger:
             found += _names(sentence, tags)
         if found and "`" in text:
             code = protected_spans(text, _CODE)
-            found = [one for one in found if all(one.end <= start or one.start >= end for start, end, _ in code)]
+            found = [
+                one for one in found if all(one.end <= start or one.start >= end for start, end, _ in code)
+            ]
         return found
 
     def _model(self, language: str) -> Any:
         model = self._models.get(language)
         if model is None:
             path = next(
-                path for folder in self._folders if (path := folder / f"entities-{language}.crfsuite").is_file()
+                path
+                for folder in self._folders
+                if (path := folder / f"entities-{language}.crfsuite").is_file()
             )
             model = import_module("pycrfsuite").Tagger()
             model.open(str(path))
@@ -86,7 +90,7 @@ def shared_features() -> Features:
 
 
 def sentences(text: str, words: Sequence[Word]) -> Iterator[Sequence[Word]]:
-    """Words up to a full stop that a blank follows, the end of a line, or the longest that is read at once."""
+    """Words up to a full stop that a blank follows, the end of a line, or the most that is read at once."""
     start = 0
     for place, word in enumerate(words):
         after = words[place + 1] if place + 1 < len(words) else None

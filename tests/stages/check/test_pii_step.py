@@ -252,9 +252,7 @@ class Tagger:
 
     def find(self, text: str, language: str) -> list[Found]:
         self.read.append(text)
-        return [
-            Found(at, at + len(name), "PER") for name in self.people if (at := text.find(name)) >= 0
-        ]
+        return [Found(at, at + len(name), "PER") for name in self.people if (at := text.find(name)) >= 0]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +263,9 @@ class Tagger:
         pytest.param("¿Llamó Jane Doe? Janet Doel no.", "¿Llamó <PERSON_1>? Janet Doel no.", id="es"),
     ],
 )
-async def test_people_named_in_passing_are_masked_where_all_names_are_asked_for(text: str, masked: str) -> None:
+async def test_people_named_in_passing_are_masked_where_all_names_are_asked_for(
+    text: str, masked: str
+) -> None:
     exchange, plain = exchange_of(("user", text)), exchange_of(("user", text))
 
     await Pii(PiiConfig(names="all"), None, Tagger("Jane Doe"))(exchange)
@@ -278,7 +278,10 @@ async def test_people_named_in_passing_are_masked_where_all_names_are_asked_for(
 
 async def test_a_name_known_from_the_newest_message_is_masked_in_all() -> None:
     exchange = exchange_of(
-        ("system", "You are Ana."), ("user", "I saw Ana Lima."), ("assistant", "Who?"), ("user", "ana and Ana Lima")
+        ("system", "You are Ana."),
+        ("user", "I saw Ana Lima."),
+        ("assistant", "Who?"),
+        ("user", "ana and Ana Lima"),
     )
     exchange.entities.append(Entity(text="Ana Lima", type="PER", start=8, end=16, index=3))
     exchange.entities.append(Entity(text="saw", type="LOC", start=0, end=1, index=3))

@@ -71,7 +71,10 @@ async def test_patterns_alone_look_for_no_names() -> None:
 async def test_only_the_types_asked_for_are_kept() -> None:
     config = EntitiesConfig(types=("MONEY", "LOC"))
 
-    assert {one.type for one in (await run("Maria paid $5 in Chicago in 2010.", config)).entities} <= {"MONEY", "LOC"}
+    assert {one.type for one in (await run("Maria paid $5 in Chicago in 2010.", config)).entities} <= {
+        "MONEY",
+        "LOC",
+    }
 
 
 async def test_offsets_count_in_the_message_as_it_came() -> None:
@@ -97,7 +100,9 @@ async def test_relative_words_have_a_date_where_the_users_are_known() -> None:
 
 
 async def test_a_long_text_is_read_at_its_ends() -> None:
-    exchange = await run("Angela Merkel spoke. " + "word after word goes by. " * 600 + "She met Emmanuel Macron.")
+    exchange = await run(
+        "Angela Merkel spoke. " + "word after word goes by. " * 600 + "She met Emmanuel Macron."
+    )
 
     assert {("Angela Merkel", "PER"), ("Emmanuel Macron", "PER")} <= named(exchange)
     assert "names_read" in exchange.steps[-1].notes

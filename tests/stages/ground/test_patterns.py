@@ -16,7 +16,9 @@ def found(text: str, language: str = "en", today: date | None = None) -> list[tu
     ("language", "text", "expected"),
     [
         pytest.param("pt", "paguei R$ 1.250,50", ("R$ 1.250,50", "MONEY", "1250.5 BRL"), id="reais"),
-        pytest.param("pt", "3 milhões de reais", ("3 milhões de reais", "MONEY", "3000000 BRL"), id="milhões"),
+        pytest.param(
+            "pt", "3 milhões de reais", ("3 milhões de reais", "MONEY", "3000000 BRL"), id="milhões"
+        ),
         pytest.param("en", "it costs $1,234.50", ("$1,234.50", "MONEY", "1234.5 USD"), id="dollars"),
         pytest.param("es", "cuesta 1.500 €", ("1.500 €", "MONEY", "1500 EUR"), id="euros"),
         pytest.param("es", "cuesta $ 2.000", ("$ 2.000", "MONEY", "2000 $"), id="whose dollars is not said"),
@@ -35,7 +37,9 @@ def found(text: str, language: str = "en", today: date | None = None) -> list[tu
         pytest.param("pt", "529.982.247-25", ("529.982.247-25", "ID", "cpf:52998224725"), id="cpf"),
         pytest.param("pt", "CEP 01310-100", ("01310-100", "ID", "cep:01310100"), id="cep"),
         pytest.param("en", "order #48213", ("48213", "ID", "order:48213"), id="order"),
-        pytest.param("es", "factura número F-2024-001", ("F-2024-001", "ID", "invoice:F-2024-001"), id="invoice"),
+        pytest.param(
+            "es", "factura número F-2024-001", ("F-2024-001", "ID", "invoice:F-2024-001"), id="invoice"
+        ),
         pytest.param("pt", "(11) 91234-5678", ("(11) 91234-5678", "PHONE", "11912345678"), id="phone"),
         pytest.param("en", "mail Jo@X.org.", ("Jo@X.org", "EMAIL", "jo@x.org"), id="mail"),
         pytest.param("en", "(see https://x.org/a)", ("https://x.org/a", "URL", "https://x.org/a"), id="link"),
@@ -60,7 +64,12 @@ def test_ordinary_text_holds_nothing(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    [("amanhã", "2024-03-01"), ("yesterday", "2024-02-28"), ("pasado mañana", "2024-03-02"), ("next week", "")],
+    [
+        ("amanhã", "2024-03-01"),
+        ("yesterday", "2024-02-28"),
+        ("pasado mañana", "2024-03-02"),
+        ("next week", ""),
+    ],
 )
 def test_a_word_gets_a_date_only_where_the_day_is_known(word: str, expected: str) -> None:
     assert found(word) == [(word, "DATE", "")]

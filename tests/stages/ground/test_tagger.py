@@ -17,8 +17,12 @@ TAGGER = Tagger()
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("Bush's U.S.-led plan didn't", ["Bush", "'s", "U.S.", "-", "led", "plan", "didn", "'t"], id="en"),
-        pytest.param("O Banco de o Brasil, em a Sé", ["O", "Banco", "do", "Brasil", ",", "na", "Sé"], id="pt"),
+        pytest.param(
+            "Bush's U.S.-led plan didn't", ["Bush", "'s", "U.S.", "-", "led", "plan", "didn", "'t"], id="en"
+        ),
+        pytest.param(
+            "O Banco de o Brasil, em a Sé", ["O", "Banco", "do", "Brasil", ",", "na", "Sé"], id="pt"
+        ),
         pytest.param("¿Vive en L'Hospitalet?", ["¿", "Vive", "en", "L'Hospitalet", "?"], id="es"),
         pytest.param("a@b.com @ana #x 1.234,56", ["a@b.com", "@ana", "#x", "1.234,56"], id="signs"),
     ],
@@ -55,7 +59,8 @@ def test_tags_follow_spans() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "shape"), [("Ana", "Xx"), ("ana", "x"), ("ONU", "XX"), ("A", "X"), ("McCoy", "xX"), ("12", "d"), ("?", "?")]
+    ("word", "shape"),
+    [("Ana", "Xx"), ("ana", "x"), ("ONU", "XX"), ("A", "X"), ("McCoy", "xX"), ("12", "d"), ("?", "?")],
 )
 def test_shapes_tell_capitals(word: str, shape: str) -> None:
     assert shape_of(word) == shape
