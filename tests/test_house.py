@@ -14,7 +14,9 @@ import greenroom
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 BUILD = {"setuptools", "wheel"}
-MODULES = {"google-re2": "re2", "pystemmer": "Stemmer", "python-stdnum": "stdnum"}
+MODULES = {
+    "google-re2": "re2", "pystemmer": "Stemmer", "python-crfsuite": "pycrfsuite", "python-stdnum": "stdnum",
+}  # fmt: skip
 """Packages whose module has another name."""
 OPTIONAL = {"tiktoken": "exact counts, where rank files are", "tiktoken_ext": "part of tiktoken"}
 BY_NAME = re.compile(r"import_module(?:\(|, )\"(\w+)")
@@ -85,7 +87,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
         for name in modules_in(path.read_text(encoding="utf-8"))
     }
     named = {package(one) for one in requirements("requirements.in")} - BUILD
-    modules = {MODULES.get(name, name) for name in named}
+    modules = {MODULES.get(name, name.replace("-", "_")) for name in named}
 
     assert imported - set(sys.stdlib_module_names) - {"greenroom"} - modules - set(OPTIONAL) == set()
     assert modules - imported == set()

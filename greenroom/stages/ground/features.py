@@ -14,6 +14,10 @@ Clusters = Callable[[str], tuple[str, ...]]
 """The names of the clusters that a word belongs to; empty for an unknown word."""
 
 
+_KEPT = 2048
+"""Looks that are kept: some 2 KB each."""
+
+
 class Lists(Protocol):
     """A gazetteer."""
 
@@ -61,7 +65,7 @@ class Features:
     def __init__(self, clusters: Clusters, lists: Lists) -> None:
         self._lists = lists
         self._clusters = clusters
-        self._look = lru_cache(maxsize=8192)(self._look_at)
+        self._look = lru_cache(maxsize=_KEPT)(self._look_at)
 
     def __call__(self, words: Sequence[Word]) -> list[list[str]]:
         """One list of features a word."""
