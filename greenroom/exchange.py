@@ -83,6 +83,8 @@ class Entity(Struct, kw_only=True):
     start: int
     end: int
     index: int = -1
+    value: str = ""
+    """The same in one normal form (`2024-03-15`, `1250.5 BRL`, `5000 m`); empty where there is none."""
 
 
 class Passage(Struct, kw_only=True):

@@ -15,10 +15,13 @@ ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 BUILD = {"setuptools", "wheel"}
 MODULES = {
+    "ahocorasick-rs": "ahocorasick_rs",
     "google-re2": "re2",
+    "harper-py": "harper",
     "json-repair": "json_repair",
     "jsonschema-rs": "jsonschema_rs",
     "pystemmer": "Stemmer",
+    "python-crfsuite": "pycrfsuite",
     "python-stdnum": "stdnum",
 }
 """Packages whose module has another name."""

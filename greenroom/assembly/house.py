@@ -48,6 +48,7 @@ from greenroom.stages.check.policy import Policies
 from greenroom.stages.check.refusal import Refusals
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.check.vault import MemoryVault
+from greenroom.stages.ground.tagger import Tagger
 from greenroom.stages.language import detect
 from greenroom.stages.postprocess.verify import Words
 from greenroom.store.audit import audit_key
@@ -246,6 +247,7 @@ class House:
             words=Words(tokens, language_of, units),
             decide=Policies(config.policies) if config.policies else as_usual,
             refusals=Refusals(config.refusals),
+            names=Tagger((self.data / "models",)),
         )
         routes = routes_of(config, models, self.source)
         apps = {

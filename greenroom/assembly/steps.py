@@ -15,8 +15,10 @@ from greenroom.stages.check.secrets import Secrets, SecretsConfig
 from greenroom.stages.check.topics import Topics, TopicsConfig
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
+from greenroom.stages.ground.entities import Entities, EntitiesConfig, NameFinder
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
 from greenroom.stages.ground.memory import Memories, Memory, MemoryConfig
+from greenroom.stages.ground.tagger import Tagger
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
 from greenroom.stages.postprocess.conform import Conform, ConformConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
@@ -43,6 +45,7 @@ class Parts(NamedTuple):
     words: Words
     decide: Decide = as_usual
     refusals: Refusals = SENTENCES
+    names: NameFinder = Tagger()
 
 
 class Known(NamedTuple):
@@ -62,9 +65,12 @@ STEPS: dict[str, Known] = {
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
     "memory": Known("ground", MemoryConfig, lambda config, parts: Memory(config, parts.memories)),
+    "entities": Known("ground", EntitiesConfig, lambda config, parts: Entities(config, parts.names)),
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
     "pii": Known(
-        "check", PiiConfig, lambda config, parts: Pii(config, parts.vault, parts.decide, parts.refusals)
+        "check",
+        PiiConfig,
+        lambda config, parts: Pii(config, parts.vault, parts.decide, parts.refusals, parts.names),
     ),
     "secrets": Known(
         "check",

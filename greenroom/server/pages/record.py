@@ -96,6 +96,7 @@ class EntityView(Struct, kw_only=True):
 
     text: str = ""
     type: str = ""
+    value: str = ""
 
 
 class PassageView(Struct, kw_only=True):

@@ -9,7 +9,7 @@ import json
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from greenroom.contracts import Decide, Decision, Finding, StepConfig, as_usual, mask, verdict_of
 from greenroom.errors import ConfigError
@@ -58,13 +58,20 @@ class Screen:
         self._refusals = refusals
         self._is_allowed = _allowance(name, config.allow)
 
-    def __call__(self, exchange: Exchange) -> Reply | None:
-        """Look at every text of the request; None, or the refusal."""
+    def __call__(
+        self, exchange: Exchange, more: Mapping[int, Sequence[Finding]] | None = None
+    ) -> Reply | None:
+        """Look at every text of the request; None, or the refusal.
+
+        `more` holds what was found otherwise, by the place of the text; the detector's own findings go first.
+        """
         record = exchange.steps[-1]
         record.notes["score"] = 0.0
         if self._vault is not None and exchange.session is not None:
             self._recall(exchange, self._vault, exchange.session)
         found = self._detector.find_in(sight_of(exchange))
+        if more:
+            found = _merged(found, more)
         if not found:
             return None
         texts = exchange.request.texts
@@ -177,6 +184,20 @@ class Screen:
             if name in texts:
                 exchange.masks.setdefault(name, value)
                 exchange.redactions.setdefault(value, name)
+
+
+def _merged(
+    found: Sequence[tuple[int, list[Finding]]], more: Mapping[int, Sequence[Finding]]
+) -> list[tuple[int, list[Finding]]]:
+    """Both, sorted; one that overlaps a finding of the detector is left out."""
+    by_text = dict(found)
+    for place, others in more.items():
+        own = by_text.get(place, [])
+        new = [
+            one for one in others if all(one.end <= other.start or one.start >= other.end for other in own)
+        ]
+        by_text[place] = sorted((*own, *new), key=lambda one: one.start)
+    return sorted(by_text.items())
 
 
 class _StandIns:
