@@ -134,10 +134,11 @@ def _hit(place: int, turn: Known, matches: Matches, total: float, known: Mapping
     long = min(1.0, (_LONG / max(turn.size, 1)) ** 0.25)
     groups = matches.question.groups
     strong = [number for number, group in enumerate(groups) if group.weight >= 1]
-    if (strong and own.keys().isdisjoint(strong)) or any(
-        group.is_needed and number not in own for number, group in enumerate(groups)
-    ):
+    if strong and own.keys().isdisjoint(strong):
         return Hit(place, 0.0, False)
+    is_literal = place not in matches.asked and any(own.get(number) == 1.0 for number in strong)
+    if not is_literal and any(group.is_needed and number not in own for number, group in enumerate(groups)):
+        return Hit(place, 0.0, False)  # the user's own job is no answer to «my husband's job»
     kinds = _OF_KIND_ANSWERED if matches.question.is_of_answers else _OF_KIND
     score = _sum(own, matches.weights) / total * kinds[turn.kind] * long
     return Hit(place, round(score, 4), place in matches.asked)
