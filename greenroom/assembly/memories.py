@@ -25,6 +25,8 @@ _EXCERPT = 600
 _HELD = 200_000
 """Characters of a turn that are kept."""
 _FORGOTTEN = "[…]"
+_SPARE = 6
+"""How many times the same may have been said before something else is missed."""
 
 
 def hear(role: str, text: str) -> Heard | None:
@@ -174,6 +176,7 @@ class _Recall:
             tier = 0 if is_former else 1 if hit.is_asked else 2
             ranked.append((tier, hit))
         ranked.sort(key=lambda pair: pair[0])
+        del ranked[_SPARE * limit :]
         turns = memory.evidence_of(self._connection, self._owner, [hit.place for _, hit in ranked])
         written = self._written([hit.place for _, hit in ranked], facts)
         found: list[Recalled] = []
