@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,7 +54,7 @@ class UserDesk:
             return self._import(project, wanted, said, times)
 
     def _import(
-        self, project: str, wanted: NewSession, said: list[tuple[str, str]], times: list[str]
+        self, project: str, wanted: NewSession, said: Sequence[tuple[str, str]], times: list[str]
     ) -> Record:
         store = self._house.turns
         known = store.recent(project, wanted.session, wanted.user, _MOST_TURNS)
