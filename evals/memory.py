@@ -26,6 +26,7 @@ _Rows = list[dict[str, Any]]  # Any: JSON
 
 def measure(data: Path) -> Iterator[Row]:
     """Evidence in the first five by type and language; of contradicting facts the newest first; times."""
+    yield from _talks(Path(__file__).parent.parent / "training" / "memory", "own talks, rules made on them")
     turns = read_rows(data / "text" / "memory_own" / "turns.jsonl")
     questions = [
         row for row in read_rows(data / "text" / "memory_own" / "questions.jsonl") if is_reported(row["conv"])
@@ -36,6 +37,34 @@ def measure(data: Path) -> Iterator[Row]:
         answers = [(row, ask(memories, row["conv"], row["question"], row["lang"])) for row in questions]
         yield from figures(answers, "memory_own, half")
     yield from _times(turns, questions)
+
+
+def _talks(folder: Path, set: str) -> Iterator[Row]:
+    """Our own short talks in three languages: free wording, and questions that nothing answers."""
+    answers: list[tuple[dict[str, Any], list[Recalled]]] = []
+    with remembering() as (store, memories):
+        for file in sorted(folder.glob("*.jsonl")):
+            for talk in read_rows(file):
+                user = f"{file.stem} {talk['lang']}"
+                days = [f"2026-{1 + at // 28:02d}-{1 + at % 28:02d}" for at in range(len(talk["turns"]))]
+                tell(
+                    store,
+                    user,
+                    [
+                        {**row, "turn": "t:", "date": day}
+                        for row, day in zip(talk["turns"], days, strict=True)
+                    ],
+                )
+                for row in talk["questions"]:
+                    evidence = [f"t:{turn}" for turn in row["evidence"] or ()]
+                    asked = {
+                        **row,
+                        "lang": talk["lang"],
+                        "evidence": evidence,
+                        "type": "stated" if evidence else "abstention",
+                    }
+                    answers.append((asked, ask(memories, user, row["question"], talk["lang"])))
+    yield from figures(answers, set)
 
 
 def figures(answers: list[tuple[dict[str, Any], list[Recalled]]], set: str) -> Iterator[Row]:

@@ -1,7 +1,8 @@
 """What the API, the pages and the command line ask about users, answered from the house's stores."""
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +29,8 @@ class UserDesk:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._importing = threading.Lock()
+        """A conversation sent twice at once is taken in once."""
 
     def users(self, project: str | None) -> list[Record]:
         """Who is remembered, the newest first; None is every project."""
@@ -46,6 +49,13 @@ class UserDesk:
         if capture == "redacted":
             hide = _Masks()
             said = [(role, hide(text)) for role, text in said]
+        times = list(_times(wanted.turns))
+        with self._importing:
+            return self._import(project, wanted, said, times)
+
+    def _import(
+        self, project: str, wanted: NewSession, said: Sequence[tuple[str, str]], times: list[str]
+    ) -> Record:
         store = self._house.turns
         known = store.recent(project, wanted.session, wanted.user, _MOST_TURNS)
         for number, (old, new) in enumerate(zip(known, said, strict=False), 1):
@@ -57,7 +67,7 @@ class UserDesk:
                 )
         turns = [
             Turn(session=wanted.session, turn=0, role=role, text=text, at=at, user=wanted.user)
-            for (role, text), at in list(zip(said, _times(wanted.turns), strict=True))[len(known) :]
+            for (role, text), at in list(zip(said, times, strict=True))[len(known) :]
         ]
         store.append(project, wanted.session, wanted.user, turns, remember=True)
         store.flush()

@@ -25,6 +25,12 @@ _WEAK = frozenset({
 """Concepts that say what kind of answer is wanted more than what it is about."""
 _WEAK_WEIGHT = 0.5
 
+_NEEDED = frozenset({
+    "favourite", "mother", "father", "sister", "brother", "child", "partner", "grandparent", "aunt", "cousin",
+    "nephew", "inlaw", "friend", "neighbour", "boss", "colleague",
+})  # fmt: skip
+"""Concepts that change what is asked: my husband's job is not my job, favourite food is not food."""
+
 _NOISE = frozenset(fold("""
     suggest recommend advise tell remind remember recall know mind give want need please help say said mention
     mentioned talk talked told think thought currently current today now moment present nowadays anymore
@@ -74,7 +80,7 @@ class Group(NamedTuple):
     concepts: frozenset[str]
     """Terms of its concepts, marked."""
     is_needed: bool = False
-    """What has not this word has nothing: «favourite food» is not food."""
+    """What has not this word has nothing."""
 
 
 class Asked(NamedTuple):
@@ -161,8 +167,8 @@ def _words(text: str) -> list[str]:
 
 def _group(literal: frozenset[str], concepts: frozenset[str]) -> Group:
     weight = _WEAK_WEIGHT if concepts and concepts <= _WEAK else 1.0
-    is_needed = "favourite" in concepts
-    if is_needed:
+    is_needed = not concepts.isdisjoint(_NEEDED)
+    if "favourite" in concepts:
         concepts |= {"like"}
     return Group(weight, literal, frozenset(CONCEPT + one for one in concepts), is_needed)
 

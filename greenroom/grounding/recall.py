@@ -61,6 +61,10 @@ class Matches(NamedTuple):
     asked: frozenset[int]
     """Places with a fact that is asked for."""
     question: Asked
+    strong: frozenset[int]
+    """Groups that say what the question is about."""
+    needed: frozenset[int]
+    """Groups without which nothing answers."""
 
 
 def terms_of(asked: Asked) -> frozenset[str]:
@@ -80,7 +84,14 @@ def match(asked: Asked, postings: Mapping[str, Sequence[int]], turns: int) -> Ma
         weights.append(group.weight * log(1 + (many - len(found) + 0.5) / (len(found) + 0.5)))
         for place, value in found.items():
             by_place.setdefault(place, {})[number] = value
-    return Matches(by_place, tuple(weights), frozenset(told), asked)
+    return Matches(
+        by_place,
+        tuple(weights),
+        frozenset(told),
+        asked,
+        frozenset(number for number, group in enumerate(asked.groups) if group.weight >= 1),
+        frozenset(number for number, group in enumerate(asked.groups) if group.is_needed),
+    )
 
 
 def _places(group: Group, postings: Mapping[str, Sequence[int]], told: set[int]) -> dict[int, float]:
@@ -132,12 +143,12 @@ def _hit(place: int, turn: Known, matches: Matches, total: float, known: Mapping
             for number, value in matches.by_place.get(beside, {}).items():
                 own[number] = max(own.get(number, 0.0), value * _BESIDE)
     long = min(1.0, (_LONG / max(turn.size, 1)) ** 0.25)
-    groups = matches.question.groups
-    strong = [number for number, group in enumerate(groups) if group.weight >= 1]
-    if (strong and own.keys().isdisjoint(strong)) or any(
-        group.is_needed and number not in own for number, group in enumerate(groups)
-    ):
+    if matches.strong and own.keys().isdisjoint(matches.strong):
         return Hit(place, 0.0, False)
+    if not matches.needed <= own.keys():  # the user's own job is no answer to «my husband's job»
+        is_literal = place not in matches.asked and any(own.get(number) == 1.0 for number in matches.strong)
+        if not is_literal:
+            return Hit(place, 0.0, False)
     kinds = _OF_KIND_ANSWERED if matches.question.is_of_answers else _OF_KIND
     score = _sum(own, matches.weights) / total * kinds[turn.kind] * long
     return Hit(place, round(score, 4), place in matches.asked)

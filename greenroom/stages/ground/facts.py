@@ -44,117 +44,14 @@ _tail = re.compile(
 _word = re.compile(r"[^\W\d_]+")
 _ENGLISH = frozenset(("i", "my", "our", "we", "me", "allergic", "the"))
 """One of these is in every English sentence that a rule fits."""
-_IBERIAN = frozenset(
-    [
-        "o",
-        "os",
-        "as",
-        "um",
-        "uma",
-        "uns",
-        "umas",
-        "é",
-        "eu",
-        "meu",
-        "minha",
-        "meus",
-        "minhas",
-        "nosso",
-        "nossa",
-        "me",
-        "nos",
-        "não",
-        "de",
-        "do",
-        "da",
-        "dos",
-        "das",
-        "em",
-        "na",
-        "nas",
-        "ao",
-        "aos",
-        "à",
-        "às",
-        "para",
-        "pra",
-        "pro",
-        "por",
-        "pelo",
-        "pela",
-        "que",
-        "se",
-        "com",
-        "sou",
-        "tenho",
-        "moro",
-        "vivo",
-        "fui",
-        "agora",
-        "já",
-        "e",
-        "y",
-        "el",
-        "la",
-        "los",
-        "las",
-        "un",
-        "una",
-        "unos",
-        "unas",
-        "yo",
-        "mi",
-        "mis",
-        "nuestro",
-        "nuestra",
-        "del",
-        "al",
-        "en",
-        "lo",
-        "le",
-        "no",
-        "soy",
-        "tengo",
-        "ahora",
-        "ya",
-        "con",
-        "es",
-        "trabajo",
-        "trabalho",
-        "estoy",
-        "estou",
-        "odeio",
-        "odio",
-        "detesto",
-        "adoro",
-        "amo",
-        "prefiro",
-        "prefiero",
-        "curto",
-        "sofro",
-        "sufro",
-        "padezco",
-        "curso",
-        "estudo",
-        "estudio",
-        "falo",
-        "hablo",
-        "dirijo",
-        "conduzco",
-        "manejo",
-        "comprei",
-        "compré",
-        "casei",
-        "adotei",
-        "adopté",
-        "adotamos",
-        "adoptamos",
-        "aprendo",
-        "embarco",
-        "viajo",
-        "vuelo",
-    ]
-)
+_IBERIAN = frozenset(_word.findall("""
+    o os as um uma uns umas é eu meu minha meus minhas nosso nossa me nos não de do da dos das em na nas
+    ao aos à às para pra pro por pelo pela que se com sou tenho moro vivo fui agora já e y el la los las
+    un una unos unas yo mi mis nuestro nuestra del al en lo le no soy tengo ahora ya con es trabajo
+    trabalho estoy estou odeio odio detesto adoro amo prefiro prefiero curto sofro sufro padezco curso
+    estudo estudio falo hablo dirijo conduzco manejo comprei compré casei adotei adopté adotamos
+    adoptamos aprendo embarco viajo vuelo
+    """))  # fmt: skip
 """One of these is in every Portuguese or Spanish one."""
 
 
@@ -176,7 +73,7 @@ class Fact(NamedTuple):
 def facts_in(text: str) -> list[Fact]:
     """The facts a user's turn states, in order; of one sentence each slot once.
 
-    Cost: about 0.2 ms a sentence of 60 characters; at most the first 8,000 characters are looked at.
+    Cost: about 0.3 ms a sentence of 60 characters; at most the first 8,000 characters are looked at.
     """
     found: list[Fact] = []
     for sentence, plain in _statements(text[:_LOOKED_AT]):
