@@ -4,11 +4,15 @@ Knows the waist and nothing else.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from greenroom.exchange import Action, Edit, Exchange, Passage, Reply, Stage, Verdict, Where
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
 
 Mode = Literal["off", "observe", "suggest", "apply"]
 
@@ -151,6 +155,33 @@ class Searcher(Protocol):
     ) -> list[Passage]: ...
 
 
+class Encoder(Protocol):
+    """Texts to unit vectors: texts of like meaning are near. Blocks for milliseconds; any thread may call.
+
+    Loaded on first use. Nothing else is told by the vectors of a text in none of `languages`: leave them out
+    of a ranking then.
+    """
+
+    name: str
+    """What clients call it, for instance "greenroom/minilm"; vectors of another name can't be compared."""
+    dimensions: int
+    languages: frozenset[str]
+
+    def encode(self, texts: Sequence[str]) -> "NDArray[float32]":
+        """`(n, d) float32`, rows of length 1, in order. Long texts count by their beginning."""
+        ...
+
+
+class NewestVector(Protocol):
+    """The newest user text as a vector: what step `embed` leaves in `exchange.context["embed"]`."""
+
+    encoder: Encoder
+
+    async def vector(self) -> "NDArray[float32]":
+        """`(d,) float32` of length 1. Made when first asked for, in a thread; the same one every time."""
+        ...
+
+
 class Sink(Protocol):
     """Takes finished exchanges; never waits, never raises."""
 
@@ -175,8 +206,10 @@ __all__ = [
     "Decide",
     "Detector",
     "Ease",
+    "Encoder",
     "Finding",
     "Mode",
+    "NewestVector",
     "PostStep",
     "Searcher",
     "Sink",
