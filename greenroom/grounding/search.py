@@ -111,6 +111,7 @@ def rank_documents(query: str, documents: Sequence[Mapping[str, str]], *, limit:
     )
     by_language = dict(zip(languages, queries, strict=True))
     for passage, language, (heading, body) in zip(found, spoken, stems, strict=True):
-        passage.score = round(ranking.score(by_language[language], heading, body, statistics), 4)
+        words = ranking.score(by_language[language], heading, body, statistics)
+        passage.score = round(ranking.shown(words, None), 4)
     found.sort(key=lambda one: -one.score)
     return [one for one in found[:limit] if one.score > 0] or found[:limit]
