@@ -83,7 +83,7 @@ def _figures(
 
     ranks = [_rank(search(row["text"]), answers[row["_id"]]) for row in queries]
     yield resampled("documents", "nDCG@10", set, language, ranks, _ndcg, goal)
-    yield resampled("documents", "R@5", set, language, ranks, lambda all: _mean([rank < 5 for rank in all]))
+    yield resampled("documents", "R@5", set, language, ranks, _recall)
     yield resampled("documents", "MRR@10", set, language, ranks, _mrr)
     if encoder is None:
         chance = random.Random(1)
@@ -101,6 +101,10 @@ def _rank(found: Sequence[str], wanted: str) -> int:
 
 def _ndcg(ranks: Sequence[int]) -> float:
     return _mean([1 / log2(rank + 2) if rank < _DEPTH else 0.0 for rank in ranks])
+
+
+def _recall(ranks: Sequence[int]) -> float:
+    return _mean([float(rank < 5) for rank in ranks])
 
 
 def _mrr(ranks: Sequence[int]) -> float:

@@ -3,7 +3,7 @@
 Knows the waist and nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -148,10 +148,22 @@ def as_usual(exchange: Exchange, step: str, finding: Finding, where: Where, usua
 
 
 class Searcher(Protocol):
-    """Finds passages in collections a project may see."""
+    """Finds passages in collections a project may see.
+
+    `wordings` are the query in other words (its spelling corrected, say), `names` what it names, `vector`
+    gives its vector when it is of use.
+    """
 
     async def search(
-        self, query: str, *, project: str, collections: Sequence[str], limit: int
+        self,
+        query: str,
+        *,
+        project: str,
+        collections: Sequence[str],
+        limit: int,
+        wordings: Sequence[str] = (),
+        names: Sequence[str] = (),
+        vector: "Callable[[], Awaitable[NDArray[float32]]] | None" = None,
     ) -> list[Passage]: ...
 
 
@@ -168,7 +180,11 @@ class Encoder(Protocol):
     languages: frozenset[str]
 
     def encode(self, texts: Sequence[str]) -> "NDArray[float32]":
-        """`(n, d) float32`, rows of length 1, in order. Long texts count by their beginning."""
+        """`(n, d) float32`, rows of length 1, in order. What is past a model's limit does not count."""
+        ...
+
+    def is_known(self, text: str) -> bool:
+        """Whether the vector of this text, encoded alone, is remembered and costs nothing."""
         ...
 
 
@@ -179,6 +195,10 @@ class NewestVector(Protocol):
 
     async def vector(self) -> "NDArray[float32]":
         """`(d,) float32` of length 1. Made when first asked for, in a thread; the same one every time."""
+        ...
+
+    async def of(self, text: str) -> "NDArray[float32]":
+        """The vector of another text that is searched with (the question before, say), in a thread."""
         ...
 
 

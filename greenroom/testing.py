@@ -81,7 +81,12 @@ class WordEncoder:
         for place, text in enumerate(texts):
             for word in text.lower().split() or [""]:
                 found[place, crc32(word.encode()) % self.dimensions] += 1
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+        lengths: NDArray[float32] = np.linalg.norm(found, axis=1, keepdims=True)
+        return found / lengths
+
+    def is_known(self, text: str) -> bool:
+        """Never: each text is counted anew."""
+        return False
 
 
 async def stream_of(pieces: Iterable[str], *, finish: str | None = "stop") -> AsyncIterator[list[bytes]]:

@@ -24,7 +24,7 @@ _NICE = 19
 
 
 class Embedding:
-    """Keeps the vectors of an index complete, in the encoder's languages. Collections in `spared` need none."""
+    """Keeps the vectors of an index complete, in the encoder's languages; `spared` collections need none."""
 
     def __init__(self, index: DocumentIndex, encoder: Encoder, spared: Sequence[str] = ()) -> None:
         self._index = index

@@ -212,7 +212,7 @@ class DocumentIndex:
     ) -> _Numbered:
         """Passages in these languages without a vector of this encoder: (number, text to encode), by number.
 
-        Collections named in `spared` are left out. A document with headings gives them to its passages' texts.
+        Collections named in `spared` are left out. Documents with headings give them to their passages.
         """
         rows = self._db.connection().execute(
             """

@@ -7,7 +7,7 @@ encoder's languages only, since only those have one.
 Source: Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", TOIS 2023.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -23,23 +23,39 @@ from greenroom.grounding.vectors import EXACT, Asked, Vectors
 from greenroom.grounding.words import Scope, Words, proposal
 
 _CANDIDATES = 40
-_COLUMNS = "p.id, d.id, p.position, d.filename, p.title, p.text, p.start, p.heading, p.body, d.language"
-_BEST = f"""
-    SELECT {_COLUMNS}
-    FROM (SELECT words.rowid AS id FROM json_each(?1) AS asked JOIN words WHERE words MATCH asked.key
-          AND (?2 IS NULL OR words.rowid IN (
-              SELECT id FROM passages WHERE document IN (SELECT value FROM json_each(?2))))
-          GROUP BY words.rowid ORDER BY sum(asked.value) DESC LIMIT ?3) AS found
+_BEST = """
+    SELECT p.id, p.heading, p.body, d.language
+    FROM (SELECT words.rowid AS id FROM json_each(?1) AS asked JOIN words WHERE words MATCH asked.key {within}
+          GROUP BY words.rowid ORDER BY sum(asked.value) DESC LIMIT ?2) AS found
     JOIN passages p ON p.id = found.id JOIN documents d ON d.number = p.document
-    WHERE d.project = ?4
-"""  # noqa: S608 - our own columns
-_THESE = f"""
-    SELECT {_COLUMNS}
+    WHERE d.project = ?3
+"""
+_ANYWHERE = _BEST.format(within="")
+_WITHIN = _BEST.format(
+    within="""
+    AND words.rowid IN (SELECT id FROM passages WHERE document IN (SELECT value FROM json_each(?4)))
+    """
+)
+_THESE = """
+    SELECT p.id, p.heading, p.body, d.language
     FROM json_each(?) AS found JOIN passages p ON p.id = found.value JOIN documents d ON d.number = p.document
     WHERE d.project = ? AND d.collection IN (SELECT value FROM json_each(?))
-"""  # noqa: S608 - our own columns
+"""
+_SHOWN = """
+    SELECT d.id, p.position, d.filename, p.title, p.text, p.start
+    FROM json_each(?) AS found JOIN passages p ON p.id = found.value JOIN documents d ON d.number = p.document
+    ORDER BY found.key
+"""
 _encode = Encoder().encode
-_Row = tuple[Any, ...]  # Any: SQLite's columns, as _COLUMNS names them
+_new = tuple.__new__  # a NamedTuple's class costs eight times as much
+
+
+class _Candidate(NamedTuple):
+    number: int
+    heading: str
+    """Stems, as `body` is."""
+    body: str
+    language: Language
 
 
 class _Wording(NamedTuple):
@@ -104,17 +120,17 @@ class Retrieval:
         texts = dict.fromkeys((query, *wordings))
         asked = [self._wording(text, scope, 1.0 if text == query else ranking.REWORDED) for text in texts]
         most = max(_CANDIDATES, 3 * limit)
-        rows: dict[int, _Row] = {}
+        candidates: dict[int, _Candidate] = {}
         for one in asked:
             if one.proposal:
-                rows.update(self._proposed(one.proposal, project, most, only))
+                candidates.update(self._proposed(one.proposal, project, most, only))
         cosines: dict[int, float] = {}
         if vector is not None:
-            cosines = self._meant(vector, scope, project, rows, most, only)
-        ordered = self._ordered(language_of(query), asked, names, scope, rows, cosines)
+            cosines = self._meant(vector, scope, project, candidates, most, only)
+        ordered = _ordered(language_of(query), asked, names, scope, candidates.values(), cosines)
         stems = {stem for one in asked for read in one.queries.values() for stem in read.weights}
-        kept = distinct((one[0][-2].split() for one in ordered), stems, limit)
-        return _passages([ordered[place] for place in kept])
+        kept = distinct((one.body.split() for one, _ in ordered), stems, limit)
+        return self._passages([ordered[place] for place in kept])
 
     def _wording(self, text: str, scope: Scope, share: float) -> _Wording:
         readings = ranking.query_terms(text, scope.languages)
@@ -128,64 +144,42 @@ class Retrieval:
 
     def _proposed(
         self, wanted: dict[str, float], project: str, most: int, only: list[int] | None
-    ) -> dict[int, _Row]:
-        within = None if only is None else _encode(only).decode()
-        rows = self._db.connection().execute(_BEST, (_encode(wanted).decode(), within, most, project))
-        return {row[0]: row for row in rows}
+    ) -> dict[int, _Candidate]:
+        values: list[object] = [_encode(wanted).decode(), most, project]
+        if only is not None:
+            values.append(_encode(only).decode())
+        rows = self._db.connection().execute(_ANYWHERE if only is None else _WITHIN, values)
+        return {row[0]: _new(_Candidate, row) for row in rows}
 
     def _meant(
         self,
         asked: Asked,
         scope: Scope,
         project: str,
-        rows: dict[int, _Row],
+        candidates: dict[int, _Candidate],
         most: int,
         only: list[int] | None,
     ) -> dict[int, float]:
-        """Cosines of all candidates; puts the rows of those that words did not propose into `rows`."""
+        """Cosines of all candidates; takes in those that words did not propose."""
         if scope.statistics.passages > EXACT:
-            return self._vectors.of(asked, rows.keys())
+            return self._vectors.of(asked, candidates.keys())
         homes = [home for home, _ in scope.homes]
-        cosines = self._vectors.nearest(asked, homes, limit=most, proposed=rows.keys(), documents=only)
-        new = cosines.keys() - rows.keys()
+        cosines = self._vectors.nearest(asked, homes, limit=most, proposed=candidates.keys(), documents=only)
+        new = cosines.keys() - candidates.keys()
         found = self._db.connection().execute(
             _THESE, (_encode(list(new)).decode(), project, _encode(homes).decode())
         )
-        rows.update((row[0], row) for row in found)
+        candidates.update((row[0], _new(_Candidate, row)) for row in found)
         return cosines
 
-    def _ordered(
-        self,
-        own: Language,
-        asked: Sequence[_Wording],
-        names: Sequence[str],
-        scope: Scope,
-        rows: dict[int, _Row],
-        cosines: dict[int, float],
-    ) -> list[tuple[_Row, float]]:
-        """All candidates that match at all, best first, each with the score to show."""
-        usual = fmean(cosines.values()) if cosines else 0.0
-        spoken = {row[-1] for row in rows.values()}
-        called = {language: _stemmed(names, language) for language in spoken} if names else {}
-        scored: list[tuple[float, int, _Row, float]] = []
-        for number, row in rows.items():
-            heading, body, language = row[-3:]
-            words = max(
-                one.share * ranking.score(one.queries[language], heading, body, scope.statistics)
-                if language in one.queries
-                else 0.0
-                for one in asked
-            )
-            if language != own and own in scope.languages:
-                words *= ranking.FOREIGN
-            cosine = cosines.get(number)
-            shown = ranking.shown(words, cosine)
-            if shown > 0:
-                meant = max(0.0, usual if cosine is None else cosine)
-                named = ranking.named(called[language], heading, body) if names else 0.0
-                scored.append((words + ranking.MEANING * meant + named, -number, row, shown))
-        scored.sort(key=lambda one: one[:2], reverse=True)
-        return [(row, shown) for _, _, row, shown in scored]
+    def _passages(self, ordered: Sequence[tuple[_Candidate, float]]) -> list[Passage]:
+        """The passages; none scores less than one behind it."""
+        rows = self._db.connection().execute(_SHOWN, (_encode([one.number for one, _ in ordered]).decode(),))
+        found = [passage_of(row, round(shown, 4)) for row, (_, shown) in zip(rows, ordered, strict=True)]
+        least = 0.0
+        for passage in reversed(found):
+            least = passage.score = max(least, passage.score)
+        return found
 
     def _numbers(self, project: str, documents: Sequence[str]) -> list[int]:
         rows = self._db.connection().execute(
@@ -200,19 +194,40 @@ def _stemmed(names: Sequence[str], language: Language) -> list[str]:
     return [f" {' '.join(stems)} " for name in names if (stems := tokens(name, language))]
 
 
-def _passages(ordered: Sequence[tuple[_Row, float]]) -> list[Passage]:
-    """The passages; none scores less than one behind it."""
-    found: list[Passage] = []
-    least = 0.0
-    for row, shown in reversed(ordered):
-        least = max(least, shown)
-        found.append(passage_of(row[1:], round(least, 4)))
-    return found[::-1]
+def _ordered(
+    own: Language,
+    asked: Sequence[_Wording],
+    names: Sequence[str],
+    scope: Scope,
+    candidates: Collection[_Candidate],
+    cosines: dict[int, float],
+) -> list[tuple[_Candidate, float]]:
+    """All candidates that match at all, best first, each with the score to show."""
+    usual = fmean(cosines.values()) if cosines else 0.0
+    called = {language: _stemmed(names, language) for language in scope.languages} if names else {}
+    scored: list[tuple[float, int, _Candidate, float]] = []
+    for one in candidates:
+        number, heading, body, language = one
+        words = 0.0
+        for wording in asked:
+            query = wording.queries.get(language)
+            if query is not None:
+                words = max(words, wording.share * ranking.score(query, heading, body, scope.statistics))
+        if language != own and own in scope.languages:
+            words *= ranking.FOREIGN
+        cosine = cosines.get(number)
+        shown = ranking.shown(words, cosine)
+        if shown > 0:
+            meant = max(0.0, usual if cosine is None else cosine)
+            named = ranking.named(called[language], heading, body) if names else 0.0
+            scored.append((words + ranking.MEANING * meant + named, -number, one, shown))
+    scored.sort(reverse=True)
+    return [(one, shown) for _, _, one, shown in scored]
 
 
-def passage_of(row: _Row, score: float) -> Passage:
+def passage_of(row: tuple[Any, ...], score: float) -> Passage:  # Any: SQLite's columns
     """A passage from the columns document's id, position, filename, title, text, start."""
-    document, position, filename, title, text, start, *_ = row
+    document, position, filename, title, text, start = row
     return Passage(
         id=f"{document}#{position}", document=filename, title=title, text=text, score=score, start=start
     )

@@ -23,6 +23,11 @@ _KEPT = 4 * EXACT
 """Vectors kept in memory, of all collections."""
 _STALE_S = 1.0
 """For so long new vectors of old documents may wait to be seen: many come by the second while some do."""
+_VECTORS = """
+    SELECT v.passage, p.document, v.vector
+    FROM documents d JOIN passages p ON p.document = d.number JOIN vectors v ON v.passage = p.id
+    WHERE d.collection = ? AND v.encoder = ? ORDER BY v.passage
+"""
 _encode = Encoder().encode
 
 
@@ -116,17 +121,7 @@ class Vectors:
     def _read(self, home: int, encoder: str, state: tuple[int, int], now: float) -> _Matrix:
         import numpy as np  # noqa: PLC0415 - as above
 
-        rows = (
-            self._db.connection()
-            .execute(
-                """
-                SELECT v.passage, p.document, v.vector
-                FROM documents d JOIN passages p ON p.document = d.number JOIN vectors v ON v.passage = p.id WHERE d.collection = ? AND v.encoder = ? ORDER BY v.passage
-                """,
-                (home, encoder),
-            )
-            .fetchall()
-        )
+        rows = self._db.connection().execute(_VECTORS, (home, encoder)).fetchall()
         blob = b"".join(row[2] for row in rows)
         return _Matrix(
             state,
