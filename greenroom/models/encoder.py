@@ -25,13 +25,14 @@ WINDOW = 256
 """Tokens the model takes at once, [CLS] and [SEP] among them."""
 MOST = 8_192
 """Tokens of a text that count; 1 s of work."""
+LONGEST = 16 * MOST
+"""Characters of a text that are looked at."""
 FOLDER = Path(__file__).resolve().parent.parent / "data" / "encoder"
 INSTALL = "pip install 'greenroom[embed]'"
 
 _REMEMBERED = 1024
 _SHORT = 4_000
 """Characters of a text that is worth remembering by its whole self."""
-_LONGEST_TOKEN = 16
 _CLS, _SEP = 101, 102
 
 
@@ -79,9 +80,12 @@ class MiniLM:
         return text in self._known
 
     def tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has, [CLS] and [SEP] among them. Raises: ExtraMissing."""
-        tokenizer = self._load().tokenizer
-        return [len(one.ids) for one in tokenizer.encode_batch(list(texts))]
+        """How many tokens each text has, [CLS] and [SEP] among them; past `MOST` it is not counted on.
+
+        Raises: ExtraMissing.
+        """
+        encode = self._load().tokenizer.encode
+        return [len(encode(one).ids) if len(one) <= LONGEST else MOST + 1 for one in texts]
 
     def _remembered(self, text: str) -> "NDArray[float32]":
         with self._guard:
@@ -101,7 +105,7 @@ class MiniLM:
         import numpy as np  # noqa: PLC0415 - as above
 
         tokenizer, session = self._load()
-        ids = np.array(tokenizer.encode(text[: MOST * _LONGEST_TOKEN]).ids[:MOST], np.int64)
+        ids = np.array(tokenizer.encode(text[:LONGEST]).ids[:MOST], np.int64)
         if len(ids) <= WINDOW:
             found: NDArray[float32] = session.run(None, {"ids": ids})[0]
             return found
