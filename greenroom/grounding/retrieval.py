@@ -129,7 +129,7 @@ class Retrieval:
             cosines = self._meant(vector, scope, project, candidates, most, only)
         ordered = _ordered(language_of(query), asked, names, scope, candidates.values(), cosines)
         stems = {stem for one in asked for read in one.queries.values() for stem in read.weights}
-        kept = distinct((one.body.split() for one, _ in ordered), stems, limit)
+        kept = distinct((one.body for one, _ in ordered), stems, limit)
         return self._passages([ordered[place] for place in kept])
 
     def _wording(self, text: str, scope: Scope, share: float) -> _Wording:
