@@ -24,7 +24,10 @@ _NICE = 19
 
 
 class Embedding:
-    """Keeps the vectors of an index complete, in the encoder's languages; `spared` collections need none."""
+    """Keeps the vectors of an index complete, in the encoder's languages.
+
+    Collections in `spared` get theirs only once others do.
+    """
 
     def __init__(self, index: DocumentIndex, encoder: Encoder, spared: Sequence[str] = ()) -> None:
         self._index = index
@@ -47,13 +50,17 @@ class Embedding:
 
     def catch_up(self) -> int:
         """Make what is missing now; how many vectors that were. Ends early on `stop`."""
+        made = self._make(self._spared)
+        return made + self._make(()) if made and self._spared else made
+
+    def _make(self, spared: Sequence[str]) -> int:
         import numpy as np  # noqa: PLC0415 - 20 MiB that an index without vectors can do without
 
         encoder, made, last = self._encoder, 0, 0
         languages = sorted(encoder.languages)
         while not self._stopping.is_set():
             missing = self._index.without_vector(
-                encoder.name, languages, spared=self._spared, after=last, limit=BATCH
+                encoder.name, languages, spared=spared, after=last, limit=BATCH
             )
             if not missing:
                 break

@@ -8,7 +8,6 @@ Source: Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieva
 """
 
 from collections.abc import Collection, Sequence
-from statistics import fmean
 from typing import Any, NamedTuple
 
 from msgspec.json import Encoder
@@ -203,7 +202,7 @@ def _ordered(
     cosines: dict[int, float],
 ) -> list[tuple[_Candidate, float]]:
     """All candidates that match at all, best first, each with the score to show."""
-    usual = fmean(cosines.values()) if cosines else 0.0
+    usual = ranking.UNCOMPARED if cosines else 0.0
     called = {language: _stemmed(names, language) for language in scope.languages} if names else {}
     scored: list[tuple[float, int, _Candidate, float]] = []
     for one in candidates:

@@ -56,11 +56,20 @@ def test_headings_are_part_of_what_is_encoded(index: DocumentIndex) -> None:
     assert encoder.calls == [["Cars › Garage\nIt opens at six.", "It opens at six."]]
 
 
-def test_spared_collections_and_other_languages_have_none(index: DocumentIndex) -> None:
-    index.add("p", "sample", "a.txt", b"The garage opens at six.")
-    index.add("p", "c", "b.txt", "A garagem não abre às seis.".encode())
+def test_other_languages_have_none(index: DocumentIndex) -> None:
+    index.add("p", "c", "pt.txt", "A garagem não abre às seis.".encode())
+    index.add("p", "c", "es.txt", b"El garaje no abre a las seis.")
 
-    assert Embedding(index, WordEncoder(), spared=["sample"]).catch_up() == 0
+    assert Embedding(index, WordEncoder()).catch_up() == 0
+
+
+def test_spared_collections_have_none_until_others_do(index: DocumentIndex) -> None:
+    making = Embedding(index, WordEncoder(), spared=["sample"])
+    index.add("p", "sample", "a.txt", b"The garage opens at six.")
+    assert making.catch_up() == 0
+    index.add("p", "c", "b.txt", b"The garden opens at nine.")
+
+    assert making.catch_up() == 2
 
 
 def test_documents_added_while_it_runs_get_theirs(index: DocumentIndex) -> None:
