@@ -1,8 +1,8 @@
 """`documents`: the passage that answers each question, by words alone and with vectors.
 
 Each passage of the set is one document; titles are left out. Questions are split in two by a hash of their
-id: what was chosen was chosen on the other half. One passage is marked for each question; another that answers
-it as well counts as a miss.
+id: what was chosen was chosen on the other half. One passage is marked for each question; another that
+answers it as well counts as a miss.
 """
 
 import hashlib

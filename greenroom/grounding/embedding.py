@@ -8,6 +8,7 @@ encoder by contract.
 import logging
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -18,6 +19,8 @@ log = logging.getLogger("greenroom.embedding")
 
 POLL_S = 0.5
 """How often a changed index is looked for. A look costs 10 µs."""
+PAUSE_S = 30.0
+"""After the file could not be written."""
 BATCH = 8
 """Vectors in one transaction: a quarter of a second of work."""
 _NICE = 19
@@ -72,7 +75,7 @@ class Embedding:
         return made
 
     def _run(self) -> None:
-        if hasattr(os, "setpriority"):
+        if sys.platform == "linux":  # elsewhere a thread has no priority of its own
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         done = -1
         while not self._stopping.wait(POLL_S):
@@ -85,6 +88,7 @@ class Embedding:
                         log.info("documents embedded", extra={"passages": made})
             except sqlite3.Error as error:  # locked, or no room: later
                 log.error("documents not embedded", extra={"reason": str(error)})  # noqa: TRY400  # no stack
+                self._stopping.wait(PAUSE_S)
             except Exception as error:  # the edge of the thread: words still find what has no vector
                 log.exception("documents not embedded", extra={"reason": type(error).__name__})
                 return

@@ -8,6 +8,7 @@ import pytest
 from greenroom.assembly import house as houses
 from greenroom.assembly.house import House
 from greenroom.errors import ExtraMissing, ModelNotFound
+from greenroom.grounding.embedding import Embedding
 from greenroom.models.encoder import INSTALL, is_installed
 
 ENCODER = "greenroom/minilm"
@@ -54,7 +55,7 @@ async def test_a_question_in_other_words_is_answered_from_an_operators_document(
     async with open_house(tmp_path).running() as house:
         assert house.encoder is not None
         house.documents.add("default", "hr", "leave.txt", b"Employees may take 25 days of paid leave a year.")
-        houses.Embedding(house.documents, house.encoder, spared=["greenroom"]).catch_up()
+        Embedding(house.documents, house.encoder, spared=["greenroom"]).catch_up()
 
         record = await house.inspect(question)
 
