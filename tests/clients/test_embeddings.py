@@ -225,9 +225,7 @@ async def test_a_long_request_lets_others_pass(stage: Stage) -> None:
         stage.client.embeddings.create(model=MODEL, input=[f"passage {n} " * 100 for n in range(40)])
     )
     await asyncio.sleep(0.2)
-    began = time.monotonic()
     await stage.client.models.retrieve(MODEL)
-    waited = time.monotonic() - began
 
-    assert waited < 0.5
+    assert not long.done()
     assert len((await long).data) == 40
