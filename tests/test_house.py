@@ -25,7 +25,12 @@ MODULES = {
     "python-stdnum": "stdnum",
 }
 """Packages whose module has another name."""
-OPTIONAL = {"tiktoken": "exact counts, where rank files are", "tiktoken_ext": "part of tiktoken"}
+OPTIONAL = {
+    "tiktoken": "exact counts, where rank files are",
+    "tiktoken_ext": "part of tiktoken",
+    "onnxruntime": "the extra `embed`",
+    "tokenizers": "the extra `embed`",
+}
 BY_NAME = re.compile(r"import_module(?:\(|, )\"(\w+)")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from greenroom.config import AppConfig, Config, decode_table
-from greenroom.contracts import Decide, Detector, StepConfig, as_usual
+from greenroom.contracts import Decide, Detector, Encoder, StepConfig, as_usual
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
 from greenroom.gateway.pipeline import PostEntry, StepEntry
@@ -28,6 +28,7 @@ from greenroom.stages.postprocess.rewrite import polish
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
 from greenroom.stages.postprocess.verify import Verify, VerifyConfig, Words
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
+from greenroom.stages.preprocess.embed import Embed, EmbedConfig
 from greenroom.stages.preprocess.fit import Fit, FitConfig
 
 Table = dict[str, Any]  # Any: TOML values
@@ -46,6 +47,7 @@ class Parts(NamedTuple):
     decide: Decide = as_usual
     refusals: Refusals = SENTENCES
     names: NameFinder = Tagger()
+    encoder: Encoder | None = None
 
 
 class Known(NamedTuple):
@@ -63,6 +65,7 @@ def _topics(config: TopicsConfig, parts: Parts) -> Topics | None:
 STEPS: dict[str, Known] = {
     "clean": Known("preprocess", CleanConfig, lambda config, _: Clean(config)),
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
+    "embed": Known("preprocess", EmbedConfig, lambda config, parts: Embed(config, parts.encoder)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
     "memory": Known("ground", MemoryConfig, lambda config, parts: Memory(config, parts.memories)),
     "entities": Known("ground", EntitiesConfig, lambda config, parts: Entities(config, parts.names)),

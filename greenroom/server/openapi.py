@@ -76,6 +76,23 @@ _CHOICE = {
         "finish_reason": {"type": ["string", "null"]},
     },
 }
+_EMBEDDINGS = {
+    "type": "object",
+    "required": ["model", "input"],
+    "properties": {
+        "model": {"type": "string", "minLength": 1, "maxLength": 256},
+        "input": {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "minItems": 1, "items": {"type": ["string", "integer", "array"]}},
+            ]
+        },
+        "encoding_format": {"type": ["string", "null"], "enum": ["float", "base64", None]},
+        "dimensions": {"type": ["integer", "null"], "minimum": 1},
+        "user": {"type": ["string", "null"]},
+    },
+    "additionalProperties": True,
+}
 _COMPLETION = {
     "type": "object",
     "required": ["choices"],
@@ -125,6 +142,7 @@ _FAST: tuple[tuple[str, str, str, object], ...] = (
         "Run the checks of an app over texts, without a model; one result for each.",
         _MODERATION,
     ),
+    ("/v1/embeddings", "post", "Turn texts into vectors.", _EMBEDDINGS),
     ("/v1/models", "get", "List the apps and models a key may ask for.", None),
     ("/v1/models/{model}", "get", "Read one of them.", None),
     (

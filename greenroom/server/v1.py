@@ -1,4 +1,4 @@
-"""The fast routes: `/v1/chat/completions`, `/v1/moderations`, `/v1/models` and `/api/inspect`, without ASGI.
+"""The fast routes: `/v1/chat/completions`, `/v1/embeddings`, `/v1/moderations`, `/v1/models`, `/api/inspect`.
 
 Reads the head, asks the gateway, writes the answer. Knows HTTP and the dialect; no step, no provider.
 """
@@ -30,9 +30,10 @@ from greenroom.wire import moderation, openai, openai_request
 
 CHAT = b"/v1/chat/completions"
 MODERATIONS = b"/v1/moderations"
+EMBEDDINGS = b"/v1/embeddings"
 MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
-_POSTED = frozenset({CHAT, MODERATIONS, INSPECT})
+_POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})
 KEEP_ALIVE_S = 10.0
 _CODES = {408: "request_timeout", 413: "request_too_large", 503: "shutting_down"}
 
@@ -111,6 +112,13 @@ class V1:
                 else:
                     body = await gateway.whole(exchange, app, grant, began)
                     out.respond_fine(body, _answer_headers(exchange))
+            elif request.path == EMBEDDINGS:
+                exchange, wanted, embedder = gateway.open_embeddings(
+                    id, key.caller, request.body, request.headers
+                )
+                grant = gateway.access.admit(key)
+                body = await gateway.embed(exchange, wanted, embedder, grant, began)
+                out.respond_fine(body, _answer_headers(exchange))
             elif request.path == INSPECT:
                 await self._inspect(id, key, request, out)
             elif request.path == MODERATIONS:

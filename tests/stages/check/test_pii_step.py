@@ -286,14 +286,14 @@ async def test_a_name_known_from_the_newest_message_is_masked_in_all() -> None:
     exchange.entities.append(Entity(text="Ana Lima", type="PER", start=8, end=16, index=3))
     exchange.entities.append(Entity(text="saw", type="LOC", start=0, end=1, index=3))
 
-    await Pii(PiiConfig(names="all"), None, Tagger())(exchange)
+    await Pii(PiiConfig(names="all"), None, tagger=Tagger())(exchange)
 
     assert values(exchange) == ["You are Ana.", "I saw <PERSON_1>.", "Who?", "ana and <PERSON_1>"]
 
 
 async def test_an_introduced_name_is_one_finding_and_a_text_is_tagged_once() -> None:
     tagger = Tagger("Jane Doe")
-    step = Pii(PiiConfig(names="all"), None, tagger)
+    step = Pii(PiiConfig(names="all"), None, tagger=tagger)
     first, second = (exchange_of(("user", "My name is Jane Doe.")) for _ in range(2))
 
     await step(first)
