@@ -268,8 +268,8 @@ async def test_people_named_in_passing_are_masked_where_all_names_are_asked_for(
 ) -> None:
     exchange, plain = exchange_of(("user", text)), exchange_of(("user", text))
 
-    await Pii(PiiConfig(names="all"), None, Tagger("Jane Doe"))(exchange)
-    await Pii(PiiConfig(), None, Tagger("Jane Doe"))(plain)
+    await Pii(PiiConfig(names="all"), None, tagger=Tagger("Jane Doe"))(exchange)
+    await Pii(PiiConfig(), None, tagger=Tagger("Jane Doe"))(plain)
 
     assert values(exchange) == [masked]
     assert exchange.steps[-1].verdicts[0].rule == "person.passing"
