@@ -12,7 +12,8 @@ from greenroom.stages.postprocess import json_text
 _ROWS = 100
 _WORDS = (
     "São Paulo", "it's", "price: 3, or 4", "a, b", "{x}", "[1]", "http://a.b/c?d=1#e", 'he said "no"', "ação",
-    "50%", "line\nbreak", "C:\\dir\\new", "true", "null", "", "d'água", "um 'dois' três", "# tag", "O'Brien", "x: y",
+    "50%",
+    "line\nbreak", "C:\\dir\\new", "true", "null", "", "d'água", "um 'dois' três", "# tag", "O'Brien", "x: y",
 )  # fmt: skip
 
 

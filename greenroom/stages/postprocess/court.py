@@ -76,6 +76,8 @@ class Source(NamedTuple):
     """All words, folded; the title's too."""
     plain: str
     initials: str
+    denied: dict[int, dict[str, set[bool]]]
+    """What is denied, by sentence, of those that were looked at."""
 
     def fact(self, at: int) -> Facts:
         """What can be compared in a sentence."""
@@ -118,6 +120,7 @@ def read_source(
         ),
         squeezed(text),
         "".join(word[0].lower() for word in capitals.split() if word[0].isupper()),
+        {},
     )
 
 
@@ -149,7 +152,7 @@ class Court:
         if not missing:
             if source.language != claim.language:
                 label: Label = "supported" if held else "partly"
-            elif best.share >= _ENOUGH or (held and best.share >= _SOME):
+            elif best.share >= _ENOUGH or (held and (best.share >= _SOME or len(claim.stems) < 2)):
                 label = "supported"
             else:
                 missing.append("words")
@@ -209,7 +212,10 @@ class Court:
             return False
         start, end = source.spans[place]
         told = source.text[start:end]
-        mine, theirs = claim.polarity, polarity(told, source.language, self._stems)
+        theirs = source.denied.get(place)
+        if theirs is None:
+            theirs = source.denied[place] = polarity(told, source.language, self._stems)
+        mine = claim.polarity
         shared = mine.keys() & theirs.keys()
         flipped = [word for word in shared if not mine[word] & theirs[word]]
         if flipped and len(shared) > 1 and len(shared) >= 0.4 * len(mine):
