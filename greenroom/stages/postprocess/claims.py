@@ -54,11 +54,11 @@ _SOFT = re.compile(
 )
 """Negators that deny nothing."""
 _STATES = {
-    "en": _set("is was were are has had have will can did does said won became"),
+    "en": _set("said won became wrote married died"),
     "pt": _set("é foi era são eram tem tinha será está estava disse venceu ganhou nasceu morreu"),
     "es": _set("es fue era son eran tiene tenía será está estaba dijo ganó nació murió ha había"),
 }
-"""Verbs that follow a subject."""
+"""Verbs before which a word without an article is a name; in English any other noun may stand before most."""
 _PAST = {
     "en": re.compile(r"[a-z]{2,}ed\Z"),
     "pt": re.compile(r"[a-zà-ÿ]{2,}(?:ou|eu|iu)\Z"),

@@ -18,13 +18,14 @@ from greenroom.stages.postprocess.claims import (
     squeezed,
     words_of,
 )
-from greenroom.stages.postprocess.quantities import Facts, bears_out, facts, same, same_clock
+from greenroom.stages.postprocess.comparison import bears_out, same, same_clock
+from greenroom.stages.postprocess.quantities import Facts, facts
 
 Label = Literal["supported", "partly", "not"]
 
 _ENOUGH = 0.34
 """Share of a sentence's words that a passage must have when nothing else speaks for it."""
-_SOME = 0.15
+_SOME = 0.1
 """The same where a number, date or name of the sentence is there too."""
 _LITTLE = 0.15
 """Below this a sentence without facts has nothing to do with the passages."""
