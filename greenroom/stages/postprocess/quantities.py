@@ -61,7 +61,8 @@ _dates = re.compile(
     rf"|\b(?:anos|años|década\s+de|decade\s+of)\s+(?:de\s+|the\s+)?(?P<y7>\d{{3}}0|\d0)\b"
     rf"|\b(?:século|siglo)\s+(?P<c8>[ivxlc]+|\d{{1,2}})\b"
     rf"|\b(?P<c9>\d{{1,2}})(?:st|nd|rd|th)[\s-]+century\b"
-    rf"|\b(?:in|em|en|since|desde|until|até|hasta|of|de|each|every|cada|todo|by|from|during|durante|late|early|mid)\s+(?P<m10>{_FULL_MONTH})\b",
+    rf"|\b(?:in|em|en|since|desde|until|até|hasta|of|de|each|every|cada|todo|by|from|during|durante|late|early|mid)\s+(?P<m10>{_FULL_MONTH})\b"
+    rf"(?!\.?,?\s+{_OF}\d)",
     re.IGNORECASE,
 )
 _clock = re.compile(
