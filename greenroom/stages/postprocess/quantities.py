@@ -138,7 +138,7 @@ def facts(text: str, language: str) -> Facts:
 _to = re.compile(r"\s*(?:-|–|—|to|and|or|a|e|y|ou|o|até|hasta)?\s*", re.IGNORECASE)
 _o_clock = re.compile(r"\b(?:às|as|las|at|das|by)\s\Z", re.IGNORECASE)
 _digit = re.compile(r"\d")
-_has_month = re.compile(rf"\b(?:{_FULL_MONTH})\b", re.IGNORECASE).search
+_has_month = re.compile(rf"\b(?:{_FULL_MONTH}|século|siglo)\b", re.IGNORECASE).search
 
 
 def _overlaps(spans: list[tuple[int, int]], start: int, end: int) -> bool:
