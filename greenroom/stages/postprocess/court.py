@@ -141,6 +141,12 @@ class Court:
         )
         best, first = rated[0]
         near = [(one, self._sources[number]) for one, number in rated[:3] if one.share >= _NEAR * best.share]
+        if best.share < _LITTLE:  # no passage speaks of it in these words: its facts may be anywhere
+            near = [
+                (one._replace(places=frozenset(range(len(source.spans)))), source)
+                for one, number in rated
+                for source in (self._sources[number],)
+            ]
         missing: list[str] = []
         held = 0
         for kind, is_there in self._checked(claim, near):
@@ -153,7 +159,9 @@ class Court:
         if not missing:
             if source.language != claim.language:
                 label: Label = "supported" if held else "partly"
-            elif best.share >= _ENOUGH or (held and (best.share >= _SOME or len(claim.stems) < 2)):
+            elif best.share >= _ENOUGH or (
+                held and (best.share >= _SOME or held > 1 or len(claim.stems) < 2)
+            ):
                 label = "supported"
             else:
                 missing.append("words")
@@ -283,7 +291,7 @@ def _is_known(name: str, words: frozenset[str]) -> bool:
 
 
 def _is_opposite(claim: Claim, told: str, shared: Collection[str]) -> bool:
-    if len(shared) < 3:
+    if not shared:
         return False
     mine = frozenset(words_of(claim.text.lower()))
     theirs = frozenset(words_of(told.lower()))

@@ -61,7 +61,8 @@ _dates = re.compile(
     rf"|\b(?:anos|años|década\s+de|decade\s+of)\s+(?:de\s+|the\s+)?(?P<y7>\d{{3}}0|\d0)\b"
     rf"|\b(?:século|siglo)\s+(?P<c8>[ivxlc]+|\d{{1,2}})\b"
     rf"|\b(?P<c9>\d{{1,2}})(?:st|nd|rd|th)[\s-]+century\b"
-    rf"|\b(?:in|em|en|since|desde|until|até|hasta|of|de|each|every|cada|todo|by|from|during|durante|late|early|mid)\s+(?P<m10>{_FULL_MONTH})\b"
+    rf"|\b(?:in|since|until|of|by|from|between|each|every|late|early|and|to)\s+(?P<m11>May)\b"
+    rf"|\b(?P<m10>{_FULL_MONTH})\b"
     rf"(?!\.?,?\s+{_OF}\d)",
     re.IGNORECASE,
 )
@@ -169,8 +170,9 @@ def _moments(text: str, language: str) -> Iterator[Moment]:
             yield Moment(start, end, year + 1900 if year < 100 else year, span=10)
         else:
             name = kinds.get("m", "")
-            if name.isupper() and len(name) < 4:
-                continue
+            is_bare = "m10" in got or "m11" in got
+            if (name.isupper() and len(name) < 4) or (is_bare and name[:1].isupper() != (language == "en")):
+                continue  # MAR is no month, nor are Julio and to march
             yield Moment(
                 start, end,
                 int(kinds["y"]) if "y" in kinds else None,
