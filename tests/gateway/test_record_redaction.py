@@ -223,3 +223,22 @@ def test_another_way_of_writing_a_value_is_not_kept_beside_its_mask() -> None:
     assert [one["text"] for one in record["entities"]] == ["<CPF_1>", "<CPF_1>", "is <CPF_1>"]
     assert digits not in str(record)
     assert {one["value"] for one in record["entities"]} == {""}
+
+
+def test_judged_sentences_stay_where_they_are_in_the_redacted_answer() -> None:
+    exchange = make_exchange("a")
+    text = f"The CPF is {CPF}. It was given today."
+    exchange.reply_raw, exchange.reply_text = [text], [text]
+    exchange.redactions[CPF] = "<CPF_1>"
+    start = text.index("It was")
+    judged = {"start": start, "end": len(text), "label": "not"}
+    exchange.steps.append(StepRecord("postprocess", "verify", notes={"sentences": [judged]}))
+
+    row, body = redact_parts(row_of(exchange), body_of(exchange), exchange.redactions)
+    assert body is not None
+    record = record_of(row, body)
+
+    one = record["stages"][-1]["notes"]["sentences"][0]
+    stored = record["reply"]["text"] or record["reply"]["raw"]
+    assert stored[one["start"] : one["end"]] == "It was given today."
+    assert judged["start"] == start

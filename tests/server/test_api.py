@@ -456,3 +456,48 @@ def test_the_audit_log_is_read_page_by_page_without_a_gap(office: Office) -> Non
             break
         cursor = f"&cursor={page['next']}"
     assert [(one["kind"], one["number"]) for one in pages] == [(one["kind"], one["number"]) for one in whole]
+
+
+def test_an_inspection_holds_a_reply_to_its_form_and_its_passages(office: Office) -> None:
+    document = {"title": "Torre", "text": "A torre tem 84 metros de altura. Foi concluída em 1921."}
+    asked = {"model": "default", "messages": [{"role": "user", "content": "Qual é a altura da torre?"}]}
+
+    grounded = {**asked, "documents": [document], "reply": "A torre tem 48 metros de altura. É de 1921."}
+    formed = {**asked, "response_format": {"type": "json_object"}, "reply": "Aqui está: {'metros': 84,}"}
+    steps = [
+        {
+            step["step"]: step
+            for step in office.ask("POST /api/inspect", office.keys["app"], body).json["stages"]
+        }
+        for body in (grounded, formed)
+    ]
+
+    sentences = steps[0]["verify"]["notes"]["sentences"]
+    assert [(one["label"], one.get("missing")) for one in sentences] == [
+        ("not", ["number"]),
+        ("supported", None),
+    ]
+    assert steps[1]["conform"]["changes"][0]["after"] == '{"metros":84}'
+
+
+def test_a_schema_that_cant_be_used_is_told_at_once(office: Office) -> None:
+    wanted = {
+        "type": "json_schema",
+        "json_schema": {"name": "x", "schema": {"$ref": "https://example.com/x"}},
+    }
+    body = {"model": "default", "messages": [{"role": "user", "content": "?"}], "response_format": wanted}
+
+    answer = office.ask("POST /v1/chat/completions", office.keys["app"], body)
+
+    assert answer.status == 400
+    assert answer.json["error"]["param"] == "response_format.json_schema.schema"
+
+
+def test_an_answer_that_never_fits_is_an_error_streamed_or_not(office: Office) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = {"model": "default", "messages": [{"role": "user", "content": "?"}], "response_format": wanted}
+
+    for stream in (False, True):
+        answer = office.ask("POST /v1/chat/completions", office.keys["app"], {**body, "stream": stream})
+        assert (answer.status, answer.json["error"]["code"]) == (502, "response_not_conforming")

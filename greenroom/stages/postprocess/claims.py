@@ -54,11 +54,11 @@ _SOFT = re.compile(
 )
 """Negators that deny nothing."""
 _STATES = {
-    "en": _set("is was were are has had have will can did does said won became"),
+    "en": _set("said won became wrote married died"),
     "pt": _set("é foi era são eram tem tinha será está estava disse venceu ganhou nasceu morreu"),
     "es": _set("es fue era son eran tiene tenía será está estaba dijo ganó nació murió ha había"),
 }
-"""Verbs that follow a subject."""
+"""Verbs before which a word without an article is a name; in English any other noun may stand before most."""
 _PAST = {
     "en": re.compile(r"[a-z]{2,}ed\Z"),
     "pt": re.compile(r"[a-zà-ÿ]{2,}(?:ou|eu|iu)\Z"),
@@ -69,6 +69,8 @@ _COMMON_END = re.compile(
     r"|ción|sión|dad|miento|ncia|aje|mente|ly|ers|ists|ados|idos|ores|istas|antes|entes)\Z"
 )
 """Endings of words that are no names, capital or not."""
+_forbids = re.compile(r"\b(?:forb|prohib|proib|banned|vedad)", re.IGNORECASE)
+"""Words that deny what stands on either side of them."""
 _participle = re.compile(r"[ai]d[oa]s?\Z")
 _TITLES = _set(
     "mr mrs ms dr prof sir president king queen professor doctor sr sra dra presidente rei rainha rey reina"
@@ -174,6 +176,7 @@ def polarity(text: str, language: str, stems: Stems) -> dict[str, set[bool]]:
     found: dict[str, set[bool]] = {}
     for clause in _clause.split(_SOFT.sub(" ", text)):
         since, behind = 9, "-"
+        is_unclear = _forbids.search(clause) is not None
         for word in _word.findall(clause.lower().replace("’", "'")):
             if word in negators:
                 since = 0
@@ -186,5 +189,7 @@ def polarity(text: str, language: str, stems: Stems) -> dict[str, set[bool]]:
                 since = 9
                 continue
             for stem in own:
-                found.setdefault(stem, set()).update((True, False) if since in {2, 3} else (since == 1,))
+                found.setdefault(stem, set()).update(
+                    (True, False) if is_unclear or since in {2, 3} else (since == 1,)
+                )
     return found

@@ -18,13 +18,14 @@ from greenroom.stages.postprocess.claims import (
     squeezed,
     words_of,
 )
-from greenroom.stages.postprocess.quantities import Facts, bears_out, facts, same, same_clock
+from greenroom.stages.postprocess.comparison import bears_out, same, same_clock
+from greenroom.stages.postprocess.quantities import Facts, facts
 
 Label = Literal["supported", "partly", "not"]
 
 _ENOUGH = 0.34
 """Share of a sentence's words that a passage must have when nothing else speaks for it."""
-_SOME = 0.15
+_SOME = 0.1
 """The same where a number, date or name of the sentence is there too."""
 _LITTLE = 0.15
 """Below this a sentence without facts has nothing to do with the passages."""
@@ -76,6 +77,8 @@ class Source(NamedTuple):
     """All words, folded; the title's too."""
     plain: str
     initials: str
+    denied: dict[int, dict[str, set[bool]]]
+    """What is denied, by sentence, of those that were looked at."""
 
     def fact(self, at: int) -> Facts:
         """What can be compared in a sentence."""
@@ -118,6 +121,7 @@ def read_source(
         ),
         squeezed(text),
         "".join(word[0].lower() for word in capitals.split() if word[0].isupper()),
+        {},
     )
 
 
@@ -137,6 +141,12 @@ class Court:
         )
         best, first = rated[0]
         near = [(one, self._sources[number]) for one, number in rated[:3] if one.share >= _NEAR * best.share]
+        if best.share < _LITTLE:  # no passage speaks of it in these words: its facts may be anywhere
+            near = [
+                (one._replace(places=frozenset(range(len(source.spans)))), source)
+                for one, number in rated
+                for source in (self._sources[number],)
+            ]
         missing: list[str] = []
         held = 0
         for kind, is_there in self._checked(claim, near):
@@ -149,7 +159,9 @@ class Court:
         if not missing:
             if source.language != claim.language:
                 label: Label = "supported" if held else "partly"
-            elif best.share >= _ENOUGH or (held and best.share >= _SOME):
+            elif best.share >= _ENOUGH or (
+                held and (best.share >= _SOME or held > 1 or len(claim.stems) < 2)
+            ):
                 label = "supported"
             else:
                 missing.append("words")
@@ -209,7 +221,10 @@ class Court:
             return False
         start, end = source.spans[place]
         told = source.text[start:end]
-        mine, theirs = claim.polarity, polarity(told, source.language, self._stems)
+        theirs = source.denied.get(place)
+        if theirs is None:
+            theirs = source.denied[place] = polarity(told, source.language, self._stems)
+        mine = claim.polarity
         shared = mine.keys() & theirs.keys()
         flipped = [word for word in shared if not mine[word] & theirs[word]]
         if flipped and len(shared) > 1 and len(shared) >= 0.4 * len(mine):
@@ -276,7 +291,7 @@ def _is_known(name: str, words: frozenset[str]) -> bool:
 
 
 def _is_opposite(claim: Claim, told: str, shared: Collection[str]) -> bool:
-    if len(shared) < 3:
+    if not shared:
         return False
     mine = frozenset(words_of(claim.text.lower()))
     theirs = frozenset(words_of(told.lower()))

@@ -1,14 +1,12 @@
 """Numbers, measures, amounts, dates and times of a text, in forms that can be compared.
 
 English, Portuguese and Spanish: decimal points and commas, number words, scales (million, milhão, mil),
-units brought to one of their kind (3 km is 3,000 m), dates in any order. Knows one text; what is the same in
-two of them is `same`.
+units brought to one of their kind (3 km is 3,000 m), dates in any order. Knows one text.
 """
 
 import re
 from collections.abc import Iterator
 from itertools import pairwise
-from math import floor, isclose, log10
 from typing import NamedTuple
 
 from greenroom.stages.postprocess.measures import JOINED, MONEY, MONTHS, SCALES, UNITS, WORDS
@@ -63,11 +61,13 @@ _dates = re.compile(
     rf"|\b(?:anos|años|década\s+de|decade\s+of)\s+(?:de\s+|the\s+)?(?P<y7>\d{{3}}0|\d0)\b"
     rf"|\b(?:século|siglo)\s+(?P<c8>[ivxlc]+|\d{{1,2}})\b"
     rf"|\b(?P<c9>\d{{1,2}})(?:st|nd|rd|th)[\s-]+century\b"
-    rf"|\b(?:in|em|en|since|desde|until|até|hasta|of|de)\s+(?P<m10>{_FULL_MONTH})\b",
+    rf"|\b(?:in|since|until|of|by|from|between|each|every|late|early|and|to)\s+(?P<m11>May)\b"
+    rf"|\b(?P<m10>{_FULL_MONTH})\b"
+    rf"(?!\.?,?\s+{_OF}\d)",
     re.IGNORECASE,
 )
 _clock = re.compile(
-    r"\b(?P<h>[01]?\d|2[0-3])(?:(?::(?P<m>[0-5]\d)|h(?P<m2>[0-5]\d)?)(?![\w])(?:\s*(?P<p>[ap])\.?\s?m\b\.?)?"
+    r"\b(?P<h>[01]?\d|2[0-3])(?:(?::(?P<m>[0-5]\d)|(?P<gap>\s?)h(?P<m2>[0-5]\d)?)(?![\w])(?:\s*(?P<p>[ap])\.?\s?m\b\.?)?"
     r"|\s*(?P<p2>[ap])\.?\s?m\b\.?)",
     re.IGNORECASE,
 )
@@ -122,6 +122,8 @@ def facts(text: str, language: str) -> Facts:
     if has_digit:
         for found in _clock.finditer(text):
             if not _overlaps(taken, found.start(), found.end()):
+                if found["gap"] and _o_clock.search(text, 0, found.start()) is None:
+                    continue  # "12 h" is how long, unless it says at
                 clocks.append((found.start(), found.end(), _minute(found)))
                 taken.append((found.start(), found.end()))
         quantities = list(_written(text, language, taken))
@@ -135,8 +137,9 @@ def facts(text: str, language: str) -> Facts:
 
 
 _to = re.compile(r"\s*(?:-|–|—|to|and|or|a|e|y|ou|o|até|hasta)?\s*", re.IGNORECASE)
+_o_clock = re.compile(r"\b(?:às|as|las|at|das|by)\s\Z", re.IGNORECASE)
 _digit = re.compile(r"\d")
-_has_month = re.compile(rf"\b(?:{_FULL_MONTH})\b", re.IGNORECASE).search
+_has_month = re.compile(rf"\b(?:{_FULL_MONTH}|século|siglo)\b", re.IGNORECASE).search
 
 
 def _overlaps(spans: list[tuple[int, int]], start: int, end: int) -> bool:
@@ -167,8 +170,9 @@ def _moments(text: str, language: str) -> Iterator[Moment]:
             yield Moment(start, end, year + 1900 if year < 100 else year, span=10)
         else:
             name = kinds.get("m", "")
-            if name.isupper() and len(name) < 4:
-                continue
+            is_bare = "m10" in got or "m11" in got
+            if (name.isupper() and len(name) < 4) or (is_bare and name[:1].isupper() != (language == "en")):
+                continue  # MAR is no month, nor are Julio and to march
             yield Moment(
                 start, end,
                 int(kinds["y"]) if "y" in kinds else None,
@@ -324,73 +328,10 @@ def _sum(text: str, run: list[tuple[float, int, int]]) -> Iterator[Quantity]:
     if len(run) == 1 and run[0][0] >= 1000:
         return  # "millions of", "mil": how many is not said
     unit, scale, end = _unit_at(text, end)
-    yield _quantity(text, start, end, ((total + current) * scale,), unit, 2, scale, is_word=True)
+    yield _quantity(
+        text, start, end, ((total + current) * scale,), unit, _digits(total + current), scale, is_word=True
+    )
 
 
-# comparing
-
-
-def same(claim: Quantity, source: Quantity) -> bool:
-    """Whether a source bears a number out: equal, rounded as the claim writes it, or about that much."""
-    if claim.unit and source.unit and claim.unit != source.unit:
-        if {claim.unit, source.unit} != {"c", "f"}:
-            return False
-        factor, offset = (1.8, 32.0) if source.unit == "c" else (1 / 1.8, -32 / 1.8)
-        source = source._replace(values=tuple(one * factor + offset for one in source.values), slack=0.02)
-    elif bool(claim.unit) != bool(source.unit):
-        if "%" in {claim.unit, source.unit}:
-            return False
-        # one of them has its unit elsewhere ("25 paid days"): the bare numbers count
-        claim = claim._replace(values=tuple(one / claim.factor for one in claim.values), unit="")
-        source = source._replace(values=tuple(one / source.factor for one in source.values), unit="")
-    pairs = [(one, two) for one in claim.values for two in source.values]
-    return any(_near(one, two, claim, source) for one, two in pairs)
-
-
-def _near(one: float, two: float, claim: Quantity, source: Quantity) -> bool:
-    if isclose(one, two, rel_tol=1e-9):
-        return True
-    if claim.bound and one and two and (two - one) * claim.bound > 0 and claim.digits < 3:
-        return abs(two - one) <= 0.3 * abs(two)
-    slack = max(claim.slack, source.slack)
-    if not two or (1000 <= one < 2200 and not claim.unit and one == int(one)):
-        return bool(slack and one % 5 == 0 and abs(one - two) < 3)  # it may be a year
-    if slack and abs(one - two) <= slack * abs(two) and claim.digits < max(source.digits, 3):
-        return True
-    if claim.unit and claim.unit not in {"%", "usd", "eur", "brl"} and isclose(one, two, rel_tol=0.006):
-        return True
-    if claim.digits < 2 and not claim.unit:
-        return False
-    if source.digits <= claim.digits:
-        return False
-    size = floor(log10(abs(two))) - claim.digits + 1
-    return isclose(one, round(two / 10**size) * 10**size, rel_tol=1e-6)
-
-
-def bears_out(claim: Moment, sources: list[Moment], years: set[int]) -> bool:
-    """Whether sources hold a date: each part of it, the day with its month."""
-    if claim.span > 1:
-        assert claim.year is not None
-        last = claim.year + claim.span
-        return any(claim.year <= year < last for year in years) or any(
-            one.year is not None and one.year < last and claim.year < one.year + one.span for one in sources
-        )
-    if claim.year is not None and claim.year not in years:
-        return False
-    if claim.month is None:
-        return True
-    for one in sources:
-        if (one.month, one.day) == (claim.month, claim.day) or (
-            claim.day is None and one.month == claim.month
-        ):
-            return one.year is None or claim.year is None or one.year == claim.year or claim.year in years
-        if claim.day is not None and claim.other is not None and (one.month, one.day) == claim.other:
-            return True
-        if one.other is not None and one.other == (claim.month, claim.day):
-            return True
-    return False
-
-
-def same_clock(one: int, two: int) -> bool:
-    """Whether two minutes of the day are the same, morning and evening not told apart below noon."""
-    return one == two or (one < 720 and two - 720 == one) or (two < 720 and one - 720 == two)
+def _digits(value: float) -> int:
+    return len(f"{value:.0f}".rstrip("0")) or 1

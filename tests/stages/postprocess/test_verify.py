@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.exchange import Exchange, Passage, Reply
+from greenroom.exchange import Exchange, Passage
 from greenroom.gateway import again
 from greenroom.gateway.pipeline import App, PostEntry, finish_whole
 from greenroom.grounding.passages import units
@@ -110,12 +110,6 @@ def test_a_number_of_another_sentence_does_not_count() -> None:
     long = f"{EN} Tickets are sold at the gate. Dogs stay outside. Bread for the kiosk comes at 7 from 48 bakers."
 
     assert labels("The tower is 48 metres high.", long) != ["supported"]
-
-
-def open_filter(exchange: Exchange, config: VerifyConfig | None = None) -> object:
-    opened = Verify(config or VerifyConfig(), WORDS).open(exchange, "content")
-    assert opened is not None
-    return opened
 
 
 ANSWER = "Hi! The tower is 84 metres high [1]. It was finished in 1931.\n\n- Ines Duarte drew the plans [1, 2].\n- 48 fish."
@@ -228,7 +222,3 @@ def test_of_several_answers_the_first_is_noted() -> None:
 )
 def test_hostile_answers_are_judged_in_time(text: str) -> None:
     Verify(VerifyConfig(), WORDS).judge(grounded(EN), text)
-
-
-def body(text: str) -> Reply:
-    return Reply(body=text.encode())
