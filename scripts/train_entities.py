@@ -47,7 +47,7 @@ class Recipe(NamedTuple):
     times: dict[str, int]
     """How often our own sentences count, by their language: what stands around names is alike in all."""
     c2: float
-    """Weight of the squared weights; chosen on training rows under CC BY-SA, which shipped models never saw."""
+    """Weight of the squared weights; chosen on CC BY-SA training rows, which shipped models never saw."""
 
 
 RECIPES = {
