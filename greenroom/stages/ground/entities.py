@@ -63,7 +63,7 @@ class Entities:
         self._has_patterns = bool(self._types - set(NAMES))
         try:
             self._zone = ZoneInfo(config.timezone) if config.timezone else None
-        except (OSError, ValueError) as error:
+        except (KeyError, OSError, ValueError) as error:
             raise ConfigError(f"[steps.entities] timezone: there is no {config.timezone!r} here.") from error
 
     async def __call__(self, exchange: Exchange) -> Reply | None:

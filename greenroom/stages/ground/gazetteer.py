@@ -47,7 +47,7 @@ class Gazetteer:
 
     def begins(self, word: str) -> bool:
         """Whether a phrase may begin with this folded word."""
-        return word[:1].isalpha() and bool(self._trie.has_keys_with_prefix(word + " "))
+        return word[:1].isalpha() and next(self._trie.iterkeys(word + " "), None) is not None
 
     def marks(self, words: Sequence[str], begins: Sequence[bool]) -> list[list[str]]:
         """For each folded word what it is or begins (`given`, `B-city`) or goes on (`I-city`).

@@ -123,9 +123,19 @@ async def test_many_at_once_find_what_each_finds_alone() -> None:
     assert [named(one) for one in together] == alone
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n\n", "🙂", "\ud800 Maria", "A" * 30_000, "a. " * 4_000])
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "🙂", "A" * 30_000, "a. " * 4_000])
 async def test_odd_texts_are_taken(text: str) -> None:
     await run(text)
+
+
+async def test_half_a_character_is_no_fault() -> None:
+    exchange = make_exchange("x")
+    exchange.steps.append(StepRecord("ground", "entities"))
+    exchange.request.texts[0].value = "\ud800 She met Maria Silva on 5/6/2024."
+
+    await Entities(EntitiesConfig(), TAGGER)(exchange)
+
+    assert named(exchange) == {("Maria Silva", "PER"), ("5/6/2024", "DATE")}
 
 
 def test_an_unknown_type_or_place_is_a_fault_of_the_configuration() -> None:
