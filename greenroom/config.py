@@ -16,7 +16,7 @@ from greenroom.errors import ConfigError
 
 FILE_NAME = "greenroom.toml"
 
-PREPROCESS = ("clean", "fit")
+PREPROCESS = ("clean", "spell", "fit")
 GROUND = ("history", "documents")
 CHECK = ("pii", "secrets")
 POSTPROCESS = ("decode", "cite", "guard", "unmask")

@@ -217,12 +217,14 @@ class House:
                 default=None,
             )
 
+        search = AsyncSearch(self.documents)
         parts = Parts(
-            search=AsyncSearch(self.documents),
+            search=search,
             turns=KeptTurns(self.turns),
             vault=self._vault,
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
             window=window,
+            uses_word=search.has_word,
         )
         apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
 

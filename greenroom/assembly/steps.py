@@ -19,6 +19,7 @@ from greenroom.stages.postprocess.guard import Guard, GuardConfig
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
 from greenroom.stages.preprocess.fit import Fit, FitConfig
+from greenroom.stages.preprocess.spell import Spell, SpellConfig, uses_none
 
 Table = dict[str, Any]  # Any: TOML values
 
@@ -32,6 +33,8 @@ class Parts(NamedTuple):
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
     decide: Decide = as_usual
+    uses_word: Callable[[str, str], bool] = uses_none
+    """Whether the documents of a project hold a word, spelt just so."""
 
 
 class Known(NamedTuple):
@@ -44,6 +47,7 @@ class Known(NamedTuple):
 
 STEPS: dict[str, Known] = {
     "clean": Known("preprocess", CleanConfig, lambda config, _: Clean(config)),
+    "spell": Known("preprocess", SpellConfig, lambda config, parts: Spell(config, parts.uses_word)),
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
