@@ -18,7 +18,7 @@ from greenroom.stages.check.refusal import RefusalConfig
 
 FILE_NAME = "greenroom.toml"
 
-PREPROCESS = ("clean", "fit", "embed")
+PREPROCESS = ("clean", "spell", "fit", "embed")
 GROUND = ("history", "memory", "entities", "documents")
 CHECK = ("pii", "secrets", "topics")
 POSTPROCESS = ("decode", "conform", "polish", "verify", "cite", "guard", "unmask")

@@ -19,6 +19,7 @@ MODULES = {
     "google-re2": "re2",
     "harper-py": "harper",
     "json-repair": "json_repair",
+    "marisa-trie": "marisa_trie",
     "jsonschema-rs": "jsonschema_rs",
     "pystemmer": "Stemmer",
     "python-crfsuite": "pycrfsuite",

@@ -266,6 +266,7 @@ class House:
             refusals=Refusals(config.refusals),
             names=Tagger((self.data / "models",)),
             encoder=self.encoder,
+            uses_word=self.search.has_word,
         )
         routes = routes_of(config, models, self.source)
         apps = {

@@ -30,6 +30,7 @@ from greenroom.stages.postprocess.verify import Verify, VerifyConfig, Words
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
 from greenroom.stages.preprocess.embed import Embed, EmbedConfig
 from greenroom.stages.preprocess.fit import Fit, FitConfig
+from greenroom.stages.preprocess.spell import Spell, SpellConfig, uses_none
 
 Table = dict[str, Any]  # Any: TOML values
 
@@ -48,6 +49,8 @@ class Parts(NamedTuple):
     refusals: Refusals = SENTENCES
     names: NameFinder = Tagger()
     encoder: Encoder | None = None
+    uses_word: Callable[[str, str], bool] = uses_none
+    """Whether the documents of a project hold a word, spelt just so."""
 
 
 class Known(NamedTuple):
@@ -64,6 +67,7 @@ def _topics(config: TopicsConfig, parts: Parts) -> Topics | None:
 
 STEPS: dict[str, Known] = {
     "clean": Known("preprocess", CleanConfig, lambda config, _: Clean(config)),
+    "spell": Known("preprocess", SpellConfig, lambda config, parts: Spell(config, parts.uses_word)),
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
     "embed": Known("preprocess", EmbedConfig, lambda config, parts: Embed(config, parts.encoder)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
