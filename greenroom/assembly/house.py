@@ -17,6 +17,7 @@ from typing import Any
 from msgspec.json import decode, encode
 
 from greenroom import config as configuration
+from greenroom.assembly.environment import find_config, proxies_of
 from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.memories import KeptMemories, hear
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
@@ -46,7 +47,6 @@ from greenroom.models.encoder import INSTALL, MiniLM, is_installed
 from greenroom.models.encoder import NAME as ENCODER
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
-from greenroom.models.proxies import Proxies
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.policy import Policies
 from greenroom.stages.check.refusal import Refusals
@@ -165,7 +165,7 @@ class House:
             embedding = Embedding(self.documents, self.encoder, spared=(SAMPLE_COLLECTION,))
             embedding.start()
             self._ending.callback(embedding.stop)
-        self._pool = Pool(proxies=_proxies(self.environment))
+        self._pool = Pool(proxies=proxies_of(self.environment))
         self._pool.start()
         self._ending.callback(self._stop_pool)
         store = GuestTraces(self.traces) if as_guest else self.traces
@@ -361,35 +361,10 @@ class House:
         return to_record(exchange, detect)
 
 
-def _proxies(environment: Mapping[str, str]) -> Proxies:
-    try:
-        return Proxies(dict(environment))
-    except ValueError:  # its words may hold a part of the address, and with it credentials
-        raise ConfigError(
-            "A proxy variable of the environment (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) is not of the form "
-            "http://host:port. Greenroom speaks to HTTP proxies only."
-        ) from None
-
-
 def _decode(body: bytes) -> dict[str, Any]:  # Any: JSON
     found = decode(body)
     assert isinstance(found, dict)
     return found
-
-
-def find_config(option: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """`--config`, then `GREENROOM_CONFIG`, then `./greenroom.toml`.
-
-    Raises: ConfigError when a named one is missing.
-    """
-    named = environment.get("GREENROOM_CONFIG")
-    path = option or (Path(named) if named else None)
-    if path is not None:
-        if not path.is_file():
-            raise ConfigError(f"There is no configuration file '{path}'.")
-        return path
-    usual = Path(configuration.FILE_NAME)
-    return usual if usual.is_file() else None
 
 
 def _key(row: KeyRow) -> Key:
@@ -407,4 +382,4 @@ def _key(row: KeyRow) -> Key:
     )
 
 
-__all__ = ["House", "find_config"]
+__all__ = ["House"]

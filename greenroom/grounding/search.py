@@ -86,7 +86,7 @@ class AsyncSearch:
         """Whether a passage of the project's has a word, spelt just so. Blocks, for about 1 ms."""
         if not self.may_find(project):
             return False
-        found = self._search(word, project, (ALL,), _SPELT_PASSAGES)
+        found = self._search(word, project=project, collections=(ALL,), limit=_SPELT_PASSAGES)
         return any(word in passage.text for passage in found or ())
 
     def may_find(self, project: str) -> bool:
