@@ -94,7 +94,7 @@ class Lexicon:
     def is_proper(self, word: str) -> bool:
         """Whether the language's dictionaries have the word."""
         number = self._trie.get(word, -1)
-        return number >= 0 and self._classes[number] < NO_DICTIONARY
+        return bool(number >= 0 and self._classes[number] < NO_DICTIONARY)
 
     def zipf(self, word: str) -> float:
         """How frequent a word is, from 0; -1 for one that is not known."""
