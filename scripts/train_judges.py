@@ -1,0 +1,315 @@
+"""Train the n-gram classifiers of `injection` and `offense`: greenroom/data/judges/.
+
+    python scripts/train_judges.py --data DIR [--out DIR] [--share-alike] [--report]
+
+DIR holds `safety/*.train.jsonl.gz`. Own rows and grammars come from training/injection and training/offense.
+Rows under CC BY-SA are left out unless `--share-alike` asks for them; such weights are for people who may use
+them, and never go into the package: `--out` must then name another folder. `--report` trains on nine tenths
+of the sources' rows and prints how the rest fares. Deterministic; some minutes.
+
+Needs numpy and scipy (a virtual environment of its own will do), and this repository on PYTHONPATH.
+
+A text is a bag of windows (multiple-instance learning): an attack has one that is an attack, a harmless text
+none. Each round learns a logistic regression, then takes the strongest windows of every text for the next.
+"""
+
+import argparse
+import gzip
+import json
+import random
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
+
+from greenroom.stages.check import ngrams
+from greenroom.stages.check.reading import fold, readings
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "greenroom" / "data" / "judges"
+LANGUAGES = ("en", "pt", "es")
+DRAWN = {"attack": 900, "hidden": 500, "harmless": 900}
+"""Sentences drawn from each language's grammar."""
+LONGEST = 3000
+ROUNDS = 3
+HARDEST = 3
+"""Windows of a harmless text that are learnt from in later rounds, beside the whole."""
+
+
+class Text(NamedTuple):
+    """One training text; `source` only weighs it."""
+
+    text: str
+    is_bad: bool
+    source: str
+
+
+# own grammars
+
+
+def draw(language: str, section: str, count: int, seed: int) -> list[str]:
+    """`count` different sentences of a grammar of training/injection."""
+    rules: dict[str, list[str]] = {}
+    name = ""
+    for line in (ROOT / "training" / "injection" / f"grammar.{language}.txt").read_text("utf-8").splitlines():
+        if line.startswith("[") and line.endswith("]") and " " not in line and "|" not in line:
+            name = line[1:-1]
+            rules[name] = []
+        elif line and not (line.startswith("# ") and not name):
+            rules[name].append(line)
+    chance = random.Random(f"{language} {section} {seed}")
+    drawn: dict[str, None] = {}
+    for _ in range(count * 3):
+        drawn[_said(_expand(f"<{section}>", rules, chance), chance)] = None
+        if len(drawn) == count:
+            break
+    return list(drawn)
+
+
+def _expand(text: str, rules: dict[str, list[str]], chance: random.Random) -> str:
+    slot = re.compile(r"<([a-z_]+)(?::([a-z_]+))?>")
+    while True:
+        chosen = re.sub(r"\{([^{}]*)\}", lambda one: chance.choice(one[1].split("|")), text)
+        found = next((one for one in slot.finditer(chosen) if one[1] in rules), None)
+        if found is None:
+            if chosen == text:
+                return text
+            text = chosen
+            continue
+        piece = chance.choice(rules[found[1]])
+        if found[2]:
+            piece = piece.replace("@", f"<{found[2]}>")
+        text = chosen[: found.start()] + piece + chosen[found.end() :]
+
+
+def _said(text: str, chance: random.Random) -> str:
+    """As people type: sometimes a capital, a full stop, no accents, all small or all large."""
+    text = " ".join(text.split())
+    way = chance.random()
+    if way < 0.6:
+        text = text[:1].upper() + text[1:]
+    elif way > 0.97:
+        text = text.upper()
+    if chance.random() < 0.4 and text[-1:].isalpha():
+        text += chance.choice(".!")
+    return text
+
+
+# rows
+
+
+def rows(path: Path) -> list[dict[str, Any]]:  # Any: JSON
+    """The objects of a JSON Lines file, gzipped or not; none where it is missing."""
+    if not path.exists():
+        return []
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def may_ship(row: dict[str, Any]) -> bool:
+    """Whether weights made from the row may be shipped."""
+    return "SA" not in str(row.get("licence", "")).upper().replace("CC0", "").split("BY-")[-1]
+
+
+def injection_texts(data: Path, *, share_alike: bool) -> list[Text]:
+    """Attacks, and what is none: ordinary prompts, documents, rude and unsafe ones, personal data."""
+    safety = data / "safety"
+    texts = [Text(row["text"], row["label"] == "injection", row["source"].split(" ")[0]) for row in rows(safety / "injection.train.jsonl.gz")]
+    texts += [Text(row["text"], row["label"] == "injection", "corpus") for row in rows(ROOT / "training/injection/own.jsonl")]
+    for number, language in enumerate(LANGUAGES):
+        for section, count in DRAWN.items():
+            texts += [Text(one, section != "harmless", f"grammar {section}") for one in draw(language, section, count, number)]
+    texts += [Text(row["text"], False, "unsafe") for row in rows(safety / "unsafe_request.train.jsonl.gz")]
+    texts += [Text(row["text"], False, "rude") for row in _toxicity(safety, share_alike=share_alike)[::6]]
+    for name in ("pii", "secrets"):
+        texts += [Text(row["text"], False, name) for row in rows(safety / f"{name}.train.jsonl.gz")[::8] if may_ship(row)]
+    texts += [Text(one, False, "sample") for one in _paragraphs()]
+    return texts
+
+
+def offense_texts(data: Path, *, share_alike: bool) -> list[Text]:
+    """Rude, hateful and threatening texts, and what is none."""
+    safety = data / "safety"
+    texts = [Text(row["text"], row["label"] == "toxic", f"{row['source']} {row['lang']}") for row in _toxicity(safety, share_alike=share_alike)]
+    texts += [Text(row["text"], row["label"] == "toxic", f"corpus {row['lang']}") for row in rows(ROOT / "training/offense/own.jsonl")]
+    texts += [Text(row["text"], False, "prompts") for row in rows(safety / "injection.train.jsonl.gz") if row["label"] == "benign"]
+    texts += [Text(row["text"], False, "prompts") for row in rows(safety / "unsafe_request.train.jsonl.gz") if row["label"] == "benign"]
+    for number, language in enumerate(LANGUAGES):
+        texts += [Text(one, False, "grammar") for one in draw(language, "harmless", 500, 100 + number)]
+    for name in ("pii", "secrets"):
+        texts += [Text(row["text"], False, name) for row in rows(safety / f"{name}.train.jsonl.gz")[::12] if may_ship(row)]
+    texts += [Text(one, False, "sample") for one in _paragraphs()]
+    return texts
+
+
+def _toxicity(safety: Path, *, share_alike: bool) -> list[dict[str, Any]]:
+    return [row for row in rows(safety / "toxicity.train.jsonl.gz") if share_alike or may_ship(row)]
+
+
+def _paragraphs() -> Iterator[str]:
+    """This project's documentation in three languages: documents that are no attack."""
+    for path in sorted((ROOT / "greenroom" / "data" / "sample").glob("*.md")):
+        yield from (one for one in path.read_text("utf-8").split("\n\n") if len(one) > 40)
+
+
+# learning
+
+
+class Bag(NamedTuple):
+    """A text's windows, and the slots of all its n-grams with their places."""
+
+    slots: np.ndarray
+    places: np.ndarray
+    windows: np.ndarray
+
+
+def bag(text: str) -> Bag:
+    """Of the plainest reading."""
+    folded = readings(text[:LONGEST])[0].folded
+    grams, spoken, starts = ngrams.slots(folded)
+    at = np.arange(grams.shape[1])
+    slots = np.concatenate((grams.T.ravel(), spoken.T.ravel()))
+    places = np.concatenate((np.repeat(at, grams.shape[0]), np.repeat(starts, 2)))
+    order = np.argsort(places, kind="stable")
+    return Bag(slots[order].astype(np.int32), places[order].astype(np.int32), ngrams.windows(folded))
+
+
+def matrix(bags: Sequence[Bag], chosen: Sequence[Sequence[int]]) -> csr_matrix:
+    """One row for each chosen window of each text."""
+    columns, lengths, values = [], [], []
+    for one, numbers in zip(bags, chosen, strict=True):
+        for number in numbers:
+            start, end = one.windows[:, number]
+            first, last = np.searchsorted(one.places, (start, end))
+            columns.append(one.slots[first:last])
+            lengths.append(last - first)
+            values.append(np.full(last - first, 1 / np.sqrt(max(1, end - start)), np.float32))
+    pointers = np.concatenate(([0], np.cumsum(lengths)))
+    return csr_matrix((np.concatenate(values), np.concatenate(columns), pointers), (len(lengths), ngrams.SLOTS))
+
+
+def regress(x: csr_matrix, y: np.ndarray, weight: np.ndarray, penalty: float, start: np.ndarray) -> np.ndarray:
+    """Logistic regression with an L2 penalty; the last of what it returns is the bias."""
+    transposed = x.T.tocsr()
+
+    def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+        margin = (x @ at[:-1].astype(np.float32) + at[-1]) * y
+        value = weight @ np.logaddexp(0, -margin) + penalty * (at[:-1] @ at[:-1]) / 2
+        pull = -weight * y / (1 + np.exp(np.clip(margin, -60, 60)))
+        return value, np.append(transposed @ pull.astype(np.float32) + penalty * at[:-1], pull.sum())
+
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 40, "maxcor": 6})
+    return np.asarray(found.x)
+
+
+def scores(bags: Sequence[Bag], at: np.ndarray) -> list[np.ndarray]:
+    """Log-odds of every window of every text."""
+    out = []
+    for one in bags:
+        total = np.concatenate(([0.0], np.cumsum(at[one.slots])))
+        first, last = np.searchsorted(one.places, one.windows)
+        length = np.maximum(1, one.windows[1] - one.windows[0])
+        out.append((total[last] - total[first]) / np.sqrt(length) + at[-1])
+    return out
+
+
+def weights_of(texts: Sequence[Text]) -> np.ndarray:
+    """Sources count by the root of their size, so that templates do not drown the rest; classes count alike."""
+    keys = [(one.source, one.is_bad) for one in texts]
+    sizes = {key: keys.count(key) for key in set(keys)}
+    weight = np.array([sizes[key] ** -0.4 for key in keys])
+    bad = np.array([one.is_bad for one in texts])
+    weight[bad] /= weight[bad].sum()
+    weight[~bad] /= weight[~bad].sum()
+    return weight * len(texts) / 2
+
+
+def learn(texts: Sequence[Text], bags: Sequence[Bag], penalty: float) -> np.ndarray:
+    """Weights and bias after all rounds."""
+    y = np.array([1.0 if one.is_bad else -1.0 for one in texts])
+    weight = weights_of(texts)
+    at = np.zeros(ngrams.SLOTS + 1)
+    chosen: list[list[int]] = [[0] for _ in bags]
+    for number in range(ROUNDS):
+        counts = np.array([len(one) for one in chosen])
+        x = matrix(bags, chosen)
+        print(f"  round {number + 1}: {x.shape[0]} windows, {x.nnz} n-grams", file=sys.stderr, flush=True)
+        at = regress(x, np.repeat(y, counts), np.repeat(weight / counts, counts), penalty, at)
+        if number == ROUNDS - 1:
+            break
+        for place, found in enumerate(scores(bags, at)):
+            take = 1 if texts[place].is_bad else HARDEST
+            chosen[place] = [0, *(int(one) for one in np.argsort(-found)[:take] if one)]
+    return at
+
+
+def auroc(found: np.ndarray, is_bad: np.ndarray) -> float:
+    """How often a bad text scores above a good one."""
+    order = np.argsort(found, kind="stable")
+    ranks = np.empty(len(found))
+    ranks[order] = np.arange(1, len(found) + 1)
+    bad = is_bad.sum()
+    return float((ranks[is_bad].sum() - bad * (bad + 1) / 2) / (bad * (len(found) - bad)))
+
+
+def held_out(texts: Sequence[Text], bags: Sequence[Bag], penalty: float, folds: int = 5) -> np.ndarray:
+    """The score of each text by weights that never saw it: the strongest window."""
+    part = np.array([random.Random(one.text).randrange(folds) for one in texts])
+    out = np.zeros(len(texts))
+    for number in range(folds):
+        seen = np.flatnonzero(part != number)
+        at = learn([texts[one] for one in seen], [bags[one] for one in seen], penalty)
+        for place in np.flatnonzero(part == number):
+            out[place] = scores([bags[place]], at)[0].max()
+    return out
+
+
+def main() -> int:
+    """Train, pack, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=SHIPPED)
+    parser.add_argument("--share-alike", action="store_true")
+    parser.add_argument("--report", action="store_true")
+    asked = parser.parse_args()
+    if asked.share_alike and asked.out.resolve() == SHIPPED.resolve():
+        parser.error("weights made from share-alike rows are not shipped: name another folder with --out")
+    columns, biases, scales = [], [], []
+    for name, gather, penalty in (("injection", injection_texts, 2.0), ("offense", offense_texts, 2.0)):
+        texts = gather(asked.data, share_alike=asked.share_alike)
+        bags = [bag(one.text) for one in texts]
+        print(name, len(texts), "texts,", sum(one.is_bad for one in texts), "bad", file=sys.stderr)
+        if asked.report:
+            found = held_out(texts, bags, penalty)
+            report(texts, found)
+        at = learn(texts, bags, penalty)
+        scale = float(np.abs(at[:-1]).max()) / 127
+        columns.append(np.round(at[:-1] / scale).astype(np.int8))
+        biases.append(float(at[-1]))
+        scales.append(scale)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    np.save(asked.out / "weights.npy", np.stack(columns, 1), allow_pickle=False)
+    (asked.out / "weights.json").write_text(json.dumps({"scales": scales, "biases": biases}) + "\n", "utf-8")
+    return 0
+
+
+def report(texts: Sequence[Text], found: np.ndarray) -> None:
+    """How each source fares where it was not learnt from."""
+    is_bad = np.array([one.is_bad for one in texts])
+    bound = np.quantile(found[~is_bad], 0.99)
+    print(f"  held out: AUROC {auroc(found, is_bad):.3f}, recall at 1 % {np.mean(found[is_bad] > bound):.3f}", file=sys.stderr)
+    for source in sorted({one.source for one in texts}):
+        for kind in (True, False):
+            own = np.array([one.source == source and one.is_bad is kind for one in texts])
+            if own.any():
+                share = np.mean(found[own] > bound)
+                print(f"    {source} {'bad' if kind else 'good'}: n={own.sum()} above {share:.3f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
