@@ -18,7 +18,7 @@ FILE_NAME = "greenroom.toml"
 
 PREPROCESS = ("clean", "fit")
 GROUND = ("history", "documents")
-CHECK = ("pii", "secrets")
+CHECK = ("pii", "secrets", "injection", "offense")
 POSTPROCESS = ("decode", "cite", "guard", "unmask")
 
 ProviderKind = Literal["openai", "anthropic", "gemini", "openai_compatible", "reader"]

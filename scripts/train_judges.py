@@ -1,11 +1,12 @@
 """Train the n-gram classifiers of `injection` and `offense`: greenroom/data/judges/.
 
-    python scripts/train_judges.py --data DIR [--out DIR] [--share-alike] [--report]
+    python scripts/train_judges.py --data DIR [--out DIR] [--share-alike]
 
 DIR holds `safety/*.train.jsonl.gz`. Own rows and grammars come from training/injection and training/offense.
 Rows under CC BY-SA are left out unless `--share-alike` asks for them; such weights are for people who may use
-them, and never go into the package: `--out` must then name another folder. `--report` trains on nine tenths
-of the sources' rows and prints how the rest fares. Deterministic; some minutes.
+them, and never go into the package: `--out` must then name another folder. How the score blends classifier
+and signs, and where warning begins, is fitted on scores of texts that were held out (three folds); how each
+source fares there is printed. Deterministic; some minutes.
 
 Needs numpy and scipy (a virtual environment of its own will do), and this repository on PYTHONPATH.
 
@@ -28,7 +29,9 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
 from greenroom.stages.check import ngrams
-from greenroom.stages.check.reading import fold, readings
+from greenroom.stages.check.attacks import KINDS, signs
+from greenroom.stages.check.insults import words_in
+from greenroom.stages.check.reading import readings
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "greenroom" / "data" / "judges"
@@ -37,6 +40,10 @@ DRAWN = {"attack": 900, "hidden": 500, "harmless": 900}
 """Sentences drawn from each language's grammar."""
 LONGEST = 3000
 ROUNDS = 3
+FOLDS = 3
+BOUND = 12.0
+RULES_WARN, RULES_BLOCK = 1.0, 2.5
+"""Log-odds (classes counting alike) from which signs alone warn and block."""
 HARDEST = 3
 """Windows of a harmless text that are learnt from in later rounds, beside the whole."""
 
@@ -135,7 +142,7 @@ def injection_texts(data: Path, *, share_alike: bool) -> list[Text]:
 def offense_texts(data: Path, *, share_alike: bool) -> list[Text]:
     """Rude, hateful and threatening texts, and what is none."""
     safety = data / "safety"
-    texts = [Text(row["text"], row["label"] == "toxic", f"{row['source']} {row['lang']}") for row in _toxicity(safety, share_alike=share_alike)]
+    texts = [Text(row["text"], row["label"] == "toxic", f"{row['source'].split('/')[-1]} {row['lang']}") for row in _toxicity(safety, share_alike=share_alike)]
     texts += [Text(row["text"], row["label"] == "toxic", f"corpus {row['lang']}") for row in rows(ROOT / "training/offense/own.jsonl")]
     texts += [Text(row["text"], False, "prompts") for row in rows(safety / "injection.train.jsonl.gz") if row["label"] == "benign"]
     texts += [Text(row["text"], False, "prompts") for row in rows(safety / "unsafe_request.train.jsonl.gz") if row["label"] == "benign"]
@@ -248,25 +255,76 @@ def learn(texts: Sequence[Text], bags: Sequence[Bag], penalty: float) -> np.ndar
     return at
 
 
-def auroc(found: np.ndarray, is_bad: np.ndarray) -> float:
-    """How often a bad text scores above a good one."""
-    order = np.argsort(found, kind="stable")
-    ranks = np.empty(len(found))
-    ranks[order] = np.arange(1, len(found) + 1)
-    bad = is_bad.sum()
-    return float((ranks[is_bad].sum() - bad * (bad + 1) / 2) / (bad * (len(found) - bad)))
-
-
-def held_out(texts: Sequence[Text], bags: Sequence[Bag], penalty: float, folds: int = 5) -> np.ndarray:
-    """The score of each text by weights that never saw it: the strongest window."""
-    part = np.array([random.Random(one.text).randrange(folds) for one in texts])
+def held_out(texts: Sequence[Text], bags: Sequence[Bag], penalty: float) -> np.ndarray:
+    """The score of each text by weights that never saw it: its strongest window."""
+    part = np.array([random.Random(one.text).randrange(FOLDS) for one in texts])
     out = np.zeros(len(texts))
-    for number in range(folds):
-        seen = np.flatnonzero(part != number)
+    for number in range(FOLDS):
+        seen, unseen = np.flatnonzero(part != number), np.flatnonzero(part == number)
         at = learn([texts[one] for one in seen], [bags[one] for one in seen], penalty)
-        for place in np.flatnonzero(part == number):
-            out[place] = scores([bags[place]], at)[0].max()
+        out[unseen] = [found.max() for found in scores([bags[one] for one in unseen], at)]
     return out
+
+
+# the blend of n-grams and signs
+
+
+def kinds_of(text: str, judge: str) -> set[str]:
+    """The signs of a text, or the severities of its list words."""
+    folded = readings(text[:LONGEST])[0].folded
+    if judge == "injection":
+        return {one.kind for one in signs(folded)}
+    return {str(one.severity) for one in words_in(folded)}
+
+
+def blend(
+    texts: Sequence[Text], shown: Sequence[set[str]], logits: np.ndarray | None, judge: str
+) -> dict[str, Any]:
+    """Weights of log-odds and signs, shifted and stretched so that 0.5 warns and 0.8 blocks."""
+    names = KINDS if judge == "injection" else ("1", "2", "3")
+    columns = [np.zeros(len(texts)) if logits is None else np.clip(logits, -BOUND, BOUND)]
+    columns += [np.array([float(name in one) for one in shown]) for name in names]
+    x, y = np.stack(columns, 1), np.array([1.0 if one.is_bad else -1.0 for one in texts])
+    weight = weights_of(texts)
+    at = regress(csr_matrix(x), y, weight, 5.0, np.zeros(x.shape[1] + 1))
+    total = x @ at[:-1] + at[-1]
+    warn, block = bounds(texts, total, judge) if logits is not None else (RULES_WARN, RULES_BLOCK)
+    stretch = np.log(4) / (block - warn)
+    report(judge, texts, (total - warn) * stretch)
+    weights = {name: round(float(one * stretch), 4) for name, one in zip(names, at[1:-1], strict=True)}
+    return {"bias": round(float((at[-1] - warn) * stretch), 4), "ngrams": round(float(at[0] * stretch), 4), "signs": weights}
+
+
+def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float, float]:
+    """Where warning and blocking begin, on texts that were held out.
+
+    `injection`: at 1 % and 0.3 % of harmless texts. `offense`: warning where F1 over the sources is best, but at
+    no more than 0.5 % of ordinary prompts; blocking is by severity there.
+    """
+    bad = np.array([one.is_bad for one in texts])
+    if judge == "injection":
+        return float(np.quantile(total[~bad], 0.99)), float(np.quantile(total[~bad], 0.997))
+    prompts = np.array([one.source in ("prompts", "grammar", "sample", "pii", "secrets") for one in texts])
+    weight = weights_of(texts)
+    tries = np.quantile(total, np.linspace(0.3, 0.95, 60))
+    warn = max(tries, key=lambda one: _f1(total[~prompts] > one, bad[~prompts], weight[~prompts]))
+    warn = max(float(warn), float(np.quantile(total[prompts], 0.995)))
+    return warn, max(warn + 1.0, float(np.quantile(total[~bad], 0.98)))
+
+
+def _f1(found: np.ndarray, bad: np.ndarray, weight: np.ndarray) -> float:
+    hits = weight[found & bad].sum()
+    return float(2 * hits / (weight[found].sum() + weight[bad].sum()))
+
+
+def report(judge: str, texts: Sequence[Text], total: np.ndarray) -> None:
+    """How each source fares where it was not learnt from: share warned of, and blocked."""
+    for source in sorted({one.source for one in texts}):
+        for is_bad in (True, False):
+            own = total[[place for place, one in enumerate(texts) if (one.source, one.is_bad) == (source, is_bad)]]
+            if len(own):
+                print(f"    {judge:<10}{source:<42}{'bad' if is_bad else 'good':<5}{len(own):>6}  "
+                      f"warned {np.mean(own >= 0):.3f}  blocked {np.mean(own >= np.log(4)):.3f}", file=sys.stderr)  # fmt: skip
 
 
 def main() -> int:
@@ -275,40 +333,29 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=SHIPPED)
     parser.add_argument("--share-alike", action="store_true")
-    parser.add_argument("--report", action="store_true")
     asked = parser.parse_args()
     if asked.share_alike and asked.out.resolve() == SHIPPED.resolve():
         parser.error("weights made from share-alike rows are not shipped: name another folder with --out")
-    columns, biases, scales = [], [], []
-    for name, gather, penalty in (("injection", injection_texts, 2.0), ("offense", offense_texts, 2.0)):
+    columns: list[np.ndarray] = []
+    made: dict[str, Any] = {"scales": [], "biases": []}
+    for judge, gather, penalty in (("injection", injection_texts, 2.0), ("offense", offense_texts, 2.0)):
         texts = gather(asked.data, share_alike=asked.share_alike)
         bags = [bag(one.text) for one in texts]
-        print(name, len(texts), "texts,", sum(one.is_bad for one in texts), "bad", file=sys.stderr)
-        if asked.report:
-            found = held_out(texts, bags, penalty)
-            report(texts, found)
+        print(judge, len(texts), "texts,", sum(one.is_bad for one in texts), "bad", file=sys.stderr)
+        shown = [kinds_of(one.text, judge) for one in texts]
+        made[judge] = {
+            "full": blend(texts, shown, held_out(texts, bags, penalty), judge),
+            "rules": blend(texts, shown, None, judge),
+        }
         at = learn(texts, bags, penalty)
         scale = float(np.abs(at[:-1]).max()) / 127
         columns.append(np.round(at[:-1] / scale).astype(np.int8))
-        biases.append(float(at[-1]))
-        scales.append(scale)
+        made["scales"].append(scale)
+        made["biases"].append(round(float(at[-1]), 4))
     asked.out.mkdir(parents=True, exist_ok=True)
     np.save(asked.out / "weights.npy", np.stack(columns, 1), allow_pickle=False)
-    (asked.out / "weights.json").write_text(json.dumps({"scales": scales, "biases": biases}) + "\n", "utf-8")
+    (asked.out / "judges.json").write_text(json.dumps(made, indent=1) + "\n", "utf-8")
     return 0
-
-
-def report(texts: Sequence[Text], found: np.ndarray) -> None:
-    """How each source fares where it was not learnt from."""
-    is_bad = np.array([one.is_bad for one in texts])
-    bound = np.quantile(found[~is_bad], 0.99)
-    print(f"  held out: AUROC {auroc(found, is_bad):.3f}, recall at 1 % {np.mean(found[is_bad] > bound):.3f}", file=sys.stderr)
-    for source in sorted({one.source for one in texts}):
-        for kind in (True, False):
-            own = np.array([one.source == source and one.is_bad is kind for one in texts])
-            if own.any():
-                share = np.mean(found[own] > bound)
-                print(f"    {source} {'bad' if kind else 'good'}: n={own.sum()} above {share:.3f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from greenroom.models.catalog import context_window
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
 from greenroom.models.proxies import Proxies
+from greenroom.stages.check.canary import Canary, CanaryDetector
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.check.vault import MemoryVault
@@ -71,6 +72,7 @@ class House:
         self.recorder: Recorder
         self.local_key = f"gr-local-{token_urlsafe(24)}"
         self._vault = MemoryVault()
+        self._canary = Canary()
         self._key_generation: object = None
         self._ending = ExitStack()
 
@@ -217,12 +219,16 @@ class House:
                 default=None,
             )
 
+        tables_of_injection = (one.get("injection", {}) for one in (config.steps, *(app.steps for app in tables.values())))
+        has_canary = any(table.get("canary") for table in tables_of_injection)
+        canaries = (CanaryDetector(self._canary),) if has_canary else ()
         parts = Parts(
             search=AsyncSearch(self.documents),
             turns=KeptTurns(self.turns),
             vault=self._vault,
-            output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
+            output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector(), *canaries),
             window=window,
+            canary=self._canary,
         )
         apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
 

@@ -8,6 +8,9 @@ from greenroom.contracts import Decide, Detector, StepConfig, as_usual
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
 from greenroom.gateway.pipeline import PostEntry, StepEntry
+from greenroom.stages.check.canary import Canary
+from greenroom.stages.check.injection import Injection, InjectionConfig
+from greenroom.stages.check.offense import Offense, OffenseConfig, OffenseDetector
 from greenroom.stages.check.pii import Pii, PiiConfig
 from greenroom.stages.check.secrets import Secrets, SecretsConfig
 from greenroom.stages.check.vault import Vault
@@ -32,6 +35,7 @@ class Parts(NamedTuple):
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
     decide: Decide = as_usual
+    canary: Canary | None = None
 
 
 class Known(NamedTuple):
@@ -49,11 +53,20 @@ STEPS: dict[str, Known] = {
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
     "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
     "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
+    "injection": Known(
+        "check", InjectionConfig, lambda config, parts: Injection(config, parts.decide, parts.canary)
+    ),
+    "offense": Known("check", OffenseConfig, lambda config, parts: Offense(config, parts.decide)),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
-    "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, parts.output_detectors)),
+    "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, _looked_for(config, parts))),
     "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),
 }
+
+
+def _looked_for(config: GuardConfig, parts: Parts) -> tuple[Detector, ...]:
+    """What `guard` seeks in answers: offensive words only when asked, since plain words then wait for a look."""
+    return parts.output_detectors if config.offense == "off" else (*parts.output_detectors, OffenseDetector())
 
 
 def step_configs() -> dict[str, type[StepConfig]]:

@@ -5,7 +5,7 @@ Only what decodes to readable text counts. Linear in the text.
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from html import unescape
 from urllib.parse import unquote
 
@@ -16,19 +16,24 @@ _base64_run = re.compile(r"[A-Za-z0-9+/_-]{16,65536}={0,2}").finditer
 _hex_run = re.compile(r"(?:0x)?(?:(?:\\x|0x)?[0-9a-fA-F]{2}[ :,-]?){8,32768}").finditer
 _hex_digits = re.compile(r"\\x|0x|[ :,-]").sub
 _binary_run = re.compile(r"(?:[01]{8}[ ,]?){4,8192}").finditer
-_url_run = re.compile(r"[^\s%]{0,64}(?:%[0-9A-Fa-f]{2}[^\s%]{0,64}){3,8192}").finditer
+_token = re.compile(r"\S+").finditer
 _escape_run = re.compile(r"(?:\\u00[0-9a-fA-F]{2} ?){4,8192}").finditer
 _entity_run = re.compile(r"(?:&#x?[0-9a-fA-F]{2,4}; ?){4,8192}").finditer
 _escaped = re.compile(r"\\u00([0-9a-fA-F]{2})").sub
 
 
-def decoded(text: str) -> Iterator[tuple[int, int, str, str]]:
-    """Start and end of each encoded stretch, the encoding's name, and the text it holds."""
-    for find, kind, decode in _KINDS:
+def decoded(text: str, kinds: Iterable[str]) -> Iterator[tuple[int, int, str, str]]:
+    """Start and end of each stretch in these encodings, the encoding's name, and the text it holds."""
+    for kind in kinds:
+        find, decode = _KINDS[kind]
         for run in find(text):
             inner = decode(run[0])
             if inner is not None and len(inner) >= _LEAST and _is_readable(inner):
                 yield run.start(), run.end(), kind, inner
+
+
+def _url_runs(text: str) -> Iterator[re.Match[str]]:
+    return (one for one in _token(text) if one[0].count("%") > 2)
 
 
 def _from_base64(run: str) -> str | None:
@@ -76,12 +81,12 @@ def _is_readable(text: str) -> bool:
     return fine * 10 >= len(sample) * 9 and letters * 10 >= len(sample) * 6
 
 
-Kind = tuple[Callable[[str], Iterator[re.Match[str]]], str, Callable[[str], str | None]]
-_KINDS: tuple[Kind, ...] = (
-    (_base64_run, "base64", _from_base64),
-    (_hex_run, "hex", _from_hex),
-    (_binary_run, "binary", _from_binary),
-    (_url_run, "url", _from_url),
-    (_escape_run, "escapes", _from_escapes),
-    (_entity_run, "escapes", unescape),
-)
+Kind = tuple[Callable[[str], Iterator[re.Match[str]]], Callable[[str], str | None]]
+_KINDS: dict[str, Kind] = {
+    "base64": (_base64_run, _from_base64),
+    "hex": (_hex_run, _from_hex),
+    "binary": (_binary_run, _from_binary),
+    "url": (_url_runs, _from_url),
+    "escapes": (_escape_run, _from_escapes),
+    "entities": (_entity_run, unescape),
+}

@@ -11,12 +11,14 @@ of nothing else where such words are: Russian and Greek stay as they are.
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from greenroom.stages.check.decoding import decoded
 from greenroom.stages.check.linear import bytes_searcher, pattern_set
 from greenroom.stages.check.lookalikes import ALIKE
 from greenroom.stages.check.tables import words
+from greenroom.stages.check.unspaced import ends
 
 DEPTH = 2
 BUDGET = 65_536
@@ -66,8 +68,9 @@ _INVISIBLE = (
 _STYLED = "\u02b0-\u02e3\u1d00-\u1dbf\u2070-\u209c\u2100-\u214f\u2460-\u24ff\ufb00-\ufb06\uff01-\uff5e\U0001d400-\U0001d7ff\U0001f130-\U0001f189\ua730-\ua7ff\u0250-\u02af"
 _OTHER = r"[\p{Greek}\p{Cyrillic}\p{Armenian}\p{Cherokee}]"
 _strange = bytes_searcher(rf"[{_INVISIBLE}{_STYLED}]|[A-Za-z]{_OTHER}|{_OTHER}[A-Za-z]")
-_mixed = re.compile(r"(?=\w*[A-Za-z])(?=\w*[\u0370-\u058f\u13a0-\u13ff])\w+")
-_other_words = re.compile(r"[\u0370-\u058f\u13a0-\u13ff]+").finditer
+_words = re.compile(r"\w+").finditer
+_has_latin = re.compile(r"[A-Za-z]").search
+_has_other = re.compile(r"[\u0370-\u058f\u13a0-\u13ff]").search
 _invisible = re.compile("[" + _INVISIBLE.replace("\\p{Mn}", "") + "]").match
 
 
@@ -109,19 +112,25 @@ def _all(text: str, plain: Reading, hits: frozenset[int], depth: int) -> Iterato
         found = _unleeted(plain)
         if found is not None:
             yield found
-    for sign, kind, turn in ((ROT13, "rot13", _rot13), (BACKWARDS, "reversed", _backwards)):
-        if sign in hits:
-            turned = turn(plain.folded)
-            if _common(turned) > _common(plain.folded):
-                places = plain.places if turn is _rot13 else _reversed(plain)
-                yield Reading(turned, _chain(plain.kind, kind), places, plain.inside)
-    if ENCODED & hits and depth:
-        yield from _decoded(text, came, depth)
+    if ROT13 in hits:
+        # Accented letters are not turned, so the turn comes before the folding.
+        raw = text.encode("latin-1", "replace") if plain is came else plain.folded
+        turned = raw.translate(_ROT13).translate(_FOLD)
+        if _common(turned) > _common(plain.folded):
+            yield Reading(turned, _chain(plain.kind, "rot13"), plain.places, plain.inside)
+    if BACKWARDS in hits:
+        turned = plain.folded[::-1]
+        if _common(turned) > _common(plain.folded):
+            places = (plain.places or range(len(turned)))[::-1]
+            yield Reading(turned, _chain(plain.kind, "reversed"), places, plain.inside)
+    if depth and not hits.isdisjoint(ENCODED):
+        yield from _decoded(text, came, hits, depth)
 
 
-def _decoded(text: str, plain: Reading, depth: int) -> Iterator[Reading]:
+def _decoded(text: str, plain: Reading, hits: frozenset[int], depth: int) -> Iterator[Reading]:
     room = BUDGET
-    for start, end, kind, inner in decoded(text):
+    kinds = [kind for sign, own in ENCODED.items() if sign in hits for kind in own]
+    for start, end, kind, inner in decoded(text, kinds):
         room -= len(inner)
         if room < 0:
             return
@@ -138,7 +147,8 @@ def _chain(before: str, kind: str) -> str:
 # what a text must have for a further reading to be tried; all in one pass
 
 LEET, SPACED, ROT13, BACKWARDS = range(4)
-ENCODED = frozenset((4, 5, 6, 7))
+ENCODED = {4: ("base64",), 5: ("hex", "binary"), 6: ("url",), 7: ("escapes", "entities")}
+"""Which encodings are tried for which sign."""
 _look = pattern_set((
     r"(?i)[a-z][0134578@$!|]+[a-z]|[^0-9a-z][0134578@$][a-z]+[0134578@$]|(?:^|[ \n])[134570@$][a-z]{3}",
     r"(?i)(?:^|[^a-z0-9])(?:[a-z0-9@$][ ._*|/-]{1,3}){5}[a-z0-9@$](?:[^a-z0-9]|$)",
@@ -169,40 +179,29 @@ _ROT13 = bytes(
 )
 
 
-def _rot13(folded: bytes) -> bytes:
-    return folded.translate(_ROT13)
-
-
-def _backwards(folded: bytes) -> bytes:
-    return folded[::-1]
-
-
-def _reversed(plain: Reading) -> Sequence[int]:
-    return (plain.places or range(len(plain.folded)))[::-1]
-
-
 # leet: digits and signs for letters, in words that have both
 
 _LEET = bytes.maketrans(b"0134578@$!|+", b"oieastbasiit")
-_leet_words = re.compile(rb"[a-z0-9@$!|+]*[a-z][a-z0-9@$!|+]*").finditer
+_leet_words = re.compile(rb"[a-z0-9@$!|+]+").finditer
+_has_letter = re.compile(rb"[a-z]").search
 _has_leet = re.compile(rb"[a-z][013457@$!|+]+[a-z]|\A[01345@$][a-z]*[013457@$]?[a-z]|\A[a-z]+[013457@$]+\Z").search
 _CODES = words("mp3 mp4 h264 h265 s3 ec2 k8s i18n l10n b2b b2c c3po utf8 base64 rot13 a1 4k 3d 2d 5g 4g 1st 3rd 4th")
 
 
 def _unleeted(plain: Reading) -> Reading | None:
     """None where no more than one word would change: that is a product's name, not a disguise."""
-    made = bytearray(plain.folded)
-    changed = 0
-    for word in _leet_words(plain.folded):
-        piece = word[0]
-        if len(piece) > 24 or piece.isalpha() or _has_leet(piece) is None or piece.decode() in _CODES:
-            continue
-        start = word.start()
-        ending = piece.rstrip(b"!|+")
-        made[start : start + len(ending)] = ending.translate(_LEET)
-        changed += 1
-    if changed < 2:
+    candidates = [
+        word
+        for word in _leet_words(plain.folded)
+        if len(word[0]) <= 24 and not word[0].isalpha() and word[0].decode() not in _CODES
+        if word[0] in (b"0", b"3", b"4") or _has_letter(word[0])
+    ]
+    if sum(_has_leet(word[0]) is not None for word in candidates) < 2:
         return None
+    made = bytearray(plain.folded)
+    for word in candidates:
+        start, piece = word.start(), word[0].rstrip(b"!|+")
+        made[start : start + len(piece)] = piece.translate(_LEET)
     return Reading(bytes(made), _chain(plain.kind, "leet"), plain.places, plain.inside)
 
 
@@ -223,18 +222,12 @@ def _joined(plain: Reading) -> Reading:
         start, end = run.span()
         pieces.append(folded[last:start])
         kept += places[last:start]
-        narrow = min(map(len, _gaps(run[0])))
-        at = start
-        while at < end:
-            stop = at + 1
-            pieces.append(folded[at:stop])
-            kept.append(places[at])
-            while stop < end and folded[stop] in b" ._*|/-":
-                stop += 1
-            if stop - at - 1 > narrow:
-                pieces.append(b" ")
-                kept.append(places[at + 1])
-            at = stop
+        for word in _parted(run[0], start):
+            pieces.append(bytes(folded[at] for at in word) + b" ")
+            kept += [places[at] for at in word]
+            kept.append(kept[-1])
+        pieces[-1] = pieces[-1][:-1]
+        kept.pop()
         last = end
     if not last:
         return plain
@@ -243,13 +236,32 @@ def _joined(plain: Reading) -> Reading:
     return Reading(b"".join(pieces), _chain(plain.kind, "spaced"), kept, plain.inside)
 
 
+def _parted(run: bytes, start: int) -> Iterator[list[int]]:
+    """The places of each word's letters: parted by wider gaps where there are some, by known words otherwise."""
+    gaps = _gaps(run)
+    narrow = min(map(len, gaps))
+    letters = [at for at, one in enumerate(run) if one not in b" ._*|/-"]
+    if max(map(len, gaps)) == narrow:
+        at = 0
+        for end in ends(bytes(run[place] for place in letters).decode()):
+            yield [start + place for place in letters[at:end]]
+            at = end
+        return
+    word = [start + letters[0]]
+    for before, place in pairwise(letters):
+        if place - before - 1 > narrow:
+            yield word
+            word = []
+        word.append(start + place)
+    yield word
+
+
 # what nobody sees, and what looks like something else
 
 
 def _undisguised(text: str) -> tuple[str, list[int] | None, str]:
     """The text without invisible characters and marks, tags decoded, styles and look-alikes folded."""
-    mixed = _mixed.search(text) is not None
-    alike = _alike(text) if mixed else {}
+    alike = _alike(text)
     out: list[str] = []
     places: list[int] = []
     kinds: dict[str, None] = {"homoglyph": None} if alike else {}
@@ -287,10 +299,14 @@ _USUAL_MARKS = "\u0300\u0301\u0302\u0303\u0308\u0327"
 
 def _alike(text: str) -> dict[int, str]:
     """Place → Latin letter, for look-alikes in words that mix scripts, and in words of look-alikes alone."""
+    others = [word for word in _words(text) if _has_other(word[0])]
+    if not any(_has_latin(word[0]) for word in others):
+        return {}
     found: dict[int, str] = {}
-    spans = [one.span() for one in _mixed.finditer(text)]
-    spans += [one.span() for one in _other_words(text) if all(letter in ALIKE for letter in one[0])]
-    for start, end in spans:
+    for word in others:
+        if not _has_latin(word[0]) and any(letter not in ALIKE for letter in word[0]):
+            continue
+        start, end = word.span()
         for place in range(start, end):
             letter = ALIKE.get(text[place])
             if letter is not None:

@@ -32,6 +32,10 @@ class GuardConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
 
     personal_data: Literal["redact", "block", "warn"] = "redact"
     secrets: Literal["redact", "block", "warn"] = "redact"
+    offense: Literal["off", "redact", "block", "warn"] = "off"
+    """Insults, hatred and threats by word lists; plain words of a stream then wait for a look at them."""
+    canary: Literal["redact", "block", "warn"] = "block"
+    """The mark of the system message, where [steps.injection] puts one in."""
     on_error: Literal["allow", "refuse"] = "refuse"
 
 
@@ -41,7 +45,11 @@ class Guard:
     name = "guard"
 
     def __init__(self, config: GuardConfig, detectors: Sequence[Detector]) -> None:
-        self._actions = {"personal_data": config.personal_data, "secret": config.secrets}
+        self._actions: dict[str, Literal["redact", "block", "warn"]] = {
+            "personal_data": config.personal_data, "secret": config.secrets, "canary": config.canary,
+        }  # fmt: skip
+        if config.offense != "off":
+            self._actions["offense"] = config.offense
         self._apply = config.mode == "apply"
         self._detectors = tuple(detectors)
         self._find = united(detectors)
@@ -93,8 +101,10 @@ class GuardFilter:
         """What is safe to show now."""
         whole = self._text = self._text + text
         done = self._done
-        if _trigger(whole, done) is None and (
-            len(text) < CONTEXT or (self._passes_words and _is_prose(text))
+        if (
+            self._passes_words
+            and _trigger(whole, done) is None
+            and (len(text) < CONTEXT or _is_prose(text))
         ):
             # Nothing that a key or number has: only the last word held may still turn into something.
             end = max(whole.rfind(" "), whole.rfind("\n")) + 1
@@ -131,7 +141,7 @@ class GuardFilter:
         whole, done = self._text, self._done
         if end <= done:
             return ""
-        if len(whole) - done < 16 and _trigger(whole) is None:
+        if self._passes_words and len(whole) - done < 16 and _trigger(whole) is None:
             return self._release(end)
         return self._act_on(self._find(whole), end)
 
@@ -163,7 +173,8 @@ class GuardFilter:
         start, end = self._base + one.start, self._base + one.end
         value = self._text[one.start : one.end]
         replacement = f"[{one.label}]"
-        self._exchange.redactions.setdefault(value, replacement)
+        if one.category != "offense":  # a coarse word is no secret: the record shows it
+            self._exchange.redactions.setdefault(value, replacement)
         self.verdicts.append(
             Verdict(
                 step="guard", rule=one.rule, category=one.category, severity=one.severity, score=one.score,
@@ -184,7 +195,7 @@ class GuardFilter:
 
     def _is_known(self, value: str, category: str) -> bool:
         """Whether the caller sent this value, or the operator's passages hold it."""
-        if category == "secret":
+        if category not in ("personal_data", "offense"):
             return False
         exchange = self._exchange
         return any(value in text.original for text in exchange.request.texts) or any(
