@@ -14,7 +14,8 @@ def measure(data: Path) -> Iterator[Row]:
     """F1 as shipped and AUROC; ordinary prompts of the injection set show what is flagged without reason."""
     rows = read_rows(data / "safety" / "toxicity.dev.jsonl.gz")
     scored = [
-        {**row, "scored": (assess(row["text"], "full").offense.score, row["label"] == "toxic")} for row in rows
+        {**row, "scored": (assess(row["text"], "full").offense.score, row["label"] == "toxic")}
+        for row in rows
     ]
     for language, own in by_language(scored).items():
         bar = _BARS.get(language)
@@ -23,12 +24,18 @@ def measure(data: Path) -> Iterator[Row]:
             few = [row["scored"] for row in own if row["source"] == source]
             if len(few) > 20:
                 yield from _figures(f"toxicity.dev, {source.split('/')[-1][:20]}", language, few, None)
-    harmless = [row for row in read_rows(data / "safety" / "injection.dev.jsonl.gz") if row["label"] == "benign"]
+    harmless = [
+        row for row in read_rows(data / "safety" / "injection.dev.jsonl.gz") if row["label"] == "benign"
+    ]
     flagged = sum(assess(row["text"], "full").offense.score >= _WARN for row in harmless)
-    yield share("offense", "harmless flagged", "injection.dev, benign", "all", flagged, len(harmless), ("<=", 0.01))
+    yield share(
+        "offense", "harmless flagged", "injection.dev, benign", "all", flagged, len(harmless), ("<=", 0.01)
+    )
 
 
-def _figures(set: str, language: str, scored: Sequence[tuple[float, bool]], bar: float | None) -> Iterator[Row]:
+def _figures(
+    set: str, language: str, scored: Sequence[tuple[float, bool]], bar: float | None
+) -> Iterator[Row]:
     def f1(some: Sequence[tuple[float, bool]]) -> float:
         found = [is_bad for score, is_bad in some if score >= _WARN]
         return f_score(sum(found), len(found), sum(is_bad for _, is_bad in some))

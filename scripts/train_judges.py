@@ -44,7 +44,7 @@ FOLDS = 3
 BOUND = 12.0
 RULES_WARN, RULES_BLOCK = 1.0, 2.5
 """Log-odds (classes counting alike) from which signs alone warn and block."""
-HARDEST = 3
+HARDEST = 5
 """Windows of a harmless text that are learnt from in later rounds, beside the whole."""
 
 
@@ -126,15 +126,28 @@ def may_ship(row: dict[str, Any]) -> bool:
 def injection_texts(data: Path, *, share_alike: bool) -> list[Text]:
     """Attacks, and what is none: ordinary prompts, documents, rude and unsafe ones, personal data."""
     safety = data / "safety"
-    texts = [Text(row["text"], row["label"] == "injection", row["source"].split(" ")[0]) for row in rows(safety / "injection.train.jsonl.gz")]
-    texts += [Text(row["text"], row["label"] == "injection", "corpus") for row in rows(ROOT / "training/injection/own.jsonl")]
+    texts = [
+        Text(row["text"], row["label"] == "injection", row["source"].split(" ")[0])
+        for row in rows(safety / "injection.train.jsonl.gz")
+    ]
+    texts += [
+        Text(row["text"], row["label"] == "injection", "corpus")
+        for row in rows(ROOT / "training/injection/own.jsonl")
+    ]
     for number, language in enumerate(LANGUAGES):
         for section, count in DRAWN.items():
-            texts += [Text(one, section != "harmless", f"grammar {section}") for one in draw(language, section, count, number)]
+            texts += [
+                Text(one, section != "harmless", f"grammar {section}")
+                for one in draw(language, section, count, number)
+            ]
     texts += [Text(row["text"], False, "unsafe") for row in rows(safety / "unsafe_request.train.jsonl.gz")]
     texts += [Text(row["text"], False, "rude") for row in _toxicity(safety, share_alike=share_alike)[::6]]
     for name in ("pii", "secrets"):
-        texts += [Text(row["text"], False, name) for row in rows(safety / f"{name}.train.jsonl.gz")[::8] if may_ship(row)]
+        texts += [
+            Text(row["text"], False, name)
+            for row in rows(safety / f"{name}.train.jsonl.gz")[::8]
+            if may_ship(row)
+        ]
     texts += [Text(one, False, "sample") for one in _paragraphs()]
     return texts
 
@@ -142,14 +155,32 @@ def injection_texts(data: Path, *, share_alike: bool) -> list[Text]:
 def offense_texts(data: Path, *, share_alike: bool) -> list[Text]:
     """Rude, hateful and threatening texts, and what is none."""
     safety = data / "safety"
-    texts = [Text(row["text"], row["label"] == "toxic", f"{row['source'].split('/')[-1]} {row['lang']}") for row in _toxicity(safety, share_alike=share_alike)]
-    texts += [Text(row["text"], row["label"] == "toxic", f"corpus {row['lang']}") for row in rows(ROOT / "training/offense/own.jsonl")]
-    texts += [Text(row["text"], False, "prompts") for row in rows(safety / "injection.train.jsonl.gz") if row["label"] == "benign"]
-    texts += [Text(row["text"], False, "prompts") for row in rows(safety / "unsafe_request.train.jsonl.gz") if row["label"] == "benign"]
+    texts = [
+        Text(row["text"], row["label"] == "toxic", f"{row['source'].split('/')[-1]} {row['lang']}")
+        for row in _toxicity(safety, share_alike=share_alike)
+    ]
+    texts += [
+        Text(row["text"], row["label"] == "toxic", f"corpus {row['lang']}")
+        for row in rows(ROOT / "training/offense/own.jsonl")
+    ]
+    texts += [
+        Text(row["text"], False, "prompts")
+        for row in rows(safety / "injection.train.jsonl.gz")
+        if row["label"] == "benign"
+    ]
+    texts += [
+        Text(row["text"], False, "prompts")
+        for row in rows(safety / "unsafe_request.train.jsonl.gz")
+        if row["label"] == "benign"
+    ]
     for number, language in enumerate(LANGUAGES):
         texts += [Text(one, False, "grammar") for one in draw(language, "harmless", 500, 100 + number)]
     for name in ("pii", "secrets"):
-        texts += [Text(row["text"], False, name) for row in rows(safety / f"{name}.train.jsonl.gz")[::12] if may_ship(row)]
+        texts += [
+            Text(row["text"], False, name)
+            for row in rows(safety / f"{name}.train.jsonl.gz")[::12]
+            if may_ship(row)
+        ]
     texts += [Text(one, False, "sample") for one in _paragraphs()]
     return texts
 
@@ -159,7 +190,7 @@ def _toxicity(safety: Path, *, share_alike: bool) -> list[dict[str, Any]]:
 
 
 def _paragraphs() -> Iterator[str]:
-    """This project's documentation in three languages: documents that are no attack."""
+    """Documents that are no attack: the project's own documentation in three languages."""
     for path in sorted((ROOT / "greenroom" / "data" / "sample").glob("*.md")):
         yield from (one for one in path.read_text("utf-8").split("\n\n") if len(one) > 40)
 
@@ -197,10 +228,14 @@ def matrix(bags: Sequence[Bag], chosen: Sequence[Sequence[int]]) -> csr_matrix:
             lengths.append(last - first)
             values.append(np.full(last - first, 1 / np.sqrt(max(1, end - start)), np.float32))
     pointers = np.concatenate(([0], np.cumsum(lengths)))
-    return csr_matrix((np.concatenate(values), np.concatenate(columns), pointers), (len(lengths), ngrams.SLOTS))
+    return csr_matrix(
+        (np.concatenate(values), np.concatenate(columns), pointers), (len(lengths), ngrams.SLOTS)
+    )
 
 
-def regress(x: csr_matrix, y: np.ndarray, weight: np.ndarray, penalty: float, start: np.ndarray) -> np.ndarray:
+def regress(
+    x: csr_matrix, y: np.ndarray, weight: np.ndarray, penalty: float, start: np.ndarray
+) -> np.ndarray:
     """Logistic regression with an L2 penalty; the last of what it returns is the bias."""
     transposed = x.T.tocsr()
 
@@ -226,7 +261,7 @@ def scores(bags: Sequence[Bag], at: np.ndarray) -> list[np.ndarray]:
 
 
 def weights_of(texts: Sequence[Text]) -> np.ndarray:
-    """Sources count by the root of their size, so that templates do not drown the rest; classes count alike."""
+    """Sources count by the root of their size, so that templates drown nothing; classes count alike."""
     keys = [(one.source, one.is_bad) for one in texts]
     sizes = {key: keys.count(key) for key in set(keys)}
     weight = np.array([sizes[key] ** -0.4 for key in keys])
@@ -246,7 +281,7 @@ def learn(texts: Sequence[Text], bags: Sequence[Bag], penalty: float) -> np.ndar
         counts = np.array([len(one) for one in chosen])
         x = matrix(bags, chosen)
         print(f"  round {number + 1}: {x.shape[0]} windows, {x.nnz} n-grams", file=sys.stderr, flush=True)
-        at = regress(x, np.repeat(y, counts), np.repeat(weight / counts, counts), penalty, at)
+        at = regress(x, np.repeat(y, counts), np.repeat(weight / np.sqrt(counts), counts), penalty, at)
         if number == ROUNDS - 1:
             break
         for place, found in enumerate(scores(bags, at)):
@@ -292,14 +327,18 @@ def blend(
     stretch = np.log(4) / (block - warn)
     report(judge, texts, (total - warn) * stretch)
     weights = {name: round(float(one * stretch), 4) for name, one in zip(names, at[1:-1], strict=True)}
-    return {"bias": round(float((at[-1] - warn) * stretch), 4), "ngrams": round(float(at[0] * stretch), 4), "signs": weights}
+    return {
+        "bias": round(float((at[-1] - warn) * stretch), 4),
+        "ngrams": round(float(at[0] * stretch), 4),
+        "signs": weights,
+    }
 
 
 def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float, float]:
     """Where warning and blocking begin, on texts that were held out.
 
-    `injection`: at 1 % and 0.3 % of harmless texts. `offense`: warning where F1 over the sources is best, but at
-    no more than 0.5 % of ordinary prompts; blocking is by severity there.
+    `injection`: at 1 % and 0.3 % of harmless texts. `offense`: warning where F1 over the sources is best, but
+    at no more than 0.5 % of ordinary prompts; blocking is by severity there.
     """
     bad = np.array([one.is_bad for one in texts])
     if judge == "injection":
@@ -321,15 +360,20 @@ def report(judge: str, texts: Sequence[Text], total: np.ndarray) -> None:
     """How each source fares where it was not learnt from: share warned of, and blocked."""
     for source in sorted({one.source for one in texts}):
         for is_bad in (True, False):
-            own = total[[place for place, one in enumerate(texts) if (one.source, one.is_bad) == (source, is_bad)]]
+            own = total[
+                [place for place, one in enumerate(texts) if (one.source, one.is_bad) == (source, is_bad)]
+            ]
             if len(own):
-                print(f"    {judge:<10}{source:<42}{'bad' if is_bad else 'good':<5}{len(own):>6}  "
-                      f"warned {np.mean(own >= 0):.3f}  blocked {np.mean(own >= np.log(4)):.3f}", file=sys.stderr)  # fmt: skip
+                name = f"{judge:<10}{source:<42}{'bad' if is_bad else 'good':<5}{len(own):>6}"
+                warned, blocked = np.mean(own >= 0), np.mean(own >= np.log(4))
+                print(f"    {name}  warned {warned:.3f}  blocked {blocked:.3f}", file=sys.stderr)
 
 
 def main() -> int:
     """Train, pack, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=SHIPPED)
     parser.add_argument("--share-alike", action="store_true")

@@ -219,7 +219,9 @@ class House:
                 default=None,
             )
 
-        tables_of_injection = (one.get("injection", {}) for one in (config.steps, *(app.steps for app in tables.values())))
+        tables_of_injection = (
+            one.get("injection", {}) for one in (config.steps, *(app.steps for app in tables.values()))
+        )
         has_canary = any(table.get("canary") for table in tables_of_injection)
         canaries = (CanaryDetector(self._canary),) if has_canary else ()
         parts = Parts(

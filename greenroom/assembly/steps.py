@@ -59,14 +59,17 @@ STEPS: dict[str, Known] = {
     "offense": Known("check", OffenseConfig, lambda config, parts: Offense(config, parts.decide)),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
-    "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, _looked_for(config, parts))),
+    "guard": Known(
+        "postprocess", GuardConfig, lambda config, parts: Guard(config, _looked_for(config, parts))
+    ),
     "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),
 }
 
 
 def _looked_for(config: GuardConfig, parts: Parts) -> tuple[Detector, ...]:
-    """What `guard` seeks in answers: offensive words only when asked, since plain words then wait for a look."""
-    return parts.output_detectors if config.offense == "off" else (*parts.output_detectors, OffenseDetector())
+    """What `guard` seeks: offensive words only when asked, since plain words then wait for a look."""
+    found = parts.output_detectors
+    return found if config.offense == "off" else (*found, OffenseDetector())
 
 
 def step_configs() -> dict[str, type[StepConfig]]:

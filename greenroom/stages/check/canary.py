@@ -58,7 +58,14 @@ class CanaryDetector:
     def find(self, text: str) -> list[Finding]:
         """All marks, sorted."""
         return [
-            Finding(start=one.start(), end=one.end(), rule="injection.canary", label="CANARY", category="canary", severity=3)
+            Finding(
+                start=one.start(),
+                end=one.end(),
+                rule="injection.canary",
+                label="CANARY",
+                category="canary",
+                severity=3,
+            )
             for one in self._find(text)
         ]
 

@@ -41,9 +41,9 @@ class InjectionConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fiel
 
 
 _REFUSALS: dict[Language, str] = {
-    "en": "I can't take this message, because it tries to change the rules I work by. Please ask in other words.",
-    "pt": "Não posso aceitar esta mensagem, porque ela tenta mudar as regras que eu sigo. Peça de outra forma.",
-    "es": "No puedo aceptar este mensaje, porque intenta cambiar las reglas que sigo. Pídalo de otra forma.",
+    "en": "I can't take this message, because it tries to change the rules I work by. Please rephrase it.",
+    "pt": "Não posso aceitar esta mensagem, porque ela tenta mudar as regras que sigo. Diga de outra forma.",
+    "es": "No puedo aceptar este mensaje, porque intenta cambiar las reglas que sigo. Dígalo de otra forma.",
 }
 _NOTICES: dict[Language, str] = {
     "en": "[Left out: this text tried to give the assistant orders.]",
@@ -98,8 +98,15 @@ class Injection:
     def _judge(self, exchange: Exchange, record: StepRecord, text: Text, found: Assessment) -> bool:
         is_tool = text.role in ("tool", "function")
         where: Where = "tool" if is_tool else "input"
-        usual = self._usual(found, "redact", self._config.tool) if is_tool else self._usual(found, "block", self._config.block)
-        start, end = text.to_original(found.injection.start), text.to_original(found.injection.end, is_end=True)
+        usual = (
+            self._usual(found, "redact", self._config.tool)
+            if is_tool
+            else self._usual(found, "block", self._config.block)
+        )
+        start, end = (
+            text.to_original(found.injection.start),
+            text.to_original(found.injection.end, is_end=True),
+        )
         action = self._found(exchange, record, found, (start, end), where, text.index, usual)
         if action in ("redact", "mask"):
             span = (0, len(text.value)) if is_tool else (found.injection.start, found.injection.end)
@@ -177,7 +184,8 @@ class Injection:
         record.verdicts.append(
             Verdict(
                 step=self.name, rule=rule, category="injection", severity=severity, score=finding.score,
-                start=span[0], end=span[1], where=where, action=action if self._applies else "log", index=index,
+                start=span[0], end=span[1], where=where, index=index,
+                action=action if self._applies else "log",
             )
         )  # fmt: skip
         _add(notes, "signs", against)
@@ -186,8 +194,9 @@ class Injection:
         return action
 
     def _edit(self, exchange: Exchange, value: str, span: tuple[int, int]) -> Edit:
+        start, end = span
         return Edit(
-            start=span[0], end=span[1], text=_NOTICES[refusal_language(exchange)], before=value[span[0] : span[1]],
+            start=start, end=end, text=_NOTICES[refusal_language(exchange)], before=value[start:end],
             rule="injection", reason="tried to give the assistant orders", applied=self._applies,
         )  # fmt: skip
 

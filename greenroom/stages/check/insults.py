@@ -54,13 +54,14 @@ class WordList:
                 continue
             category, severity, goes_on = self._entries[number]
             bound = min(length, end + (_ENDING if goes_on else 1))
+            stop = end
             if goes_on or folded[end:bound] == b"s":
-                while end < bound and folded[end] in _LETTERS:
-                    end += 1
-            if end < length and folded[end] in _LETTERS:
+                while stop < bound and folded[stop] in _LETTERS:
+                    stop += 1
+            if stop < length and folded[stop] in _LETTERS:
                 continue
-            found.append(Word(start, end, category, severity))
-            at = end
+            found.append(Word(start, stop, category, severity))
+            at = stop
         return found
 
 
@@ -78,14 +79,21 @@ def words_in(folded: bytes) -> list[Word]:
 
 
 _about = re.compile(
-    rb"(?:\b(?:word|words|term|slur|called me|calls me|said|says|mean|means|meaning of|translate|palavra|palavras|termo|xingamento|"
-    rb"me chamou de|me chamaram de|significa|significado de|traduza|palabra|palabras|termino|insulto|me llamo|me llaman|me llamaron|traduce|"
-    rb"not an?|isn't an?|nao e|nao sou|no es|no soy|never say|nunca diga)[ :]{1,2}(?:that |the |a |o |el |la |um |uma |un |una )?[\"'`]?)\Z"
+    rb"(?:\b(?:word|words|term|slur|called me|calls me|said|says|mean|means|meaning of|translate|palavra|"
+    rb"palavras|termo|xingamento|"
+    rb"me chamou de|me chamaram de|significa|significado de|traduza|palabra|palabras|termino|insulto|me "
+    rb"llamo|me llaman|me llamaron|traduce|"
+    rb"not an?|isn't an?|nao e|nao sou|no es|no soy|never say|nunca diga)[ :]{1,2}(?:that |the |a |o |el |"
+    rb"la |um |uma |un |una )?[\"'`]?)\Z"
 ).search
 
 
 def _is_spoken_about(folded: bytes, one: Word) -> bool:
     before = folded[max(0, one.start - 32) : one.start]
-    if one.severity < 3 and before[-1:] in (b'"', b"'", b"`") and folded[one.end : one.end + 1] in (b'"', b"'", b"`"):
+    if (
+        one.severity < 3
+        and before[-1:] in (b'"', b"'", b"`")
+        and folded[one.end : one.end + 1] in (b'"', b"'", b"`")
+    ):
         return True
     return _about(before) is not None

@@ -44,7 +44,11 @@ class Blend(Struct, frozen=True):
     def score(self, logit: float, kinds: Iterable[str]) -> float:
         """From 0 to 1; 0.5 is where a finding begins, 0.8 where an attack is blocked."""
         known = self.signs
-        total = self.bias + self.ngrams * max(-_BOUND, min(_BOUND, logit)) + sum(known.get(one, 0.0) for one in kinds)
+        total = (
+            self.bias
+            + self.ngrams * max(-_BOUND, min(_BOUND, logit))
+            + sum(known.get(one, 0.0) for one in kinds)
+        )
         return 1 / (1 + exp(-max(-30.0, min(30.0, total))))
 
 
@@ -117,8 +121,15 @@ def assess(text: str, engine: Engine) -> Assessment:
             worst = (judged, worst[1] if worst else judged)
         if one is found[0] or offends > worst[1].score:
             start, end = (words[0].start, words[-1].end) if words else scored[1][1:] if scored else (0, 0)
-            worst = (worst[0], Judged(offends, *one.original(start, end), tuple(word.category for word in words), one.kind))
-            worst_words = [word._replace(start=span[0], end=span[1]) for word in words for span in (one.original(word.start, word.end),)]
+            worst = (
+                worst[0],
+                Judged(offends, *one.original(start, end), tuple(word.category for word in words), one.kind),
+            )
+            worst_words = [
+                word._replace(start=span[0], end=span[1])
+                for word in words
+                for span in (one.original(word.start, word.end),)
+            ]
     assert worst is not None
     return Assessment(*worst, worst_words, tuple(one.kind for one in found if one.kind))
 

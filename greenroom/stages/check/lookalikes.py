@@ -1,7 +1,7 @@
 """Letters of other scripts that look like Latin ones.
 
-Own list of what common fonts draw alike. Source for the idea: Unicode Technical Standard 39, "Unicode Security
-Mechanisms", section 4.
+Own list of what common fonts draw alike. Source of the idea: Unicode Technical Standard 39, "Unicode
+Security Mechanisms", section 4.
 """
 
 _PAIRS = (

@@ -42,7 +42,7 @@ Places = NDArray[np.int64]
 
 
 def slots(folded: bytes) -> tuple[Slots, Slots, Slots]:
-    """The slots of a folded text: of n-grams `(orders, n)`, of words and pairs `(2, words)`, words' starts."""
+    """The slots of a folded text: of n-grams `(orders, n)`, of words and pairs `(2, n)`, words' starts."""
     data = np.frombuffer(folded.translate(_DIGITS_ONE) + _PAD, np.uint8)
     length = len(folded)
     wide = data.astype(np.uint32)

@@ -34,9 +34,9 @@ class OffenseConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields
 
 
 _REFUSALS: dict[Language, str] = {
-    "en": "I can't answer this message, because of its hateful or threatening words. Please say it another way.",
-    "pt": "Não posso responder a esta mensagem, por causa das palavras de ódio ou ameaça. Diga de outra forma.",
-    "es": "No puedo responder a este mensaje, por sus palabras de odio o amenaza. Dígalo de otra forma.",
+    "en": "I can't answer this message, because of its hateful or threatening words. Please rephrase it.",
+    "pt": "Não posso responder a esta mensagem, porque contém ódio ou ameaça. Diga de outra forma.",
+    "es": "No puedo responder a este mensaje, porque contiene odio o amenaza. Dígalo de otra forma.",
 }
 
 
@@ -73,8 +73,8 @@ class Offense:
             return False
         category, severity = self._kind(found)
         finding = Finding(
-            start=judged.start, end=judged.end, rule=f"offense.{category}", label="OFFENSE", category=category,
-            score=round(judged.score, 4), severity=severity,
+            start=judged.start, end=judged.end, rule=f"offense.{category}", label="OFFENSE",
+            category=category, score=round(judged.score, 4), severity=severity,
         )  # fmt: skip
         usual: Action = "block" if severity >= self._config.block else "warn"
         action = self._decide(exchange, self.name, finding, "input", usual)
@@ -101,8 +101,8 @@ class Offense:
     def _edits(self, value: str, found: Assessment) -> list[Edit]:
         spans = [(one.start, one.end) for one in found.words] or [(found.offense.start, found.offense.end)]
         return [
-            Edit(start=start, end=end, text="***", before=value[start:end], rule="offense", reason="is offensive",
-                 confidence=found.offense.score, applied=self._applies)
+            Edit(start=start, end=end, text="***", before=value[start:end], rule="offense",
+                 reason="is offensive", confidence=found.offense.score, applied=self._applies)
             for start, end in _apart(spans)
         ]  # fmt: skip
 

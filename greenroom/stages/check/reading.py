@@ -65,7 +65,10 @@ _INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff\\p{Mn}"
 )
-_STYLED = "\u02b0-\u02e3\u1d00-\u1dbf\u2070-\u209c\u2100-\u214f\u2460-\u24ff\ufb00-\ufb06\uff01-\uff5e\U0001d400-\U0001d7ff\U0001f130-\U0001f189\ua730-\ua7ff\u0250-\u02af"
+_STYLED = (
+    "\u0250-\u02af\u02b0-\u02e3\u1d00-\u1dbf\u2070-\u209c\u2100-\u214f\u2460-\u24ff\ua730-\ua7ff\ufb00-\ufb06"
+    "\uff01-\uff5e\U0001d400-\U0001d7ff\U0001f130-\U0001f189"
+)
 _OTHER = r"[\p{Greek}\p{Cyrillic}\p{Armenian}\p{Cherokee}]"
 _strange = bytes_searcher(rf"[{_INVISIBLE}{_STYLED}]|[A-Za-z]{_OTHER}|{_OTHER}[A-Za-z]")
 _words = re.compile(r"\w+").finditer
@@ -149,11 +152,16 @@ def _chain(before: str, kind: str) -> str:
 LEET, SPACED, ROT13, BACKWARDS = range(4)
 ENCODED = {4: ("base64",), 5: ("hex", "binary"), 6: ("url",), 7: ("escapes", "entities")}
 """Which encodings are tried for which sign."""
+_TURNED = (
+    "gur|naq|lbh|lbhe|vtaber|cebzcg|nyy|abj|jvgu|flfgrz|vafgehpg\\w*|dhr|cnen|gbqnf|gbqb|ybf|ynf|qry|hzn|pbz|"
+    "frh|anb|aab|pbzb|fva"
+)
+_REVERSED = "eht|dna|uoy|ruoy|siht|taht|htiw|tpmorp|erongi|snoitcurtsni|euq|arap|ecov|oan|amu|anu|sadot|sodot"
 _look = pattern_set((
     r"(?i)[a-z][0134578@$!|]+[a-z]|[^0-9a-z][0134578@$][a-z]+[0134578@$]|(?:^|[ \n])[134570@$][a-z]{3}",
     r"(?i)(?:^|[^a-z0-9])(?:[a-z0-9@$][ ._*|/-]{1,3}){5}[a-z0-9@$](?:[^a-z0-9]|$)",
-    r"(?i)\b(?:gur|naq|lbh|lbhe|vtaber|cebzcg|nyy|abj|jvgu|flfgrz|vafgehpg\w*|dhr|cnen|gbqnf|gbqb|ybf|ynf|qry|hzn|pbz|frh|gh|anb|aab|pbzb|fva|lb)\b",
-    r"(?i)\b(?:eht|dna|uoy|ruoy|siht|taht|htiw|tpmorp|erongi|snoitcurtsni|euq|arap|ecov|uoc|oan|amu|anu|sadot|sodot|odot|rop|moc|omoc|etse|us|ut|ues)\b",
+    rf"(?i)\b(?:{_TURNED})\b",
+    rf"(?i)\b(?:{_REVERSED})\b",
     r"[A-Za-z0-9+/_-]{20}",
     r"(?:[0-9a-fA-F]{2}[ :,-]?){10}|(?:\\x[0-9a-fA-F]{2}){4}|(?:[01]{8} ?){5}",
     r"%[0-9A-Fa-f]{2}[^%]{0,8}%[0-9A-Fa-f]{2}[^%]{0,8}%[0-9A-Fa-f]{2}",
@@ -184,8 +192,12 @@ _ROT13 = bytes(
 _LEET = bytes.maketrans(b"0134578@$!|+", b"oieastbasiit")
 _leet_words = re.compile(rb"[a-z0-9@$!|+]+").finditer
 _has_letter = re.compile(rb"[a-z]").search
-_has_leet = re.compile(rb"[a-z][013457@$!|+]+[a-z]|\A[01345@$][a-z]*[013457@$]?[a-z]|\A[a-z]+[013457@$]+\Z").search
-_CODES = words("mp3 mp4 h264 h265 s3 ec2 k8s i18n l10n b2b b2c c3po utf8 base64 rot13 a1 4k 3d 2d 5g 4g 1st 3rd 4th")
+_has_leet = re.compile(
+    rb"[a-z][013457@$!|+]+[a-z]|\A[01345@$][a-z]*[013457@$]?[a-z]|\A[a-z]+[013457@$]+\Z"
+).search
+_CODES = words(
+    "mp3 mp4 h264 h265 s3 ec2 k8s i18n l10n b2b b2c c3po utf8 base64 rot13 a1 4k 3d 2d 5g 4g 1st 3rd 4th"
+)
 
 
 def _unleeted(plain: Reading) -> Reading | None:
@@ -237,7 +249,7 @@ def _joined(plain: Reading) -> Reading:
 
 
 def _parted(run: bytes, start: int) -> Iterator[list[int]]:
-    """The places of each word's letters: parted by wider gaps where there are some, by known words otherwise."""
+    """The places of each word's letters: parted by wider gaps where there are some, else by known words."""
     gaps = _gaps(run)
     narrow = min(map(len, gaps))
     letters = [at for at, one in enumerate(run) if one not in b" ._*|/-"]
@@ -312,4 +324,3 @@ def _alike(text: str) -> dict[int, str]:
             if letter is not None:
                 found[place] = letter
     return found
-

@@ -101,11 +101,7 @@ class GuardFilter:
         """What is safe to show now."""
         whole = self._text = self._text + text
         done = self._done
-        if (
-            self._passes_words
-            and _trigger(whole, done) is None
-            and (len(text) < CONTEXT or _is_prose(text))
-        ):
+        if self._passes_words and _trigger(whole, done) is None and (len(text) < CONTEXT or _is_prose(text)):
             # Nothing that a key or number has: only the last word held may still turn into something.
             end = max(whole.rfind(" "), whole.rfind("\n")) + 1
             if _lone(whole, max(0, end - 3), end) is not None:

@@ -74,7 +74,9 @@ def test_a_plain_text_has_one_reading_where_every_character_stands() -> None:
         pytest.param("Привет, как дела? Всё хорошо.", id="russian"),
         pytest.param("Καλημέρα, τι κάνεις σήμερα;", id="greek"),
         pytest.param("“Well-set” prose – it’s fine… 🙂 ❤️", id="typography and emoji"),
-        pytest.param("O id é 3f2a1b9c8d7e6f5a4b3c2d1e0f9a8b7c e a foto está em https://a.example/b/c", id="ids"),
+        pytest.param(
+            "O id é 3f2a1b9c8d7e6f5a4b3c2d1e0f9a8b7c e a foto está em https://a.example/b/c", id="ids"
+        ),
         pytest.param("We support mp3, h264, s3 and k8s in 2024.", id="codes"),
         pytest.param("A B C D of the alphabet", id="few letters"),
     ],
