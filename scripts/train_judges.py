@@ -5,7 +5,7 @@
 DIR holds `safety/*.train.jsonl.gz`. Own rows and grammars come from training/injection and training/offense.
 Rows under CC BY-SA are left out unless `--share-alike` asks for them; such weights are for people who may use
 them, and never go into the package: `--out` must then name another folder. How the score blends classifier
-and signs, and where warning begins, is fitted on scores of texts that were held out (three folds); how each
+and signs, and where warning begins, is fitted on scores of texts that were held out (two folds); how each
 source fares there is printed. Deterministic; some minutes.
 
 Needs numpy and scipy (a virtual environment of its own will do), and this repository on PYTHONPATH.
@@ -31,6 +31,7 @@ from scipy.sparse import csr_matrix
 from greenroom.stages.check import ngrams
 from greenroom.stages.check.attacks import KINDS, signs
 from greenroom.stages.check.insults import words_in
+from greenroom.stages.check.judging import BOUND, LONGEST, WINDOW
 from greenroom.stages.check.reading import readings
 
 ROOT = Path(__file__).parent.parent
@@ -38,11 +39,9 @@ SHIPPED = ROOT / "greenroom" / "data" / "judges"
 LANGUAGES = ("en", "pt", "es")
 DRAWN = {"attack": 900, "hidden": 500, "harmless": 900}
 """Sentences drawn from each language's grammar."""
-LONGEST = 3000
-ROUNDS = 3
-FOLDS = 3
-BOUND = 12.0
-RULES_WARN, RULES_BLOCK = 1.0, 2.5
+ROUNDS = 2
+FOLDS = 2
+RULES_WARN, RULES_BLOCK = 1.3, 3.0
 """Log-odds (classes counting alike) from which signs alone warn and block."""
 HARDEST = 5
 """Windows of a harmless text that are learnt from in later rounds, beside the whole."""
@@ -174,7 +173,13 @@ def offense_texts(data: Path, *, share_alike: bool) -> list[Text]:
         if row["label"] == "benign"
     ]
     for number, language in enumerate(LANGUAGES):
-        texts += [Text(one, False, "grammar") for one in draw(language, "harmless", 500, 100 + number)]
+        drawn = draw(language, "harmless", 700, 100 + number)
+        texts += [Text(one, False, f"grammar {language}") for one in drawn]
+    texts += [
+        Text(row["text"], False, f"prompts {row['lang']}")
+        for row in rows(ROOT / "training/injection/own.jsonl")
+        if row["label"] == "benign"
+    ]
     for name in ("pii", "secrets"):
         texts += [
             Text(row["text"], False, name)
@@ -245,7 +250,7 @@ def regress(
         pull = -weight * y / (1 + np.exp(np.clip(margin, -60, 60)))
         return value, np.append(transposed @ pull.astype(np.float32) + penalty * at[:-1], pull.sum())
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 40, "maxcor": 6})
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 36, "maxcor": 6})
     return np.asarray(found.x)
 
 
@@ -319,6 +324,8 @@ def blend(
     names = KINDS if judge == "injection" else ("1", "2", "3")
     columns = [np.zeros(len(texts)) if logits is None else np.clip(logits, -BOUND, BOUND)]
     columns += [np.array([float(name in one) for one in shown]) for name in names]
+    lengths = np.array([min(max(len(one.text), WINDOW), LONGEST) for one in texts])
+    columns.append(np.log2(lengths / WINDOW) if logits is not None else np.zeros(len(texts)))
     x, y = np.stack(columns, 1), np.array([1.0 if one.is_bad else -1.0 for one in texts])
     weight = weights_of(texts)
     at = regress(csr_matrix(x), y, weight, 5.0, np.zeros(x.shape[1] + 1))
@@ -326,29 +333,38 @@ def blend(
     warn, block = bounds(texts, total, judge) if logits is not None else (RULES_WARN, RULES_BLOCK)
     stretch = np.log(4) / (block - warn)
     report(judge, texts, (total - warn) * stretch)
-    weights = {name: round(float(one * stretch), 4) for name, one in zip(names, at[1:-1], strict=True)}
+    weights = {name: round(float(one * stretch), 4) for name, one in zip(names, at[1:-2], strict=True)}
     return {
         "bias": round(float((at[-1] - warn) * stretch), 4),
         "ngrams": round(float(at[0] * stretch), 4),
         "signs": weights,
+        "length": round(float(at[-2] * stretch), 4),
     }
 
 
 def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float, float]:
     """Where warning and blocking begin, on texts that were held out.
 
-    `injection`: at 1 % and 0.3 % of harmless texts. `offense`: warning where F1 over the sources is best, but
-    at no more than 0.5 % of ordinary prompts; blocking is by severity there.
+    `injection`: at 1.5 % and 0.4 % of harmless texts, sources weighed. `offense`: warning where F1 over the sources is best, but
+    at no more than 0.7 % of ordinary prompts; blocking is by severity there.
     """
     bad = np.array([one.is_bad for one in texts])
-    if judge == "injection":
-        return float(np.quantile(total[~bad], 0.99)), float(np.quantile(total[~bad], 0.997))
-    prompts = np.array([one.source in ("prompts", "grammar", "sample", "pii", "secrets") for one in texts])
     weight = weights_of(texts)
+    if judge == "injection":
+        return quantile(total[~bad], weight[~bad], 0.985), quantile(total[~bad], weight[~bad], 0.996)
+    prompts = np.array(
+        [one.source.startswith(("prompts", "grammar", "sample", "pii", "secrets")) for one in texts]
+    )
     tries = np.quantile(total, np.linspace(0.3, 0.95, 60))
     warn = max(tries, key=lambda one: _f1(total[~prompts] > one, bad[~prompts], weight[~prompts]))
-    warn = max(float(warn), float(np.quantile(total[prompts], 0.995)))
+    warn = max(float(warn), quantile(total[prompts], weight[prompts], 0.993))
     return warn, max(warn + 1.0, float(np.quantile(total[~bad], 0.98)))
+
+
+def quantile(values: np.ndarray, weight: np.ndarray, share: float) -> float:
+    """The value that `share` of the weight lies below."""
+    order = np.argsort(values)
+    return float(values[order][np.searchsorted(np.cumsum(weight[order]), share * weight.sum())])
 
 
 def _f1(found: np.ndarray, bad: np.ndarray, weight: np.ndarray) -> float:

@@ -14,7 +14,12 @@ import greenroom
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 BUILD = {"setuptools", "wheel"}
-MODULES = {"google-re2": "re2", "pystemmer": "Stemmer", "python-stdnum": "stdnum"}
+MODULES = {
+    "ahocorasick-rs": "ahocorasick_rs",
+    "google-re2": "re2",
+    "pystemmer": "Stemmer",
+    "python-stdnum": "stdnum",
+}
 """Packages whose module has another name."""
 OPTIONAL = {"tiktoken": "exact counts, where rank files are", "tiktoken_ext": "part of tiktoken"}
 BY_NAME = re.compile(r"import_module(?:\(|, )\"(\w+)")

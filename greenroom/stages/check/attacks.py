@@ -5,6 +5,7 @@ has one too. That is why signs of talk about attacks are sought as well, and `in
 together with the n-gram classifier, in one score.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from greenroom.stages.check.linear import pattern_set, spots
@@ -104,7 +105,7 @@ RELEASE = (
     r"\b(?:without|has no|have no|with no|lacks|lacking|no) (?:any |moral |ethical |safety |content "
     r")*(?:rules|restrictions|"
     r"limits|filters?|morals|ethics|censorship|guidelines|limitations|boundaries) (?:what|and|or|at all|"
-    r"whatsoever|anymore|on)|"
+    r"whatsoever|anymore)\b|"
     r"\b(?:turn off|disable|switch off|deactivate|bypass|remove|suspend|circumvent|evade|lift) (?:all |any "
     r"|your |every |the )*"
     r"(?:safety|content|ethical|moral|security|openai)[ -](?:filters?|safeguards?|guidelines|polic|"
@@ -151,7 +152,7 @@ EXTRACT = (
     rf"teu|tua) (?:exact |own |full |first |last )?"
     r"(?:instructions?|prompts?|guidelines|rules|directives|password|passphrase|secret|configuration|"
     r"instrucoes|regras|senha|instrucciones|reglas|contrasena|configuracion|configuracao)\b|"
-    r"\b(?:repeat|print|copy|recite|output|write|return|echo|translate) (?:"
+    r"\b(?:repeat|print|copy|recite|output|return|echo|translate) (?:"
     + _W
     + r" ){0,4}(?:words|text|everything|all|lines|sentences|content|instructions?)(?: that (?:is|was|"
     r"comes?|came))? (?:above|before this|preceding)\b|"
@@ -159,8 +160,9 @@ EXTRACT = (
     r"you )?(?:above|before|at the (?:top|beginning|start))\b|"
     r"\b(?:repita|copie|transcreva|repite|copia|transcribe) (?:"
     + _W
-    + r" ){0,5}(?:acima|arriba|ao pe da letra|al pie de la letra|palavra por palavra|palabra por palabra|"
-    r"antes)\b|"
+    + r" ){0,5}(?:ao pe da letra|al pie de la letra|palavra por palavra|palabra por palabra|(?:tudo|todo|"
+    r"texto|palavras|palabras|linhas|lineas) (?:o |lo )?(?:que )?(?:esta |veio |vino |se escribio )?(?:de )?"
+    r"(?:acima|arriba|antes))\b|"
     r"\b(?:start|begin) (?:your|the|with)[^.\n]{0,30}[\"'](?:you are|my instructions|sure|absolutely)|"
     r"\bwhat (?:are|were) (?:you told|you instructed|your (?:exact|initial|original|real|true|secret|"
     r"hidden))\b"
@@ -202,7 +204,7 @@ TOOL_CALL = (
 )
 ADDRESSED = (
     r"\b(?:attention|note to|message (?:to|for)|hey|dear|to any|if you are an?|instructions? (?:to|for)|"
-    r"for|atencao|nota para|mensagem para|atencion|mensaje para|para|se voce e uma?|si eres una?),? "
+    r"atencao|nota para|mensagem para|atencion|mensaje para|se voce e uma?|si eres una?),? "
     r"(?:the |all |any |o |a |el |la |todo |toda |this )?(?:ai|llm|language model|assistant|chatbot|bot|"
     r"gpt|chatgpt|summari[sz]er|ai agent|automated (?:system|agent|reader)s?|ia|modelo de (?:linguagem|"
     r"lenguaje)|assistente|asistente|robo|robot|agente de ia)\b(?:[:,]| read| process| must| should| that| "
@@ -227,8 +229,8 @@ PRIORITY = (
     r"\b(?:replaces?|overrides?|supersedes?|takes? precedence over|outranks?|substitui|revoga|anula|"
     r"reemplaza|revoca|tem prioridade sobre|tiene prioridad sobre) (?:"
     + _W
-    + r" ){0,3}(?:everything|all|any|previous|prior|instructions|rules|tudo|regras|instrucoes|todo|"
-    r"reglas|instrucciones|anterior)\b|"
+    + r" ){0,3}(?:(?:everything|all|anything) (?:you|above|so far|that you|in your)|instructions|rules|prompt|"
+    r"regras|instrucoes|reglas|instrucciones|tudo o que (?:veio|voce)|todo lo (?:que|anterior))\b|"
     r"\b(?:system|admin|developer|security|policy|root) override\b|\boverride (?:code|protocol|mode)\b|"
     r"\bsudo (?:mode|reveal|show|print|ignore|tell)\b"
 )
@@ -261,10 +263,10 @@ KINDS = (
     "about",
 )
 """Kinds of signs, in the order of the weights; "about" speaks against an attack."""
-_PATTERNS = (OVERRIDE, RELEASE, PERSONA, EXTRACT, ROLE_TAG, EXFILTRATE, TOOL_CALL, ADDRESSED, PRIORITY, ABOUT)
+PATTERNS = (OVERRIDE, RELEASE, PERSONA, EXTRACT, ROLE_TAG, EXFILTRATE, TOOL_CALL, ADDRESSED, PRIORITY, ABOUT)
 
-_which = pattern_set(_PATTERNS)
-_where = tuple(spots(one) for one in _PATTERNS)
+_which = pattern_set(PATTERNS)
+_where = tuple(spots(one) for one in PATTERNS)
 
 
 class Sign(NamedTuple):
@@ -275,13 +277,13 @@ class Sign(NamedTuple):
     end: int
 
 
-def signs(folded: bytes) -> list[Sign]:
-    """The kinds that a folded text shows, each where it stands first. Linear time."""
-    hits = _which(folded)
-    if not hits:
-        return []
+def signs(folded: bytes, hits: Iterable[int] | None = None) -> list[Sign]:
+    """The kinds that a folded text shows, each where it stands first. Linear time.
+
+    `hits`: which of `PATTERNS` match, where that is known.
+    """
     found: list[Sign] = []
-    for number in sorted(hits):
+    for number in sorted(_which(folded) or () if hits is None else hits):
         spans = _where[number](folded)
         if spans:
             found.append(Sign(KINDS[number], *spans[0]))

@@ -65,11 +65,27 @@ class WordList:
         return found
 
 
+def pattern(lines: list[str]) -> str:
+    """A pattern (re2) that matches where a word of the list may stand."""
+    words = [
+        word.rstrip("*")
+        for line in lines
+        if line and line[0] != "#"
+        for word in line.split("\t")[2].split(", ")
+    ]
+    return rf"\b(?:{'|'.join(map(re.escape, words))})"
+
+
+def shipped() -> list[str]:
+    """The lines of the shipped list."""
+    file = resources.files("greenroom") / "data" / "judges" / "offense.tsv"
+    return file.read_text("utf-8").splitlines()
+
+
 @cache
 def word_list(least: int = 1) -> WordList:
     """The shipped list, or its words from severity `least` on."""
-    file = resources.files("greenroom") / "data" / "judges" / "offense.tsv"
-    return WordList(file.read_text("utf-8").splitlines(), least)
+    return WordList(shipped(), least)
 
 
 def words_in(folded: bytes) -> list[Word]:

@@ -28,6 +28,8 @@ _SHORTEST = 12
 
 _FACTOR, _MIX = 0x01000193, 2654435761
 _PAD = b" " * max(ORDERS)
+_UNKNOWN = ord("?")
+"""What `fold` gives for a character that Latin-1 lacks."""
 
 _power = np.cumprod(np.full(BLOCK + 64, _FACTOR, np.uint32), dtype=np.uint32)
 _inverse = np.cumprod(np.full(BLOCK + 64, pow(_FACTOR, -1, 1 << 32), np.uint32), dtype=np.uint32)
@@ -132,6 +134,9 @@ class Classifier:
         at = np.zeros(len(folded) + 1, np.complex64)
         at[1:] = weights[grams].sum(0)
         at[starts + 1] += weights[spoken].sum(0)
+        if b"??" in folded:  # letters of other scripts: they say nothing
+            data = np.frombuffer(folded, np.uint8)
+            at[1:-1][(data[:-1] == _UNKNOWN) & (data[1:] == _UNKNOWN)] = 0
         total = np.cumsum(at, dtype=np.complex128)
         first, last = windows(folded)
         sums = (total[last] - total[first]) / np.sqrt(last - first)

@@ -10,7 +10,7 @@ of nothing else where such words are: Russian and Greek stay as they are.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -82,65 +82,69 @@ def fold(text: str) -> bytes:
     return text.encode("latin-1", "replace").translate(_FOLD)
 
 
+def plain(text: str) -> tuple[str, Reading]:
+    """The text without its disguises, and its plain reading; both stand at the same places."""
+    kind, places = "", None
+    if text.isascii():
+        return text, Reading(text.encode().translate(_FOLD))
+    try:
+        raw = text.encode("latin-1")
+        is_strange = b"\xad" in raw
+    except UnicodeEncodeError:
+        for odd, usual in _TYPOGRAPHY:
+            text = text.replace(odd, usual)
+        is_strange = _strange(text.encode("utf-8", "replace")) is not None
+        raw = b"" if is_strange else text.encode("latin-1", "replace")
+    if is_strange:
+        text, places, kind = _undisguised(text)
+        raw = text.encode("latin-1", "replace")
+    return text, Reading(raw.translate(_FOLD), kind, places)
+
+
 def readings(text: str) -> list[Reading]:
     """All readings of a text, the plain one first."""
-    kind, places = "", None
-    if not text.isascii():
-        try:
-            raw = text.encode("latin-1")
-        except UnicodeEncodeError:
-            for odd, plain in _TYPOGRAPHY:
-                text = text.replace(odd, plain)
-            if _strange(text.encode("utf-8", "replace")) is not None:
-                text, places, kind = _undisguised(text)
-            raw = text.encode("latin-1", "replace")
-        if b"\xad" in raw:
-            text, places, kind = _undisguised(text)
-            raw = text.encode("latin-1", "replace")
-    else:
-        raw = text.encode()
-    plain = Reading(raw.translate(_FOLD), kind, places)
-    hits = _look(raw)
-    if not hits:
-        return [plain]
-    return list(_all(text, plain, frozenset(hits), DEPTH))
+    shown, one = plain(text)
+    return further(shown, one, _look(one.folded) or ())
 
 
-def _all(text: str, plain: Reading, hits: frozenset[int], depth: int) -> Iterator[Reading]:
-    came = plain
-    if SPACED in hits:
-        plain = _joined(plain)
-    yield plain
+def further(text: str, one: Reading, hits: Iterable[int]) -> list[Reading]:
+    """All readings of a text whose plain reading is `one`; `hits` are the places of `LOOKS` that match it."""
+    found = frozenset(hits)
+    return list(_all(text, one, found, DEPTH)) if found else [one]
+
+
+def _all(text: str, came: Reading, hits: frozenset[int], depth: int) -> Iterator[Reading]:
+    one = _joined(came) if SPACED in hits else came
+    yield one
     if LEET in hits:
-        found = _unleeted(plain)
+        found = _unleeted(one)
         if found is not None:
             yield found
     if ROT13 in hits:
         # Accented letters are not turned, so the turn comes before the folding.
-        raw = text.encode("latin-1", "replace") if plain is came else plain.folded
+        raw = text.encode("latin-1", "replace") if one is came else one.folded
         turned = raw.translate(_ROT13).translate(_FOLD)
-        if _common(turned) > _common(plain.folded):
-            yield Reading(turned, _chain(plain.kind, "rot13"), plain.places, plain.inside)
+        if _common(turned) > _common(one.folded):
+            yield Reading(turned, _chain(one.kind, "rot13"), one.places, one.inside)
     if BACKWARDS in hits:
-        turned = plain.folded[::-1]
-        if _common(turned) > _common(plain.folded):
-            places = (plain.places or range(len(turned)))[::-1]
-            yield Reading(turned, _chain(plain.kind, "reversed"), places, plain.inside)
+        turned = one.folded[::-1]
+        if _common(turned) > _common(one.folded):
+            places = (one.places or range(len(turned)))[::-1]
+            yield Reading(turned, _chain(one.kind, "reversed"), places, one.inside)
     if depth and not hits.isdisjoint(ENCODED):
         yield from _decoded(text, came, hits, depth)
 
 
-def _decoded(text: str, plain: Reading, hits: frozenset[int], depth: int) -> Iterator[Reading]:
+def _decoded(text: str, came: Reading, hits: frozenset[int], depth: int) -> Iterator[Reading]:
     room = BUDGET
     kinds = [kind for sign, own in ENCODED.items() if sign in hits for kind in own]
     for start, end, kind, inner in decoded(text, kinds):
         room -= len(inner)
         if room < 0:
             return
-        span = plain.inside or plain._replace(inside=None).original(start, end)
         raw = inner.encode("latin-1", "replace")
-        reading = Reading(raw.translate(_FOLD), _chain(plain.kind, kind), None, span)
-        yield from _all(inner, reading, frozenset(_look(raw) or ()), depth - 1)
+        one = Reading(raw.translate(_FOLD), _chain(came.kind, kind), None, came.original(start, end))
+        yield from _all(inner, one, frozenset(_look(one.folded) or ()), depth - 1)
 
 
 def _chain(before: str, kind: str) -> str:
@@ -154,25 +158,28 @@ ENCODED = {4: ("base64",), 5: ("hex", "binary"), 6: ("url",), 7: ("escapes", "en
 """Which encodings are tried for which sign."""
 _TURNED = (
     "gur|naq|lbh|lbhe|vtaber|cebzcg|nyy|abj|jvgu|flfgrz|vafgehpg\\w*|dhr|cnen|gbqnf|gbqb|ybf|ynf|qry|hzn|pbz|"
-    "frh|anb|aab|pbzb|fva"
+    "frh|anb|aab|pbzb|fva|qr|qb|qn|rz|yn|nf|bf|zl|vf|zr|ra|bs|fubj|gryy|zbfger|qvzr"
 )
-_REVERSED = "eht|dna|uoy|ruoy|siht|taht|htiw|tpmorp|erongi|snoitcurtsni|euq|arap|ecov|oan|amu|anu|sadot|sodot"
-_look = pattern_set((
-    r"(?i)[a-z][0134578@$!|]+[a-z]|[^0-9a-z][0134578@$][a-z]+[0134578@$]|(?:^|[ \n])[134570@$][a-z]{3}",
-    r"(?i)(?:^|[^a-z0-9])(?:[a-z0-9@$][ ._*|/-]{1,3}){5}[a-z0-9@$](?:[^a-z0-9]|$)",
-    rf"(?i)\b(?:{_TURNED})\b",
-    rf"(?i)\b(?:{_REVERSED})\b",
-    r"[A-Za-z0-9+/_-]{20}",
-    r"(?:[0-9a-fA-F]{2}[ :,-]?){10}|(?:\\x[0-9a-fA-F]{2}){4}|(?:[01]{8} ?){5}",
-    r"%[0-9A-Fa-f]{2}[^%]{0,8}%[0-9A-Fa-f]{2}[^%]{0,8}%[0-9A-Fa-f]{2}",
-    r"(?:\\u00[0-9a-fA-F]{2}){4}|(?:&#x?[0-9a-fA-F]{2,4};){4}",
-))  # fmt: skip
+_REVERSED = "eht|dna|uoy|ruoy|siht|taht|htiw|tpmorp|erongi|snoitcurtsni|euq|arap|ecov|oan|amu|anu|sadot|sodot|ed|od|fo|ym|sod|wohs|llet"
+LOOKS = (
+    r"[a-z][0134578@$!|]+[a-z]|[^0-9a-z][0134578@$][a-z]+[0134578@$]|(?:^|[ \n])[134570@$][a-z]{3}",
+    r"(?:^|[^a-z0-9])(?:[a-z0-9@$][ ._*|/-]{1,3}){5}[a-z0-9@$](?:[^a-z0-9]|$)",
+    rf"\b(?:{_TURNED})\b",
+    rf"\b(?:{_REVERSED})\b",
+    r"[a-z0-9+/_-]{20}",
+    r"(?:[0-9a-f]{2}[ :,-]?){10}|(?:\\x[0-9a-f]{2}){4}|(?:[01]{8} ?){5}",
+    r"%[0-9a-f]{2}[^%]{0,8}%[0-9a-f]{2}[^%]{0,8}%[0-9a-f]{2}",
+    r"(?:\\u00[0-9a-f]{2}){4}|(?:&#x?[0-9a-f]{2,4};){4}",
+)  # fmt: skip
+"""What a folded text has where a further reading may be made, by the numbers above."""
+
+_look = pattern_set(LOOKS)
 
 _common_words = re.compile(
     rb"\b(?:the|and|you|your|this|that|with|all|now|not|for|are|is|to|of|in|my|me|what|how|from|have|ignore|"
     rb"prompt|system|instructions|previous|que|para|com|uma|um|nao|seu|sua|voce|todas|todos|tudo|de|do|da|os|"
     rb"as|por|mais|como|el|la|los|las|del|una|un|con|sin|tu|tus|su|sus|es|en|instrucoes|instrucciones|"
-    rb"anteriores|regras|reglas)\b"
+    rb"anteriores|regras|reglas|show|tell|reveal|key|password|mostre|diga|muestra|dime|senha|clave|chave)\b"
 ).findall
 
 
