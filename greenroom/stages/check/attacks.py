@@ -5,10 +5,9 @@ has one too. That is why signs of talk about attacks are sought as well, and `in
 together with the n-gram classifier, in one score.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
-from greenroom.stages.check.linear import pattern_set, spots
+from greenroom.stages.check.linear import first_spot, pattern_set
 
 _W = r"[a-z']+"
 _GAP = rf"(?:{_W} ){{0,4}}"
@@ -229,8 +228,8 @@ PRIORITY = (
     r"\b(?:replaces?|overrides?|supersedes?|takes? precedence over|outranks?|substitui|revoga|anula|"
     r"reemplaza|revoca|tem prioridade sobre|tiene prioridad sobre) (?:"
     + _W
-    + r" ){0,3}(?:(?:everything|all|anything) (?:you|above|so far|that you|in your)|instructions|rules|prompt|"
-    r"regras|instrucoes|reglas|instrucciones|tudo o que (?:veio|voce)|todo lo (?:que|anterior))\b|"
+    + r" ){0,3}(?:(?:everything|all|anything) (?:you|above|so far|that you|in your)|instructions|rules|"
+    r"prompt|regras|instrucoes|reglas|instrucciones|tudo o que (?:veio|voce)|todo lo (?:que|anterior))\b|"
     r"\b(?:system|admin|developer|security|policy|root) override\b|\boverride (?:code|protocol|mode)\b|"
     r"\bsudo (?:mode|reveal|show|print|ignore|tell)\b"
 )
@@ -266,7 +265,7 @@ KINDS = (
 PATTERNS = (OVERRIDE, RELEASE, PERSONA, EXTRACT, ROLE_TAG, EXFILTRATE, TOOL_CALL, ADDRESSED, PRIORITY, ABOUT)
 
 _which = pattern_set(PATTERNS)
-_where = tuple(spots(one) for one in PATTERNS)
+_where = tuple(first_spot(one) for one in PATTERNS)
 
 
 class Sign(NamedTuple):
@@ -277,14 +276,14 @@ class Sign(NamedTuple):
     end: int
 
 
-def signs(folded: bytes, hits: Iterable[int] | None = None) -> list[Sign]:
-    """The kinds that a folded text shows, each where it stands first. Linear time.
-
-    `hits`: which of `PATTERNS` match, where that is known.
-    """
+def signs(folded: bytes) -> list[Sign]:
+    """The kinds that a folded text shows, each where it stands first. Linear time."""
+    hits = _which(folded)
+    if not hits:
+        return []
     found: list[Sign] = []
-    for number in sorted(_which(folded) or () if hits is None else hits):
-        spans = _where[number](folded)
-        if spans:
-            found.append(Sign(KINDS[number], *spans[0]))
+    for number in sorted(hits):
+        span = _where[number](folded)
+        if span is not None:
+            found.append(Sign(KINDS[number], *span))
     return found

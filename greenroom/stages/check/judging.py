@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.json import decode
 
 from greenroom.exchange import ChatRequest, Exchange, Text
-from greenroom.stages.check.attacks import PATTERNS, Sign, signs
+from greenroom.stages.check.attacks import Sign, signs
 from greenroom.stages.check.insults import Word, shipped, words_in
 from greenroom.stages.check.insults import pattern as word_pattern
 from greenroom.stages.check.linear import pattern_set
@@ -84,22 +84,19 @@ def classifier() -> "Classifier":
 
 @cache
 def _glance() -> Callable[[bytes], list[int] | None]:
-    return pattern_set((*LOOKS, *PATTERNS, word_pattern(shipped())))
+    return pattern_set((*LOOKS, word_pattern(shipped())))
 
 
-def glance(folded: bytes) -> tuple[list[int], list[int], bool]:
-    """One pass for all: which looks of `reading` and which signs of `attacks` match; whether a list word may.
+def glance(folded: bytes) -> tuple[list[int], bool]:
+    """Which looks of `reading` match, and whether a list word may stand there, in one pass.
 
-    Most texts have none of them. About 10 µs for 2,000 characters; a pass for each would be four times that.
+    Most texts have neither. Signs have a pass of their own: one automaton of all is larger than the caches of
+    a processor, and takes longer than two.
     """
     hits = _glance()(folded)
     if not hits:
-        return [], [], False
-    return (
-        [one for one in hits if one < len(LOOKS)],
-        [one - len(LOOKS) for one in hits if len(LOOKS) <= one < len(LOOKS) + len(PATTERNS)],
-        len(LOOKS) + len(PATTERNS) in hits,
-    )
+        return [], False
+    return [one for one in hits if one < len(LOOKS)], len(LOOKS) in hits
 
 
 class Judged(NamedTuple):
@@ -132,19 +129,18 @@ def assess(text: str, engine: Engine) -> Assessment:
     offense: Judged | None = None
     worst: list[Word] = []
     shown_text, plainly = plain(text)
-    looks, known, may_offend = glance(plainly.folded)
+    looks, may_offend = glance(plainly.folded)
     found = further(shown_text, plainly, looks)
     for one in found:
         size = len(one.folded)
         nothing = ((0.0, 0, size), (0.0, 0, size))
         (attacks, *window), (offends, *rude) = score(one.folded) if score is not None else nothing
-        is_known = one is plainly
-        shown = signs(one.folded, known if is_known else None)
+        shown = signs(one.folded)
         kinds = tuple(sign.kind for sign in shown)
         attacks = blends.injection[engine].score(attacks, kinds, size)
         if attack is None or attacks > attack.score:
             attack = Judged(attacks, *_span(one, shown, (window[0], window[1])), kinds, one.kind)
-        words = words_in(one.folded) if may_offend or not is_known else []
+        words = words_in(one.folded) if may_offend or one is not plainly else []
         grades = {str(word.severity) for word in words}
         offends = blends.offense[engine].score(offends, grades, size)
         if offense is None or offends > offense.score:

@@ -160,7 +160,10 @@ _TURNED = (
     "gur|naq|lbh|lbhe|vtaber|cebzcg|nyy|abj|jvgu|flfgrz|vafgehpg\\w*|dhr|cnen|gbqnf|gbqb|ybf|ynf|qry|hzn|pbz|"
     "frh|anb|aab|pbzb|fva|qr|qb|qn|rz|yn|nf|bf|zl|vf|zr|ra|bs|fubj|gryy|zbfger|qvzr"
 )
-_REVERSED = "eht|dna|uoy|ruoy|siht|taht|htiw|tpmorp|erongi|snoitcurtsni|euq|arap|ecov|oan|amu|anu|sadot|sodot|ed|od|fo|ym|sod|wohs|llet"
+_REVERSED = (
+    "eht|dna|uoy|ruoy|siht|taht|htiw|tpmorp|erongi|snoitcurtsni|euq|arap|ecov|oan|amu|anu|sadot|sodot|ed|od|fo|"
+    "ym|sod|wohs|llet"
+)
 LOOKS = (
     r"[a-z][0134578@$!|]+[a-z]|[^0-9a-z][0134578@$][a-z]+[0134578@$]|(?:^|[ \n])[134570@$][a-z]{3}",
     r"(?:^|[^a-z0-9])(?:[a-z0-9@$][ ._*|/-]{1,3}){5}[a-z0-9@$](?:[^a-z0-9]|$)",
