@@ -37,7 +37,7 @@ from greenroom.stages.check.reading import readings
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "greenroom" / "data" / "judges"
 LANGUAGES = ("en", "pt", "es")
-DRAWN = {"attack": 900, "hidden": 500, "harmless": 900}
+DRAWN = {"attack": 900, "hidden": 500, "harmless": 900, "chore": 300}
 """Sentences drawn from each language's grammar."""
 ROUNDS = 2
 FOLDS = 2
@@ -136,7 +136,7 @@ def injection_texts(data: Path, *, share_alike: bool) -> list[Text]:
     for number, language in enumerate(LANGUAGES):
         for section, count in DRAWN.items():
             texts += [
-                Text(one, section != "harmless", f"grammar {section}")
+                Text(one, section in ("attack", "hidden"), f"grammar {section}")
                 for one in draw(language, section, count, number)
             ]
     texts += [Text(row["text"], False, "unsafe") for row in rows(safety / "unsafe_request.train.jsonl.gz")]
@@ -173,8 +173,9 @@ def offense_texts(data: Path, *, share_alike: bool) -> list[Text]:
         if row["label"] == "benign"
     ]
     for number, language in enumerate(LANGUAGES):
-        drawn = draw(language, "harmless", 700, 100 + number)
-        texts += [Text(one, False, f"grammar {language}") for one in drawn]
+        for section in ("harmless", "chore"):
+            drawn = draw(language, section, 500, 100 + number)
+            texts += [Text(one, False, f"grammar {section} {language}") for one in drawn]
     texts += [
         Text(row["text"], False, f"prompts {row['lang']}")
         for row in rows(ROOT / "training/injection/own.jsonl")
@@ -356,7 +357,9 @@ def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float,
         [one.source.startswith(("prompts", "grammar", "sample", "pii", "secrets")) for one in texts]
     )
     tries = np.quantile(total, np.linspace(0.3, 0.95, 60))
-    warn = max(tries, key=lambda one: _f1(total[~prompts] > one, bad[~prompts], weight[~prompts]))
+    # By count, not by weight: as often as they come, harmless texts are the greater part.
+    rude = total[~prompts], bad[~prompts]
+    warn = max(tries, key=lambda one: _f1(rude[0] > one, rude[1]))
     warn = max(float(warn), quantile(total[prompts], weight[prompts], 0.993))
     return warn, max(warn + 1.0, float(np.quantile(total[~bad], 0.98)))
 
@@ -367,9 +370,8 @@ def quantile(values: np.ndarray, weight: np.ndarray, share: float) -> float:
     return float(values[order][np.searchsorted(np.cumsum(weight[order]), share * weight.sum())])
 
 
-def _f1(found: np.ndarray, bad: np.ndarray, weight: np.ndarray) -> float:
-    hits = weight[found & bad].sum()
-    return float(2 * hits / (weight[found].sum() + weight[bad].sum()))
+def _f1(found: np.ndarray, bad: np.ndarray) -> float:
+    return float(2 * (found & bad).sum() / (found.sum() + bad.sum()))
 
 
 def report(judge: str, texts: Sequence[Text], total: np.ndarray) -> None:

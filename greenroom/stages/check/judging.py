@@ -33,6 +33,8 @@ _LONG = 8_000
 """Texts of more characters in all are assessed in a thread: 1 ms each 4,000."""
 BOUND = 12.0
 """Log-odds of the classifier beyond this say no more."""
+SPOKEN = 0.6
+"""Least score for `offense` where a list word of severity 2 or 3 is meant, whatever the classifier says."""
 WINDOW, LONGEST = 256, 3000
 """Characters between which a text's length weighs."""
 
@@ -143,6 +145,8 @@ def assess(text: str, engine: Engine) -> Assessment:
         words = words_in(one.folded) if may_offend or one is not plainly else []
         grades = {str(word.severity) for word in words}
         offends = blends.offense[engine].score(offends, grades, size)
+        if not grades <= {"1"}:
+            offends = max(offends, SPOKEN)
         if offense is None or offends > offense.score:
             start, end = (words[0].start, words[-1].end) if words else (rude[0], rude[1])
             categories = tuple(word.category for word in words)

@@ -18,7 +18,7 @@ from greenroom.stages.check.reading import fold
 from greenroom.stages.check.refusal import Language, refusal_language
 
 _UNSURE = 0.8
-"""Below this score hatred found by words alone is recorded as an insult."""
+"""Below this score a hateful word has severity 2 only: groups use some of them for themselves."""
 
 
 class OffenseConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -94,7 +94,7 @@ class Offense:
         if not found.words:
             return "insult", 2 if found.offense.score >= _UNSURE else 1
         gravest = max(found.words, key=lambda one: one.severity)
-        if gravest.severity == 3 and found.offense.score < _UNSURE:
+        if gravest.category == "hate" and found.offense.score < _UNSURE:
             return gravest.category, 2
         return gravest.category, gravest.severity
 
