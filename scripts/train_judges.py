@@ -346,13 +346,13 @@ def blend(
 def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float, float]:
     """Where warning and blocking begin, on texts that were held out.
 
-    `injection`: at 1.5 % and 0.4 % of harmless texts, sources weighed. `offense`: warning where F1 over
-    the sources is best, but at no more than 0.7 % of ordinary prompts; blocking is by severity there.
+    `injection`: at 1 % and 0.4 % of harmless texts, sources weighed. `offense`: warning where F1 over
+    the sources is best, but at no more than 0.5 % of ordinary prompts; blocking is by severity there.
     """
     bad = np.array([one.is_bad for one in texts])
     weight = weights_of(texts)
     if judge == "injection":
-        return quantile(total[~bad], weight[~bad], 0.985), quantile(total[~bad], weight[~bad], 0.996)
+        return quantile(total[~bad], weight[~bad], 0.99), quantile(total[~bad], weight[~bad], 0.996)
     prompts = np.array(
         [one.source.startswith(("prompts", "grammar", "sample", "pii", "secrets")) for one in texts]
     )
@@ -360,7 +360,7 @@ def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float,
     # By count, not by weight: as often as they come, harmless texts are the greater part.
     rude = total[~prompts], bad[~prompts]
     warn = max(tries, key=lambda one: _f1(rude[0] > one, rude[1]))
-    warn = max(float(warn), quantile(total[prompts], weight[prompts], 0.993))
+    warn = max(float(warn), quantile(total[prompts], weight[prompts], 0.995))
     return warn, max(warn + 1.0, float(np.quantile(total[~bad], 0.98)))
 
 
