@@ -140,7 +140,7 @@ class Injection:
             for index, message in exchange.request.added
             if message.get("role") not in ("user", "assistant")
             for value, replace in contents(message)
-            if not any(one in value for one in shown)
+            if not any(one and one in value for one in shown)
         ]
         all_found = await assessed(exchange, [part[2] for part in parts], self._config.engine)
         is_refused = False
