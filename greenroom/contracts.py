@@ -63,6 +63,10 @@ class Ease(NamedTuple):
     """Up to how many characters: it must see the one that makes it this many."""
     held: str
     """All that it holds back now. Of plain words it would hold no more than the last, with its blank."""
+    before: str | None = None
+    """Set by a filter that must see words said twice, two blanks, and marks that do not end a word: the word
+    before what it holds, in small letters, with its marks.
+    """
 
 
 class TextFilter(Protocol):

@@ -20,6 +20,10 @@ _ROOM = 4096
 _unusual = re.compile(PLAIN_NOT).search
 _capital = re.compile(r" [A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]*[,.;]?\Z").match
 _lone = re.compile(r"(?:\A| )[xyzXYZ]\Z").search
+_MARKS = ",.;"
+_simple = re.compile(r" [^ ,.;]+[,.;]?\Z").match
+"""One blank and a word, which a mark may end."""
+_stray = re.compile(r"  | [,.;]|[,.;]{2}").search
 
 
 class PostEntry(NamedTuple):
@@ -109,6 +113,7 @@ class Chain:
         "_room_at_first",
         "_seen",
         "_shown",
+        "_word",
         "rejected",
     )
 
@@ -125,6 +130,8 @@ class Chain:
         """How long `_held` was when the filters were last shown something: this much they hold of it."""
         self._ahead_still = 0
         """How much of what went ahead the filters have been shown and still hold."""
+        self._word: str | None = None
+        """While there is room: the last word let go, in small letters, where it must be seen said twice."""
         self.rejected: StepRecord | None = None
         """The step that stopped the text, if one did."""
 
@@ -136,7 +143,15 @@ class Chain:
         if room > 0 and is_plain:
             held = self._held
             cut = text.rfind(" ")
-            if cut == 0 and len(held) > 2 and 1 < len(text) <= PLAIN_WORD:
+            word = self._word
+            if (
+                cut == 0
+                and len(held) > 2
+                and 1 < len(text) <= PLAIN_WORD
+                and (word is None or (_simple(held) is not None and held[1:].rstrip(_MARKS).lower() != word))
+            ):
+                if word is not None:
+                    self._word = held[1:].lower()
                 self._room = room
                 self._held = text
                 return held
@@ -144,7 +159,7 @@ class Chain:
             if len(whole) <= PLAIN_WORD:
                 # A blank at the end may yet be taken out, and the word before it go on.
                 cut = max(whole.rfind(" ", 0, len(whole.rstrip(" "))), 0)
-                if _lone(whole, 0, cut) is None:
+                if _lone(whole, 0, cut) is None and (word is None or self._is_fine(whole, cut)):
                     self._room = room
                     self._held = whole[cut:]
                     return whole[:cut]
@@ -162,14 +177,27 @@ class Chain:
                 break
         self._ahead_still = max(0, ahead - len(text))
         if is_plain and not self._ahead_still:
-            self._ease()
+            return text[ahead:] + self._ease()
         return text[ahead:]
+
+    def _is_fine(self, words: str, end: int) -> bool:
+        """Whether these words may follow the last one let go unseen, those up to `end` now."""
+        if _stray(words) is not None:
+            return False
+        before = self._word
+        for word in words[:end].split():
+            if word.rstrip(_MARKS).lower() == before:
+                return False
+            before = word.lower()
+        self._word = before
+        return True
 
     def _ahead(self) -> int:
         """How much of what the filters will let go was sent already. Ends the ease."""
         ahead = self._ahead_still + self._begun + self._room_at_first - self._room - len(self._held)
         self._room = self._room_at_first = self._begun = 0
         self._held = ""
+        self._word = None
         return ahead
 
     def _owed(self) -> str:
@@ -179,22 +207,31 @@ class Chain:
         self._shown = len(seen)
         return owed
 
-    def _ease(self) -> None:
-        """Ask the filters whether plain words may go ahead of them."""
-        room, held = _ROOM, ""
+    def _ease(self) -> str:
+        """Ask the filters whether plain words may go ahead of them; gives what may go at once.
+
+        Where one filter waits for the next word and another for its end, they hold two words: the first goes.
+        """
+        room, held, before = _ROOM, "", None
         for link in self._links:
             if link.filter is None:
                 continue
             ease = link.ease() if link.ease is not None else None
             if ease is None:
-                return
+                return ""
             room = min(room, ease.room)
             held = ease.held + held
-        if " " in held[1:] or len(held) > PLAIN_WORD or _unusual(held) is not None:
-            return
+            before = ease.before if ease.before is not None else before
+        cut = max(held.rfind(" ", 0, len(held.rstrip(" "))), 0)
+        if (cut and before is None) or len(held) > 2 * PLAIN_WORD or len(held) - cut > PLAIN_WORD:
+            return ""
+        if _unusual(held) is not None or _lone(held, 0, cut) is not None:
+            return ""
         self._room = self._room_at_first = room
-        self._held = held
         self._begun = len(held)
+        self._held = held[cut:]
+        self._word = before
+        return held[:cut]
 
     def whole(self, text: str) -> str:
         """All of a text at once. Raises StepFailed."""

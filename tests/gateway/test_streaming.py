@@ -15,6 +15,7 @@ from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
+from greenroom.stages.postprocess.polish import Polish, PolishConfig
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
 from greenroom.testing import EchoUpstream, chop, make_app, make_exchange, stream_of
 from greenroom.wire import openai
@@ -23,6 +24,7 @@ from greenroom.wire.source import Source
 CPF = "390.533.447-05"
 FILTERED = (
     PostEntry(Decode(DecodeConfig()), False),
+    PostEntry(Polish(PolishConfig(style=False)), False),
     PostEntry(Cite(CiteConfig()), False),
     PostEntry(Guard(GuardConfig(), (PiiDetector(OUTPUT_ENTITIES), SecretDetector())), True),
     PostEntry(Unmask(UnmaskConfig()), False),
@@ -32,7 +34,7 @@ PROSE = st.lists(
         ["palavra ", " word", "O", " answer", "é", " ação", ", ", ". ", " y", " x ", "y", " 1234567", "L", " CPF", CPF,
          " my password is ", "hUnTeRaB", "cpf_1", "<CPF_", "1>", " [1]", " [9]", "[", "`", "\n", " ", "12", "a@b.com",
          "-----BEGIN ", "verylongwordthatgoeson", "xoxb-abcdefghijkl", " the same again" * 60, "Bearer ", "GB78 ",
-         "MSRE40888729221637", "<|im_end|>", "!", "9876-5432", " telefone 11 "]
+         "MSRE40888729221637", "<|im_end|>", "!", "9876-5432", " telefone 11 ", " the", "The", " the,", ",", " of of", " ,", "  ", "de de "]
     ),
     max_size=30,
 ).map("".join)  # fmt: skip

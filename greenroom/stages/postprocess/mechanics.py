@@ -85,6 +85,11 @@ class Mechanics:
         """Complete words on which no decision was made yet: a term may have begun."""
         self._words_in_line = 0
 
+    @property
+    def word_before(self) -> str | None:
+        """The last word decided on, in small letters; None where plain words must be waited for."""
+        return None if self._long or self._waiting else self._before.text.casefold()
+
     def feed(self, text: str, edits: list[Edit], *, is_last: bool = False) -> int:
         """Add the faults that are certain now; returns up to where nothing more will be found."""
         buffer = self._buffer + text

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from greenroom.contracts import StepConfig, TextFilter
+from greenroom.contracts import Ease, StepConfig, TextFilter
 from greenroom.errors import ConfigError
 from greenroom.exchange import Edit, Exchange, Verdict
 from greenroom.stages.check.linear import Match
@@ -28,6 +28,9 @@ _TELLING = 60
 """Characters of a sentence from which its own language is trusted."""
 _MOST = 20_000
 """Characters of an answer whose grammar is observed."""
+
+_ROOM = 4096
+"""Characters of plain words that may go ahead of a filter."""
 
 _sentence_end = re.compile(r"[.!?…][\"'”’»)\]*_]{0,3}\s|\n")
 
@@ -104,9 +107,10 @@ class PolishFilter:
         self._forbidden = forbidden
         self._asked_in = asked_in
         self._pieces: list[str] = []
+        self._mechanics = Mechanics(terms)
         self._finders: list[Mechanics | _Sentences] = []
         if self._applies:
-            self._finders.append(Mechanics(terms))
+            self._finders.append(self._mechanics)
             if config.grammar == "apply":
                 self._finders.append(_Sentences(asked_in, harper=config.harper is not False))
         self._terms = terms
@@ -122,6 +126,15 @@ class PolishFilter:
         if not self._applies:
             return text
         return self._advance(text, is_last=False)
+
+    def ease(self) -> Ease | None:
+        """Plain words go ahead where only mechanical faults are looked for; terms may be plain words."""
+        if not self._applies:
+            return Ease(_ROOM, "")
+        if self._found or " " in self._held[1:] or self._terms.first or self._config.grammar == "apply":
+            return None
+        before = self._mechanics.word_before
+        return None if before is None else Ease(_ROOM, self._held, before)
 
     def whole(self, text: str) -> str:
         """All of a text at once: mechanical faults are looked for where one look says there may be any."""

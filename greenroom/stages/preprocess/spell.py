@@ -2,8 +2,9 @@
 
 Looks at words in small letters only; names, code, links, numbers and quotations stay, and so do words of the
 other two languages, words people write on purpose, and words the conversation or the app's documents use.
-Most prompts cost one pass over their bytes: every word is known. By default corrections are suggested: the
-search uses them, the model gets the text as written.
+Most prompts cost one pass over their bytes: every word is known. With tools in the request, in an unsure
+language, or where it is less sure, a correction is only suggested: the search uses it, the model gets the
+text as written.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
-from greenroom.contracts import Mode, StepConfig
+from greenroom.contracts import StepConfig
 from greenroom.exchange import Edit, Exchange, Reply, Stage, Text
 from greenroom.stages.language import language_of
 from greenroom.stages.preprocess.spelling import CODES, Proposal, is_written_on_purpose, known_to, proposals
@@ -60,7 +61,6 @@ _NOT_BEHIND = frozenset("_@\\/=<>{}$|~^&%+`'’-(")
 class SpellConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """[steps.spell]: typos in what the user wrote last."""
 
-    mode: Mode = "suggest"
     words: tuple[str, ...] = ()
     """Words of your own that are right as they are, in any letters."""
     sureness: Annotated[float, Meta(ge=0.5, le=1)] = _APPLIED

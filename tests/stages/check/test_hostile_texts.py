@@ -1,6 +1,6 @@
 """Whatever is sent, time grows with the length and no faster."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -24,17 +24,17 @@ def test_hostile_texts_take_linear_time(detector: Detector, part: str) -> None:
     text = (part * (100_000 // len(part) + 1))[:100_000]
     detector.find(text[:1000])
 
-    start = perf_counter()
+    start = process_time()
     detector.find(text)
-    took_s = perf_counter() - start
+    took_s = process_time() - start
 
     assert took_s < 3.0
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_a_megabyte_of_one_letter_takes_no_time(detector: Detector) -> None:
-    start = perf_counter()
+    start = process_time()
 
     assert detector.find("a" * 1_000_000) == []
 
-    assert perf_counter() - start < 0.5
+    assert process_time() - start < 0.5

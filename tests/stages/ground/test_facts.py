@@ -84,11 +84,11 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
 def test_a_huge_turn_is_read_in_time() -> None:
     facts_in("I live in Rome.")  # the rules are compiled
     for text in ("I moved to " * 20_000, "my " * 50_000, "I have a dog " + "x" * 100_000, "a" * 100_000):
-        began = time.perf_counter()
+        began = time.process_time()
 
         facts_in(text)
 
-        assert time.perf_counter() - began < 2.0
+        assert time.process_time() - began < 2.0
 
 
 @pytest.mark.parametrize("text", ["I moved to Natal.", "Me mudei para Natal.", "Me mudé a Natal."])

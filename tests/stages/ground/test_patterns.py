@@ -1,5 +1,5 @@
 from datetime import date
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -98,7 +98,7 @@ def test_spans_are_in_order_and_inside_the_text(text: str) -> None:
 def test_hostile_texts_take_linear_time(piece: str) -> None:
     text = piece * (100_000 // len(piece))
 
-    start = perf_counter()
+    start = process_time()
     find(text, lambda: "pt")
 
-    assert perf_counter() - start < 5
+    assert process_time() - start < 5

@@ -115,10 +115,8 @@ async def test_what_is_right_or_meant_is_left_alone(text: str) -> None:
         ("Quiero la informacion.", "informacion", "información"),
     ],
 )
-async def test_by_default_a_correction_is_suggested_and_the_search_uses_it(
-    text: str, wrong: str, right: str
-) -> None:
-    exchange = await spelt(text, mode=SpellConfig().mode)
+async def test_a_suggested_correction_is_what_the_search_uses_too(text: str, wrong: str, right: str) -> None:
+    exchange = await spelt(text, mode="suggest")
 
     (edit,) = edits_of(exchange)
     assert text_of(exchange) == text
