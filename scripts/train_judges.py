@@ -2,7 +2,8 @@
 
     python scripts/train_judges.py --data DIR [--out DIR] [--share-alike]
 
-DIR holds `safety/*.train.jsonl.gz`. Own rows and grammars come from training/injection and training/offense.
+DIR holds `safety/*.train.jsonl.gz`. Own rows and grammars come from training/injection and training/offense,
+harmless prose from training/entities, training/memory, this documentation, LeNER-Br and WikiGold (`text/ner`).
 Rows under CC BY-SA are left out unless `--share-alike` asks for them; such weights are for people who may use
 them, and never go into the package: `--out` must then name another folder. How the score blends classifier
 and signs, and where warning begins, is fitted on scores of texts that were held out (two folds); how each
@@ -148,6 +149,7 @@ def injection_texts(data: Path, *, share_alike: bool) -> list[Text]:
             if may_ship(row)
         ]
     texts += [Text(one, False, "sample") for one in _paragraphs()]
+    texts += prose(data)
     return texts
 
 
@@ -188,6 +190,7 @@ def offense_texts(data: Path, *, share_alike: bool) -> list[Text]:
             if may_ship(row)
         ]
     texts += [Text(one, False, "sample") for one in _paragraphs()]
+    texts += prose(data)
     return texts
 
 
@@ -197,8 +200,44 @@ def _toxicity(safety: Path, *, share_alike: bool) -> list[dict[str, Any]]:
 
 def _paragraphs() -> Iterator[str]:
     """Documents that are no attack: the project's own documentation in three languages."""
-    for path in sorted((ROOT / "greenroom" / "data" / "sample").glob("*.md")):
-        yield from (one for one in path.read_text("utf-8").split("\n\n") if len(one) > 40)
+    for folder in (ROOT / "greenroom" / "data" / "sample", ROOT / "docs"):
+        for path in sorted(folder.glob("*.md")):
+            yield from (one for one in path.read_text("utf-8").split("\n\n") if len(one) > 40)
+
+
+def prose(data: Path) -> list[Text]:
+    """Long texts that are no attack and no insult: news, law, encyclopedias, talk, some sentences in a row."""
+    spoken: dict[str, list[str]] = {}
+    for language in LANGUAGES:
+        lines = (ROOT / "training" / "entities" / f"{language}.txt").read_text("utf-8").splitlines()
+        own = [re.sub(r"\[(?:PER|LOC|ORG) ([^\]]*)\]", r"\1", line) for line in lines if line.strip()]
+        spoken[f"news {language}"] = own
+    ner = data / "text" / "ner"
+    spoken["law pt"] = [_joined(row["text"]) for row in rows(ner / "pt_train_legal.jsonl")]
+    spoken["encyclopedia en"] = [
+        _joined(row["text"]) for row in rows(ner / "en_train.jsonl") if row["source"] == "WikiGold"
+    ]
+    for path in sorted((ROOT / "training" / "memory").glob("talks*.jsonl")):
+        for row in rows(path):
+            said = [turn["text"] for turn in row["turns"]]
+            spoken.setdefault(f"talk {row['lang']}", []).extend(said)
+    texts: list[Text] = []
+    for source, sentences in spoken.items():
+        chance = random.Random(source)
+        for _ in range(500):
+            size = chance.choice((1, 2, 4, 6, 9, 14))
+            if chance.random() < 0.5:
+                start = chance.randrange(max(1, len(sentences) - size))
+                chosen = sentences[start : start + size]
+            else:
+                chosen = chance.sample(sentences, min(size, len(sentences)))
+            texts.append(Text(chance.choice((" ", " ", "\n")).join(chosen), False, f"prose {source}"))
+    return texts
+
+
+def _joined(tokens: str) -> str:
+    """Tokens parted by blanks as people write them."""
+    return re.sub(r"([(\[“«]) ", r"\1", re.sub(r" ([.,;:!?)\]%”»])", r"\1", tokens))
 
 
 # learning
@@ -354,7 +393,7 @@ def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float,
     if judge == "injection":
         return quantile(total[~bad], weight[~bad], 0.99), quantile(total[~bad], weight[~bad], 0.996)
     prompts = np.array(
-        [one.source.startswith(("prompts", "grammar", "sample", "pii", "secrets")) for one in texts]
+        [one.source.startswith(("prompts", "grammar", "sample", "pii", "secrets", "prose")) for one in texts]
     )
     tries = np.quantile(total, np.linspace(0.3, 0.95, 60))
     # By count, not by weight: as often as they come, harmless texts are the greater part.

@@ -26,6 +26,10 @@ _simple = re.compile(r" [^ ,.;]+[,.;]?\Z").match
 _stray = re.compile(r"  | [,.;]|[,.;]{2}").search
 
 
+def _is_plain(word: str) -> bool:
+    return _unusual(word) is None or _capital(f" {word.lstrip(' ')}") is not None
+
+
 class PostEntry(NamedTuple):
     """A postprocess step and what happens when it breaks."""
 
@@ -225,7 +229,7 @@ class Chain:
         cut = max(held.rfind(" ", 0, len(held.rstrip(" "))), 0)
         if (cut and before is None) or len(held) > 2 * PLAIN_WORD or len(held) - cut > PLAIN_WORD:
             return ""
-        if _unusual(held) is not None or _lone(held, 0, cut) is not None:
+        if not (_is_plain(held[:cut]) and _is_plain(held[cut:])) or _lone(held, 0, cut) is not None:
             return ""
         self._room = self._room_at_first = room
         self._begun = len(held)

@@ -213,6 +213,8 @@ class Verify:
         for unit in self._words.units(text):
             if unit.kind in {"code", "heading"}:
                 continue
+            if _is_aside(text, unit.start, unit.end):
+                continue
             spans = [(unit.start, unit.end)] if unit.kind == "sentence" else _lines(text, unit)
             found += [span for span in spans if _may_claim(text[span[0] : span[1]])]
         return found
@@ -222,6 +224,14 @@ def _read_already(exchange: Exchange) -> list[Source]:
     found = exchange.context.setdefault("verify.sources", [])
     assert isinstance(found, list)
     return found
+
+
+def _is_aside(text: str, start: int, end: int) -> bool:
+    """Whether a sentence stands in a line that is in italics as a whole: a remark about the answer itself."""
+    first = text.rfind("\n", 0, start) + 1
+    last = text.find("\n", end)
+    line = (text[first:] if last < 0 else text[first:last]).strip()
+    return len(line) > 2 and line[0] == line[-1] == "*" and line[1] not in "* "
 
 
 def _may_claim(sentence: str) -> bool:
