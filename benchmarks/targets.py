@@ -21,11 +21,13 @@ NGINX_PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/n
 
 ALL_ON = {
     "preprocess": ["clean", "fit"],
-    "ground": ["history"],
-    "check": ["pii", "secrets"],
+    "ground": ["history", "entities"],
+    "check": ["pii", "secrets", "injection", "offense"],
     "postprocess": ["decode", "guard", "unmask"],
 }
 """The steps of the app "bench", in the order they run."""
+ENGINES = {"entities": "patterns", "injection": "rules", "offense": "rules"}
+"""Of the steps that have a choice."""
 
 
 class Target(Struct, kw_only=True):
@@ -107,10 +109,12 @@ def start_greenroom(
     port = free_port()
     conf = folder / "greenroom.toml"
     lists = "\n".join(f"{stage} = {json.dumps(steps)}" for stage, steps in ALL_ON.items())
+    engines = "".join(f'[apps.bench.steps.{step}]\nengine = "{one}"\n\n' for step, one in ENGINES.items())
     conf.write_text(
         f'[server]\nhost = "127.0.0.1"\nport = {port}\n\n'
         f'[providers.mock]\nkind = "openai_compatible"\nbase_url = "http://127.0.0.1:{mock_port}/v1"\n\n'
         f'[apps.bench]\nmodel = "mock/mock"\n{lists}\n\n'
+        f"{engines}"
         f'[apps.raw]\nmodel = "mock/mock"\npipeline = "off"\n',
         encoding="utf-8",
     )
