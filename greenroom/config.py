@@ -16,7 +16,7 @@ from greenroom.errors import ConfigError
 
 FILE_NAME = "greenroom.toml"
 
-PREPROCESS = ("clean", "fit")
+PREPROCESS = ("clean", "fit", "embed")
 GROUND = ("history", "documents")
 CHECK = ("pii", "secrets")
 POSTPROCESS = ("decode", "polish", "cite", "guard", "unmask")

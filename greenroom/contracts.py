@@ -3,12 +3,16 @@
 Knows the waist and nothing else.
 """
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from greenroom.exchange import Action, Edit, Exchange, Passage, Reply, Stage, Verdict, Where
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
 
 Mode = Literal["off", "observe", "suggest", "apply"]
 
@@ -144,11 +148,58 @@ def as_usual(exchange: Exchange, step: str, finding: Finding, where: Where, usua
 
 
 class Searcher(Protocol):
-    """Finds passages in collections a project may see."""
+    """Finds passages in collections a project may see.
+
+    `wordings` are the query in other words (its spelling corrected, say), `names` what it names, `vector`
+    gives its vector when it is of use.
+    """
 
     async def search(
-        self, query: str, *, project: str, collections: Sequence[str], limit: int
+        self,
+        query: str,
+        *,
+        project: str,
+        collections: Sequence[str],
+        limit: int,
+        wordings: Sequence[str] = (),
+        names: Sequence[str] = (),
+        vector: "Callable[[], Awaitable[NDArray[float32]]] | None" = None,
     ) -> list[Passage]: ...
+
+
+class Encoder(Protocol):
+    """Texts to unit vectors: texts of like meaning are near. Blocks for milliseconds; any thread may call.
+
+    Loaded on first use. Nothing else is told by the vectors of a text in none of `languages`: leave them out
+    of a ranking then.
+    """
+
+    name: str
+    """What clients call it, for instance "greenroom/minilm"; vectors of another name can't be compared."""
+    dimensions: int
+    languages: frozenset[str]
+
+    def encode(self, texts: Sequence[str]) -> "NDArray[float32]":
+        """`(n, d) float32`, rows of length 1, in order. What is past a model's limit does not count."""
+        ...
+
+    def is_known(self, text: str) -> bool:
+        """Whether the vector of this text, encoded alone, is remembered and costs nothing."""
+        ...
+
+
+class NewestVector(Protocol):
+    """The newest user text as a vector: what step `embed` leaves in `exchange.context["embed"]`."""
+
+    encoder: Encoder
+
+    async def vector(self) -> "NDArray[float32]":
+        """`(d,) float32` of length 1. Made when first asked for, in a thread; the same one every time."""
+        ...
+
+    async def of(self, text: str) -> "NDArray[float32]":
+        """The vector of another text that is searched with (the question before, say), in a thread."""
+        ...
 
 
 class Sink(Protocol):
@@ -175,8 +226,10 @@ __all__ = [
     "Decide",
     "Detector",
     "Ease",
+    "Encoder",
     "Finding",
     "Mode",
+    "NewestVector",
     "PostStep",
     "Searcher",
     "Sink",

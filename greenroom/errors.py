@@ -14,7 +14,8 @@ class GreenroomError(Exception):
     │   ├── NotFound
     │   ├── TooLarge
     │   ├── QuotaExceeded        carries retry_after_s
-    │   └── ContextTooLong
+    │   ├── ContextTooLong
+    │   └── ExtraMissing         names the command that installs it
     ├── UpstreamError            the model's side failed           5xx, may be tried elsewhere
     │   ├── UpstreamUnreachable
     │   ├── UpstreamTLS
@@ -96,6 +97,12 @@ class ContentRefused(RequestError):
     """A check refused, and the app asks for errors instead of refusal answers."""
 
     code = "content_policy_violation"
+
+
+class ExtraMissing(RequestError):
+    """What was asked for needs libraries that are not installed; the message says how to install them."""
+
+    code = "not_installed"
 
 
 class QuotaExceeded(RequestError):

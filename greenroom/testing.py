@@ -5,6 +5,8 @@ Public and shipped, so that a plugin is tested the way Greenroom's own parts are
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
+from zlib import crc32
 
 from msgspec.json import encode
 
@@ -13,7 +15,11 @@ from greenroom.exchange import Caller, Exchange, Reply
 from greenroom.gateway.pipeline import App, PostEntry, StepEntry
 from greenroom.wire import openai, openai_request
 
-__all__ = ["EchoUpstream", "chop", "make_app", "make_exchange", "run_filter"]
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
+
+__all__ = ["EchoUpstream", "WordEncoder", "chop", "make_app", "make_exchange", "run_filter"]
 
 
 def make_exchange(
@@ -54,6 +60,33 @@ class EchoUpstream:
             id=exchange.id, created=1, model="echo", content=text, finish_reason="stop", usage=None
         )
         return Reply(body=answer, view=openai.decode_completion(answer))
+
+
+class WordEncoder:
+    """An `Encoder` without a model: texts that share words are near. Keeps what it was given in `calls`."""
+
+    name = "test/words"
+    dimensions = 64
+    languages = frozenset({"en"})
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def encode(self, texts: Sequence[str]) -> "NDArray[float32]":
+        """Counts of words by hash, as unit vectors."""
+        import numpy as np  # noqa: PLC0415 - 20 MiB that most tests can do without
+
+        self.calls.append(list(texts))
+        found = np.zeros((len(texts), self.dimensions), np.float32)
+        for place, text in enumerate(texts):
+            for word in text.lower().split() or [""]:
+                found[place, crc32(word.encode()) % self.dimensions] += 1
+        lengths: NDArray[float32] = np.linalg.norm(found, axis=1, keepdims=True)
+        return found / lengths
+
+    def is_known(self, text: str) -> bool:
+        """Never: each text is counted anew."""
+        return False
 
 
 async def stream_of(pieces: Iterable[str], *, finish: str | None = "stop") -> AsyncIterator[list[bytes]]:

@@ -16,7 +16,12 @@ LOCKS = ("requirements.lock", "requirements-dev.lock")
 BUILD = {"setuptools", "wheel"}
 MODULES = {"google-re2": "re2", "pystemmer": "Stemmer", "python-stdnum": "stdnum"}
 """Packages whose module has another name."""
-OPTIONAL = {"tiktoken": "exact counts, where rank files are", "tiktoken_ext": "part of tiktoken"}
+OPTIONAL = {
+    "tiktoken": "exact counts, where rank files are",
+    "tiktoken_ext": "part of tiktoken",
+    "onnxruntime": "the extra `embed`",
+    "tokenizers": "the extra `embed`",
+}
 BY_NAME = re.compile(r"import_module(?:\(|, )\"(\w+)")
 
 

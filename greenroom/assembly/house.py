@@ -22,17 +22,21 @@ from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.steps import Parts, build_steps, check_tables
 from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
-from greenroom.errors import ConfigError, GreenroomError
+from greenroom.errors import ConfigError, ExtraMissing, GreenroomError
 from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.access import Access, Grant, Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.record import to_record
 from greenroom.gateway.recorder import Recorder
-from greenroom.gateway.rooms import Rooms
+from greenroom.gateway.rooms import Embedder, Rooms
+from greenroom.grounding.embedding import Embedding
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.search import AsyncSearch
 from greenroom.models.catalog import context_window
+from greenroom.models.embedder import LocalEmbedder
+from greenroom.models.encoder import INSTALL, MiniLM, is_installed
+from greenroom.models.encoder import NAME as ENCODER
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
 from greenroom.models.proxies import Proxies
@@ -69,6 +73,7 @@ class House:
         self.gateway: Gateway
         self.access: Access
         self.recorder: Recorder
+        self.search: AsyncSearch
         self.local_key = f"gr-local-{token_urlsafe(24)}"
         self._vault = MemoryVault()
         self._key_generation: object = None
@@ -109,6 +114,11 @@ class House:
         """The conversations kept by the server. Raises StoreError."""
         return StoredTurns(self.folder() / "turns.db")
 
+    @cached_property
+    def encoder(self) -> MiniLM | None:
+        """The embedded encoder, where its extra is installed; loaded when a vector is asked for."""
+        return MiniLM() if is_installed() else None
+
     def folder(self) -> Path:
         """The data folder, made if it is not there. Raises ConfigError."""
         try:
@@ -130,6 +140,13 @@ class House:
         A guest's exchanges are recorded too, but the count of losses is left to the folder's owner.
         """
         self._load_sample()
+        self.search = AsyncSearch(self.documents, self.encoder)
+        self._ending.callback(self.search.close)
+        if self.encoder is not None and not as_guest:
+            # The sample is found by words as well, and the encoder takes 100 MB.
+            embedding = Embedding(self.documents, self.encoder, spared=(SAMPLE_COLLECTION,))
+            embedding.start()
+            self._ending.callback(embedding.stop)
         self._pool = Pool(proxies=_proxies(self.environment))
         self._pool.start()
         self._ending.callback(self._stop_pool)
@@ -218,11 +235,12 @@ class House:
             )
 
         parts = Parts(
-            search=AsyncSearch(self.documents),
+            search=self.search,
             turns=KeptTurns(self.turns),
             vault=self._vault,
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
             window=window,
+            encoder=self.encoder,
         )
         apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
 
@@ -232,7 +250,15 @@ class House:
                 return None
             return apps["default"]._replace(model=name, call=call, why="the request names it")
 
-        return Rooms(apps, (*models.names(), READER), build)
+        def embedder(name: str) -> Embedder | None:
+            if name != ENCODER:
+                return models.embedder(name)
+            if self.encoder is None:
+                raise ExtraMissing(f"'{ENCODER}' is not installed here. Install it with: {INSTALL}", "model")
+            return LocalEmbedder(self.encoder)
+
+        built_in = (READER,) if self.encoder is None else (READER, ENCODER)
+        return Rooms(apps, (*models.names(), *built_in), build, embedder)
 
     def _app(
         self, name: str, table: AppConfig, config: Config, models: Models, parts: Parts, choice: Choice

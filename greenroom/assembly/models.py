@@ -13,6 +13,7 @@ from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.catalog import PROVIDERS, seller
 from greenroom.models.connection import Limits
 from greenroom.models.dispatch import Dispatch, Target
+from greenroom.models.embedder import RemoteEmbedder
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
@@ -79,6 +80,15 @@ class Models:
         return Dispatch(
             [target], _limits(ModelConfig(targets=(name,))), ModelConfig(targets=(name,)).first_token_s
         )
+
+    def embedder(self, name: str) -> RemoteEmbedder | None:
+        """What embeds for a configured model, by its first target, or for a `provider/model`."""
+        model = self._config.models.get(name)
+        target = self.target(name if model is None else model.targets[0])
+        if target is None or not isinstance(target.provider, OpenAICompatible):
+            return None
+        limits = _limits(ModelConfig(targets=(name,)) if model is None else model)
+        return RemoteEmbedder(target, target.provider, limits)
 
     def names(self) -> tuple[str, ...]:
         """Configured models, then the targets they name."""

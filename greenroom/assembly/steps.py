@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from greenroom.config import AppConfig, Config, decode_table
-from greenroom.contracts import Decide, Detector, StepConfig, as_usual
+from greenroom.contracts import Decide, Detector, Encoder, StepConfig, as_usual
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
 from greenroom.gateway.pipeline import PostEntry, StepEntry
@@ -19,6 +19,7 @@ from greenroom.stages.postprocess.guard import Guard, GuardConfig
 from greenroom.stages.postprocess.polish import Polish, PolishConfig
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
+from greenroom.stages.preprocess.embed import Embed, EmbedConfig
 from greenroom.stages.preprocess.fit import Fit, FitConfig
 
 Table = dict[str, Any]  # Any: TOML values
@@ -33,6 +34,7 @@ class Parts(NamedTuple):
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
     decide: Decide = as_usual
+    encoder: Encoder | None = None
 
 
 class Known(NamedTuple):
@@ -46,6 +48,7 @@ class Known(NamedTuple):
 STEPS: dict[str, Known] = {
     "clean": Known("preprocess", CleanConfig, lambda config, _: Clean(config)),
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
+    "embed": Known("preprocess", EmbedConfig, lambda config, parts: Embed(config, parts.encoder)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
     "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),

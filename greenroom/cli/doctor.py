@@ -16,6 +16,7 @@ from greenroom.cli.output import print_json, print_table
 from greenroom.cli.place import ENVIRONMENT, FINE, Here, Place
 from greenroom.config import Config
 from greenroom.errors import ConfigError
+from greenroom.models.encoder import INSTALL, is_installed
 from greenroom.store import database
 
 _NEWEST_TESTED = (3, 13)
@@ -73,6 +74,7 @@ def examine(place: Place) -> Iterator[Finding]:
     )
     yield _port(config, is_running=holder is not None)
     yield from _provider_keys(place, config)
+    yield _encoder()
     yield _disk(folder)
     yield from _stores(folder)
 
@@ -147,6 +149,13 @@ def _provider_keys(place: Place, config: Config) -> Iterator[Finding]:
         elif provider.kind not in {"reader", "openai_compatible"}:
             said = "none is configured"
             yield Finding(what, "wrong", said, f"greenroom config explain providers.{name}.api_key_env")
+
+
+def _encoder() -> Finding:
+    if is_installed():
+        return Finding("embeddings", "fine", "installed; documents are searched by meaning too, in English")
+    said = "not installed: documents are searched by words alone, and /v1/embeddings has no model of its own"
+    return Finding("embeddings", "fine", said, INSTALL)
 
 
 def _disk(folder: Path) -> Finding:

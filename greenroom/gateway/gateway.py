@@ -10,14 +10,17 @@ from time import perf_counter_ns, time_ns
 
 from greenroom.contracts import Sink
 from greenroom.errors import ContentRefused, MalformedRequest, Overloaded, RequestError
-from greenroom.exchange import Caller, Exchange, Reply
+from greenroom.exchange import Caller, ChatRequest, Exchange, Reply
 from greenroom.gateway import pipeline
 from greenroom.gateway.access import Access, Grant, may_use
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet, Relay
-from greenroom.gateway.rooms import Rooms
+from greenroom.gateway.rooms import Embedder, Rooms
 from greenroom.wire import openai, openai_request
+from greenroom.wire.openai_embeddings import EmbeddingRequest, parse_embeddings, summary
 
+EMBEDDINGS = "embeddings"
+"""What stands for the app in records of requests for vectors, which no app answers."""
 _LEFT = frozenset({"open", "cancelled"})
 _NAME = re.compile(r"[\w.@:+/ -]{1,128}\Z")
 
@@ -60,6 +63,40 @@ class Gateway:
             if request.has_tools:
                 exchange.context["tool_pairs"] = openai_request.tool_pairs(request)
         return exchange, app
+
+    def open_embeddings(
+        self, id: str, caller: Caller, body: bytes, headers: Mapping[bytes, bytes]
+    ) -> tuple[Exchange, EmbeddingRequest, Embedder]:
+        """Read a body of `/v1/embeddings` and find its model. Raises RequestError; nothing is kept yet."""
+        if self.at_work >= self._in_flight:
+            raise Overloaded("Too many requests are at work here. Try again in a second.")
+        request = parse_embeddings(body)
+        may_use(caller, request.model)
+        embedder = self.rooms.embedder(request.model)
+        kept = ChatRequest(summary(request), request.model, user=request.user)
+        exchange = Exchange(id, caller, kept, EMBEDDINGS)
+        _read_facts(exchange, headers)
+        return exchange, request, embedder
+
+    async def embed(
+        self,
+        exchange: Exchange,
+        request: EmbeddingRequest,
+        embedder: Embedder,
+        grant: Grant,
+        began_ns: int,
+    ) -> bytes:
+        """The body of an answer with vectors. Raises GreenroomError; the record is kept either way."""
+        self.at_work += 1
+        try:
+            body = await embedder(exchange, request)
+            exchange.outcome = "answered"
+            return body
+        except Exception as error:
+            _note_failure(exchange, error)
+            raise
+        finally:
+            self._finish(exchange, None, grant, began_ns)
 
     async def whole(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> bytes:
         """The body of a whole answer. Raises GreenroomError; the record is kept either way."""
@@ -131,7 +168,7 @@ class Gateway:
             exchange.usage = None
         exchange.total_ns = perf_counter_ns() - began
 
-    def _finish(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> None:
+    def _finish(self, exchange: Exchange, app: App | None, grant: Grant, began_ns: int) -> None:
         """Settle, count and record. Exactly once per exchange."""
         self.at_work -= 1
         exchange.total_ns = perf_counter_ns() - began_ns
@@ -141,7 +178,7 @@ class Gateway:
         usage = exchange.usage
         tokens = usage.input_tokens + usage.output_tokens if usage is not None else 0
         grant.release(tokens, exchange.cost_nano_usd or 0)
-        if app.remember is not None and exchange.outcome == "answered":
+        if app is not None and app.remember is not None and exchange.outcome == "answered":
             app.remember(exchange)
         key = (exchange.app, exchange.outcome)
         self.counts[key] = self.counts.get(key, 0) + 1

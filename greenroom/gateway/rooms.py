@@ -3,24 +3,33 @@
 A snapshot: replaced as a whole when the configuration is loaded again; a running request keeps its own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from greenroom.errors import ModelNotFound
+from greenroom.exchange import Exchange
 from greenroom.gateway.pipeline import App
+from greenroom.wire.openai_embeddings import EmbeddingRequest
 
 KNOWN_LIMIT = 1024
+Embedder = Callable[[Exchange, EmbeddingRequest], Awaitable[bytes]]
+"""Answers a request for vectors; notes target, usage and cost in the exchange."""
 
 
 class Rooms:
     """Apps by the name clients ask for."""
 
     def __init__(
-        self, apps: Mapping[str, App], models: tuple[str, ...], build: Callable[[str], App | None]
+        self,
+        apps: Mapping[str, App],
+        models: tuple[str, ...],
+        build: Callable[[str], App | None],
+        embedder: Callable[[str], Embedder | None] = lambda _: None,
     ) -> None:
         self.apps = dict(apps)
         self.models = models
         """Configured models and targets that `/v1/models` lists beside the apps."""
         self._build = build
+        self._embedder = embedder
         self._built: dict[str, App] = {}
 
     def find(self, name: str) -> App:
@@ -36,6 +45,17 @@ class Rooms:
             if len(self._built) < KNOWN_LIMIT:
                 self._built[name] = app
         return app
+
+    def embedder(self, name: str) -> Embedder:
+        """What makes vectors under a name. Raises ModelNotFound; ExtraMissing for one not installed."""
+        found = self._embedder(name)
+        if found is None:
+            raise ModelNotFound(
+                f"No embedding model goes by '{name[:100]}'. Ask for greenroom/minilm, a configured model or "
+                "'provider/model' of a provider that speaks OpenAI's dialect.",
+                "model",
+            )
+        return found
 
     def names(self) -> list[str]:
         """All names clients may ask for, apps first."""

@@ -1,68 +1,37 @@
-"""The index of an operator's documents: one SQLite file, searched by words.
+"""The index of an operator's documents: one SQLite file, searched by words and by meaning.
 
-Full-text search (FTS5) over our own stems proposes passages; `ranking` orders them. A search never leaves the
-project and the collections it was given: each collection's words are words of their own in the index. Knows
-no vectors: a question in other words than the document's, or in another language, is not found here.
+Complete by words as soon as a document is in; vectors are put in behind (`embedding`). A search never leaves
+the project and the collections it was given: each collection's words are words of their own in the index.
 """
 
 import hashlib
 import secrets
 import sqlite3
-import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
 
 from msgspec.json import Encoder
 
 from greenroom.exchange import Passage
 from greenroom.grounding import passages as cutting
-from greenroom.grounding import ranking
 from greenroom.grounding.database import CollectionRow, Database, DocumentRow
-from greenroom.grounding.ranking import Statistics
-from greenroom.grounding.stems import Language, language_of, tokens
+from greenroom.grounding.retrieval import Retrieval, passage_of
+from greenroom.grounding.stems import language_of, tokens
 from greenroom.grounding.text import MAX_TITLE, read
+from greenroom.grounding.vectors import Asked
+from greenroom.grounding.words import ALL, marks
 
-ALL = "*"
-"""As the name of a collection: every collection of the project."""
-
-_CANDIDATES = 40
-_POSTINGS = 2_500
-"""Rows that full-text search may have to add up; the commonest words propose none beyond that."""
-_AGAIN = 0.4
-"""What a word's second occurrence adds to its weight when passages are proposed."""
-_FREQUENCIES = 50_000
-_LANGUAGES: tuple[Language, ...] = get_args(Language)
 _encode = Encoder().encode
 _Documents = list[DocumentRow]
 _Collections = list[CollectionRow]
 _Passages = list[Passage]
-_Counts = dict[str, list[tuple[int, int]]]
-"""Stem → (collection, in how many of its passages the stem stands)."""
+_Numbered = list[tuple[int, str]]
 
-
-class _Scope(NamedTuple):
-    """What a search may see, and what ranking must know of it."""
-
-    homes: tuple[tuple[int, frozenset[str]], ...]
-    """The numbers of the collections, and the languages of each."""
-    languages: tuple[Language, ...]
-    statistics: Statistics
-
-
-_EMPTY = _Scope((), (), Statistics(0, 0.0))
 _ROW = """
     SELECT d.id, d.project, c.name, d.title, d.filename, d.media_type, d.sha256, d.bytes, d.created_at,
            d.language, d.passages
     FROM documents d JOIN collections c ON c.id = d.collection
-"""
-_BEST = """
-    SELECT d.id, p.position, d.filename, p.title, p.text, p.start, p.heading, p.body, d.language
-    FROM (SELECT words.rowid AS id FROM json_each(?) AS asked JOIN words WHERE words MATCH asked.key
-          GROUP BY words.rowid ORDER BY sum(asked.value) DESC LIMIT ?) AS found
-    JOIN passages p ON p.id = found.id JOIN documents d ON d.number = p.document
-    WHERE d.project = ?
 """
 
 
@@ -74,11 +43,7 @@ class DocumentIndex:
 
     def __init__(self, path: Path) -> None:
         self._db = Database(path)
-        self._guard = threading.Lock()
-        """Protects everything cached for one generation."""
-        self._cached = -1
-        self._scopes: dict[tuple[str, tuple[str, ...]], _Scope] = {}
-        self._frequencies: dict[tuple[int, str], int] = {}
+        self._retrieval = Retrieval(self._db)
 
     @property
     def version(self) -> int:
@@ -88,8 +53,7 @@ class DocumentIndex:
 
     def generation(self) -> int:
         """A number that grows with every change, whichever process made it. Costs about 10 µs."""
-        found: int = self._db.connection().execute("SELECT generation FROM state WHERE id = 1").fetchone()[0]
-        return found
+        return self._db.state()[0]
 
     def add(self, project: str, collection: str, filename: str, data: bytes) -> DocumentRow:
         """Read, cut and index a document; one of the same name in the collection is replaced.
@@ -207,116 +171,77 @@ class DocumentIndex:
             """,
             (project, document),
         )
-        return [_passage(row, 0.0) for row in rows]
+        return [passage_of(row, 0.0) for row in rows]
 
     def has_passages(self, project: str) -> bool:
         """Whether a search in this project could find anything."""
-        return self._scope(project, (ALL,)).statistics.passages > 0
+        return self._retrieval.has_passages(project)
 
-    def search(self, query: str, *, project: str, collections: Sequence[str], limit: int) -> _Passages:
-        """Up to `limit` passages, best first, scores between 0 and 1.
+    def search(
+        self,
+        query: str,
+        *,
+        project: str,
+        collections: Sequence[str],
+        limit: int,
+        wordings: Sequence[str] = (),
+        names: Sequence[str] = (),
+        vector: Asked | None = None,
+        documents: Sequence[str] | None = None,
+    ) -> _Passages:
+        """Up to `limit` passages, best first, as `Retrieval.search` does."""
+        return self._retrieval.search(
+            query, project=project, collections=collections, limit=limit, wordings=wordings, names=names,
+            vector=vector, documents=documents,
+        )  # fmt: skip
 
-        `collections` are names; `ALL` among them means each of the project's, none at all finds nothing. The
-        passage's id is the document's id, `#` and its place in it; `document` is the file's name.
-        Cost: about 1 ms for 10,000 passages. Takes any text as a query.
+    # vectors
+
+    def has_vectors(self, project: str, collections: Sequence[str]) -> bool:
+        """Whether a search in these collections could use a vector."""
+        return self._retrieval.has_vectors(project, tuple(collections))
+
+    def without_vector(
+        self,
+        encoder: str,
+        languages: Sequence[str],
+        *,
+        spared: Sequence[str] = (),
+        after: int = 0,
+        limit: int,
+    ) -> _Numbered:
+        """Passages in these languages without a vector of this encoder: (number, text to encode), by number.
+
+        Collections named in `spared` are left out. Documents with headings give them to their passages.
         """
-        scope = self._scope(project, tuple(collections))
-        if not scope.statistics.passages or limit < 1:
-            return []
-        readings = ranking.query_terms(query, scope.languages)
-        counts = self._counts(scope, readings)
-        queries = ranking.weigh(
-            readings, lambda term: sum(count for _, count in counts[term]), scope.statistics
+        rows = self._db.connection().execute(
+            """
+            SELECT p.id, iif(d.media_type = 'text/plain', p.text, p.title || char(10) || p.text)
+            FROM passages p JOIN documents d ON d.number = p.document
+            JOIN collections c ON c.id = d.collection
+            LEFT JOIN vectors v ON v.passage = p.id AND v.encoder = ?
+            WHERE p.id > ? AND v.passage IS NULL AND d.language IN (SELECT value FROM json_each(?))
+              AND c.name NOT IN (SELECT value FROM json_each(?))
+            ORDER BY p.id LIMIT ?
+            """,
+            (encoder, after, _encode(languages).decode(), _encode(spared).decode(), limit),
         )
-        proposal = _proposal(
-            {term: weight for one in queries for term, weight in one.weights.items()}, counts
-        )
-        if not proposal:
-            return []
-        db = self._db.connection()
-        most = max(_CANDIDATES, 3 * limit)
-        rows = db.execute(_BEST, (_encode(proposal).decode(), most, project)).fetchall()
-        by_language = dict(zip(scope.languages, queries, strict=True))
-        own = language_of(query)
-        scored = []
-        for place, row in enumerate(rows):
-            if row[-1] in by_language:
-                found = ranking.score(by_language[row[-1]], row[6], row[7], scope.statistics)
-                is_foreign = row[-1] != own and own in by_language
-                scored.append((found * ranking.FOREIGN if is_foreign else found, -place, row))
-        scored.sort(reverse=True)
-        return [_passage(row, round(score, 4)) for score, _, row in scored[:limit] if score > 0]
+        return rows.fetchall()
+
+    def put_vectors(self, encoder: str, vectors: Sequence[tuple[int, str, bytes]]) -> None:
+        """Keep vectors: (number, text encoded, 16-bit floats). Passages gone meanwhile are passed over."""
+        with self._db.writing("vectors") as db:
+            db.executemany(
+                """
+                INSERT OR REPLACE INTO vectors (passage, encoder, vector)
+                SELECT id, ?, ? FROM passages WHERE id = ? AND substr(?, -length(text)) = text
+                """,
+                ((encoder, vector, number, text) for number, text, vector in vectors),
+            )
 
     def close(self) -> None:
         """Close every connection. Nothing may be called afterwards."""
         self._db.close()
-
-    # what is known of the words
-
-    def _scope(self, project: str, collections: tuple[str, ...]) -> _Scope:
-        generation = self.generation()
-        with self._guard:
-            if generation != self._cached:
-                self._cached = generation
-                self._scopes.clear()
-                self._frequencies = {}
-            found = self._scopes.get((project, collections))
-        if found is None:
-            found = self._read_scope(project, collections)
-            with self._guard:
-                if self._cached == generation and len(self._scopes) < _FREQUENCIES:
-                    self._scopes[project, collections] = found
-        return found
-
-    def _read_scope(self, project: str, collections: tuple[str, ...]) -> _Scope:
-        db = self._db.connection()
-        rows = db.execute(
-            """
-            SELECT c.id, c.name, d.language, sum(d.passages), sum(d.stems)
-            FROM collections c JOIN documents d ON d.collection = c.id
-            WHERE c.project = ? GROUP BY c.id, d.language
-            """,
-            (project,),
-        ).fetchall()
-        rows = [row for row in rows if row[3] and (ALL in collections or row[1] in collections)]
-        count = sum(row[3] for row in rows)
-        if not count:
-            return _EMPTY
-        homes: dict[int, set[str]] = {}
-        for row in rows:
-            homes.setdefault(row[0], set()).add(row[2])
-        spoken = frozenset().union(*homes.values())
-        return _Scope(
-            tuple((home, frozenset(languages)) for home, languages in sorted(homes.items())),
-            tuple(one for one in _LANGUAGES if one in spoken),
-            Statistics(count, sum(row[4] for row in rows) / count),
-        )
-
-    def _counts(self, scope: _Scope, readings: Sequence[Sequence[str]]) -> _Counts:
-        """For each stem: in how many passages of each collection it stands, where the languages agree."""
-        asked: dict[str, set[int]] = {}
-        for language, terms in zip(scope.languages, readings, strict=True):
-            homes = [home for home, languages in scope.homes if language in languages]
-            for term in terms:
-                asked.setdefault(term, set()).update(homes)
-        known = self._frequencies
-        missing = [
-            (home, term) for term, homes in asked.items() for home in homes if (home, term) not in known
-        ]
-        if missing:
-            if len(known) > _FREQUENCIES:
-                known = self._frequencies = {}
-                missing = [(home, term) for term, homes in asked.items() for home in homes]
-            words = _encode([f'"{home}~{term}"' for home, term in missing]).decode()
-            rows = self._db.connection().execute(
-                """
-                SELECT (SELECT count(*) FROM words WHERE words MATCH asked.value)
-                FROM json_each(?) AS asked ORDER BY asked.key
-                """,
-                (words,),
-            )
-            known.update((key, count) for key, (count,) in zip(missing, rows, strict=True))
-        return {term: [(home, known[home, term]) for home in homes] for term, homes in asked.items()}
 
     def _collection(self, db: sqlite3.Connection, project: str, name: str) -> int:
         db.execute(
@@ -333,33 +258,6 @@ class DocumentIndex:
         where = "WHERE d.project = ? AND c.name = ? AND d.filename = ?"
         row = db.execute(_ROW + where, (project, collection, filename)).fetchone()
         return None if row is None else _row(row)
-
-
-def _proposal(weights: dict[str, float], counts: _Counts) -> dict[str, float]:
-    """Full-text queries and what each adds: the rarest words that are there, as many as time allows."""
-    chosen: dict[str, float] = {}
-    rows = 0
-    for term in sorted(weights, key=weights.__getitem__, reverse=True):
-        rows += sum(count for _, count in counts[term])
-        if chosen and rows > _POSTINGS:
-            break
-        for home, count in counts[term]:
-            if count:
-                chosen[f'"{home}~{term}"'] = weights[term]
-                chosen[f'"{home}~{term}~"'] = weights[term] * _AGAIN
-    return chosen
-
-
-def marks(home: int, heading: Sequence[str], body: Sequence[str]) -> str:
-    """What the full-text index holds of a passage: each stem once, the number of its collection before it.
-
-    A stem that stands in the heading, or twice in the body, has a second mark that ends in `~`.
-    """
-    often = set(heading)
-    seen: set[str] = set()
-    for term in body:
-        (often if term in seen else seen).add(term)
-    return " ".join([*(f"{home}~{term}" for term in seen | often), *(f"{home}~{term}~" for term in often)])
 
 
 def _forget(db: sqlite3.Connection, which: str, values: tuple[str, ...]) -> bool:
@@ -390,8 +288,4 @@ def _row(row: tuple[str, str, str, str, str, str, str, int, str, str, int]) -> D
     return DocumentRow(**dict(zip(names, row, strict=True)))  # type: ignore[arg-type]  # columns in field order
 
 
-def _passage(row: tuple[Any, ...], score: float) -> Passage:  # Any: SQLite's columns
-    document, position, filename, title, text, start, *_ = row
-    return Passage(
-        id=f"{document}#{position}", document=filename, title=title, text=text, score=score, start=start
-    )
+__all__ = ["ALL", "DocumentIndex"]

@@ -14,13 +14,23 @@ from typing import NamedTuple
 from greenroom.grounding.stems import STOP_WORDS, Language, fold, language_of, tokens
 
 SATURATION = 0.9
-LENGTH = 0.5
+LENGTH = 0.6
 HEADING = 1.5
 """How many times a word in the heading counts as in the body."""
 FOREIGN = 0.6
 """What a passage in another language than the question's counts for, where its own language is there too."""
-PAIR = 0.15
+PAIR = 0.3
 """What two query words side by side add, as a share of the rarer one's weight."""
+REWORDED = 0.9
+"""What a passage counts for that answers a question in other words (its spelling corrected, say)."""
+MEANING = 1.0
+"""What the cosine of question and passage adds to the words' score."""
+NAMED = 0.1
+"""What a passage gains that has all the names of the question, with their words side by side."""
+_UNRELATED = 0.35
+_MEANT = 4 / 3
+"""Passages without a word in common score (cosine - 0.35) · 4/3: 0.2 at a cosine of 0.5, which 1 in 20
+questions reaches with some passage that does not answer it (thousands of posts, `evals/retrieval.py`)."""
 
 _QUERY_CHARACTERS = 4_000
 _QUERY_TERMS = 40
@@ -105,9 +115,10 @@ def _query(terms: Sequence[str], weights: dict[str, float], scale: float) -> Que
 
 
 def score(query: Query, heading: str, body: str, statistics: Statistics) -> float:
-    """Between 0 (no word in common) and 1. Both texts are stems with single spaces between.
+    """0 without a word in common, about 1 with every word, more with many of them often or side by side.
 
-    The same stem twice in a row counts once, which keeps a repeated word from winning.
+    Both texts are stems with single spaces between. The same stem twice in a row counts once, which keeps a
+    repeated word from winning.
     """
     heading, body = f" {heading} ", f" {body} "
     norm = SATURATION * (1 - LENGTH + LENGTH * (body.count(" ") - 1) / (statistics.average or 1.0))
@@ -122,7 +133,21 @@ def score(query: Query, heading: str, body: str, statistics: Statistics) -> floa
         for pair, weight in query.pairs:
             if pair in body:
                 total += weight
-    return min(1.0, total / query.scale)
+    return total / query.scale
+
+
+def shown(words: float, cosine: float | None) -> float:
+    """A score between 0 and 1 to show and to compare with a threshold: of the words or of the meaning."""
+    meant = 0.0 if cosine is None else (cosine - _UNRELATED) * _MEANT
+    return min(1.0, max(words, meant, 0.0))
+
+
+def named(names: Sequence[str], heading: str, body: str) -> float:
+    """What a passage gains by the names it has; names and texts are stems, names between spaces."""
+    if not names:
+        return 0.0
+    text = f" {heading}  {body} "
+    return NAMED * sum(name in text for name in names) / len(names)
 
 
 def frequencies(stemmed: Sequence[str]) -> Mapping[str, int]:

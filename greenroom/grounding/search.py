@@ -4,16 +4,24 @@ Knows the index; keeps no text.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING, Any
 
+from greenroom.contracts import Encoder
 from greenroom.exchange import Passage
 from greenroom.grounding import passages as cutting
 from greenroom.grounding import ranking
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.ranking import Statistics
 from greenroom.grounding.stems import Language, language_of, tokens
+from greenroom.grounding.vectors import Asked
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
 
 FRESH_S = 1.0
 """For so long «this project has no documents» is believed without asking again."""
@@ -25,22 +33,46 @@ _REQUEST_CHARACTERS = 1_000_000
 class AsyncSearch:
     """A `Searcher` over a `DocumentIndex`. Call `close` at the end; the index stays open."""
 
-    def __init__(self, index: DocumentIndex, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, index: DocumentIndex, encoder: Encoder | None = None, now: Callable[[], float] = monotonic
+    ) -> None:
         self._index = index
+        self._encoder = encoder
+        """Whose vectors the index has; without one words alone are searched."""
         self._now = now
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="documents")
         self._empty_until: dict[str, float] = {}
 
     async def search(
-        self, query: str, *, project: str, collections: Sequence[str], limit: int
+        self,
+        query: str,
+        *,
+        project: str,
+        collections: Sequence[str],
+        limit: int,
+        wordings: Sequence[str] = (),
+        names: Sequence[str] = (),
+        vector: "Callable[[], Awaitable[NDArray[float32]]] | None" = None,
+        documents: Sequence[str] | None = None,
     ) -> list[Passage]:
-        """As `DocumentIndex.search`; at once where the project had no documents within the last second."""
+        """As `DocumentIndex.search`; at once where the project had no documents within the last second.
+
+        `vector` is asked only where documents have vectors and the encoder knows the query's language.
+        """
         if not collections or not self.may_find(project):
             return []
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            self._threads, self._search, query, project, tuple(collections), limit
-        )
+        asked: Asked | None = None
+        encoder = self._encoder
+        if encoder is not None and vector is not None and language_of(query) in encoder.languages:
+            has_vectors = self._index.has_vectors
+            if await loop.run_in_executor(self._threads, has_vectors, project, tuple(collections)):
+                asked = Asked(encoder.name, await vector())
+        search = partial(
+            self._search, query, project=project, collections=collections, limit=limit, wordings=wordings,
+            names=names, vector=asked, documents=documents,
+        )  # fmt: skip
+        found = await loop.run_in_executor(self._threads, search)
         if found is None:
             if len(self._empty_until) > 10_000:
                 self._empty_until.clear()
@@ -52,12 +84,10 @@ class AsyncSearch:
         """False only where the project had no documents within the last second."""
         return self._now() >= self._empty_until.get(project, 0.0)
 
-    def _search(
-        self, query: str, project: str, collections: tuple[str, ...], limit: int
-    ) -> list[Passage] | None:
+    def _search(self, query: str, *, project: str, **how: Any) -> list[Passage] | None:  # Any: as above
         if not self._index.has_passages(project):
             return None
-        return self._index.search(query, project=project, collections=collections, limit=limit)
+        return self._index.search(query, project=project, **how)
 
     def rank(self, query: str, documents: Sequence[Mapping[str, str]], *, limit: int) -> list[Passage]:
         """Passages of documents that came with a request, ranked as the index ranks. See `rank_documents`."""
@@ -111,6 +141,7 @@ def rank_documents(query: str, documents: Sequence[Mapping[str, str]], *, limit:
     )
     by_language = dict(zip(languages, queries, strict=True))
     for passage, language, (heading, body) in zip(found, spoken, stems, strict=True):
-        passage.score = round(ranking.score(by_language[language], heading, body, statistics), 4)
+        words = ranking.score(by_language[language], heading, body, statistics)
+        passage.score = round(ranking.shown(words, None), 4)
     found.sort(key=lambda one: -one.score)
     return [one for one in found[:limit] if one.score > 0] or found[:limit]

@@ -74,6 +74,15 @@ class OpenAICompatible:
         self._pool = pool
         extra = {"Authorization": f"Bearer {key}", **headers} if key else dict(headers)
         self._head = _request_head(self._origin, "/chat/completions", extra)
+        self._embeddings_head = _request_head(self._origin, "/embeddings", extra)
+
+    async def embed(self, body: bytes, limits: Limits) -> bytes:
+        """Send a body to `/embeddings` as it is; the answer's body. Raises UpstreamError."""
+        request = b"%b%d\r\n\r\n%b" % (self._embeddings_head, len(body), body)
+        response = await self._pool.request(self._origin, request, limits, whole=True)
+        if response.status != 200:
+            raise await _refused(response, _openai_error)
+        return await response.read()
 
     async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
         """Send the body as it is."""

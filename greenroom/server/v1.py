@@ -1,4 +1,4 @@
-"""The fast routes: `/v1/chat/completions`, `/v1/models` and `/api/inspect`, without ASGI.
+"""The fast routes: `/v1/chat/completions`, `/v1/embeddings`, `/v1/models` and `/api/inspect`, without ASGI.
 
 Reads the head, asks the gateway, writes the answer. Knows HTTP and the dialect; no step, no provider.
 """
@@ -28,9 +28,11 @@ from greenroom.server.protocol import HttpProtocol
 from greenroom.wire import openai, openai_request
 
 CHAT = b"/v1/chat/completions"
+EMBEDDINGS = b"/v1/embeddings"
 MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 KEEP_ALIVE_S = 10.0
+_POSTED = frozenset({CHAT, INSPECT, EMBEDDINGS})
 _CODES = {408: "request_timeout", 413: "request_too_large", 503: "shutting_down"}
 
 
@@ -82,8 +84,8 @@ class V1:
 
     def _misdirected(self, request: Request) -> Refusal | None:
         path = request.path
-        wanted = b"POST" if path in {CHAT, INSPECT} else b"GET"
-        if path not in {CHAT, INSPECT, MODELS} and not path.startswith(MODELS + b"/"):
+        wanted = b"POST" if path in _POSTED else b"GET"
+        if path not in _POSTED and path != MODELS and not path.startswith(MODELS + b"/"):
             message = f"There is no route {path.decode('latin-1')[:100]}."
             return Refusal(404, openai.error_body(message, "invalid_request_error", "not_found"))
         if request.method != wanted and not (wanted == b"GET" and request.method == b"HEAD"):
@@ -108,6 +110,13 @@ class V1:
                 else:
                     body = await gateway.whole(exchange, app, grant, began)
                     out.respond_fine(body, _answer_headers(exchange))
+            elif request.path == EMBEDDINGS:
+                exchange, wanted, embedder = gateway.open_embeddings(
+                    id, key.caller, request.body, request.headers
+                )
+                grant = gateway.access.admit(key)
+                body = await gateway.embed(exchange, wanted, embedder, grant, began)
+                out.respond_fine(body, _answer_headers(exchange))
             elif request.path == INSPECT:
                 await self._inspect(id, key, request, out)
             else:

@@ -22,7 +22,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def search(index: DocumentIndex, clock: Clock) -> Iterator[AsyncSearch]:
-    opened = AsyncSearch(index, clock)
+    opened = AsyncSearch(index, now=clock)
     yield opened
     opened.close()
 

@@ -6,18 +6,22 @@ lines with a tag that nobody outside this exchange can know.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, Protocol, cast
 
 from msgspec import Meta
 
-from greenroom.contracts import Searcher, StepConfig
+from greenroom.contracts import NewestVector, Searcher, StepConfig
 from greenroom.exchange import Exchange, Passage, Reply, Stage
 
 ALL_COLLECTIONS = ("*",)
 _FOLLOW_UP_WORDS = 5
 _TOKEN = 4
 """Characters a token, on average."""
+_NAMING = frozenset({"PER", "LOC", "ORG", "ID", "DATE"})
+"""Kinds of entities that passages are looked through for."""
+_MOST_NAMES = 8
 _REST = 200
 """Characters below which the beginning of a passage is not worth its place."""
 
@@ -88,16 +92,22 @@ class Documents:
             return None
         query = self._query(exchange, newest.value, newest.index)
         config = self._config
+        notes = exchange.steps[-1].notes
         found: list[Passage] = []
         if searches:
             found = await self._search.search(
-                query, project=project, collections=self._collections, limit=config.passages
+                query,
+                project=project,
+                collections=self._collections,
+                limit=config.passages,
+                wordings=_corrected(exchange, query, newest.value),
+                names=_names(exchange, newest.index),
+                vector=self._vector(exchange, query, newest.value),
             )
         found = [one for one in found if one.score >= config.min_score]
         if exchange.documents:
             found += self._search.rank(query, exchange.documents, limit=config.passages)
             found.sort(key=lambda one: -one.score)
-        notes = exchange.steps[-1].notes
         notes["query"] = query
         notes["found"] = len(found)
         if not found:
@@ -125,6 +135,32 @@ class Documents:
         before = [text.value for text in exchange.request.texts if text.role == "user" and text.index < index]
         earlier = before[-1] if before else exchange.context.get("history")
         return f"{newest}\n{earlier[:500]}" if isinstance(earlier, str) and earlier else newest
+
+    def _vector(self, exchange: Exchange, query: str, newest: str) -> Callable[[], Awaitable[Any]] | None:
+        """How the query's vector is had; None where there is none, or where it would say little."""
+        # Any context is an object; step `embed` alone writes this one.
+        embedded = cast("NewestVector | None", exchange.context.get("embed"))
+        if embedded is None:
+            return None
+        encoder, code = embedded.encoder, self._search.language(query)
+        if code not in encoder.languages:
+            exchange.steps[-1].notes["vector"] = f"not used: {encoder.name} does not know {code}"
+            return None
+        return embedded.vector if query == newest else partial(embedded.of, query)
+
+
+def _corrected(exchange: Exchange, query: str, newest: str) -> tuple[str, ...]:
+    """The query with the newest text as `spell` would write it, if that differs."""
+    corrected = exchange.context.get("spell.query")
+    if not isinstance(corrected, str) or not corrected or corrected == newest:
+        return ()
+    return (corrected + query.removeprefix(newest),)
+
+
+def _names(exchange: Exchange, index: int) -> tuple[str, ...]:
+    """What the newest text names."""
+    named = (one.text for one in exchange.entities if one.index == index and one.type in _NAMING)
+    return tuple(dict.fromkeys(named))[:_MOST_NAMES]
 
 
 class Placed:

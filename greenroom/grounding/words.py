@@ -1,0 +1,144 @@
+"""What is known of the words in the index: in which collections, in how many passages each stem stands.
+
+Cached for as long as no document changes. Knows no passages and no vectors.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple, get_args
+
+from msgspec.json import Encoder
+
+from greenroom.grounding.database import Database
+from greenroom.grounding.ranking import Statistics
+from greenroom.grounding.stems import Language
+
+ALL = "*"
+"""As the name of a collection: every collection of the project."""
+
+_POSTINGS = 2_500
+"""Rows that full-text search may have to add up; the commonest words propose none beyond that."""
+_AGAIN = 0.4
+"""What a word's second occurrence adds to its weight when passages are proposed."""
+_FREQUENCIES = 50_000
+_LANGUAGES: tuple[Language, ...] = get_args(Language)
+_encode = Encoder().encode
+Counts = dict[str, list[tuple[int, int]]]
+"""Stem → (collection, in how many of its passages the stem stands)."""
+
+
+class Scope(NamedTuple):
+    """What a search may see, and what ranking must know of it."""
+
+    homes: tuple[tuple[int, frozenset[str]], ...]
+    """The numbers of the collections, and the languages of each."""
+    languages: tuple[Language, ...]
+    statistics: Statistics
+
+
+_EMPTY = Scope((), (), Statistics(0, 0.0))
+
+
+class Words:
+    """Looks words up. Any thread may call."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._guard = threading.Lock()
+        """Protects everything cached for one generation."""
+        self._cached = -1
+        self._scopes: dict[tuple[str, tuple[str, ...]], Scope] = {}
+        self._frequencies: dict[tuple[int, str], int] = {}
+
+    def scope(self, project: str, collections: tuple[str, ...]) -> Scope:
+        """The named collections of a project, with `ALL` among the names each of them."""
+        generation, _ = self._db.state()
+        with self._guard:
+            if generation != self._cached:
+                self._cached = generation
+                self._scopes.clear()
+                self._frequencies = {}
+            found = self._scopes.get((project, collections))
+        if found is None:
+            found = self._read_scope(project, collections)
+            with self._guard:
+                if self._cached == generation and len(self._scopes) < _FREQUENCIES:
+                    self._scopes[project, collections] = found
+        return found
+
+    def _read_scope(self, project: str, collections: tuple[str, ...]) -> Scope:
+        db = self._db.connection()
+        rows = db.execute(
+            """
+            SELECT c.id, c.name, d.language, sum(d.passages), sum(d.stems)
+            FROM collections c JOIN documents d ON d.collection = c.id
+            WHERE c.project = ? GROUP BY c.id, d.language
+            """,
+            (project,),
+        ).fetchall()
+        rows = [row for row in rows if row[3] and (ALL in collections or row[1] in collections)]
+        count = sum(row[3] for row in rows)
+        if not count:
+            return _EMPTY
+        homes: dict[int, set[str]] = {}
+        for row in rows:
+            homes.setdefault(row[0], set()).add(row[2])
+        spoken = frozenset().union(*homes.values())
+        return Scope(
+            tuple((home, frozenset(languages)) for home, languages in sorted(homes.items())),
+            tuple(one for one in _LANGUAGES if one in spoken),
+            Statistics(count, sum(row[4] for row in rows) / count),
+        )
+
+    def counts(self, scope: Scope, readings: Sequence[Sequence[str]]) -> Counts:
+        """For each stem: in how many passages of each collection it stands, where the languages agree."""
+        asked: dict[str, set[int]] = {}
+        for language, terms in zip(scope.languages, readings, strict=True):
+            homes = [home for home, languages in scope.homes if language in languages]
+            for term in terms:
+                asked.setdefault(term, set()).update(homes)
+        known = self._frequencies
+        missing = [
+            (home, term) for term, homes in asked.items() for home in homes if (home, term) not in known
+        ]
+        if missing:
+            if len(known) > _FREQUENCIES:
+                known = self._frequencies = {}
+                missing = [(home, term) for term, homes in asked.items() for home in homes]
+            words = _encode([f'"{home}~{term}"' for home, term in missing]).decode()
+            rows = self._db.connection().execute(
+                """
+                SELECT (SELECT count(*) FROM words WHERE words MATCH asked.value)
+                FROM json_each(?) AS asked ORDER BY asked.key
+                """,
+                (words,),
+            )
+            known.update((key, count) for key, (count,) in zip(missing, rows, strict=True))
+        return {term: [(home, known[home, term]) for home in homes] for term, homes in asked.items()}
+
+
+def proposal(weights: dict[str, float], counts: Counts) -> dict[str, float]:
+    """Full-text queries and what each adds: the rarest words that are there, as many as time allows."""
+    chosen: dict[str, float] = {}
+    rows = 0
+    for term in sorted(weights, key=weights.__getitem__, reverse=True):
+        rows += sum(count for _, count in counts[term])
+        if chosen and rows > _POSTINGS:
+            break
+        for home, count in counts[term]:
+            if count:
+                chosen[f'"{home}~{term}"'] = weights[term]
+                chosen[f'"{home}~{term}~"'] = weights[term] * _AGAIN
+    return chosen
+
+
+def marks(home: int, heading: Sequence[str], body: Sequence[str]) -> str:
+    """What the full-text index holds of a passage: each stem once, the number of its collection before it.
+
+    A stem that stands in the heading, or twice in the body, has a second mark that ends in `~`.
+    """
+    often = set(heading)
+    seen: set[str] = set()
+    for term in body:
+        (often if term in seen else seen).add(term)
+    return " ".join([*(f"{home}~{term}" for term in seen | often), *(f"{home}~{term}~" for term in often)])
