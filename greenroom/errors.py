@@ -12,7 +12,9 @@ class GreenroomError(Exception):
     │   ├── Unauthorized
     │   ├── Forbidden
     │   ├── NotFound
+    │   ├── BodyTimeout
     │   ├── TooLarge
+    │   │   └── StorageFull
     │   ├── QuotaExceeded        carries retry_after_s
     │   ├── ContextTooLong
     │   └── ExtraMissing         names the command that installs it
@@ -80,11 +82,24 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class BodyTimeout(RequestError):
+    """The body stopped coming."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class TooLarge(RequestError):
     """The body is past the limit."""
 
     status = 413
     code = "request_too_large"
+
+
+class StorageFull(TooLarge):
+    """The project's files take what they may take."""
+
+    code = "storage_quota_exceeded"
 
 
 class ContextTooLong(RequestError):

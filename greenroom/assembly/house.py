@@ -32,6 +32,7 @@ from greenroom.gateway.recorder import Recorder
 from greenroom.gateway.rooms import Embedder, Rooms
 from greenroom.grounding.embedding import Embedding
 from greenroom.grounding.index import DocumentIndex
+from greenroom.grounding.ingestion import Ingestion
 from greenroom.grounding.search import AsyncSearch
 from greenroom.models.catalog import context_window
 from greenroom.models.embedder import LocalEmbedder
@@ -107,7 +108,14 @@ class House:
     @cached_property
     def documents(self) -> DocumentIndex:
         """The documents. Raises StoreError."""
-        return DocumentIndex(self.folder() / "documents.db")
+        index = DocumentIndex(self.folder() / "documents.db")
+        index.files.quota_bytes = self.config.store.files_mb * 1024 * 1024
+        return index
+
+    @cached_property
+    def ingestion(self) -> Ingestion:
+        """What reads attached files in the background, once it is started."""
+        return Ingestion(self.documents)
 
     @cached_property
     def turns(self) -> StoredTurns:
@@ -147,6 +155,9 @@ class House:
             embedding = Embedding(self.documents, self.encoder, spared=(SAMPLE_COLLECTION,))
             embedding.start()
             self._ending.callback(embedding.stop)
+        if not as_guest:
+            self.ingestion.start()
+            self._ending.callback(self.ingestion.stop)
         self._pool = Pool(proxies=_proxies(self.environment))
         self._pool.start()
         self._ending.callback(self._stop_pool)

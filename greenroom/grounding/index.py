@@ -5,34 +5,50 @@ the project and the collections it was given: each collection's words are words 
 """
 
 import hashlib
-import secrets
 import sqlite3
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec.json import Encoder
 
 from greenroom.exchange import Passage
-from greenroom.grounding import passages as cutting
+from greenroom.grounding.attachments import Attachments, Chunking
+from greenroom.grounding.cutting import Cut, cut_document
 from greenroom.grounding.database import CollectionRow, Database, DocumentRow
+from greenroom.grounding.files import Files, plain_name
 from greenroom.grounding.retrieval import Retrieval, passage_of
-from greenroom.grounding.stems import language_of, tokens
-from greenroom.grounding.text import MAX_TITLE, read
+from greenroom.grounding.stores import Stores, insert_collection
 from greenroom.grounding.vectors import Asked
-from greenroom.grounding.words import ALL, marks
+from greenroom.grounding.words import ALL, forget, marks
 
 _encode = Encoder().encode
 _Documents = list[DocumentRow]
 _Collections = list[CollectionRow]
 _Passages = list[Passage]
 _Numbered = list[tuple[int, str]]
+_Ids = list[str]
 
 _ROW = """
     SELECT d.id, d.project, c.name, d.title, d.filename, d.media_type, d.sha256, d.bytes, d.created_at,
-           d.language, d.passages
+           d.language, d.passages, d.status, d.error_code, d.error
     FROM documents d JOIN collections c ON c.id = d.collection
 """
+
+
+class Unread(NamedTuple):
+    """A document that waits to be read."""
+
+    number: int
+    id: str
+    project: str
+    filename: str
+    bytes: int
+    attempts: int
+    """How often it was tried before."""
+    chunking: Chunking | None
 
 
 class DocumentIndex:
@@ -44,6 +60,12 @@ class DocumentIndex:
     def __init__(self, path: Path) -> None:
         self._db = Database(path)
         self._retrieval = Retrieval(self._db)
+        self.files = Files(self._db, path.with_name("files"))
+        self.stores = Stores(self._db)
+        self.attachments = Attachments(self._db)
+        self._guard = threading.Lock()
+        """Protects `_claimed`."""
+        self._claimed: set[int] = set()
 
     @property
     def version(self) -> int:
@@ -58,118 +80,168 @@ class DocumentIndex:
     def add(self, project: str, collection: str, filename: str, data: bytes) -> DocumentRow:
         """Read, cut and index a document; one of the same name in the collection is replaced.
 
-        The same bytes under the same name again cost no work.
-        Raises: TooLarge and MalformedRequest, as `text.read` does.
+        The collection of that name is made where there is none. The same bytes under the same name again
+        cost no work.
+        Raises: TooLarge and MalformedRequest, as `text.read` does; StorageFull; StoreError.
         """
-        filename = _plain_name(filename)
-        digest = hashlib.sha256(data).hexdigest()
+        filename = plain_name(filename)
         known = self._named(project, collection, filename)
-        if known is not None and known.sha256 == digest:
+        if known is not None and known.sha256 == hashlib.sha256(data).hexdigest() and known.status == "completed":
             return known
-        document = read(filename, data)
-        language = language_of(document.text)
-        pieces = cutting.split(document.text, document.title, headings=document.media_type != "text/plain")
-        stemmed = [(tokens(one.title, language), tokens(one.text, language)) for one in pieces]
+        cut = cut_document(filename, data)
+        upload = self.files.begin(len(data))
+        try:
+            upload.write(data)
+            file = self.files.keep(upload, project=project, filename=filename, purpose="user_data", stays=False)
+        finally:
+            upload.discard()
+        gone: _Ids = []
         with self._db.writing() as db:
-            home = self._collection(db, project, collection)
+            home = _collection(db, project, collection)
             if known is not None:
-                _forget(db, "SELECT number, collection FROM documents WHERE id = ?", (known.id,))
+                gone = forget(
+                    db, "SELECT number, collection FROM documents WHERE collection = ? AND id = ?", (home, known.id)
+                )
             number = db.execute(
                 """
                 INSERT INTO documents (id, project, collection, title, filename, media_type, sha256, bytes,
                                        created_at, language, passages, stems)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number
+                VALUES (?, ?, ?, '', ?, '', ?, ?, ?, '', 0, 0) RETURNING number
                 """,
-                (
-                    f"file-{secrets.token_hex(12)}", project, home, document.title, filename,
-                    document.media_type, digest, len(data), _now(), language, len(pieces),
-                    sum(len(body) for _, body in stemmed),
-                ),
-            ).fetchone()[0]  # fmt: skip
-            first: int = db.execute("SELECT coalesce(max(id), 0) + 1 FROM passages").fetchone()[0]
-            db.executemany(
-                "INSERT INTO passages (id, document, position, start, title, text, heading, body)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (
-                        first + place,
-                        number,
-                        place,
-                        one.start,
-                        one.title,
-                        one.text,
-                        " ".join(heading),
-                        " ".join(body),
-                    )
-                    for place, (one, (heading, body)) in enumerate(zip(pieces, stemmed, strict=True))
-                ),
-            )
-            db.executemany(
-                "INSERT INTO words (rowid, marks) VALUES (?, ?)",
-                ((first + place, marks(home, *both)) for place, both in enumerate(stemmed)),
-            )
+                (file.id, project, home, filename, file.sha256, file.bytes, _now()),
+            ).fetchone()[0]
+            _fill(db, number, home, cut)
+            gone = drop_files(db, project, gone)
+        self.files.erase(gone)
         added = self._named(project, collection, filename)
         assert added is not None
         return added
 
-    def remove(self, project: str, document: str) -> bool:
-        """Take a document out of the index; False when the project has none of that id."""
-        with self._db.writing() as db:
-            found = _forget(
-                db,
-                "SELECT number, collection FROM documents WHERE project = ? AND id = ?",
-                (project, document),
-            )
-            db.execute("DELETE FROM collections WHERE id NOT IN (SELECT collection FROM documents)")
-        return found
+    def remove(self, project: str, document: str, store: str | None = None) -> bool:
+        """Take a document out of one collection, or of all; False when the project has none of that id.
 
-    def remove_collection(self, project: str, collection: str) -> bool:
-        """Take a collection and its documents out; False when the project has none of that name."""
-        with self._db.writing() as db:
-            found = _forget(
-                db,
-                "SELECT number, collection FROM documents WHERE collection ="
-                " (SELECT id FROM collections WHERE project = ? AND name = ?)",
-                (project, collection),
-            )
-            db.execute("DELETE FROM collections WHERE id NOT IN (SELECT collection FROM documents)")
-        return found
+        A file that was uploaded for itself stays; one that came with its collection goes with the last.
+        """
+        return self._remove(
+            project,
+            "SELECT d.number, d.collection FROM documents d JOIN collections c ON c.id = d.collection"
+            " WHERE d.project = ?1 AND d.id = ?2 AND (?3 IS NULL OR c.store = ?3)",
+            (project, document, store),
+        )
 
-    def list(self, project: str, collection: str | None = None) -> _Documents:
-        """The project's documents, by collection and name."""
+    def remove_file(self, project: str, id: str) -> bool:
+        """Delete a file, in every collection as well; False when the project has none of that id."""
+        with self._db.writing() as db:
+            forget(
+                db, "SELECT number, collection FROM documents WHERE project = ? AND id = ?", (project, id)
+            )
+            gone = db.execute("DELETE FROM files WHERE project = ? AND id = ?", (project, id)).rowcount
+        if gone:
+            self.files.erase([id])
+        return bool(gone)
+
+    def remove_collection(self, project: str | None, collection: str) -> bool:
+        """Take collections of this name or id and their documents out; False when the project has none."""
+        chosen = "(?1 IS NULL OR project = ?1) AND (name = ?2 OR store = ?2)"
+        with self._db.writing() as db:
+            homes = db.execute(f"SELECT id, project FROM collections WHERE {chosen}", (project, collection)).fetchall()  # noqa: S608 - our own words
+            gone: _Ids = []
+            for home, owner in homes:
+                ids = forget(db, "SELECT number, collection FROM documents WHERE collection = ?", (home,))
+                db.execute("DELETE FROM collections WHERE id = ?", (home,))
+                gone += drop_files(db, owner, ids)
+        self.files.erase(gone)
+        return bool(homes)
+
+    def _remove(self, project: str, which: str, values: tuple[object, ...]) -> bool:
+        with self._db.writing() as db:
+            ids = forget(db, which, values)
+            gone = drop_files(db, project, ids)
+        self.files.erase(gone)
+        return bool(ids)
+
+    # reading what was attached
+
+    def claim(self) -> Unread | None:
+        """The next document that waits to be read; whoever gets it reads it. None when none waits.
+
+        A document is claimed by counting an attempt, so that one that ends the process is not tried for ever.
+        """
+        with self._guard:
+            row = self._db.connection().execute(
+                """
+                SELECT d.number, d.id, d.project, d.filename, d.bytes, d.attempts, d.chunk_tokens, d.overlap_tokens
+                FROM documents d WHERE d.status = 'in_progress' AND d.number NOT IN (SELECT value FROM json_each(?))
+                ORDER BY d.number LIMIT 1
+                """,
+                (_encode(list(self._claimed)).decode(),),
+            ).fetchone()
+            if row is None:
+                return None
+            self._claimed.add(row[0])
+        with self._db.writing("files") as db:
+            db.execute("UPDATE documents SET attempts = attempts + 1 WHERE number = ?", (row[0],))
+        return Unread(*row[:6], None if row[6] is None else Chunking(row[6], row[7]))
+
+    def release(self, unread: Unread) -> None:
+        """Let a claimed document go, read or not."""
+        with self._guard:
+            self._claimed.discard(unread.number)
+
+    def fill(self, unread: Unread, cut: Cut) -> None:
+        """Put the passages of a document in, unless it was cancelled or removed meanwhile."""
+        with self._db.writing() as db:
+            row = db.execute(
+                "SELECT collection FROM documents WHERE number = ? AND status = 'in_progress'", (unread.number,)
+            ).fetchone()
+            if row is not None:
+                _fill(db, unread.number, row[0], cut)
+
+    def fail(self, unread: Unread, code: str, message: str) -> None:
+        """Say why a document can't be read."""
+        with self._db.writing("files") as db:
+            db.execute(
+                "UPDATE documents SET status = 'failed', error_code = ?, error = ?"
+                " WHERE number = ? AND status = 'in_progress'",
+                (code, message, unread.number),
+            )
+
+    # listing
+
+    def list(self, project: str | None, collection: str | None = None) -> _Documents:
+        """The documents of a project, or of all, by collection (its name or id) and file name."""
         rows = self._db.connection().execute(
-            _ROW + "WHERE d.project = ? AND (? IS NULL OR c.name = ?) ORDER BY c.name, d.filename",
-            (project, collection, collection),
+            _ROW
+            + "WHERE (?1 IS NULL OR d.project = ?1) AND (?2 IS NULL OR c.name = ?2 OR c.store = ?2)"
+            + " ORDER BY c.name, c.id, d.filename, d.number",
+            (project, collection),
         )
         return [_row(row) for row in rows]
 
     def collections(self, project: str) -> _Collections:
         """The project's collections, by name."""
-        rows = self._db.connection().execute(
-            """
-            SELECT c.name, count(d.number), coalesce(sum(d.passages), 0), coalesce(sum(d.bytes), 0),
-                   c.created_at
-            FROM collections c LEFT JOIN documents d ON d.collection = c.id
-            WHERE c.project = ? GROUP BY c.id ORDER BY c.name
-            """,
-            (project,),
-        )
         return [
             CollectionRow(
-                name=name, documents=documents, passages=passages, bytes=size, created_at=created_at
+                id=one.id, project=one.project, name=one.name, documents=one.counts.total, passages=one.passages,
+                bytes=one.bytes, created_at=datetime.fromtimestamp(one.created_at, UTC).isoformat(),
             )
-            for name, documents, passages, size, created_at in rows
-        ]
+            for one in self.stores.all(project)
+        ]  # fmt: skip
 
-    def passages(self, project: str, document: str) -> _Passages:
-        """All passages of one document in order, for showing it; empty when it isn't the project's."""
+    def passages(self, project: str, document: str, store: str | None = None) -> _Passages:
+        """All passages of one document in order, for showing it; empty when it isn't the project's.
+
+        In the vector store `store`, or in the first collection that has it.
+        """
         rows = self._db.connection().execute(
             """
             SELECT d.id, p.position, d.filename, p.title, p.text, p.start
             FROM documents d JOIN passages p ON p.document = d.number
-            WHERE d.project = ? AND d.id = ? ORDER BY p.position
+            WHERE d.number = (SELECT min(d.number) FROM documents d JOIN collections c ON c.id = d.collection
+                              WHERE d.project = ?1 AND d.id = ?2 AND (?3 IS NULL OR c.store = ?3))
+            ORDER BY p.position
             """,
-            (project, document),
+            (project, document, store),
         )
         return [passage_of(row, 0.0) for row in rows]
 
@@ -190,6 +262,7 @@ class DocumentIndex:
         documents: Sequence[str] | None = None,
     ) -> _Passages:
         """Up to `limit` passages, best first, as `Retrieval.search` does."""
+        self.stores.touch(project, tuple(collections))
         return self._retrieval.search(
             query, project=project, collections=collections, limit=limit, wordings=wordings, names=names,
             vector=vector, documents=documents,
@@ -243,16 +316,6 @@ class DocumentIndex:
         """Close every connection. Nothing may be called afterwards."""
         self._db.close()
 
-    def _collection(self, db: sqlite3.Connection, project: str, name: str) -> int:
-        db.execute(
-            "INSERT INTO collections (project, name, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (project, name, _now()),
-        )
-        found: int = db.execute(
-            "SELECT id FROM collections WHERE project = ? AND name = ?", (project, name)
-        ).fetchone()[0]
-        return found
-
     def _named(self, project: str, collection: str, filename: str) -> DocumentRow | None:
         db = self._db.connection()
         where = "WHERE d.project = ? AND c.name = ? AND d.filename = ?"
@@ -260,23 +323,53 @@ class DocumentIndex:
         return None if row is None else _row(row)
 
 
-def _forget(db: sqlite3.Connection, which: str, values: tuple[str, ...]) -> bool:
-    """Delete the documents that the query `which` (number, collection) finds, and their words."""
-    found = db.execute(which, values).fetchall()
-    for number, home in found:
-        rows = db.execute("SELECT id, heading, body FROM passages WHERE document = ?", (number,)).fetchall()
-        db.executemany(
-            "INSERT INTO words (words, rowid, marks) VALUES ('delete', ?, ?)",
-            ((row, marks(home, heading.split(), body.split())) for row, heading, body in rows),
-        )
-        db.execute("DELETE FROM documents WHERE number = ?", (number,))
-    return bool(found)
+def _collection(db: sqlite3.Connection, project: str, name: str) -> int:
+    """The oldest collection that goes by this name or id; made if there is none."""
+    row = db.execute(
+        "SELECT id FROM collections WHERE project = ?1 AND (name = ?2 OR store = ?2) ORDER BY id LIMIT 1",
+        (project, name),
+    ).fetchone()
+    found: int = insert_collection(db, project, name) if row is None else row[0]
+    return found
 
 
-def _plain_name(filename: str) -> str:
-    """The last part of a name, printable and short: it is shown, and never used as a path."""
-    last = filename.replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(one for one in last if one.isprintable()).strip()[-MAX_TITLE:] or "document"
+def _fill(db: sqlite3.Connection, number: int, home: int, cut: Cut) -> None:
+    """Write a document's passages and words."""
+    db.execute(
+        """
+        UPDATE documents SET title = ?, media_type = ?, language = ?, passages = ?, stems = ?, status = 'completed',
+                             error_code = NULL, error = NULL WHERE number = ?
+        """,
+        (
+            cut.title, cut.media_type, cut.language, len(cut.pieces), sum(len(body) for _, body in cut.stems),
+            number,
+        ),
+    )  # fmt: skip
+    first: int = db.execute("SELECT coalesce(max(id), 0) + 1 FROM passages").fetchone()[0]
+    db.executemany(
+        "INSERT INTO passages (id, document, position, start, title, text, heading, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (first + at, number, at, one.start, one.title, one.text, " ".join(heading), " ".join(body))
+            for at, (one, (heading, body)) in enumerate(zip(cut.pieces, cut.stems, strict=True))
+        ),
+    )
+    db.executemany(
+        "INSERT INTO words (rowid, marks) VALUES (?, ?)",
+        ((first + at, marks(home, *both)) for at, both in enumerate(cut.stems)),
+    )
+
+
+def drop_files(db: sqlite3.Connection, project: str, ids: Sequence[str]) -> _Ids:
+    """Delete the rows of those files that came with collections and are in none any more; their ids."""
+    rows = db.execute(
+        """
+        DELETE FROM files WHERE project = ?1 AND NOT stays AND id IN (SELECT value FROM json_each(?2))
+        AND id NOT IN (SELECT id FROM documents WHERE project = ?1) RETURNING id
+        """,
+        (project, _encode(ids).decode()),
+    )
+    return [id for (id,) in rows.fetchall()]
 
 
 def _now() -> str:

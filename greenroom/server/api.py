@@ -4,7 +4,7 @@ Plain Starlette on the ASGI side of the port; every `/api` route needs a key and
 Bodies are typed, unknown fields refused.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -15,7 +15,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, TooLarge
+from greenroom.errors import (
+    Forbidden,
+    GreenroomError,
+    MalformedRequest,
+    NotFound,
+    QuotaExceeded,
+    TooLarge,
+)
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Access
 from greenroom.server.openapi import document
@@ -65,7 +72,8 @@ class Doc(NamedTuple):
     summary: str
     endpoint: Callable[[Request, Caller | None], Awaitable[Response]]
     parameters: tuple[str, ...] = ()
-    body: type | None = None
+    body: type | dict[str, object] | None = None
+    """A Struct, or the schema itself of a form with a file."""
     status: int = 200
     media: str = "application/json"
 
@@ -77,7 +85,9 @@ _FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "from", "t
 class Api:
     """The routes of `/api`, `/healthz`, `/readyz`, `/metrics` and `/openapi.json`."""
 
-    def __init__(self, access: Access, administration: Administration, version: str) -> None:
+    def __init__(
+        self, access: Access, administration: Administration, version: str, more: Sequence[Doc] = ()
+    ) -> None:
         self._access = access
         self._admin = administration
         self._version = version
@@ -120,6 +130,7 @@ class Api:
                 media="text/plain",
             ),
             Doc("/openapi.json", "GET", None, "This document.", self._openapi),
+            *more,
         )
 
     def routes(self) -> list[BaseRoute]:
@@ -137,7 +148,10 @@ class Api:
                 return await doc.endpoint(request, caller)
             except GreenroomError as error:
                 status, kind, code, param = openai.error_of(error)
-                return _json(openai.error_body(str(error), kind, code, param), status)
+                answer = _json(openai.error_body(str(error), kind, code, param), status)
+                if isinstance(error, QuotaExceeded):
+                    answer.headers["retry-after"] = str(int(error.retry_after_s) + 1)
+                return answer
 
         return endpoint
 
@@ -185,7 +199,7 @@ class Api:
 
     async def _create(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        wanted = await _body(request, _new_key)
+        wanted = await read_body(request, _new_key)
         made = await run_in_threadpool(self._admin.create_key, wanted, caller.key_id)
         return _json(openai.encode(made), 201)
 
@@ -263,7 +277,8 @@ def _scope(caller: Caller) -> str | None:
     return None if caller.role == "admin" else caller.project
 
 
-async def _body(request: Request, decoder: Decoder[T]) -> T:
+async def read_body(request: Request, decoder: Decoder[T]) -> T:
+    """A JSON body of at most 1 MB. Raises TooLarge, and MalformedRequest naming the field."""
     data = await request.body()
     if len(data) > BODY_LIMIT_BYTES:
         raise TooLarge("The body is larger than 1 MB.")
