@@ -14,7 +14,12 @@ import greenroom
 ROOT = Path(__file__).parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 BUILD = {"setuptools", "wheel"}
-MODULES = {"google-re2": "re2", "pystemmer": "Stemmer", "python-multipart": "python_multipart", "python-stdnum": "stdnum"}
+MODULES = {
+    "google-re2": "re2",
+    "pystemmer": "Stemmer",
+    "python-multipart": "python_multipart",
+    "python-stdnum": "stdnum",
+}
 """Packages whose module has another name."""
 OPTIONAL = {
     "tiktoken": "exact counts, where rank files are",

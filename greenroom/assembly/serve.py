@@ -154,10 +154,14 @@ class _Server(uvicorn.Server):
         self.house = house
         self.shared = Shared(v1, _limits(house), _hosts(house, host, port))
         shelves = knowledge.Desk(
-            house.access, house.documents, house.encoder, house.ingestion.wake, table.file_limit_mb * 1024 * 1024
+            house.access,
+            house.documents,
+            house.encoder,
+            house.ingestion.wake,
+            table.file_limit_mb * 1024 * 1024,
         )
         api = Api(house.access, desk, __version__, knowledge.docs(shelves))
-        routes = [*api.routes(), *pages(PagesDesk(house))]
+        routes = [*api.routes(), *pages(PagesDesk(house), shelves)]
         app = Starlette(
             routes=routes,
             exception_handlers={

@@ -27,16 +27,17 @@ _COLUMNS = """
     d.error_code, d.error, d.attributes, d.chunk_tokens, d.overlap_tokens
     FROM documents d JOIN collections c ON c.id = d.collection
 """
-_ONE = f"SELECT {_COLUMNS} WHERE c.project = :project AND c.store = :store AND d.id = :id"  # noqa: S608 - our words
+_ONE = f"SELECT {_COLUMNS} WHERE c.project = :project AND c.store = :store AND d.id = :id"
 _IN = f"""
-    SELECT {_COLUMNS} WHERE c.project = :project AND c.store = :store AND (:status IS NULL OR d.status = :status)
-"""  # noqa: S608 - our own words
+    SELECT {_COLUMNS}
+    WHERE c.project = :project AND c.store = :store AND (:status IS NULL OR d.status = :status)
+"""
 _PAGE = _IN + page("d.number")
-_BATCH_PAGE = (
-    _IN
-    + "AND d.number IN (SELECT o.document FROM batch_documents o JOIN batches b ON b.number = o.batch WHERE b.id = :batch)"
-    + page("d.number")
-)
+_OF_BATCH = """
+    AND d.number IN (SELECT o.document FROM batch_documents o JOIN batches b ON b.number = o.batch
+                     WHERE b.id = :batch)
+"""
+_BATCH_PAGE = _IN + _OF_BATCH + page("d.number")
 
 
 class Chunking(NamedTuple):
@@ -83,13 +84,19 @@ class BatchRow(Struct, kw_only=True, frozen=True):
     counts: Counts
 
 
+_Attached = list[AttachedRow]
+_Ids = list[str]
+
+
 class Attachments:
     """What is in the vector stores of all projects. Methods block; any thread may call them."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def attach(self, project: str, store: str, wanted: Sequence[Wanted], *, as_batch: bool = False) -> str | None:
+    def attach(
+        self, project: str, store: str, wanted: Sequence[Wanted], *, as_batch: bool = False
+    ) -> str | None:
         """Put files into a vector store, all or none; the id of the batch where one was asked for.
 
         Raises: NotFound where the project lacks the store or one of the files.
@@ -110,7 +117,8 @@ class Attachments:
                 )
             db.execute("UPDATE collections SET active_at = ? WHERE id = ?", (now, home))
             db.execute(
-                "UPDATE collections SET expires_at = active_at + days * 86400 WHERE id = ? AND expires_at > ?",
+                "UPDATE collections SET expires_at = active_at + days * 86400"
+                " WHERE id = ? AND expires_at > ?",
                 (home, now),
             )
         return batch
@@ -123,7 +131,7 @@ class Attachments:
 
     def list(
         self, project: str, store: str, cursor: Cursor, *, status: str | None = None, batch: str | None = None
-    ) -> "tuple[list[AttachedRow], bool]":
+    ) -> tuple[_Attached, bool]:
         """A page of a vector store's files, or of one batch's, and whether there are more."""
         values = cursor.values(self._number(store, cursor.after), self._number(store, cursor.before))
         values |= {"project": project, "store": store, "status": status, "batch": batch}
@@ -146,8 +154,10 @@ class Attachments:
 
     def batch(self, project: str, store: str, id: str) -> BatchRow | None:
         """A batch, counted now."""
-        row = self._db.connection().execute(
-            """
+        row = (
+            self._db.connection()
+            .execute(
+                """
             SELECT b.id, c.store, b.created_at, b.is_cancelled, count(d.number),
                    coalesce(sum(d.status = 'in_progress'), 0), coalesce(sum(d.status = 'completed'), 0),
                    coalesce(sum(d.status = 'failed'), 0), coalesce(sum(d.status = 'cancelled'), 0)
@@ -155,17 +165,17 @@ class Attachments:
             LEFT JOIN batch_documents o ON o.batch = b.number LEFT JOIN documents d ON d.number = o.document
             WHERE c.project = ? AND c.store = ? AND b.id = ? GROUP BY b.number
             """,
-            (project, store, id),
-        ).fetchone()
+                (project, store, id),
+            )
+            .fetchone()
+        )
         if row is None:
             return None
         total, in_progress, completed, failed, cancelled = row[4:]
         counts = Counts(
             in_progress=in_progress, completed=completed, failed=failed, cancelled=cancelled, total=total
         )
-        return BatchRow(
-            id=row[0], store=row[1], created_at=row[2], is_cancelled=bool(row[3]), counts=counts
-        )
+        return BatchRow(id=row[0], store=row[1], created_at=row[2], is_cancelled=bool(row[3]), counts=counts)
 
     def cancel(self, project: str, store: str, id: str) -> BatchRow | None:
         """Read no more of a batch's files; those read already stay."""
@@ -189,7 +199,7 @@ class Attachments:
                     db.execute("UPDATE batches SET is_cancelled = 1 WHERE number = ?", found)
         return self.batch(project, store, id)
 
-    def chosen(self, project: str, store: str, wanted: Filter) -> "list[str]":
+    def chosen(self, project: str, store: str, wanted: Filter) -> _Ids:
         """The files of a vector store that fit a filter."""
         rows = self._db.connection().execute(
             """
@@ -252,7 +262,8 @@ def _attach(db: sqlite3.Connection, project: str, home: int, wanted: Wanted, now
     is_cut_anew = wanted.chunking is not None and (size, overlap) != known[2:]
     if is_cut_anew:
         db.execute(
-            "UPDATE documents SET chunk_tokens = ?, overlap_tokens = ? WHERE number = ?", (size, overlap, number)
+            "UPDATE documents SET chunk_tokens = ?, overlap_tokens = ? WHERE number = ?",
+            (size, overlap, number),
         )
     if is_cut_anew or known[1] in {"failed", "cancelled"}:
         forget(db, "SELECT number, collection FROM documents WHERE number = ?", (number,), keep_row=True)
@@ -279,8 +290,9 @@ def _insert(db: sqlite3.Connection, project: str, home: int, wanted: Wanted, now
     size, overlap = wanted.chunking or (None, None)
     number: int = db.execute(
         """
-        INSERT INTO documents (id, project, collection, title, filename, media_type, sha256, bytes, created_at,
-                               language, passages, stems, status, attributes, chunk_tokens, overlap_tokens)
+        INSERT INTO documents (id, project, collection, title, filename, media_type, sha256, bytes,
+                               created_at, language, passages, stems, status, attributes, chunk_tokens,
+                               overlap_tokens)
         VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, '', 0, 0, 'in_progress', ?, ?, ?) RETURNING number
         """,
         (

@@ -12,7 +12,12 @@ Value = str | int | float | bool
 Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "and", "or"]
 DEPTH = 16
 """How deep filters may lie in one another."""
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}  # Any: two of a kind
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "gt": gt,
+    "gte": ge,
+    "lt": lt,
+    "lte": le,
+}  # Any: two of a kind
 
 
 class Filter(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -29,7 +34,9 @@ class Filter(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
             raise MalformedRequest(f"Filters lie in one another more than {DEPTH} deep.", "filters")
         if self.type in {"and", "or"}:
             if not self.filters or self.key is not None or self.value is not None:
-                raise MalformedRequest(f"A filter of type '{self.type}' takes a list of 'filters'.", "filters")
+                raise MalformedRequest(
+                    f"A filter of type '{self.type}' takes a list of 'filters'.", "filters"
+                )
             for one in self.filters:
                 one.check(depth + 1)
             return

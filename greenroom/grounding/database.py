@@ -108,7 +108,8 @@ MIGRATIONS: tuple[str, ...] = (
         expires_at INTEGER
     ) STRICT;
     INSERT INTO newer_collections (id, store, project, name, created_at, active_at)
-        SELECT id, 'vs_' || lower(hex(randomblob(12))), project, name, created_at, unixepoch() FROM collections;
+        SELECT id, 'vs_' || lower(hex(randomblob(12))), project, name, created_at, unixepoch()
+        FROM collections;
     DROP TABLE collections;
     ALTER TABLE newer_collections RENAME TO collections;
     CREATE INDEX collections_by_name ON collections (project, name);

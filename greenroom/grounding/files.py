@@ -10,7 +10,8 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -52,6 +53,10 @@ class FileRow(Struct, kw_only=True, frozen=True):
     expires_at: int | None
 
 
+_Rows = list[FileRow]
+_Expired = list[tuple[str, str]]
+
+
 class Upload:
     """A file on its way in. Blocks; end it with `Files.keep` or `discard`, which may follow each other."""
 
@@ -77,16 +82,15 @@ class Upload:
         file, self._file = self._file, None
         if file is not None:
             with file:
-                _on_disk(lambda: (file.flush(), os.fsync(file.fileno())))
+                _on_disk(file.flush)
+                _on_disk(lambda: os.fsync(file.fileno()))
         return self._digest.hexdigest()
 
     def discard(self) -> None:
         """Leave nothing behind. Does nothing to a file that was kept."""
         if self._file is not None:
-            try:
+            with suppress(OSError):  # what was buffered has no room; it is not wanted anyway
                 self._file.close()
-            except OSError:  # what was buffered has no room; it is not wanted anyway
-                pass
             self._file = None
         self.path.unlink(missing_ok=True)
 
@@ -132,8 +136,8 @@ class Files:
         with self._db.writing("files") as db:
             self._check_room(db, project, row.bytes)
             db.execute(
-                "INSERT INTO files (id, project, filename, purpose, bytes, sha256, created_at, expires_at, stays)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO files (id, project, filename, purpose, bytes, sha256, created_at, expires_at,"
+                " stays) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (row.id, project, row.filename, purpose, row.bytes, digest, now, row.expires_at, stays),
             )
             _on_disk(lambda: upload.path.rename(self._path(row.id)))
@@ -155,7 +159,7 @@ class Files:
         row = self._db.connection().execute(_ONE, values).fetchone()
         return None if row is None else _row(row)
 
-    def list(self, project: str, cursor: Cursor, purpose: str | None = None) -> "tuple[list[FileRow], bool]":
+    def list(self, project: str, cursor: Cursor, purpose: str | None = None) -> tuple[_Rows, bool]:
         """A page of a project's files, and whether there are more. Raises MalformedRequest for the cursor."""
         values = cursor.values(self._number(project, cursor.after), self._number(project, cursor.before))
         values |= {"project": project, "purpose": purpose, "now": int(time.time())}
@@ -172,7 +176,7 @@ class Files:
         number: int = row[0]
         return number
 
-    def erase(self, ids: "list[str]") -> None:
+    def erase(self, ids: Iterable[str]) -> None:
         """Take away the bytes of files whose rows are gone."""
         for id in ids:
             self._path(id).unlink(missing_ok=True)
@@ -189,7 +193,7 @@ class Files:
             one.unlink(missing_ok=True)
         return len(stray)
 
-    def expired(self) -> "list[tuple[str, str]]":
+    def expired(self) -> _Expired:
         """Project and id of each file whose time is over."""
         rows = self._db.connection().execute(
             "SELECT project, id FROM files WHERE expires_at <= ?", (int(time.time()),)
@@ -234,7 +238,9 @@ def _on_disk(work: Callable[[], T]) -> T:
         return work()
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise StoreError("There is no room left on the disk for files. Free some, then try again.") from error
+            raise StoreError(
+                "There is no room left on the disk for files. Free some, then try again."
+            ) from error
         raise StoreError("The folder of files can't be written. The server's log says why.") from error
 
 

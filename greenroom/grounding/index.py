@@ -38,6 +38,14 @@ _ROW = """
 """
 
 
+_NEXT = """
+    SELECT number, id, project, filename, attempts, chunk_tokens, overlap_tokens FROM documents
+    WHERE status = 'in_progress' AND number NOT IN (SELECT value FROM json_each(?)) ORDER BY number LIMIT 1
+"""
+_BY_ID = "SELECT id FROM collections WHERE project = ? AND store = ?"
+_BY_NAME = "SELECT id FROM collections WHERE project = ? AND name = ?"
+
+
 class Unread(NamedTuple):
     """A document that waits to be read."""
 
@@ -45,7 +53,6 @@ class Unread(NamedTuple):
     id: str
     project: str
     filename: str
-    bytes: int
     attempts: int
     """How often it was tried before."""
     chunking: Chunking | None
@@ -86,13 +93,19 @@ class DocumentIndex:
         """
         filename = plain_name(filename)
         known = self._named(project, collection, filename)
-        if known is not None and known.sha256 == hashlib.sha256(data).hexdigest() and known.status == "completed":
+        if (
+            known is not None
+            and known.sha256 == hashlib.sha256(data).hexdigest()
+            and known.status == "completed"
+        ):
             return known
         cut = cut_document(filename, data)
         upload = self.files.begin(len(data))
         try:
             upload.write(data)
-            file = self.files.keep(upload, project=project, filename=filename, purpose="user_data", stays=False)
+            file = self.files.keep(
+                upload, project=project, filename=filename, purpose="user_data", stays=False
+            )
         finally:
             upload.discard()
         gone: _Ids = []
@@ -100,7 +113,9 @@ class DocumentIndex:
             home = _collection(db, project, collection)
             if known is not None:
                 gone = forget(
-                    db, "SELECT number, collection FROM documents WHERE collection = ? AND id = ?", (home, known.id)
+                    db,
+                    "SELECT number, collection FROM documents WHERE collection = ? AND id = ?",
+                    (home, known.id),
                 )
             number = db.execute(
                 """
@@ -132,24 +147,22 @@ class DocumentIndex:
     def remove_file(self, project: str, id: str) -> bool:
         """Delete a file, in every collection as well; False when the project has none of that id."""
         with self._db.writing() as db:
-            forget(
-                db, "SELECT number, collection FROM documents WHERE project = ? AND id = ?", (project, id)
-            )
+            forget(db, "SELECT number, collection FROM documents WHERE project = ? AND id = ?", (project, id))
             gone = db.execute("DELETE FROM files WHERE project = ? AND id = ?", (project, id)).rowcount
         if gone:
             self.files.erase([id])
         return bool(gone)
 
-    def remove_collection(self, project: str | None, collection: str) -> bool:
-        """Take collections of this name or id and their documents out; False when the project has none."""
-        chosen = "(?1 IS NULL OR project = ?1) AND (name = ?2 OR store = ?2)"
+    def remove_collection(self, project: str, collection: str) -> bool:
+        """Take out the collection with this id, or all of this name, with their documents; False if none."""
         with self._db.writing() as db:
-            homes = db.execute(f"SELECT id, project FROM collections WHERE {chosen}", (project, collection)).fetchall()  # noqa: S608 - our own words
-            gone: _Ids = []
-            for home, owner in homes:
-                ids = forget(db, "SELECT number, collection FROM documents WHERE collection = ?", (home,))
+            values = (project, collection)
+            homes = db.execute(_BY_ID, values).fetchall() or db.execute(_BY_NAME, values).fetchall()
+            ids: _Ids = []
+            for (home,) in homes:
+                ids += forget(db, "SELECT number, collection FROM documents WHERE collection = ?", (home,))
                 db.execute("DELETE FROM collections WHERE id = ?", (home,))
-                gone += drop_files(db, owner, ids)
+            gone = drop_files(db, project, ids)
         self.files.erase(gone)
         return bool(homes)
 
@@ -168,20 +181,15 @@ class DocumentIndex:
         A document is claimed by counting an attempt, so that one that ends the process is not tried for ever.
         """
         with self._guard:
-            row = self._db.connection().execute(
-                """
-                SELECT d.number, d.id, d.project, d.filename, d.bytes, d.attempts, d.chunk_tokens, d.overlap_tokens
-                FROM documents d WHERE d.status = 'in_progress' AND d.number NOT IN (SELECT value FROM json_each(?))
-                ORDER BY d.number LIMIT 1
-                """,
-                (_encode(list(self._claimed)).decode(),),
-            ).fetchone()
+            row = self._db.connection().execute(_NEXT, (_encode(list(self._claimed)).decode(),)).fetchone()
             if row is None:
                 return None
             self._claimed.add(row[0])
         with self._db.writing("files") as db:
             db.execute("UPDATE documents SET attempts = attempts + 1 WHERE number = ?", (row[0],))
-        return Unread(*row[:6], None if row[6] is None else Chunking(row[6], row[7]))
+        number, id, project, filename, attempts, size, overlap = row
+        chunking = None if size is None else Chunking(size, overlap)
+        return Unread(number, id, project, filename, attempts, chunking)
 
     def release(self, unread: Unread) -> None:
         """Let a claimed document go, read or not."""
@@ -192,7 +200,8 @@ class DocumentIndex:
         """Put the passages of a document in, unless it was cancelled or removed meanwhile."""
         with self._db.writing() as db:
             row = db.execute(
-                "SELECT collection FROM documents WHERE number = ? AND status = 'in_progress'", (unread.number,)
+                "SELECT collection FROM documents WHERE number = ? AND status = 'in_progress'",
+                (unread.number,),
             ).fetchone()
             if row is not None:
                 _fill(db, unread.number, row[0], cut)
@@ -222,8 +231,9 @@ class DocumentIndex:
         """The project's collections, by name."""
         return [
             CollectionRow(
-                id=one.id, project=one.project, name=one.name, documents=one.counts.total, passages=one.passages,
-                bytes=one.bytes, created_at=datetime.fromtimestamp(one.created_at, UTC).isoformat(),
+                id=one.id, project=one.project, name=one.name, documents=one.counts.total,
+                passages=one.passages, bytes=one.bytes,
+                created_at=datetime.fromtimestamp(one.created_at, UTC).isoformat(),
             )
             for one in self.stores.all(project)
         ]  # fmt: skip
@@ -337,8 +347,8 @@ def _fill(db: sqlite3.Connection, number: int, home: int, cut: Cut) -> None:
     """Write a document's passages and words."""
     db.execute(
         """
-        UPDATE documents SET title = ?, media_type = ?, language = ?, passages = ?, stems = ?, status = 'completed',
-                             error_code = NULL, error = NULL WHERE number = ?
+        UPDATE documents SET title = ?, media_type = ?, language = ?, passages = ?, stems = ?,
+                             status = 'completed', error_code = NULL, error = NULL WHERE number = ?
         """,
         (
             cut.title, cut.media_type, cut.language, len(cut.pieces), sum(len(body) for _, body in cut.stems),

@@ -1,7 +1,7 @@
 """Reading what was attached, in the background: a few threads that take one waiting document each.
 
-What waits stands in the database, so that a restart goes on where the process before was ended; a document that
-ended it three times is given up. Expired files and what crashes left are taken away here too.
+What waits stands in the database, so that a restart goes on where the process before was ended; a document
+that ended it three times is given up. Expired files and what crashes left are taken away here too.
 """
 
 import logging
@@ -70,7 +70,9 @@ class Ingestion:
 
     def _read(self, unread: Unread) -> None:
         if unread.attempts >= TRIES:
-            self._index.fail(unread, "server_error", "Reading the file failed several times. Attach it again.")
+            self._index.fail(
+                unread, "server_error", "Reading the file failed several times. Attach it again."
+            )
             return
         try:
             file = self._index.files.get(unread.project, unread.id)

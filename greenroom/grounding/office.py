@@ -1,7 +1,7 @@
 """The text of PDF and DOCX files. For the child process that `text` starts: it has the limits, this has not.
 
-A DOCX comes out as Markdown: headings, lists, tables. Of both formats only text is looked at: no macros, links,
-forms, attachments or pictures. XML with a document type is refused, so that no entity is ever expanded.
+A DOCX comes out as Markdown: headings, lists, tables. Of both formats only text is looked at: no macros,
+links, forms, attachments or pictures. XML with a document type is refused, so that no entity is expanded.
 """
 
 import io
@@ -24,7 +24,6 @@ _STRICT = "http://purl.oclc.org/ooxml/wordprocessingml/main "
 def pdf(data: bytes, limit: int) -> tuple[str, str]:
     """Text of at most `limit` characters, page after page, and title. Raises MalformedRequest."""
     import pypdf  # noqa: PLC0415 - the child alone loads it
-    from pypdf.errors import PyPdfError  # noqa: PLC0415 - as above
 
     try:
         reader = pypdf.PdfReader(io.BytesIO(data))
@@ -40,12 +39,12 @@ def pdf(data: bytes, limit: int) -> tuple[str, str]:
                 break
         title = reader.metadata.title if reader.metadata is not None else None
         return "\n\n".join(pages), title if isinstance(title, str) else ""
-    except MalformedRequest:
+    except (MalformedRequest, MemoryError):
         raise
-    except MemoryError:
-        raise
-    except (PyPdfError, Exception) as error:  # whatever a broken file makes the library do
-        raise MalformedRequest("The PDF is broken, or written in a way that can't be read.", "file") from error
+    except Exception as error:  # whatever a broken file makes the library do
+        raise MalformedRequest(
+            "The PDF is broken, or written in a way that can't be read.", "file"
+        ) from error
 
 
 def _joined(page: str) -> str:
@@ -69,7 +68,15 @@ def docx(data: bytes, limit: int) -> tuple[str, str]:
             title = _Title().read(_part(archive, "docProps/core.xml", len(data)))
     except MalformedRequest:
         raise
-    except (zipfile.BadZipFile, expat.ExpatError, NotImplementedError, OSError, EOFError, ValueError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        expat.ExpatError,
+        NotImplementedError,
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+    ) as error:
         raise MalformedRequest("The DOCX file is broken, or locked with a password.", "file") from error
     return text, title
 
@@ -146,7 +153,7 @@ class _Title(_Reader):
 
 
 class _Body(_Reader):
-    """Paragraphs of a document. Deleted text and field codes are not text, hidden runs are nobody's to read."""
+    """Paragraphs of a document. Deleted text and field codes are not text; hidden runs are not read."""
 
     def __init__(self, limit: int) -> None:
         self._room = limit

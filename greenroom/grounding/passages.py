@@ -69,7 +69,7 @@ def split(
 ) -> list[Piece]:
     """Cut a text. With `headings` lines that begin with `#` are headings and part of the passages' titles.
 
-    `size` is the tokens of a passage at most, and how many of them, at most, repeat the end of the one before;
+    `size` is the tokens of a passage at most, and how many of them may repeat the end of the one before;
     without it passages are as long as search likes them, and repeat a sentence.
     """
     lengths = _AUTO if size is None else _Size(size[0] * TOKEN, size[1] * TOKEN, len(text))

@@ -7,7 +7,9 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec import Struct
 from msgspec.json import Encoder, decode
@@ -21,18 +23,30 @@ _TOUCH_S = 60.0
 """How exact the time of the last use of a collection is."""
 _encode = Encoder().encode
 _SELECT = """
-    SELECT c.store, c.project, c.name, c.description, c.metadata, c.created_at, c.active_at, c.days, c.expires_at,
-           coalesce(sum(iif(d.status = 'completed', d.bytes, 0)), 0), count(d.number),
+    SELECT c.store, c.project, c.name, c.description, c.metadata, c.created_at, c.active_at, c.days,
+           c.expires_at, coalesce(sum(iif(d.status = 'completed', d.bytes, 0)), 0), count(d.number),
            coalesce(sum(d.status = 'in_progress'), 0), coalesce(sum(d.status = 'completed'), 0),
            coalesce(sum(d.status = 'failed'), 0), coalesce(sum(d.status = 'cancelled'), 0),
            coalesce(sum(d.passages), 0)
     FROM collections c LEFT JOIN documents d ON d.collection = c.id
 """
 _ONE = _SELECT + "WHERE (:project IS NULL OR c.project = :project) AND c.store = :id GROUP BY c.id"
-_PAGE = (
-    _SELECT + f"WHERE c.project = :project {page('c.id')}".replace("ORDER BY", "GROUP BY c.id ORDER BY")  # noqa: S608 - our own words
+_PAGE = _SELECT + f"WHERE c.project = :project {page('c.id')}".replace("ORDER BY", "GROUP BY c.id ORDER BY")
+_ALL = (
+    _SELECT + "WHERE :project IS NULL OR c.project = :project GROUP BY c.id ORDER BY c.project, c.name, c.id"
 )
-_ALL = _SELECT + "WHERE :project IS NULL OR c.project = :project GROUP BY c.id ORDER BY c.project, c.name, c.id"
+
+
+_IN_USE = """
+    FROM collections WHERE project = :project AND expires_at > :now AND active_at < :now - 59
+    AND ('*' IN (SELECT value FROM json_each(:names)) OR name IN (SELECT value FROM json_each(:names))
+         OR store IN (SELECT value FROM json_each(:names)))
+"""
+_ANY_IN_USE = "SELECT EXISTS (SELECT 1" + _IN_USE + ")"
+_USED = """
+    UPDATE collections SET active_at = :now, expires_at = :now + days * 86400 WHERE id IN
+""" + f"(SELECT id {_IN_USE})"
+_Stores = list["StoreRow"]
 
 
 class Counts(Struct, kw_only=True, frozen=True):
@@ -99,13 +113,13 @@ class Stores:
         row = self._db.connection().execute(_ONE, {"project": project, "id": id}).fetchone()
         return None if row is None else _row(row)
 
-    def list(self, project: str, cursor: Cursor) -> "tuple[list[StoreRow], bool]":
+    def list(self, project: str, cursor: Cursor) -> tuple[_Stores, bool]:
         """A page of a project's vector stores, and whether there are more."""
         values = cursor.values(self._number(project, cursor.after), self._number(project, cursor.before))
         rows = self._db.connection().execute(_PAGE, values | {"project": project})
         return cursor.cut([_row(row) for row in rows])
 
-    def all(self, project: str | None) -> "list[StoreRow]":
+    def all(self, project: str | None) -> _Stores:
         """Every collection of a project, or of all projects, by name."""
         return [_row(row) for row in self._db.connection().execute(_ALL, {"project": project})]
 
@@ -141,7 +155,7 @@ class Stores:
         return self.get(project, id)
 
     def touch(self, project: str, collections: tuple[str, ...]) -> None:
-        """Note that collections are in use, so that they do not expire; at most once a minute for each set."""
+        """Note that collections are in use, so that they do not expire; at most once a minute a set."""
         now = time.time()
         if now - self._touched.get((project, collections), 0.0) < _TOUCH_S:
             return
@@ -150,13 +164,10 @@ class Stores:
         self._touched[project, collections] = now
         db = self._db.connection()
         wanted = {"project": project, "names": _encode(collections).decode(), "now": int(now)}
-        if db.execute(f"SELECT EXISTS (SELECT 1 {_IN_USE})", wanted).fetchone()[0]:  # noqa: S608 - our own words
-            with self._db.writing() as db:
-                db.execute(
-                    "UPDATE collections SET active_at = :now, expires_at = :now + days * 86400"
-                    f" WHERE id IN (SELECT id {_IN_USE})",  # noqa: S608 - our own words
-                    wanted,
-                )
+        if not db.execute(_ANY_IN_USE, wanted).fetchone()[0]:
+            return
+        with suppress(sqlite3.OperationalError), self._db.writing("files") as db:  # locked: in a minute
+            db.execute(_USED, wanted)
 
     def _number(self, project: str, id: str | None) -> int | None:
         if id is None:
@@ -168,13 +179,6 @@ class Stores:
             raise MalformedRequest(f"There is no vector store '{id[:64]}' to list from.", "after")
         number: int = row[0]
         return number
-
-
-_IN_USE = """
-    FROM collections WHERE project = :project AND expires_at > :now AND active_at < :now - 59
-    AND ('*' IN (SELECT value FROM json_each(:names)) OR name IN (SELECT value FROM json_each(:names))
-         OR store IN (SELECT value FROM json_each(:names)))
-"""
 
 
 def insert_collection(
@@ -190,7 +194,8 @@ def insert_collection(
     now = int(time.time())
     number: int = db.execute(
         """
-        INSERT INTO collections (store, project, name, description, metadata, created_at, active_at, days, expires_at)
+        INSERT INTO collections (store, project, name, description, metadata, created_at, active_at, days,
+                                 expires_at)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
         """,
         (
@@ -207,12 +212,22 @@ def unix(iso: str) -> int:
     return int(datetime.fromisoformat(iso).timestamp())
 
 
-def _row(row: tuple[object, ...]) -> StoreRow:
+def _row(row: tuple[Any, ...]) -> StoreRow:  # Any: SQLite's columns, as selected above
     id, project, name, description, metadata, created_at, active_at, days, expires_at, size = row[:10]
     total, in_progress, completed, failed, cancelled, passages = row[10:]
     return StoreRow(
-        id=id, project=project, name=name, description=description, metadata=decode(metadata, type=dict[str, str]),
-        created_at=unix(created_at), active_at=active_at, days=days, expires_at=expires_at, bytes=size,
-        counts=Counts(in_progress=in_progress, completed=completed, failed=failed, cancelled=cancelled, total=total),
+        id=id,
+        project=project,
+        name=name,
+        description=description,
+        metadata=decode(metadata, type=dict[str, str]),
+        created_at=unix(created_at),
+        active_at=active_at,
+        days=days,
+        expires_at=expires_at,
+        bytes=size,
+        counts=Counts(
+            in_progress=in_progress, completed=completed, failed=failed, cancelled=cancelled, total=total
+        ),
         passages=passages,
-    )  # type: ignore[arg-type]  # SQLite's columns, as selected above
+    )

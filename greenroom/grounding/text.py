@@ -11,12 +11,12 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from greenroom.errors import MalformedRequest, TooLarge
 
-PDF = "application/pdf"
-DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PDF: Final = "application/pdf"
+DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MediaType = Literal[
     "text/markdown",
     "text/plain",
@@ -41,8 +41,8 @@ _SUFFIXES: dict[str, MediaType] = {
     ".html": "text/html", ".htm": "text/html", ".xhtml": "text/html",
 }  # fmt: skip
 _FOREIGN = (
-    b"PK\x03\x04", b"\x7fELF", b"\x89PNG", b"\xff\xd8\xff", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"GIF8", b"RIFF",
-    b"ID3", b"OggS", b"BZh", b"7z\xbc\xaf", b"\xfd7zXZ", b"SQLite format 3", b"MZ\x90",
+    b"PK\x03\x04", b"\x7fELF", b"\x89PNG", b"\xff\xd8\xff", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"GIF8",
+    b"RIFF", b"ID3", b"OggS", b"BZh", b"7z\xbc\xaf", b"\xfd7zXZ", b"SQLite format 3", b"MZ\x90",
 )  # fmt: skip
 _HEAD = 1024
 """A PDF may begin with so many bytes of something else."""
@@ -72,12 +72,13 @@ class Document(NamedTuple):
 
 
 def media_type_of(filename: str, data: bytes) -> MediaType:
-    """By what the bytes begin with where that is sure, else by the name's ending; plain text when in doubt."""
-    if b"%PDF-" in data[:_HEAD]:
+    """By what the bytes begin with where that is sure, else by the name's ending; plain text if in doubt."""
+    suffix = Path(filename).suffix.lower()
+    if data.startswith(b"%PDF-") or (suffix == ".pdf" and b"%PDF-" in data[:_HEAD]):
         return PDF
-    if data.startswith(b"PK\x03\x04") and Path(filename).suffix.lower() == ".docx":
+    if suffix == ".docx" and data.startswith(b"PK\x03\x04"):
         return DOCX
-    known = _SUFFIXES.get(Path(filename).suffix.lower())
+    known = _SUFFIXES.get(suffix)
     if known is not None:
         return known
     head = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -87,15 +88,15 @@ def media_type_of(filename: str, data: bytes) -> MediaType:
 def read(filename: str, data: bytes) -> Document:
     """Read a document.
 
-    Raises: TooLarge past 20 MB; Unsupported for what is no text; MalformedRequest for what is broken, or can't
-    be read within the limits.
+    Raises: TooLarge past 20 MB; Unsupported for what is no text; MalformedRequest for what is broken, or
+    can't be read within the limits.
     """
     if len(data) > MAX_BYTES:
         raise TooLarge(f"The document is larger than {MAX_BYTES // 1024 // 1024} MB. Split it.", "file")
     media_type = media_type_of(filename, data)
     if media_type not in {PDF, DOCX} and data.startswith(_FOREIGN):
         raise Unsupported(
-            "The document is not text. Markdown, plain text, HTML, PDF and DOCX can be read; convert it first.",
+            "The document is not text. Markdown, plain text, HTML, PDF and DOCX can be read; convert it.",
             "file",
         )
     if media_type not in {"text/plain", "text/markdown"} or len(data) > OWN_PROCESS_BYTES:

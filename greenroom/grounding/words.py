@@ -55,7 +55,7 @@ class Words:
         self._frequencies: dict[tuple[int, str], int] = {}
 
     def scope(self, project: str, collections: tuple[str, ...]) -> Scope:
-        """The collections of a project that go by these names or ids, with `ALL` among them each; no expired one."""
+        """The collections of a project by these names or ids, with `ALL` among them each; no expired one."""
         generation, _ = self._db.state()
         with self._guard:
             if generation != self._cached:
@@ -154,7 +154,9 @@ def marks(home: int, heading: Sequence[str], body: Sequence[str]) -> str:
     return " ".join([*(f"{home}~{term}" for term in seen | often), *(f"{home}~{term}~" for term in often)])
 
 
-def forget(db: sqlite3.Connection, which: str, values: Sequence[object], *, keep_row: bool = False) -> list[str]:
+def forget(
+    db: sqlite3.Connection, which: str, values: Sequence[object], *, keep_row: bool = False
+) -> list[str]:
     """Delete the documents that the query `which` (number, collection) finds, and their words; their ids.
 
     With `keep_row` their passages alone.

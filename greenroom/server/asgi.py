@@ -1,6 +1,7 @@
 """A bridge from our protocol to an ASGI application, for pages and administration.
 
-Speaks ASGI 3 HTTP: whole body in one `http.request` (an upload piece by piece), streamed responses, disconnects. No websockets.
+Speaks ASGI 3 HTTP: whole body in one `http.request` (an upload piece by piece), streamed responses,
+disconnects. No websockets.
 """
 
 import asyncio

@@ -41,7 +41,7 @@ class Request(Struct, eq=False):
     """Whether the front answers it, not the ASGI app."""
     body: bytes = b""
     incoming: "Incoming | None" = None
-    """Where the body comes from piece by piece, if it is an upload: the ASGI app starts before it is whole."""
+    """Where the body comes from piece by piece if it is an upload: the app starts before it is whole."""
     context: object = None
     """What `Front.admit` left for `Front.answer`."""
 

@@ -82,8 +82,8 @@ def project_of(caller: Caller | None) -> str:
     assert caller is not None, "every route here has a role"
     if caller.apps:
         raise Forbidden(
-            "This key is limited to some apps; files and vector stores belong to the whole project. Use a key "
-            "without such a limit."
+            "This key is limited to some apps; files and vector stores belong to the whole project. Use a "
+            "key without such a limit."
         )
     return caller.project
 
@@ -96,7 +96,10 @@ def cursor_of(query: Mapping[str, str], *, usual: int = 20, most: int = MOST_LIS
     if order not in {"asc", "desc"}:
         raise MalformedRequest("'order' must be 'asc' or 'desc'.", "order")
     return Cursor(
-        int(limit), "asc" if order == "asc" else "desc", query.get("after") or None, query.get("before") or None
+        int(limit),
+        "asc" if order == "asc" else "desc",
+        query.get("after") or None,
+        query.get("before") or None,
     )
 
 

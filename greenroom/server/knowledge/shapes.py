@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from greenroom.errors import MalformedRequest
 from greenroom.grounding.attachments import AttachedRow, BatchRow, Chunking, Wanted
 from greenroom.grounding.attributes import Filter, Value
+from greenroom.grounding.passages import FULL, OVERLAP, TOKEN
 from greenroom.grounding.stores import Counts, StoreRow
 
 Key = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -14,8 +15,8 @@ Text = Annotated[str, Meta(max_length=512)]
 Metadata = Annotated[dict[Key, Text], Meta(max_length=16)]
 Attributes = Annotated[dict[Key, Text | int | float | bool], Meta(max_length=16)]
 FileId = Annotated[str, Meta(min_length=1, max_length=64)]
-_AUTO = (800, 400)
-"""What the size and the overlap of passages are said to be, in tokens, where nobody said."""
+_AUTO = (FULL // TOKEN, OVERLAP // TOKEN)
+"""The size and the overlap of passages, in tokens, where nobody said."""
 
 
 class ExpiresAfter(Struct, kw_only=True, frozen=True):
@@ -43,7 +44,9 @@ class ChunkingStrategy(Struct, kw_only=True, frozen=True):
         if self.type == "auto":
             return None
         if self.static is None:
-            raise MalformedRequest("A static chunking strategy takes its sizes in 'static'.", "chunking_strategy")
+            raise MalformedRequest(
+                "A static chunking strategy takes its sizes in 'static'.", "chunking_strategy"
+            )
         size, overlap = self.static.max_chunk_size_tokens, self.static.chunk_overlap_tokens
         if overlap * 2 > size:
             raise MalformedRequest(
@@ -68,7 +71,7 @@ class VectorStoreChange(Struct, kw_only=True, frozen=True):
 
     name: Annotated[str, Meta(max_length=256)] | None = None
     metadata: Metadata | None = None
-    expires_after: ExpiresAfter | None | UnsetType = UNSET
+    expires_after: ExpiresAfter | UnsetType | None = UNSET
 
 
 class NewVectorStoreFile(Struct, kw_only=True, frozen=True):
@@ -104,9 +107,10 @@ class RankingOptions(Struct, kw_only=True, frozen=True):
 class VectorStoreSearch(Struct, kw_only=True, frozen=True):
     """Body of `POST /v1/vector_stores/{id}/search`."""
 
-    query: Annotated[str, Meta(max_length=10_000)] | Annotated[
-        list[Annotated[str, Meta(max_length=10_000)]], Meta(min_length=1, max_length=20)
-    ]
+    query: (
+        Annotated[str, Meta(max_length=10_000)]
+        | Annotated[list[Annotated[str, Meta(max_length=10_000)]], Meta(min_length=1, max_length=20)]
+    )
     max_num_results: Annotated[int, Meta(ge=1, le=50)] = 10
     filters: Filter | None = None
     ranking_options: RankingOptions | None = None
@@ -118,7 +122,9 @@ def wanted(one: NewVectorStoreFile) -> Wanted:
     """A file to attach. Raises MalformedRequest."""
     strategy = one.chunking_strategy
     return Wanted(
-        file_id=one.file_id, attributes=_known(one.attributes), chunking=strategy.chunking() if strategy else None
+        file_id=one.file_id,
+        attributes=_known(one.attributes),
+        chunking=strategy.chunking() if strategy else None,
     )
 
 
@@ -127,9 +133,7 @@ def wanted_by(batch: NewFileBatch) -> list[Wanted]:
     if (batch.file_ids is None) == (batch.files is None):
         raise MalformedRequest("A batch takes either 'file_ids' or 'files'.", "file_ids")
     files = batch.files or [
-        NewVectorStoreFile(
-            file_id=id, attributes=batch.attributes, chunking_strategy=batch.chunking_strategy
-        )
+        NewVectorStoreFile(file_id=id, attributes=batch.attributes, chunking_strategy=batch.chunking_strategy)
         for id in batch.file_ids or ()
     ]
     if not files:

@@ -15,6 +15,7 @@ from greenroom.grounding.stores import StoreRow
 from greenroom.server.api import Doc, read_body
 from greenroom.server.knowledge.desk import Desk, cursor_of, listed, project_of
 from greenroom.server.knowledge.shapes import (
+    ExpiresAfter,
     FileAttributes,
     NewFileBatch,
     NewVectorStore,
@@ -123,7 +124,7 @@ class StoreRoutes:
         after = body.expires_after
         change = partial(
             self._stores.update, project, id, name=body.name, metadata=body.metadata,
-            days=after.days if after and after is not UNSET else None, sets_days=after is not UNSET,
+            days=after.days if isinstance(after, ExpiresAfter) else None, sets_days=after is not UNSET,
         )  # fmt: skip
         row = await run_in_threadpool(change)
         if row is None:

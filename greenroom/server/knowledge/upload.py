@@ -4,6 +4,7 @@ What is wrong with a form is said when all of it has come, since most clients lo
 """
 
 from collections.abc import Mapping
+from typing import Self
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -34,7 +35,7 @@ class Form:
         self._waiting: list[bytes] = []
         """Bytes of the file that were not written yet."""
 
-    async def __aenter__(self) -> "Form":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
