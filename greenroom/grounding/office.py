@@ -12,17 +12,20 @@ from xml.parsers import expat
 from greenroom.errors import MalformedRequest
 
 PAGES = 5_000
+CHARACTERS = 5_000_000
+"""Of text, at most: about 2,000 pages."""
 PART_BYTES = 64 * 1024 * 1024
 """What the text of a DOCX may unpack to."""
 RATIO = 200
 """How many bytes may come out of one."""
 _DEPTH = 512
+_TOO_LONG = f"The document holds more than {CHARACTERS:,} characters of text. Split it."
 _WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main "
 _STRICT = "http://purl.oclc.org/ooxml/wordprocessingml/main "
 
 
-def pdf(data: bytes, limit: int) -> tuple[str, str]:
-    """Text of at most `limit` characters, page after page, and title. Raises MalformedRequest."""
+def pdf(data: bytes) -> tuple[str, str]:
+    """Text, page after page, and title. Raises MalformedRequest."""
     import pypdf  # noqa: PLC0415 - the child alone loads it
 
     try:
@@ -32,11 +35,12 @@ def pdf(data: bytes, limit: int) -> tuple[str, str]:
         if len(reader.pages) > PAGES:
             raise MalformedRequest(f"The PDF has more than {PAGES:,} pages. Split it.", "file")
         pages: list[str] = []
+        room = CHARACTERS
         for page in reader.pages:
             pages.append(_joined(page.extract_text()))
-            limit -= len(pages[-1])
-            if limit < 0:
-                break
+            room -= len(pages[-1])
+            if room < 0:
+                raise MalformedRequest(_TOO_LONG, "file")
         title = reader.metadata.title if reader.metadata is not None else None
         return "\n\n".join(pages), title if isinstance(title, str) else ""
     except (MalformedRequest, MemoryError):
@@ -60,11 +64,11 @@ def _joined(page: str) -> str:
     return "\n".join(lines)
 
 
-def docx(data: bytes, limit: int) -> tuple[str, str]:
-    """Text of at most `limit` characters as Markdown, and title. Raises MalformedRequest."""
+def docx(data: bytes) -> tuple[str, str]:
+    """Text as Markdown, and title. Raises MalformedRequest."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            text = _Body(limit).read(_part(archive, "word/document.xml", len(data)))
+            text = _Body().read(_part(archive, "word/document.xml", len(data)))
             title = _Title().read(_part(archive, "docProps/core.xml", len(data)))
     except MalformedRequest:
         raise
@@ -155,8 +159,8 @@ class _Title(_Reader):
 class _Body(_Reader):
     """Paragraphs of a document. Deleted text and field codes are not text; hidden runs are not read."""
 
-    def __init__(self, limit: int) -> None:
-        self._room = limit
+    def __init__(self) -> None:
+        self._room = CHARACTERS
         self._pieces: list[str] = []
         self._line: list[str] = []
         self._depth = 0
@@ -229,12 +233,13 @@ class _Body(_Reader):
 
     def _add(self, text: str) -> None:
         self._room -= len(text)
-        if self._room >= 0:
-            self._pieces.append(text)
+        if self._room < 0:
+            raise MalformedRequest(_TOO_LONG, "file")
+        self._pieces.append(text)
 
     def result(self) -> str:
         self._close("")
-        return "".join(self._pieces)
+        return "".join(self._pieces).strip()
 
 
 def _tag(name: str) -> str:

@@ -110,7 +110,7 @@ def parse(filename: str, data: bytes, media_type: MediaType) -> Document:
     if media_type in {PDF, DOCX}:
         from greenroom.grounding import office  # noqa: PLC0415 - the child alone reads these
 
-        text, title = (office.pdf if media_type == PDF else office.docx)(data, MAX_CHARACTERS)
+        text, title = (office.pdf if media_type == PDF else office.docx)(data)
         if not text.strip():
             raise MalformedRequest("The document holds no text; pictures of pages are not read.", "file")
     else:
