@@ -173,6 +173,7 @@ class DocumentRow(Struct, kw_only=True, frozen=True):
     """A document as it is listed."""
 
     id: str
+    """The file's."""
     project: str
     collection: str
     title: str
@@ -187,6 +188,7 @@ class DocumentRow(Struct, kw_only=True, frozen=True):
     status: Status = "completed"
     error_code: str | None = None
     error: str | None = None
+    collection_id: str = ""
 
 
 class CollectionRow(Struct, kw_only=True, frozen=True):

@@ -33,7 +33,8 @@ _Ids = list[str]
 
 _ROW = """
     SELECT d.id, d.project, c.name, d.title, d.filename, d.media_type, d.sha256, d.bytes, d.created_at,
-           d.language, d.passages, d.status, d.error_code, d.error
+           d.language, d.passages, d.status, d.error_code, d.error,
+           c.store
     FROM documents d JOIN collections c ON c.id = d.collection
 """
 

@@ -23,6 +23,7 @@ TRIES = 3
 POLL_S = 0.5
 """How soon what another process attached is noticed; what this one attached is told by `wake`."""
 TIDY_S = 60.0
+FAREWELL_S = 5.0
 
 
 class Ingestion:
@@ -32,7 +33,7 @@ class Ingestion:
         self._index = index
         self._now = now
         self._stopping = threading.Event()
-        self._waiting = threading.Semaphore(0)
+        self._waiting = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -46,15 +47,18 @@ class Ingestion:
 
     def wake(self) -> None:
         """Say that something was attached."""
-        for _ in self._threads:
-            self._waiting.release()
+        self._waiting.set()
 
     def stop(self) -> None:
-        """End after the documents at work; the others are read after the next start. Safe to call twice."""
+        """End after the documents at work, if they take no longer than `FAREWELL_S`. Safe to call twice.
+
+        What was not read is read after the next start.
+        """
         self._stopping.set()
         self.wake()
+        deadline = self._now() + FAREWELL_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - self._now()))
         self._threads.clear()
 
     def read_next(self) -> bool:
@@ -113,4 +117,5 @@ class Ingestion:
             except (sqlite3.Error, OSError) as error:
                 log.error("documents not read yet", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
                 self._stopping.wait(POLL_S)
-            self._waiting.acquire(timeout=POLL_S)
+            self._waiting.wait(POLL_S)
+            self._waiting.clear()

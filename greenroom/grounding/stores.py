@@ -42,10 +42,11 @@ _IN_USE = """
     AND ('*' IN (SELECT value FROM json_each(:names)) OR name IN (SELECT value FROM json_each(:names))
          OR store IN (SELECT value FROM json_each(:names)))
 """
-_ANY_IN_USE = "SELECT EXISTS (SELECT 1" + _IN_USE + ")"
-_USED = """
-    UPDATE collections SET active_at = :now, expires_at = :now + days * 86400 WHERE id IN
-""" + f"(SELECT id {_IN_USE})"
+_ANY_IN_USE = f"SELECT EXISTS (SELECT 1 {_IN_USE})"
+_USED = f"""
+    UPDATE collections SET active_at = :now, expires_at = :now + days * 86400
+    WHERE id IN (SELECT id {_IN_USE})
+"""  # noqa: S608 - our own words
 _Stores = list["StoreRow"]
 
 

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def test_a_document_is_uploaded_read_and_found(library: Library, language: str) 
     assert client.files.content(attached.id).read() == text.encode()
     assert client.files.retrieve(attached.id).filename == name
     content = client.vector_stores.files.content(attached.id, vector_store_id=store.id)
-    assert [one.text for one in content][0] is not None
+    assert next(one.text for one in content) is not None
     ready = client.vector_stores.retrieve(store.id)
     assert ready.status == "completed"
     assert ready.file_counts.completed == ready.file_counts.total == 1
@@ -242,7 +243,7 @@ def test_static_chunks_are_as_long_as_asked(library: Library) -> None:
     assert attached.chunking_strategy.type == "static"
     assert attached.chunking_strategy.static.max_chunk_size_tokens == 100
     assert max(map(len, pieces)) <= 400
-    assert all(second[:40] in first for first, second in zip(pieces, pieces[1:], strict=False))
+    assert all(second[:40] in first for first, second in pairwise(pieces))
     with pytest.raises(openai.BadRequestError):
         client.vector_stores.files.create(
             store.id, file_id=id,
@@ -384,11 +385,39 @@ def test_no_project_sees_another_ones(library: Library) -> None:
     assert client.files.retrieve(id).id == id
 
 
+def test_every_route_with_an_id_hides_it_from_other_projects(library: Library) -> None:
+    client = library.client
+    id = library.upload("The lighthouse is grey.")
+    store = client.vector_stores.create(name="hidden", file_ids=[id])
+    batch = client.vector_stores.file_batches.create_and_poll(store.id, file_ids=[id])
+    document = openai.OpenAI(base_url=library.server.url, api_key=ADMIN).get(
+        "/openapi.json", cast_to=dict[str, Any]
+    )
+    bodies = {"search": {"query": "x"}, "files": {"file_id": id}, "file_batches": {"file_ids": [id]}}
+    tried = 0
+    for path, operations in document["paths"].items():
+        if not path.startswith(("/v1/files/", "/v1/vector_stores/")):
+            continue
+        place = path.format(file_id=id, vector_store_id=store.id, batch_id=batch.id).removeprefix("/v1")
+        for method in operations:
+            body = bodies.get(place.rpartition("/")[2], {"attributes": {}}) if method == "post" else None
+            with pytest.raises(openai.NotFoundError):
+                _ask(library.other, method, place, body)
+            tried += 1
+    assert tried == 19
+    assert client.vector_stores.retrieve(store.id).file_counts.completed == 1
+
+
+def _ask(client: openai.OpenAI, method: str, path: str, body: object) -> object:
+    send = {"get": client.get, "post": client.post, "delete": client.delete}[method]
+    return send(path, cast_to=object) if body is None else client.post(path, body=body, cast_to=object)
+
+
 def test_a_key_limited_to_apps_has_no_files(library: Library) -> None:
     for denied in (
-        lambda: library.limited.files.list(),
+        library.limited.files.list,
         lambda: library.limited.files.create(file=("a.txt", b"x"), purpose="assistants"),
-        lambda: library.limited.vector_stores.list(),
+        library.limited.vector_stores.list,
         lambda: library.limited.vector_stores.create(name="x"),
     ):
         with pytest.raises(openai.PermissionDeniedError) as error:

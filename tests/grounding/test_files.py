@@ -88,7 +88,7 @@ def test_a_full_disk_is_told_in_words(index: DocumentIndex, tmp_path: Path) -> N
     upload = index.files.begin(10_000_000)
     assert upload._file is not None
     upload._file.close()
-    upload._file = Path("/dev/full").open("wb", buffering=0)
+    upload._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115 - closed by the upload
 
     with pytest.raises(StoreError, match="no room"):
         upload.write(b"x" * 100_000)

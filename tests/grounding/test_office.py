@@ -115,7 +115,7 @@ def test_what_can_not_be_read_is_refused_with_a_sentence(name: str, data: bytes,
 def test_a_docx_comes_out_as_markdown() -> None:
     body = (
         paragraph("Manual de férias", "Ttulo1") + paragraph("Cada pessoa tem 30 dias.")
-        + '<w:p><w:pPr><w:numPr/></w:pPr><w:r><w:t>primeiro</w:t></w:r></w:p>'
+        + "<w:p><w:pPr><w:numPr/></w:pPr><w:r><w:t>primeiro</w:t></w:r></w:p>"
         + "<w:tbl><w:tr><w:tc>" + paragraph("Cargo") + "</w:tc><w:tc>" + paragraph("Dias") + "</w:tc></w:tr></w:tbl>"
         + paragraph("Viagens", "Heading2") + '<w:p><w:r><w:t xml:space="preserve">O trem </w:t></w:r><w:r><w:t>é pago.</w:t></w:r></w:p>'
     )  # fmt: skip

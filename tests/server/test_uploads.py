@@ -121,7 +121,7 @@ def test_who_has_no_key_is_refused_before_the_body(server: ServerProcess) -> Non
     assert halves(server) == []
 
 
-@pytest.mark.parametrize("length", [201 * MB, 5_000_000_000, 10**30])
+@pytest.mark.parametrize("length", [201 * MB, 5_000_000_000])
 def test_too_much_is_refused_when_it_is_announced(server: ServerProcess, length: int) -> None:
     with connect(server) as one:
         one.sendall(head(length))
@@ -184,7 +184,6 @@ def test_an_upload_waits_its_turn_behind_another_request(server: ServerProcess) 
         pytest.param(form(end=b""), {}, id="no end"),
         pytest.param(b"", {}, id="nothing"),
         pytest.param(b"x" * MB, {}, id="noise"),
-        pytest.param(b"\r\n" * 500_000 + form(), {}, id="preamble"),
         pytest.param(form(end=part("file", b"again", "b.txt") + f"--{BOUNDARY}--".encode()), {}, id="two files"),
         pytest.param(part("other", b"x", "b.txt") + form(), {}, id="file in another field"),
         pytest.param(part("x", b"x") * 1000 + form(), {}, id="a thousand fields"),
@@ -278,3 +277,12 @@ def test_a_full_disk_is_said_and_passes(tmp_path: Path) -> None:
         assert "no room" in error["error"]["message"]
         assert halves(server) == []
         assert send(server, form())[0] == 200
+
+
+def test_what_stands_before_and_after_a_form_costs_nothing(server: ServerProcess) -> None:
+    began = time.monotonic()
+
+    status, made, _ = send(server, b"\r\n" * 2_000_000 + form() + b"after it" * 500_000)
+
+    assert (status, made["bytes"]) == (200, 4)
+    assert time.monotonic() - began < 3

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.grounding.files import Files, Upload
 
-FIELDS = 16
+PARTS = 16
 FIELD_BYTES = 4096
 
 
@@ -32,6 +32,8 @@ class Form:
         self._header = [bytearray(), bytearray()]
         self._disposition = b""
         self._is_file = False
+        self._parts = 0
+        self._is_whole = False
         self._waiting: list[bytes] = []
         """Bytes of the file that were not written yet."""
 
@@ -66,11 +68,8 @@ class Form:
             except (GreenroomError, FormParserError) as error:
                 trouble = _said(error)
                 self.discard()
-        if trouble is None and parser is not None:
-            try:
-                parser.finalize()
-            except FormParserError as error:
-                trouble = _said(error)
+        if trouble is None and not self._is_whole:
+            trouble = MalformedRequest("The form has no end: its last boundary is missing.")
         if trouble is not None:
             raise trouble
         if self.upload is None:
@@ -93,6 +92,7 @@ class Form:
                 "on_headers_finished": self._end_headers,
                 "on_part_data": self._take,
                 "on_part_end": self._end,
+                "on_end": self._finish,
             },
         )
 
@@ -107,6 +107,9 @@ class Form:
         self._header = [bytearray(), bytearray()]
 
     def _end_headers(self) -> None:
+        self._parts += 1
+        if self._parts > PARTS:
+            raise MalformedRequest(f"The form has more than {PARTS} parts.")
         _, options = parse_options_header(self._disposition)
         if b"name" not in options:
             raise MalformedRequest("A part of the form has no name.")
@@ -119,8 +122,6 @@ class Form:
             self.upload = self._files.begin(self._limit)
         elif b"filename" in options:
             raise MalformedRequest("A form takes its file in the field 'file'.", "file")
-        elif len(self.fields) >= FIELDS:
-            raise MalformedRequest(f"The form has more than {FIELDS} fields.")
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
@@ -129,6 +130,9 @@ class Form:
             self._value += data[start:end]
             if len(self._value) > FIELD_BYTES:
                 raise MalformedRequest(f"A field of the form is longer than {FIELD_BYTES} bytes.")
+
+    def _finish(self) -> None:
+        self._is_whole = True
 
     def _end(self) -> None:
         if not self._is_file:
