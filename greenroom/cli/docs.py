@@ -27,7 +27,7 @@ def add(
     json: bool = False,
     place: Here,
 ) -> int:
-    """Add files, or all Markdown, text, HTML, PDF and DOCX files of a folder; one of the same name is replaced.
+    """Add files, or the Markdown, text, HTML, PDF and DOCX files of a folder; same names are replaced.
 
     Parameters
     ----------
