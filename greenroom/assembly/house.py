@@ -151,7 +151,7 @@ class House:
         self.search = AsyncSearch(self.documents, self.encoder)
         self._ending.callback(self.search.close)
         if self.encoder is not None and not as_guest:
-            # The sample is found by words as well, and the encoder takes 100 MB.
+            # The sample alone is found by words as well, and the encoder takes 100 MB.
             embedding = Embedding(self.documents, self.encoder, spared=(SAMPLE_COLLECTION,))
             embedding.start()
             self._ending.callback(embedding.stop)

@@ -12,6 +12,8 @@ from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, USAGE, Here
 from greenroom.errors import RequestError
 from greenroom.grounding.database import DocumentRow
 from greenroom.grounding.index import ALL
+from greenroom.grounding.stems import language_of
+from greenroom.grounding.vectors import Asked
 
 app = App(name="docs", help="Add, list, search and remove the documents that answers draw on.")
 
@@ -136,13 +138,17 @@ def search(
     json
         Print a JSON array.
     """
-    index = place.open().documents
-    found = index.search(query, project=project, collections=collections or [ALL], limit=limit)
+    house = place.open()
+    index, within, vector = house.documents, collections or [ALL], None
+    encoder = house.encoder
+    if encoder is not None and language_of(query) in encoder.languages and index.has_vectors(project, within):
+        vector = Asked(encoder.name, encoder.encode([query])[0])
+    found = index.search(query, project=project, collections=within, limit=limit, vector=vector)
     if json:
         print_json([to_builtins(one) for one in found])
         return FINE if found else FINDINGS
     if not found:
-        return fail("No passage holds these words.", FINDINGS)
+        return fail("No passage answers this.", FINDINGS)
     out = console()
     for passage in found:
         out.print(

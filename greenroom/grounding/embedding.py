@@ -8,6 +8,7 @@ encoder by contract.
 import logging
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -18,13 +19,18 @@ log = logging.getLogger("greenroom.embedding")
 
 POLL_S = 0.5
 """How often a changed index is looked for. A look costs 10 µs."""
+PAUSE_S = 30.0
+"""After the file could not be written."""
 BATCH = 8
 """Vectors in one transaction: a quarter of a second of work."""
 _NICE = 19
 
 
 class Embedding:
-    """Keeps the vectors of an index complete, in the encoder's languages; `spared` collections need none."""
+    """Keeps the vectors of an index complete, in the encoder's languages.
+
+    Collections in `spared` get theirs only once others do.
+    """
 
     def __init__(self, index: DocumentIndex, encoder: Encoder, spared: Sequence[str] = ()) -> None:
         self._index = index
@@ -47,13 +53,17 @@ class Embedding:
 
     def catch_up(self) -> int:
         """Make what is missing now; how many vectors that were. Ends early on `stop`."""
+        made = self._make(self._spared)
+        return made + self._make(()) if made and self._spared else made
+
+    def _make(self, spared: Sequence[str]) -> int:
         import numpy as np  # noqa: PLC0415 - 20 MiB that an index without vectors can do without
 
         encoder, made, last = self._encoder, 0, 0
         languages = sorted(encoder.languages)
         while not self._stopping.is_set():
             missing = self._index.without_vector(
-                encoder.name, languages, spared=self._spared, after=last, limit=BATCH
+                encoder.name, languages, spared=spared, after=last, limit=BATCH
             )
             if not missing:
                 break
@@ -65,7 +75,7 @@ class Embedding:
         return made
 
     def _run(self) -> None:
-        if hasattr(os, "setpriority"):
+        if sys.platform == "linux":  # elsewhere a thread has no priority of its own
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         done = -1
         while not self._stopping.wait(POLL_S):
@@ -78,6 +88,7 @@ class Embedding:
                         log.info("documents embedded", extra={"passages": made})
             except sqlite3.Error as error:  # locked, or no room: later
                 log.error("documents not embedded", extra={"reason": str(error)})  # noqa: TRY400  # no stack
+                self._stopping.wait(PAUSE_S)
             except Exception as error:  # the edge of the thread: words still find what has no vector
                 log.exception("documents not embedded", extra={"reason": type(error).__name__})
                 return

@@ -8,7 +8,6 @@ Source: Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieva
 """
 
 from collections.abc import Collection, Sequence
-from statistics import fmean
 from typing import Any, NamedTuple
 
 from msgspec.json import Encoder
@@ -23,6 +22,7 @@ from greenroom.grounding.vectors import EXACT, Asked, Vectors
 from greenroom.grounding.words import Scope, Words, proposal
 
 _CANDIDATES = 40
+_KNOWN = 10_000
 _BEST = """
     SELECT p.id, p.heading, p.body, d.language
     FROM (SELECT words.rowid AS id FROM json_each(?1) AS asked JOIN words WHERE words MATCH asked.key {within}
@@ -42,9 +42,9 @@ _THESE = """
     WHERE d.project = ? AND d.collection IN (SELECT value FROM json_each(?))
 """
 _SHOWN = """
-    SELECT d.id, p.position, d.filename, p.title, p.text, p.start
+    SELECT p.id, d.id, p.position, d.filename, p.title, p.text, p.start
     FROM json_each(?) AS found JOIN passages p ON p.id = found.value JOIN documents d ON d.number = p.document
-    ORDER BY found.key
+    WHERE d.project = ?
 """
 _encode = Encoder().encode
 _new = tuple.__new__  # a NamedTuple's class costs eight times as much
@@ -74,6 +74,8 @@ class Retrieval:
         self._db = db
         self._words = Words(db)
         self._vectors = Vectors(db)
+        self._having: dict[tuple[str, tuple[str, ...]], tuple[tuple[int, int], bool]] = {}
+        """Whether collections had vectors, and in which state of the file."""
 
     def has_passages(self, project: str) -> bool:
         """Whether a search in this project could find anything."""
@@ -81,6 +83,10 @@ class Retrieval:
 
     def has_vectors(self, project: str, collections: tuple[str, ...]) -> bool:
         """Whether any passage of these collections has a vector."""
+        state = self._db.state()
+        kept = self._having.get((project, collections))
+        if kept is not None and kept[0] == state:
+            return kept[1]
         homes = [home for home, _ in self._words.scope(project, collections).homes]
         found: int = self._db.connection().execute(
             """
@@ -89,6 +95,9 @@ class Retrieval:
             """,
             (_encode(homes).decode(),),
         ).fetchone()[0]  # fmt: skip
+        if len(self._having) > _KNOWN:
+            self._having.clear()
+        self._having[project, collections] = (state, bool(found))
         return bool(found)
 
     def search(
@@ -129,8 +138,8 @@ class Retrieval:
             cosines = self._meant(vector, scope, project, candidates, most, only)
         ordered = _ordered(language_of(query), asked, names, scope, candidates.values(), cosines)
         stems = {stem for one in asked for read in one.queries.values() for stem in read.weights}
-        kept = distinct((one.body.split() for one, _ in ordered), stems, limit)
-        return self._passages([ordered[place] for place in kept])
+        kept = distinct((one.body for one, _ in ordered), stems, limit)
+        return self._passages(project, [ordered[place] for place in kept])
 
     def _wording(self, text: str, scope: Scope, share: float) -> _Wording:
         readings = ranking.query_terms(text, scope.languages)
@@ -172,10 +181,13 @@ class Retrieval:
         candidates.update((row[0], _new(_Candidate, row)) for row in found)
         return cosines
 
-    def _passages(self, ordered: Sequence[tuple[_Candidate, float]]) -> list[Passage]:
-        """The passages; none scores less than one behind it."""
-        rows = self._db.connection().execute(_SHOWN, (_encode([one.number for one, _ in ordered]).decode(),))
-        found = [passage_of(row, round(shown, 4)) for row, (_, shown) in zip(rows, ordered, strict=True)]
+    def _passages(self, project: str, ordered: Sequence[tuple[_Candidate, float]]) -> list[Passage]:
+        """The passages, but for those that went meanwhile; none scores less than one behind it."""
+        numbers = _encode([one.number for one, _ in ordered]).decode()
+        rows = {row[0]: row[1:] for row in self._db.connection().execute(_SHOWN, (numbers, project))}
+        found = [
+            passage_of(rows[one.number], round(shown, 4)) for one, shown in ordered if one.number in rows
+        ]
         least = 0.0
         for passage in reversed(found):
             least = passage.score = max(least, passage.score)
@@ -203,7 +215,7 @@ def _ordered(
     cosines: dict[int, float],
 ) -> list[tuple[_Candidate, float]]:
     """All candidates that match at all, best first, each with the score to show."""
-    usual = fmean(cosines.values()) if cosines else 0.0
+    usual = ranking.UNCOMPARED if cosines else 0.0
     called = {language: _stemmed(names, language) for language in scope.languages} if names else {}
     scored: list[tuple[float, int, _Candidate, float]] = []
     for one in candidates:

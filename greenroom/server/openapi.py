@@ -76,6 +76,23 @@ _CHOICE = {
         "finish_reason": {"type": ["string", "null"]},
     },
 }
+_EMBEDDINGS = {
+    "type": "object",
+    "required": ["model", "input"],
+    "properties": {
+        "model": {"type": "string", "minLength": 1, "maxLength": 256},
+        "input": {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "minItems": 1, "items": {"type": ["string", "integer", "array"]}},
+            ]
+        },
+        "encoding_format": {"type": ["string", "null"], "enum": ["float", "base64", None]},
+        "dimensions": {"type": ["integer", "null"], "minimum": 1},
+        "user": {"type": ["string", "null"]},
+    },
+    "additionalProperties": True,
+}
 _COMPLETION = {
     "type": "object",
     "required": ["choices"],
@@ -97,6 +114,7 @@ _HEADERS = {
 }
 _FAST: tuple[tuple[str, str, str, object], ...] = (
     ("/v1/chat/completions", "post", "Answer a conversation, whole or as a stream of events.", _CHAT),
+    ("/v1/embeddings", "post", "Turn texts into vectors.", _EMBEDDINGS),
     ("/v1/models", "get", "List the apps and models a key may ask for.", None),
     ("/v1/models/{model}", "get", "Read one of them.", None),
     (

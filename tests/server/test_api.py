@@ -309,7 +309,8 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
     }
     served = {route.partition("?")[0].replace("none", "{id}"): role for route, (role, _) in ROUTES.items()}
     fast = {
-        "POST /v1/chat/completions", "GET /v1/models", "GET /v1/models/{model}", "POST /api/inspect",
+        "POST /v1/chat/completions", "POST /v1/embeddings", "GET /v1/models", "GET /v1/models/{model}",
+        "POST /api/inspect",
     }  # fmt: skip
     assert set(described) == {*served, *fast, *(f"GET {path}" for path in OPEN)}
     assert all(f"'{role}'" in described[route] for route, role in served.items())

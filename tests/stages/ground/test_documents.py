@@ -4,10 +4,13 @@ from pathlib import Path
 import pytest
 from msgspec.json import decode, encode
 
-from greenroom.exchange import Caller, Exchange, Passage, StepRecord
+from greenroom.exchange import Caller, Entity, Exchange, Passage, StepRecord
+from greenroom.grounding.embedding import Embedding
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.search import AsyncSearch
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, Placed, render
+from greenroom.stages.preprocess.embed import Embed, EmbedConfig
+from greenroom.testing import WordEncoder
 from greenroom.wire.openai_request import parse_chat, render_chat
 
 TEXT = b"""# Handbook
@@ -162,3 +165,119 @@ async def test_the_tag_differs_from_exchange_to_exchange(search: AsyncSearch) ->
         shown.add(messages_of(exchange)[0]["content"])
 
     assert len(shown) == 5
+
+
+# words and vectors
+
+
+@pytest.fixture
+def encoder() -> WordEncoder:
+    return WordEncoder()
+
+
+@pytest.fixture
+def meaning(index: DocumentIndex, encoder: WordEncoder) -> Iterator[AsyncSearch]:
+    index.add("default", "docs", "pets.txt", b"Dogs and cats may come along on Fridays.")
+    Embedding(index, encoder).catch_up()
+    encoder.calls.clear()
+    opened = AsyncSearch(index, encoder)
+    yield opened
+    opened.close()
+
+
+async def embedded(exchange: Exchange, encoder: WordEncoder) -> Exchange:
+    await Embed(EmbedConfig(), encoder)(exchange)
+    return exchange
+
+
+async def test_the_vector_of_the_newest_text_is_made_once_and_used(
+    meaning: AsyncSearch, encoder: WordEncoder
+) -> None:
+    exchange = await embedded(ask(("user", "How many requests may each key send in one minute?")), encoder)
+
+    await Documents(DocumentsConfig(), meaning)(exchange)
+
+    assert encoder.calls == [["How many requests may each key send in one minute?"]]
+    assert exchange.passages[0].title == "Handbook › Limits"
+
+
+async def test_a_follow_up_is_compared_with_the_question_before_it(
+    meaning: AsyncSearch, encoder: WordEncoder
+) -> None:
+    exchange = await embedded(
+        ask(("user", "May I bring my dogs?"), ("assistant", "Yes."), ("user", "And cats?")), encoder
+    )
+
+    await Documents(DocumentsConfig(), meaning)(exchange)
+
+    assert encoder.calls == [["And cats?\nMay I bring my dogs?"]]
+    assert exchange.passages[0].document == "pets.txt"
+
+
+@pytest.mark.parametrize(
+    ("question", "code"),
+    [("Quantas requisições uma key pode fazer?", "pt"), ("¿Cuántas requests puede hacer una key?", "es")],
+)
+async def test_a_question_in_a_language_the_encoder_does_not_know_is_searched_by_words_and_says_so(
+    meaning: AsyncSearch, encoder: WordEncoder, question: str, code: str
+) -> None:
+    exchange = await embedded(ask(("user", question)), encoder)
+
+    await Documents(DocumentsConfig(min_score=0), meaning)(exchange)
+
+    assert encoder.calls == []
+    assert exchange.steps[-1].notes["vector"] == f"not used: test/words does not know {code}"
+    assert [one.title for one in exchange.passages] == ["Handbook › Limits"]
+
+
+async def test_without_vectors_in_the_index_none_is_made(search: AsyncSearch, encoder: WordEncoder) -> None:
+    exchange = await embedded(ask(("user", "How do I add a provider?")), encoder)
+
+    await Documents(DocumentsConfig(), search)(exchange)
+
+    assert encoder.calls == []
+    assert exchange.passages
+
+
+async def test_the_corrected_spelling_is_searched_too(search: AsyncSearch) -> None:
+    exchange = ask(("user", "How do I add a porvider of mdoels?"))
+    exchange.context["spell.query"] = "How do I add a provider of models?"
+
+    await Documents(DocumentsConfig(), search)(exchange)
+
+    assert exchange.passages[0].title == "Handbook › Add a provider"
+    assert exchange.passages[0].score > 0.9
+    assert exchange.steps[-1].notes["query"] == "How do I add a porvider of mdoels?"
+
+
+async def test_names_in_the_question_are_looked_for(index: DocumentIndex, search: AsyncSearch) -> None:
+    index.add("default", "docs", "a.txt", b"Castro met Ana on the way.")
+    index.add("default", "docs", "b.txt", b"Ana Castro wrote the way.")
+    exchange = ask(("user", "Did Castro or Ana find the way?"))
+    exchange.entities.append(Entity(text="Ana Castro", type="PER", start=4, end=17, index=0))
+
+    await Documents(DocumentsConfig(), search)(exchange)
+
+    assert exchange.passages[0].document == "b.txt"
+
+
+async def test_passages_of_two_copies_are_given_once(index: DocumentIndex, search: AsyncSearch) -> None:
+    index.add("default", "docs", "copy.md", TEXT)
+
+    exchange = ask(("user", "How do I add a provider?"))
+    await Documents(DocumentsConfig(), search)(exchange)
+
+    texts = [one.text for one in exchange.passages]
+    assert len(texts) == len(set(texts))
+
+
+@pytest.mark.parametrize("mode", ["observe", "suggest"])
+async def test_modes_that_change_nothing_search_with_the_vector_too(
+    meaning: AsyncSearch, encoder: WordEncoder, mode: str
+) -> None:
+    exchange = await embedded(ask(("user", "May dogs and cats come along?")), encoder)
+
+    await Documents(DocumentsConfig(mode=mode), meaning)(exchange)  # type: ignore[arg-type]  # a literal above
+
+    assert exchange.passages[0].document == "pets.txt"
+    assert render_chat(exchange.request) is exchange.request.raw
