@@ -13,13 +13,15 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from greenroom.errors import ConfigError
+from greenroom.stages.check.policy import PolicyConfig
+from greenroom.stages.check.refusal import RefusalConfig
 
 FILE_NAME = "greenroom.toml"
 
-PREPROCESS = ("clean", "fit", "embed")
-GROUND = ("history", "documents")
-CHECK = ("pii", "secrets")
-POSTPROCESS = ("decode", "polish", "cite", "guard", "unmask")
+PREPROCESS = ("clean", "spell", "fit", "embed")
+GROUND = ("history", "memory", "entities", "documents")
+CHECK = ("pii", "secrets", "topics")
+POSTPROCESS = ("decode", "conform", "polish", "verify", "cite", "guard", "unmask")
 
 ProviderKind = Literal["openai", "anthropic", "gemini", "openai_compatible", "reader"]
 
@@ -67,6 +69,8 @@ class StoreConfig(_Table, kw_only=True, frozen=True):
     retention_days: Annotated[int, Meta(ge=1)] = 30
     files_mb: Annotated[int, Meta(ge=1)] = 10_240
     """What the uploaded files of one project may take together."""
+    audit_days: Annotated[int, Meta(ge=1)] = 365
+    """How long findings stay in the audit log, which holds no texts."""
 
 
 class ProviderConfig(_Table, kw_only=True, frozen=True):
@@ -121,6 +125,8 @@ class Config(_Table, kw_only=True, frozen=True):
     providers: dict[str, ProviderConfig] = field(default_factory=dict)
     models: dict[str, ModelConfig] = field(default_factory=dict)
     apps: dict[str, AppConfig] = field(default_factory=dict)
+    policies: dict[str, PolicyConfig] = field(default_factory=dict)
+    refusals: dict[str, RefusalConfig] = field(default_factory=dict)
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)  # Any: each table is decoded by its step
 
 
@@ -150,18 +156,39 @@ def decode_table(tables: object, kind: type[T], source: str, text: str = "", pre
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
-        place = prefix + path.rstrip("`").lstrip(".")
+        path = _with_name(tables, kind, path.rstrip("`").lstrip("."))
+        place = prefix + path
         unknown = _UNKNOWN.search(message)
         hint = ""
         if unknown is not None:
             name = unknown[1]
             message = f"unknown key '{name}'"
-            close = difflib.get_close_matches(name, _known_keys(kind, path.rstrip("`").lstrip(".")), n=1)
+            close = difflib.get_close_matches(name, _known_keys(kind, path), n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             place = f"{place.rstrip('.')}.{name}".lstrip(".")
-        line = _line_of(text, place)
-        at = f", line {line}" if line else ""
-        raise ConfigError(f"{source}{at}: {message}{hint} (at '{place or 'the top'}').") from None
+        raise ConfigError(
+            f"{source}{at_line(text, place)}: {message}{hint} (at '{place or 'the top'}')."
+        ) from None
+
+
+def at_line(text: str, place: str) -> str:
+    """Say ", line 12" where the key of this dotted name stands in the text; empty where that is not sure."""
+    line = _line_of(text, place)
+    return f", line {line}" if line else ""
+
+
+def _with_name(tables: object, kind: object, path: str) -> str:
+    """The path of a mistake with the name of its table, where msgspec says `[...]`."""
+    head, mark, rest = path.partition("[...]")
+    named = tables.get(head) if mark and isinstance(tables, dict) else None
+    if isinstance(named, dict):
+        for name, table in named.items():
+            try:
+                msgspec.convert({head: {name: table}}, kind)
+            except msgspec.ValidationError as error:
+                if str(error).partition(" - at `$")[2].rstrip("`").lstrip(".") == path:
+                    return f"{head}.{name}{rest}"
+    return path
 
 
 def _known_keys(kind: object, path: str) -> list[str]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from greenroom.errors import GreenroomError
 from greenroom.exchange import Action, Edit, Exchange, Passage, Reply, Stage, Verdict, Where
+from greenroom.wire.openai import ReplyChoice
 
 if TYPE_CHECKING:
     from numpy import float32
@@ -35,6 +37,7 @@ class Step(Protocol):
     (the pipeline puts a fresh `StepRecord` there before the call and fills stage, step, ns itself; the
     outcome turns to "changed" when `changes` holds an applied edit). Returns None to go on, a `Reply`
     with `refusal` set to answer now. May raise: the pipeline decides by the step's `on_error`.
+    A check may have an attribute `output_detector: Detector`, whose findings `guard` acts on in answers.
     """
 
     name: str
@@ -102,6 +105,39 @@ class PostStep(Protocol):
         ...
 
 
+class Again(NamedTuple):
+    """What a `Reviewer` finds wrong with a whole answer, and what is to be done."""
+
+    reason: str
+    """For the record: names places and rules, never a value of the answer."""
+    faults: int
+    """How wrong the answer is: of several wrong ones the least wrong is kept."""
+    messages: Sequence[dict[str, object]] = ()
+    """Put behind the conversation when the model is asked again; without any it is not."""
+    error: GreenroomError | None = None
+    """Raised when the model is not asked again; without it the answer goes on as it is."""
+
+
+class Reviewer(Protocol):
+    """A `PostStep` that may have the model asked again, before any filter sees the answer."""
+
+    name: str
+
+    def awaits(self, exchange: Exchange, *, calls_tool: bool) -> bool:
+        """Whether this answer must be reviewed: a streamed one is then held to its end.
+
+        `calls_tool` says that a stream begins with a tool call. Raises RequestError for a request that no
+        answer can satisfy.
+        """
+        ...
+
+    async def review(
+        self, exchange: Exchange, choices: Sequence[ReplyChoice], asked_again: int
+    ) -> Again | None:
+        """What is wrong with the answer; None when nothing is. `asked_again` counts from 0."""
+        ...
+
+
 class Finding(Struct, kw_only=True, frozen=True):
     """Something a detector saw in a text; offsets count in that text."""
 
@@ -115,6 +151,8 @@ class Finding(Struct, kw_only=True, frozen=True):
     """"personal_data" or "secret"."""
     score: float = 1.0
     severity: int = 2
+    action: Action | None = None
+    """What is usually done about it, where the list that it stands in says so; else what the step says."""
 
 
 class Detector(Protocol):
@@ -134,17 +172,44 @@ class Detector(Protocol):
         ...
 
 
+class Decision(NamedTuple):
+    """What is done about one finding, and who said so."""
+
+    action: Action
+    policy: str = ""
+    """The policy that decided; empty where the step's own settings did."""
+    shadow: str = ""
+    """The first policy in shadow mode that fits the finding, and would have done `would`."""
+    would: Action | None = None
+
+
 class Decide(Protocol):
-    """What is done about one finding: a step's `usual` action, or what a policy says instead."""
+    """What is done about one finding: a step's `usual` action, or what a policy says instead.
+
+    `value` is what was found, where the step knows it: a policy's `allow` is held against it.
+    """
 
     def __call__(
-        self, exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action
-    ) -> Action: ...
+        self, exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action, value: str = ""
+    ) -> Decision: ...
 
 
-def as_usual(exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action) -> Action:
+def as_usual(
+    exchange: Exchange, step: str, finding: Finding, where: Where, usual: Action, value: str = ""
+) -> Decision:
     """`Decide` where there is no policy."""
-    return usual
+    return Decision(usual)
+
+
+def verdict_of(
+    step: str, finding: Finding, decision: Decision, where: Where, start: int, end: int, index: int = -1
+) -> Verdict:
+    """A finding and what was decided about it; `start` and `end` count in the original text."""
+    return Verdict(
+        step=step, rule=finding.rule, category=finding.category, severity=finding.severity,
+        score=finding.score, start=start, end=end, where=where, action=decision.action, index=index,
+        policy=decision.policy, shadow=decision.shadow, would=decision.would,
+    )  # fmt: skip
 
 
 class Searcher(Protocol):
@@ -223,7 +288,9 @@ __all__ = [
     "PLAIN_NOT",
     "PLAIN_WORD",
     "Action",
+    "Again",
     "Decide",
+    "Decision",
     "Detector",
     "Ease",
     "Encoder",
@@ -231,6 +298,7 @@ __all__ = [
     "Mode",
     "NewestVector",
     "PostStep",
+    "Reviewer",
     "Searcher",
     "Sink",
     "Step",
@@ -239,4 +307,5 @@ __all__ = [
     "Upstream",
     "as_usual",
     "mask",
+    "verdict_of",
 ]

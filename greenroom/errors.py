@@ -13,6 +13,7 @@ class GreenroomError(Exception):
     │   ├── Forbidden
     │   ├── NotFound
     │   ├── BodyTimeout
+    │   ├── Conflict
     │   ├── TooLarge
     │   │   └── StorageFull
     │   ├── QuotaExceeded        carries retry_after_s
@@ -25,6 +26,7 @@ class GreenroomError(Exception):
     │   ├── UpstreamDisconnected
     │   ├── UpstreamProtocol
     │   ├── UpstreamAuth
+    │   ├── ResponseNotConforming
     │   └── UpstreamRefused      carries status, body, retry_after_s
     ├── StepFailed               a step with on_error = "refuse" broke
     ├── Overloaded               shed load                         503
@@ -87,6 +89,13 @@ class BodyTimeout(RequestError):
 
     status = 408
     code = "request_timeout"
+
+
+class Conflict(RequestError):
+    """What is there already is not what the request takes it for."""
+
+    status = 409
+    code = "conflict"
 
 
 class TooLarge(RequestError):
@@ -179,6 +188,12 @@ class UpstreamAuth(UpstreamError):
     """The provider does not accept our key. Never shown as the client's own 401."""
 
     code = "upstream_auth"
+
+
+class ResponseNotConforming(UpstreamError):
+    """The answer is not of the form that was asked for, not even after asking again."""
+
+    code = "response_not_conforming"
 
 
 class UpstreamRefused(UpstreamError):

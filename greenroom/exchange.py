@@ -56,6 +56,11 @@ class Verdict(Struct, kw_only=True, omit_defaults=True):
     where: Where
     action: Action
     index: int = -1
+    policy: str = ""
+    """The policy that decided on the action; empty where the step's own settings did."""
+    shadow: str = ""
+    """A policy in shadow mode that fits too, and would have done `would`."""
+    would: Action | None = None
 
 
 class StepRecord(Struct, omit_defaults=True):
@@ -78,6 +83,8 @@ class Entity(Struct, kw_only=True):
     start: int
     end: int
     index: int = -1
+    value: str = ""
+    """The same in one normal form (`2024-03-15`, `1250.5 BRL`, `5000 m`); empty where there is none."""
 
 
 class Passage(Struct, kw_only=True):
@@ -121,6 +128,8 @@ class Caller(Struct, kw_only=True, frozen=True):
     apps: tuple[str, ...] = ()
     """Apps and models this key may ask for; empty means all."""
     pipeline_off: bool = False
+    name: str = ""
+    """What people call the key."""
 
 
 class Text(Struct, eq=False):
@@ -288,6 +297,8 @@ class Exchange(Struct, eq=False):
     entities: list[Entity] = []
     passages: list[Passage] = []
     recalled: list[dict[str, object]] = []
+    route: str | None = None
+    """The model that a policy sends this exchange to, instead of its app's."""
     masks: dict[str, str] = {}
     """Mask → the caller's own value; put back by `unmask`."""
     redactions: dict[str, str] = {}

@@ -12,6 +12,7 @@ from msgspec.json import encode
 
 from greenroom.contracts import TextFilter
 from greenroom.exchange import Caller, Exchange, Reply
+from greenroom.gateway.again import reviewers
 from greenroom.gateway.pipeline import App, PostEntry, StepEntry
 from greenroom.wire import openai, openai_request
 
@@ -101,7 +102,9 @@ async def stream_of(pieces: Iterable[str], *, finish: str | None = "stop") -> As
 
 def make_app(upstream: EchoUpstream, steps: Sequence[StepEntry] = (), post: Sequence[PostEntry] = ()) -> App:
     """An app of these steps in front of `upstream`."""
-    return App("default", "echo", tuple(steps), tuple(post), upstream, "a test")
+    return App(
+        "default", "echo", tuple(steps), tuple(post), upstream, "a test", reviewers=reviewers(tuple(post))
+    )
 
 
 def chop(text: str, cuts: Iterable[int]) -> list[str]:

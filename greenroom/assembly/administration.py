@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from greenroom import __version__
+from greenroom.assembly.audit import Audit, Kind, Wanted
 from greenroom.assembly.house import House
+from greenroom.assembly.users import UserDesk
 from greenroom.errors import GreenroomError, NotFound
-from greenroom.server.api import NewKey, trace_filter
+from greenroom.server.api import NewKey, audit_filter, trace_filter
+from greenroom.store.audit import AuditFilter
 from greenroom.store.keys import Limits
 from greenroom.store.listing import TraceFilter
+from greenroom.store.material import pseudonym
 
 if TYPE_CHECKING:
     from greenroom.assembly.serve import _Server
@@ -24,6 +28,7 @@ class Desk:
     def __init__(self, house: House, server: "_Server") -> None:
         self._house = house
         self._server = server
+        self.users = UserDesk(house)
         self.started_at = time.time()
 
     def list_traces(self, wanted: TraceFilter) -> tuple[list[Record], str | None]:
@@ -35,20 +40,33 @@ class Desk:
         """The record of an exchange."""
         return self._house.traces.get(project, id)
 
-    def delete_traces(self, project: str | None, user: str) -> int:
+    def delete_traces(self, project: str | None, user: str, by: str, address: str) -> int:
         """Erase a user's traces."""
-        return self._house.traces.delete(project, user=user)
+        erased = self._house.traces.delete(project, user=user)
+        who = pseudonym(user)  # the log outlives what was erased, and is not to name whose it was
+        Audit(self._house).note(
+            by, "traces.erase", {"project": project, "user": who, "traces": erased}, address=address
+        )
+        return erased
+
+    def audit(
+        self, kind: str | None, wanted: AuditFilter, cursor: str | None
+    ) -> tuple[list[Record], str | None]:
+        """Lines of the audit log, newest first, and the cursor of the next page."""
+        return list_audit(self._house, kind, wanted, cursor)
 
     def session(self, project: str, session: str) -> list[Record]:
         """The turns kept of a session."""
-        turns = self._house.turns.recent(project, session, 1000)
-        return [{"turn": one.turn, "role": one.role, "text": one.text, "at": one.at} for one in turns]
+        return [
+            {"turn": one.turn, "role": one.role, "text": one.text, "at": one.at, "user": one.user}
+            for one in self._house.turns.whole(project, session, 1000)
+        ]
 
     def list_keys(self) -> list[Record]:
         """Keys without their secrets."""
         return [_shown(row) for row in self._house.keys.list()]
 
-    def create_key(self, wanted: NewKey, by: str) -> Record:
+    def create_key(self, wanted: NewKey, by: str, address: str) -> Record:
         """Make a key; the answer holds its secret, this once."""
         limits = Limits(
             requests_per_minute=wanted.requests_per_minute,
@@ -57,14 +75,20 @@ class Desk:
             budget_nano_usd=None if wanted.budget_usd is None else round(wanted.budget_usd * 1_000_000_000),
         )
         row, secret = self._house.keys.create(
-            wanted.project, wanted.name, role=wanted.role, apps=tuple(wanted.apps), limits=limits, who=by
+            wanted.project,
+            wanted.name,
+            role=wanted.role,
+            apps=tuple(wanted.apps),
+            limits=limits,
+            who=by,
+            address=address,
         )
         return {**_shown(row), "key": secret}
 
-    def revoke_key(self, id: str, by: str) -> bool:
+    def revoke_key(self, id: str, by: str, address: str) -> bool:
         """Revoke a key."""
         try:
-            self._house.keys.revoke(id, who=by)
+            self._house.keys.revoke(id, who=by, address=address)
         except NotFound:
             return False
         return True
@@ -110,6 +134,7 @@ class PagesDesk:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self.people = UserDesk(house)
 
     def list_traces(self, **filters: str | int) -> tuple[list[Record], str | None]:
         """Rows, newest first, and the cursor of the next page."""
@@ -120,6 +145,20 @@ class PagesDesk:
     def get_trace(self, id: str, /) -> Record | None:
         """The record of an exchange."""
         return self._house.traces.get(None, id)
+
+    def list_audit(self, **filters: str) -> tuple[list[Record], str | None]:
+        """Lines of the audit log, newest first, and the cursor of the next page."""
+        return list_audit(self._house, *audit_filter(filters, None))
+
+    def note_login(self, key: str, address: str, /) -> None:
+        """Write down that somebody signed in, or tried to."""
+        try:
+            caller = self._house.access.find(key.strip().encode()).caller
+        except GreenroomError:
+            Audit(self._house).note("unknown", "login.refused", None, address=address)
+            return
+        what = "login" if caller.role != "app" else "login.refused"
+        Audit(self._house).note(caller.key_id, what, {"role": caller.role}, address=address)
 
     def verify_key(self, key: str, /) -> str | None:
         """The role of a key that may see the pages."""
@@ -146,6 +185,14 @@ class PagesDesk:
             "model": {"name": house.default_target, "why": house.why},
             "losses": _losses(house),
         }
+
+
+def list_audit(
+    house: House, kind: str | None, wanted: AuditFilter, cursor: str | None
+) -> tuple[list[Record], str | None]:
+    """A page of the audit log."""
+    asked = Wanted(kind=msgspec.convert(kind, Kind | None), findings=wanted, cursor=cursor)
+    return Audit(house).page(asked)
 
 
 def _losses(house: House) -> dict[str, int]:

@@ -17,14 +17,19 @@ from typing import Any
 from msgspec.json import decode, encode
 
 from greenroom import config as configuration
+from greenroom.assembly.environment import find_config, proxies_of
 from greenroom.assembly.guest import GuestTraces
+from greenroom.assembly.memories import KeptMemories, hear
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
+from greenroom.assembly.policies import check_policies, routes_of
 from greenroom.assembly.steps import Parts, build_steps, check_tables
 from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
+from greenroom.contracts import as_usual
 from greenroom.errors import ConfigError, ExtraMissing, GreenroomError
 from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.access import Access, Grant, Key
+from greenroom.gateway.again import reviewers
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.record import to_record
@@ -33,18 +38,25 @@ from greenroom.gateway.rooms import Embedder, Rooms
 from greenroom.grounding.embedding import Embedding
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.ingestion import Ingestion
+from greenroom.grounding.passages import units
 from greenroom.grounding.search import AsyncSearch
+from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.catalog import context_window
+from greenroom.models.dispatch import Dispatch
 from greenroom.models.embedder import LocalEmbedder
 from greenroom.models.encoder import INSTALL, MiniLM, is_installed
 from greenroom.models.encoder import NAME as ENCODER
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
-from greenroom.models.proxies import Proxies
 from greenroom.stages.check.pii import PiiDetector
+from greenroom.stages.check.policy import Policies
+from greenroom.stages.check.refusal import Refusals
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.check.vault import MemoryVault
+from greenroom.stages.ground.tagger import Tagger
 from greenroom.stages.language import detect
+from greenroom.stages.postprocess.verify import Words
+from greenroom.store.audit import audit_key
 from greenroom.store.keys import KeyRow, KeyStore
 from greenroom.store.traces import TraceStore
 from greenroom.store.turns import StoredTurns
@@ -86,6 +98,7 @@ class House:
         path = find_config(config, environment)
         loaded = configuration.load(path)
         check_tables(loaded, str(path or "the defaults"))
+        check_policies(loaded, path)
         url = loaded.store.url
         if not url.startswith("sqlite:"):
             raise ConfigError(
@@ -120,7 +133,12 @@ class House:
     @cached_property
     def turns(self) -> StoredTurns:
         """The conversations kept by the server. Raises StoreError."""
-        return StoredTurns(self.folder() / "turns.db")
+        return StoredTurns(self.folder() / "turns.db", hear=hear)
+
+    @cached_property
+    def memories(self) -> KeptMemories:
+        """What is remembered of users, in the conversations' file. Raises StoreError."""
+        return KeptMemories(self.turns)
 
     @cached_property
     def encoder(self) -> MiniLM | None:
@@ -158,11 +176,11 @@ class House:
         if not as_guest:
             self.ingestion.start()
             self._ending.callback(self.ingestion.stop)
-        self._pool = Pool(proxies=_proxies(self.environment))
+        self._pool = Pool(proxies=proxies_of(self.environment))
         self._pool.start()
         self._ending.callback(self._stop_pool)
         store = GuestTraces(self.traces) if as_guest else self.traces
-        self.recorder = Recorder(store, capture=self.config.store.capture)
+        self.recorder = Recorder(store, capture=self.config.store.capture, audit_key=audit_key(self.folder()))
         self.recorder.start()
         self._ending.callback(self.recorder.stop)
         has_budget = any(row.limits.budget_nano_usd is not None for row in self.keys.list())
@@ -178,6 +196,7 @@ class House:
             store = vars(self).pop(name, None)
             if store is not None:
                 store.close()
+        vars(self).pop("memories", None)
 
     def _stop_pool(self) -> None:
         if not self._pool.loop.is_closed():  # a closed loop has no connections left to end
@@ -196,6 +215,7 @@ class House:
         """Read the configuration again and swap the apps; what runs keeps what it has. Raises ConfigError."""
         loaded = configuration.load(find_config(self.config_path, self.environment))
         check_tables(loaded, self.source)
+        check_policies(loaded, self.config_path)
         rooms = await self._rooms(loaded)
         self.config = loaded
         self.gateway.rooms = rooms
@@ -248,12 +268,22 @@ class House:
         parts = Parts(
             search=self.search,
             turns=KeptTurns(self.turns),
+            memories=self.memories,
             vault=self._vault,
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
             window=window,
+            words=Words(tokens, language_of, units),
+            decide=Policies(config.policies) if config.policies else as_usual,
+            refusals=Refusals(config.refusals),
+            names=Tagger((self.data / "models",)),
             encoder=self.encoder,
+            uses_word=self.search.has_word,
         )
-        apps = {name: self._app(name, table, config, models, parts, choice) for name, table in tables.items()}
+        routes = routes_of(config, models, self.source)
+        apps = {
+            name: self._app(name, table, config, models, parts, choice, routes)
+            for name, table in tables.items()
+        }
 
         def build(name: str) -> App | None:
             call = models.dispatch(name)
@@ -272,7 +302,14 @@ class House:
         return Rooms(apps, (*models.names(), *built_in), build, embedder)
 
     def _app(
-        self, name: str, table: AppConfig, config: Config, models: Models, parts: Parts, choice: Choice
+        self,
+        name: str,
+        table: AppConfig,
+        config: Config,
+        models: Models,
+        parts: Parts,
+        choice: Choice,
+        routes: Mapping[str, Dispatch],
     ) -> App:
         model = table.model or choice.target
         call = models.dispatch(model)
@@ -285,7 +322,10 @@ class House:
         if table.pipeline == "off":
             return App(name, model, (), (), call, why, pipeline_off=True, on_block=table.on_block)
         built = build_steps(name, table, config, parts, self.source)
-        return App(name, model, built.steps, built.post, call, why, False, table.on_block, built.remember)
+        return App(
+            name, model, built.steps, built.post, call, why, False, table.on_block, built.remember,
+            reviewers(built.post), routes, built.checks,
+        )  # fmt: skip
 
     def _load_sample(self) -> None:
         """On the first start, take in the project's own documentation: the first question has an answer."""
@@ -332,41 +372,17 @@ class House:
         return to_record(exchange, detect)
 
 
-def _proxies(environment: Mapping[str, str]) -> Proxies:
-    try:
-        return Proxies(dict(environment))
-    except ValueError:  # its words may hold a part of the address, and with it credentials
-        raise ConfigError(
-            "A proxy variable of the environment (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) is not of the form "
-            "http://host:port. Greenroom speaks to HTTP proxies only."
-        ) from None
-
-
 def _decode(body: bytes) -> dict[str, Any]:  # Any: JSON
     found = decode(body)
     assert isinstance(found, dict)
     return found
 
 
-def find_config(option: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """`--config`, then `GREENROOM_CONFIG`, then `./greenroom.toml`.
-
-    Raises: ConfigError when a named one is missing.
-    """
-    named = environment.get("GREENROOM_CONFIG")
-    path = option or (Path(named) if named else None)
-    if path is not None:
-        if not path.is_file():
-            raise ConfigError(f"There is no configuration file '{path}'.")
-        return path
-    usual = Path(configuration.FILE_NAME)
-    return usual if usual.is_file() else None
-
-
 def _key(row: KeyRow) -> Key:
     caller = Caller(
-        key_id=row.id, project=row.project, role=row.role, apps=row.apps, pipeline_off=row.pipeline_off
-    )
+        key_id=row.id, project=row.project, role=row.role, apps=row.apps, pipeline_off=row.pipeline_off,
+        name=row.name,
+    )  # fmt: skip
     return Key(
         caller=caller,
         expires_at=row.expires_ns / 1e9 if row.expires_ns is not None else None,
@@ -377,4 +393,4 @@ def _key(row: KeyRow) -> Key:
     )
 
 
-__all__ = ["House", "find_config"]
+__all__ = ["House"]

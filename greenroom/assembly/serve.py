@@ -12,6 +12,7 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from starlette.responses import Response
 
 from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
+from greenroom.assembly.audit import Audit
 from greenroom.assembly.house import House
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.gateway.record import to_record
@@ -271,6 +273,15 @@ async def _retain(house: House) -> None:
         else:
             if erased:
                 log.info("old traces erased", extra={"count": erased})
+        await _cut_audit(house)
+
+
+async def _cut_audit(house: House) -> None:
+    before_ns = time.time_ns() - house.config.store.audit_days * 86_400_000_000_000
+    try:
+        await asyncio.to_thread(Audit(house).cut, before_ns)
+    except GreenroomError as error:
+        log.error("old findings not let go", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
 
 
 async def _reload(house: House) -> None:
@@ -279,8 +290,22 @@ async def _reload(house: House) -> None:
     except GreenroomError as error:
         reason = {"reason": str(error)}
         log.error("configuration not taken, the old one goes on", extra=reason)  # noqa: TRY400  # as above
+        await _note_reload(house, "config.refused")
     else:
         log.info("configuration taken", extra={"file": house.source})
+        await _note_reload(house, "config.reload")
+
+
+async def _note_reload(house: House, what: str) -> None:
+    """Which file it was by its digest: its words are the operator's own."""
+    found = b""
+    with contextlib.suppress(OSError):  # it may be gone
+        found = house.config_path.read_bytes() if house.config_path is not None else b""
+    try:
+        digest = sha256(found).hexdigest()
+        await asyncio.to_thread(Audit(house).note, "server", what, {"sha256": digest})
+    except GreenroomError as error:
+        log.error("reload not noted", extra={"reason": str(error)})  # noqa: TRY400  # as above
 
 
 def _changed_at(house: House) -> tuple[int, int] | None:

@@ -9,18 +9,28 @@ from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
 from greenroom.gateway.pipeline import PostEntry, StepEntry
 from greenroom.stages.check.pii import Pii, PiiConfig
+from greenroom.stages.check.policy import Policies
+from greenroom.stages.check.refusal import SENTENCES, Refusals
 from greenroom.stages.check.secrets import Secrets, SecretsConfig
+from greenroom.stages.check.topics import Topics, TopicsConfig
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.ground.documents import Documents, DocumentsConfig, DocumentSearch
+from greenroom.stages.ground.entities import Entities, EntitiesConfig, NameFinder
 from greenroom.stages.ground.history import History, HistoryConfig, Turns
+from greenroom.stages.ground.memory import Memories, Memory, MemoryConfig
+from greenroom.stages.ground.tagger import Tagger
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
+from greenroom.stages.postprocess.conform import Conform, ConformConfig
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
-from greenroom.stages.postprocess.polish import Polish, PolishConfig
+from greenroom.stages.postprocess.polish import PolishConfig
+from greenroom.stages.postprocess.rewrite import polish
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
+from greenroom.stages.postprocess.verify import Verify, VerifyConfig, Words
 from greenroom.stages.preprocess.clean import Clean, CleanConfig
 from greenroom.stages.preprocess.embed import Embed, EmbedConfig
 from greenroom.stages.preprocess.fit import Fit, FitConfig
+from greenroom.stages.preprocess.spell import Spell, SpellConfig, uses_none
 
 Table = dict[str, Any]  # Any: TOML values
 
@@ -30,33 +40,61 @@ class Parts(NamedTuple):
 
     search: DocumentSearch
     turns: Turns
+    memories: Memories
     vault: Vault
     output_detectors: tuple[Detector, ...]
     window: Callable[[str], int | None]
+    words: Words
     decide: Decide = as_usual
+    refusals: Refusals = SENTENCES
+    names: NameFinder = Tagger()
     encoder: Encoder | None = None
+    uses_word: Callable[[str, str], bool] = uses_none
+    """Whether the documents of a project hold a word, spelt just so."""
 
 
 class Known(NamedTuple):
-    """One step: its stage, its table, and how it is made."""
+    """One step: its stage, its table, and how it is made; None where its table gives it nothing to do."""
 
     stage: Stage
     config: type[StepConfig]
     make: Callable[[Any, Parts], Any]  # Any: a Struct of type `config` in, a Step or PostStep out
 
 
+def _topics(config: TopicsConfig, parts: Parts) -> Topics | None:
+    return Topics(config, parts.decide, parts.refusals) if config.deny or config.allow else None
+
+
 STEPS: dict[str, Known] = {
     "clean": Known("preprocess", CleanConfig, lambda config, _: Clean(config)),
+    "spell": Known("preprocess", SpellConfig, lambda config, parts: Spell(config, parts.uses_word)),
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
     "embed": Known("preprocess", EmbedConfig, lambda config, parts: Embed(config, parts.encoder)),
     "history": Known("ground", HistoryConfig, lambda config, parts: History(config, parts.turns)),
+    "memory": Known("ground", MemoryConfig, lambda config, parts: Memory(config, parts.memories)),
+    "entities": Known("ground", EntitiesConfig, lambda config, parts: Entities(config, parts.names)),
     "documents": Known("ground", DocumentsConfig, lambda config, parts: Documents(config, parts.search)),
-    "pii": Known("check", PiiConfig, lambda config, parts: Pii(config, parts.vault)),
-    "secrets": Known("check", SecretsConfig, lambda config, parts: Secrets(config, parts.vault)),
+    "pii": Known(
+        "check",
+        PiiConfig,
+        lambda config, parts: Pii(config, parts.vault, parts.decide, parts.refusals, parts.names),
+    ),
+    "secrets": Known(
+        "check",
+        SecretsConfig,
+        lambda config, parts: Secrets(config, parts.vault, parts.decide, parts.refusals),
+    ),
+    "topics": Known("check", TopicsConfig, _topics),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
-    "polish": Known("postprocess", PolishConfig, lambda config, _: Polish(config)),
+    "conform": Known("postprocess", ConformConfig, lambda config, _: Conform(config)),
+    "polish": Known("postprocess", PolishConfig, lambda config, _: polish(config)),
+    "verify": Known("postprocess", VerifyConfig, lambda config, parts: Verify(config, parts.words)),
     "cite": Known("postprocess", CiteConfig, lambda config, _: Cite(config)),
-    "guard": Known("postprocess", GuardConfig, lambda config, parts: Guard(config, parts.output_detectors)),
+    "guard": Known(
+        "postprocess",
+        GuardConfig,
+        lambda config, parts: Guard(config, parts.output_detectors, parts.decide, parts.refusals),
+    ),
     "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),
 }
 
@@ -66,19 +104,25 @@ def step_configs() -> dict[str, type[StepConfig]]:
     return {name: known.config for name, known in STEPS.items()}
 
 
+_OF_CONVERSATIONS = frozenset({"fit", "history", "memory", "documents"})
+"""What needs a conversation, a model's window or documents: not for a text that is only judged."""
+
+
 class Built(NamedTuple):
     """The steps of one app, ready to run."""
 
     steps: tuple[StepEntry, ...]
     post: tuple[PostEntry, ...]
     remember: Callable[[Exchange], None] | None
+    checks: tuple[StepEntry, ...]
 
 
 def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, source: str) -> Built:
     """Make the steps of an app in the order of its lists. Raises ConfigError naming list and step."""
     steps: list[StepEntry] = []
     post: list[PostEntry] = []
-    remember = None
+    history: History | None = None
+    memory: Memory | None = None
     for stage, names in (
         ("preprocess", app.preprocess),
         ("ground", app.ground),
@@ -90,15 +134,46 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
             settings = _settings(name, known, app_name, app, config, source)
             if settings.mode == "off":
                 continue
-            made = known.make(settings, parts)
+            made = known.make(settings, parts if settings.mode == "apply" else _only_looking(parts))
+            if made is None:
+                continue
+            detector = getattr(made, "output_detector", None)
+            if detector is not None and settings.mode == "apply":
+                parts = parts._replace(output_detectors=(*parts.output_detectors, detector))
             refuse = settings.on_error == "refuse"
             if stage == "postprocess":
                 post.append(PostEntry(made, refuse))
             else:
                 steps.append(StepEntry(made, refuse))
             if isinstance(made, History):
-                remember = made.remember
-    return Built(tuple(steps), tuple(post), remember)
+                history = made
+            elif isinstance(made, Memory):
+                memory = made
+    checks: tuple[StepEntry, ...] = ()
+    if any(entry.step.stage == "check" for entry in steps):
+        checks = tuple(entry for entry in steps if entry.step.name not in _OF_CONVERSATIONS)
+    keeper = _keeper(history, memory if config.store.capture != "off" else None)
+    return Built(tuple(steps), tuple(post), keeper, checks)
+
+
+def _only_looking(parts: Parts) -> Parts:
+    """The same for a step that changes nothing: what a policy says about its findings moves no exchange."""
+    decide = parts.decide
+    return parts._replace(decide=decide.only_looking()) if isinstance(decide, Policies) else parts
+
+
+def _keeper(history: History | None, memory: Memory | None) -> Callable[[Exchange], None] | None:
+    """Who keeps an exchange, so that it is stored once: memory where it names a user, else history."""
+    if memory is None:
+        return None if history is None else history.remember
+
+    def keep(exchange: Exchange) -> None:
+        if exchange.user is not None:
+            memory.remember(exchange)
+        elif history is not None:
+            history.remember(exchange)
+
+    return keep
 
 
 def check_tables(config: Config, source: str) -> None:

@@ -14,8 +14,8 @@ class KeptTurns:
     def __init__(self, store: StoredTurns) -> None:
         self._store = store
 
-    def recent(self, project: str, session: str, limit: int) -> list[SaidTurn]:
-        """The newest turns, oldest first."""
+    def recent(self, project: str, session: str, user: str | None, limit: int) -> list[SaidTurn]:
+        """The newest turns of this user, oldest first."""
         return [
             SaidTurn(
                 "assistant" if one.role == "assistant" else "user",
@@ -24,7 +24,7 @@ class KeptTurns:
                 one.turn,
                 one.user,
             )
-            for one in self._store.recent(project, session, limit)
+            for one in self._store.recent(project, session, user, limit)
         ]
 
     def append(self, project: str, session: str, user: str | None, turns: Sequence[Turn]) -> None:

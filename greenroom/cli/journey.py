@@ -64,7 +64,12 @@ def _print_step(step: StepView, earlier: dict[tuple[int, int | None], list[EditV
             out.print(f"      {'' if applied else 'seen, left as it is: '}{printable(reason)}", style="dim")
         earlier.setdefault(place, []).extend(one for one in change.edits if one.applied)
     for verdict in step.verdicts:
-        out.print(f"    {verdict.action}: {verdict.rule} in the {verdict.where or 'text'}", style="yellow")
+        by = f", by {printable(verdict.policy)}" if verdict.policy else ""
+        if verdict.shadow:
+            by += f" (shadow: {printable(verdict.shadow)} would {verdict.would})"
+        out.print(
+            f"    {verdict.action}: {verdict.rule} in the {verdict.where or 'text'}{by}", style="yellow"
+        )
     told = [
         f"{name}: {' '.join(printable(str(value)).split())}"
         for name, value in step.notes.items()

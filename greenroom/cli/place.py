@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
         Raises: ConfigError when one was named that does not exist.
         """
-        from greenroom.assembly.house import find_config  # noqa: PLC0415  # as in `open`
+        from greenroom.assembly.environment import find_config  # noqa: PLC0415  # as in `open`
 
         return find_config(self.config, self.environment)
 

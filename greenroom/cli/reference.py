@@ -17,6 +17,8 @@ from msgspec import Struct
 from msgspec import inspect as shapes
 
 from greenroom.config import AppConfig, Config, ModelConfig, ProviderConfig, ServerConfig, StoreConfig
+from greenroom.stages.check.policy import PolicyConfig
+from greenroom.stages.check.refusal import RefusalConfig
 
 NAME = "NAME"
 """Stands for a name the operator chooses: `providers.NAME.kind`."""
@@ -27,6 +29,8 @@ TABLES: Mapping[str, type[Struct]] = {
     f"providers.{NAME}": ProviderConfig,
     f"models.{NAME}": ModelConfig,
     f"apps.{NAME}": AppConfig,
+    f"policies.{NAME}": PolicyConfig,
+    f"refusals.{NAME}": RefusalConfig,
 }
 REQUIRED = object()
 

@@ -236,6 +236,7 @@ class Chain:
         """Write into the step records what each filter changed and found. Call once, at the end."""
         text: str | None = None
         annotations: list[dict[str, dict[str, int]]] = []
+        sentences: list[dict[str, int]] = []
         for link in self._links:
             one, record = link.filter, link.record
             if one is None:
@@ -248,7 +249,11 @@ class Chain:
                 found = one.notes.get("annotations")
                 if isinstance(found, list):
                     annotations = found
+                judged = one.notes.get("sentences")
+                if isinstance(judged, list):
+                    sentences = judged
             if one.edits:
+                _shift_spans(sentences, one.edits)
                 if found is not annotations:
                     _shift(annotations, one.edits)
                 before = self.raw if text is None else text
@@ -271,6 +276,17 @@ def _shift(annotations: list[dict[str, dict[str, int]]], edits: Sequence[Edit]) 
         place["index"] += sum(
             len(edit.text) - (edit.end - edit.start) for edit in edits if edit.applied and edit.end <= index
         )
+
+
+def _shift_spans(spans: list[dict[str, int]], edits: Sequence[Edit]) -> None:
+    """Keep judged sentences where they stand although later filters changed the text within and before."""
+    for span in spans:
+        start, end = span["start"], span["end"]
+        for edit in edits:
+            if edit.applied and edit.start < end:
+                by = len(edit.text) - (edit.end - edit.start)
+                span["end"] += by
+                span["start"] += by if edit.end <= start else 0
 
 
 def _apply(before: str, done: TextFilter) -> str:

@@ -10,8 +10,8 @@ from time import perf_counter_ns, time_ns
 
 from greenroom.contracts import Sink
 from greenroom.errors import ContentRefused, MalformedRequest, Overloaded, RequestError
-from greenroom.exchange import Caller, ChatRequest, Exchange, Reply
-from greenroom.gateway import pipeline
+from greenroom.exchange import Caller, ChatRequest, Exchange, Reply, Usage
+from greenroom.gateway import again, pipeline
 from greenroom.gateway.access import Access, Grant, may_use
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet, Relay
@@ -107,11 +107,14 @@ class Gateway:
                 return self._refused(exchange, app, reply)
             called = perf_counter_ns()
             try:
-                reply = await app.call(exchange)
+                reply, error = await again.ask(exchange, app)
             finally:
                 answered = perf_counter_ns()
                 exchange.model_ns = answered - called
             exchange.first_token_ns = answered - began_ns
+            if error is not None:
+                again.keep_only(exchange, app, reply)
+                raise error
             return pipeline.finish_whole(exchange, app, reply)
         except Exception as error:
             _note_failure(exchange, error)
@@ -129,8 +132,11 @@ class Gateway:
                 stream.refusal = self._refused(exchange, app, reply)
             else:
                 called = perf_counter_ns()
-                reply = await app.call(exchange)
+                reply, error = await again.ask(exchange, app)
                 exchange.model_ns = perf_counter_ns() - called
+                if error is not None:
+                    again.keep_only(exchange, app, reply)
+                    raise error
                 stream.relay = Relay(exchange, app, reply, began_ns)
         except BaseException as error:
             if isinstance(error, Exception):
@@ -151,6 +157,7 @@ class Gateway:
         exchange.inspect = True
         began = perf_counter_ns()
         refusal = await pipeline.prepare(exchange, app, keep_going=True)
+        pipeline.model_of(exchange, app)
         exchange.sent = openai_request.render_chat(exchange.request, dropped=_dropped(exchange))
         exchange.outcome = "refused" if refusal is not None else "answered"
         if reply_text is not None:
@@ -168,18 +175,46 @@ class Gateway:
             exchange.usage = None
         exchange.total_ns = perf_counter_ns() - began
 
+    async def check(self, exchange: Exchange, app: App) -> Reply | None:
+        """Run the checks of an app over a text and keep the record; the refusal, if the app would refuse.
+
+        Raises: GreenroomError. Who asks was admitted before, once for all the texts of a request.
+        """
+        self.at_work += 1
+        began_ns = perf_counter_ns()
+        try:
+            refusal = await pipeline.prepare(exchange, app._replace(steps=app.checks), keep_going=True)
+            exchange.usage = Usage()
+            exchange.cost_nano_usd = 0
+            exchange.outcome = "answered" if refusal is None else "refused"
+            exchange.reply_text.append((refusal and refusal.refusal) or "")
+            return refusal
+        except Exception as error:
+            _note_failure(exchange, error)
+            raise
+        finally:
+            self.at_work -= 1
+            exchange.total_ns = perf_counter_ns() - began_ns
+            self._keep(exchange)
+
     def _finish(self, exchange: Exchange, app: App | None, grant: Grant, began_ns: int) -> None:
         """Settle, count and record. Exactly once per exchange."""
         self.at_work -= 1
         exchange.total_ns = perf_counter_ns() - began_ns
-        if exchange.outcome in _LEFT:
-            exchange.outcome = "cancelled"
-            exchange.status = 499
+        if "spent" in exchange.context:  # the model failed when it was asked again
+            pipeline.settle(exchange)
         usage = exchange.usage
         tokens = usage.input_tokens + usage.output_tokens if usage is not None else 0
         grant.release(tokens, exchange.cost_nano_usd or 0)
         if app is not None and app.remember is not None and exchange.outcome == "answered":
             app.remember(exchange)
+        self._keep(exchange)
+
+    def _keep(self, exchange: Exchange) -> None:
+        """Count and record; what nobody ended was left by its caller."""
+        if exchange.outcome in _LEFT:
+            exchange.outcome = "cancelled"
+            exchange.status = 499
         key = (exchange.app, exchange.outcome)
         self.counts[key] = self.counts.get(key, 0) + 1
         self._sink.put(exchange)
@@ -253,6 +288,10 @@ def _read_facts(exchange: Exchange, headers: Mapping[bytes, bytes]) -> None:
     elif request.user:
         exchange.user = request.user[:128]
     if request.metadata:
+        if exchange.user is None:
+            exchange.user = (request.metadata.get("user") or "")[:128] or None
+        if exchange.session is None:
+            exchange.session = (request.metadata.get("session") or "")[:128] or None
         exchange.tags.update({str(name): str(value) for name, value in request.metadata.items()})
     if tags is not None:
         for pair in tags.decode("utf-8", "replace").split(","):

@@ -5,21 +5,27 @@ refuses the request is the step's `on_error`.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter_ns
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from greenroom.contracts import Step
-from greenroom.errors import GreenroomError, RequestError, StepFailed
+from greenroom.contracts import Reviewer, Step
+from greenroom.errors import ContentRefused, GreenroomError, RequestError, StepFailed
 from greenroom.exchange import Exchange, Reply, StepRecord, Usage
 from greenroom.gateway.chain import Chain, PostEntry, open_chain
+from greenroom.stages.check.refusal import SENTENCES
 from greenroom.wire import openai
 
 log = logging.getLogger("greenroom.pipeline")
 
+ASKED_AGAIN = "asked_again"
+"""Where an exchange's context keeps why the model was asked again: pairs of step and reason."""
+TOLD = "told"
+"""Where an exchange's context keeps what steps want the caller to see beside the answer."""
 _BEGINNING = 64
 """Bytes of a content by which it is found in its body."""
 
@@ -59,6 +65,20 @@ class App(NamedTuple):
     pipeline_off: bool = False
     on_block: str = "answer"
     remember: Callable[[Exchange], None] | None = None
+    reviewers: tuple[Reviewer, ...] = ()
+    """Those of `post` that may have the model asked again."""
+    routes: Mapping[str, Callable[[Exchange], Awaitable[Reply]]] = MappingProxyType({})
+    """The models that policies may send an exchange to, by name."""
+    checks: tuple[StepEntry, ...] = ()
+    """The steps that judge a text by itself, and those that these build on."""
+
+
+def model_of(exchange: Exchange, app: App) -> Callable[[Exchange], Awaitable[Reply]]:
+    """Who answers: the app's model, or the one that a policy sends the exchange to."""
+    if exchange.route is None:
+        return app.call
+    exchange.why = f"a policy sends it to '{exchange.route}'"
+    return app.routes[exchange.route]
 
 
 async def prepare(exchange: Exchange, app: App, *, keep_going: bool = False) -> Reply | None:
@@ -113,6 +133,12 @@ class Postprocess:
         self.records = [StepRecord("postprocess", entry.step.name) for entry in app.post]
         self._chains: list[tuple[int, Chain]] = []
         exchange.steps.extend(self.records)
+        asked_again = exchange.context.get(ASKED_AGAIN)
+        if isinstance(asked_again, list):
+            for record in self.records:
+                reasons = [reason for step, reason in asked_again if step == record.step]
+                if reasons:
+                    record.notes[ASKED_AGAIN] = reasons
 
     def open(self, where: str, index: int) -> Chain | None:
         """A chain for one text; `index` is the choice it belongs to. Raises StepFailed."""
@@ -185,7 +211,11 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
     settle(exchange)
     rejected = post.rejected
     if rejected is not None:
-        return refuse_answer(exchange, rejected)
+        body = refuse_answer(exchange, rejected)
+        if app.on_block == "error" and not exchange.inspect:
+            exchange.status = 400
+            raise ContentRefused(output_refusal(exchange))
+        return body
     exchange.outcome = "answered"
     return _patched(exchange, reply.body, changed)
 
@@ -193,13 +223,14 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
 def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str]) -> bytes:
     annotations = annotations_of(exchange) if exchange.passages else []
     facts = facts_of(exchange)
-    if len(changed) == 1 and not annotations:
+    if len(changed) == 1 and not annotations and ASKED_AGAIN not in exchange.context:
         (place, number), text = next(iter(changed.items()))
         spliced = _spliced(body, place, text) if number < 0 else None
         if spliced is not None:
             body = spliced
             changed = {}
-    if not (changed or annotations):
+    asked_again = ASKED_AGAIN in exchange.context
+    if not (changed or annotations or asked_again):
         return b'%b,"greenroom":%b}' % (body.rstrip()[:-1], openai.encode(facts)) if facts else body
     answer = _any.decode(body)
     for (place, number), text in changed.items():
@@ -210,6 +241,8 @@ def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str
             message["tool_calls"][number]["function"]["arguments"] = text
     if annotations:
         answer["choices"][0]["message"]["annotations"] = annotations
+    if asked_again and exchange.usage is not None:
+        answer["usage"] = openai.usage_json(exchange.usage)
     if facts:
         answer["greenroom"] = facts
     return openai.encode(answer)
@@ -244,7 +277,7 @@ def facts_of(exchange: Exchange) -> dict[str, object]:
     verdicts = [
         {"step": one.step, "rule": one.rule, "category": one.category, "severity": one.severity,
          "where": one.where, "action": one.action}
-        for record in exchange.steps if record.verdicts for one in record.verdicts
+        for record in exchange.steps if record.verdicts for one in record.verdicts if one.action != "log"
     ]  # fmt: skip
     if verdicts:
         facts["verdicts"] = verdicts
@@ -256,6 +289,12 @@ def facts_of(exchange: Exchange) -> dict[str, object]:
     dropped = exchange.context.get("dropped")
     if dropped:
         facts["dropped"] = dropped
+    asked_again = exchange.context.get(ASKED_AGAIN)
+    if isinstance(asked_again, list):
+        facts[ASKED_AGAIN] = len(asked_again)
+    told = exchange.context.get(TOLD)
+    if isinstance(told, dict):
+        facts |= told
     if facts:
         facts["outcome"] = exchange.outcome
     return facts
@@ -271,17 +310,9 @@ def refuse_request(exchange: Exchange, reply: Reply) -> bytes:
     return _refusal_body(exchange, reply.refusal or "", reply.step)
 
 
-_OUTPUT_REFUSAL = {
-    "en": "The answer was withheld because it did not pass the checks of this service.",
-    "pt": "A resposta foi retida porque não passou nas verificações deste serviço.",
-    "es": "La respuesta fue retenida porque no superó las comprobaciones de este servicio.",
-}
-
-
 def output_refusal(exchange: Exchange) -> str:
-    """The sentence for an answer that `guard` stopped, in the user's language."""
-    code = exchange.language[0] if exchange.language else "en"
-    return _OUTPUT_REFUSAL.get(code, _OUTPUT_REFUSAL["en"])
+    """The sentence for an answer that was stopped: what the stopping step left, else the usual one."""
+    return str(exchange.context.get("refusal") or SENTENCES.sentence(exchange, "answer"))
 
 
 def refuse_answer(exchange: Exchange, record: StepRecord) -> bytes:
@@ -320,6 +351,36 @@ def settle(exchange: Exchange) -> None:
         exchange.cost_nano_usd = price.cost_nano(exchange.usage)  # type: ignore[attr-defined]  # models' Price
     elif exchange.target == "greenroom/reader":
         exchange.cost_nano_usd = 0
+    spent = exchange.context.pop("spent", None)  # on answers that were not given
+    if isinstance(spent, Spent):
+        if exchange.usage is not None:
+            spent = spent.plus(Spent(exchange.usage, exchange.cost_nano_usd))
+        exchange.usage, exchange.cost_nano_usd = spent.usage, spent.cost_nano_usd
+
+
+class Spent(Struct, frozen=True):
+    """What one answer cost, or several."""
+
+    usage: Usage
+    cost_nano_usd: int | None = 0
+    """None once the price of one of them is not known."""
+
+    def plus(self, other: "Spent") -> "Spent":
+        """Both."""
+        one, two = self.usage, other.usage
+        cost = (
+            None
+            if self.cost_nano_usd is None or other.cost_nano_usd is None
+            else self.cost_nano_usd + other.cost_nano_usd
+        )
+        usage = Usage(
+            input_tokens=one.input_tokens + two.input_tokens,
+            cached_tokens=one.cached_tokens + two.cached_tokens,
+            output_tokens=one.output_tokens + two.output_tokens,
+            reasoning_tokens=one.reasoning_tokens + two.reasoning_tokens,
+            estimated=one.estimated or two.estimated,
+        )
+        return Spent(usage, cost)
 
 
 __all__ = ["App", "GreenroomError", "PostEntry", "StepEntry", "finish_whole", "prepare"]

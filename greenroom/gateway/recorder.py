@@ -14,8 +14,10 @@ from typing import Literal, NamedTuple, Protocol
 
 from greenroom.errors import StoreError
 from greenroom.exchange import Exchange
+from greenroom.gateway.audit import lines_of
 from greenroom.gateway.record import body_of, row_of, tags_of, without_shared
 from greenroom.gateway.redact import redact_parts, redact_tags
+from greenroom.store.audit import Line
 from greenroom.store.material import LOST_BODY, REDACTED, encode_body
 from greenroom.store.traces import Entry
 
@@ -70,11 +72,14 @@ class Recorder:
         sink_writer: TraceWriter,
         *,
         capture: Capture = "redacted",
+        audit_key: bytes | None = None,
         queue_limit: int = 10_000,
         memory_limit_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         self._writer = sink_writer
         self._capture = capture
+        self._audit_key = audit_key
+        """Findings go into the audit log by it; without, there is none."""
         self._keeps_bodies = capture != "off"
         self._queue_limit = queue_limit
         self._row_limit = queue_limit * ROWS_PER_BODY
@@ -252,9 +257,12 @@ class Recorder:
         return True
 
     def _entry(self, exchange: Exchange, flags: int = 0, *, with_body: bool = True) -> Entry:
+        findings: tuple[Line, ...] = ()
         hidden = exchange.redactions if self._capture != "full" else None
         row = row_of(exchange, flags | REDACTED if hidden else flags)
         try:
+            if self._audit_key is not None:
+                findings = lines_of(exchange, self._audit_key)
             body = body_of(exchange) if with_body and self._keeps_bodies else None
             tags: Mapping[str, str] = exchange.tags
             if hidden:
@@ -263,11 +271,11 @@ class Recorder:
             elif body is not None and body.sent:
                 without_shared(body)
             encoded = None if body is None else encode_body(body)
-            return _new(Entry, (row, encoded, tags_of(tags) if tags else ()))
+            return _new(Entry, (row, encoded, tags_of(tags) if tags else (), findings))
         except Exception as error:  # noqa: BLE001  # one odd exchange must not hold up the others
             self._failed_bodies += 1
             self._complain(error)
-            return Entry(row._replace(asked="", session=None, user=None), None)
+            return Entry(row._replace(asked="", session=None, user=None), None, (), findings)
 
     def _index(self) -> bool:
         began = thread_time_ns()

@@ -197,17 +197,26 @@ class _Parts:
             replace(
                 step,
                 changes=[self._change(one) for one in step.changes],
-                notes=step.notes if self.is_free or not step.notes else self._notes(step.notes),
+                notes=self._notes(step.notes) if step.notes else step.notes,
                 verdicts=[self._verdict(one) for one in step.verdicts],
             )
-            if step.changes or step.verdicts or (step.notes and not self.is_free)
+            if step.changes or step.verdicts or (step.notes and not self.is_free) or "sentences" in step.notes
             else step
             for step in steps
         ]
 
     def _notes(self, notes: dict[str, object]) -> dict[str, object]:
+        if "sentences" in notes:
+            notes = {**notes, "sentences": [self._sentence(one) for one in plain(notes["sentences"])]}
+        elif self.is_free:
+            return notes
         walked: dict[str, object] = self.redactor.walk(plain(notes))
         return walked
+
+    def _sentence(self, judged: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
+        """A stretch of the answer that was judged, where it lies now."""
+        start, end = self._moved(judged["start"], judged["end"], self._reply[-1:])
+        return {**judged, "start": start, "end": end}
 
     def _change(self, change: Change) -> Change:
         if change.index >= 0:
@@ -244,8 +253,13 @@ class _Parts:
     def entity(self, entity: Entity) -> Entity:
         """A name found in a message."""
         text, candidates = entity.text, self._candidates(entity.index, "input")
+        shift = self._shift(entity.start, entity.end, candidates, text)
         start, end = self._moved(entity.start, entity.end, candidates, text)
-        return replace(entity, start=start, end=end, text=self.redactor.text(text))
+        # Cut from the text that is kept: the name may be a part of a value, or begin in one.
+        is_there = shift is not None and shift.text[entity.start : entity.end] == text
+        shown = shift.hidden[start:end] if shift is not None and is_there else self.redactor.text(text)
+        value = entity.value if shown == text else ""  # another way of writing what was hidden
+        return replace(entity, start=start, end=end, text=shown, value=value)
 
     def _candidates(self, index: int, where: str) -> list[str]:
         """In which texts a finding may count: a message, a passage or the answer."""
@@ -259,9 +273,20 @@ class _Parts:
         return [text for _, _, text in reversed(self._texts)] + self._reply
 
     def _moved(self, start: int, end: int, candidates: list[str], expected: str = "") -> tuple[int, int]:
-        """Where a span lies now.
+        """Where a span lies now."""
+        shift = self._shift(start, end, candidates, expected)
+        if shift is None:
+            return start, end
+        whole = shift.whole.get((start, end))
+        if whole is not None:
+            return whole
+        moved = shift.at(start)
+        return moved, max(moved, shift.at(end, is_end=True))
 
-        The text meant is the one where it reads as expected or as a value, or the first it fits in.
+    def _shift(self, start: int, end: int, candidates: list[str], expected: str = "") -> Shift | None:
+        """How the text moved that is meant.
+
+        It is the one where the span reads as expected or as a value, or the first it fits in.
         """
         chosen = None
         for text in candidates:
@@ -274,14 +299,9 @@ class _Parts:
                     chosen = text
         if chosen is None:
             if not candidates:
-                return start, end
+                return None
             chosen = candidates[0]
-        shift = self.redactor.shift(chosen)
-        whole = shift.whole.get((start, end))
-        if whole is not None:
-            return whole
-        moved = shift.at(start)
-        return moved, max(moved, shift.at(end, is_end=True))
+        return self.redactor.shift(chosen)
 
 
 def redact_parts(

@@ -217,6 +217,7 @@ class Answer:
                     present: dict[str, object] = {name: value for name, value in rest.items() if value}
                     out += (_START, self._writer.delta(choice.index, present), _END)
             if choice.finish_reason is not None:
+                self._exchange.finish_reason = choice.finish_reason
                 self._flush_content(choice.index, out)
                 self._flush_arguments(choice.index, out)
                 self._finishing[choice.index] = choice.finish_reason

@@ -6,10 +6,12 @@ the same passages gets the same answer.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import pairwise
 from math import log
 from typing import NamedTuple, Protocol
 
 from greenroom.exchange import Exchange, Passage, Reply, Usage
+from greenroom.models.questions import asked_for, fit
 from greenroom.wire import openai
 
 NAME = "greenroom/reader"
@@ -24,6 +26,14 @@ _HEADING = 0.8
 """What a word of the question in the heading adds to the first sentences below, as a share of its weight."""
 _LEAST = 0.2
 """Share of the question's weight that the best sentence and its heading must hold."""
+_BESIDE = 0.1
+"""What the better of its neighbours adds to a sentence, as a share of that one's own."""
+_PAIR = 0.1
+"""What each pair of words that stand side by side in both adds, as a share of the best sentence's own."""
+_KIND = 0.25
+"""What a sentence gains that has what the question asks for: a number, a date, a name."""
+_PREFIX = 5
+"""Letters by which longer stems are taken for one word's."""
 _GROUP = 4
 """Words in one piece of a stream."""
 _BATCH = 8
@@ -80,6 +90,8 @@ class _Candidate(NamedTuple):
     end: int
     kind: str
     stems: frozenset[str]
+    pairs: int
+    fit: float
 
 
 class Reader:
@@ -124,32 +136,63 @@ class Reader:
         return Reply(body=_body(exchange, text, finish, usage))
 
     def _quotations(self, question: str, passages: Sequence[Passage]) -> list[tuple[int, str]]:
-        """What to quote, best passage first: (place of the passage, text)."""
+        """What to quote, best first: (place of the passage, text)."""
         own = self._language(question)
+        kind = asked_for(question[-2_000:])
         question = " ".join(word for word in question[-2_000:].split() if self._tokens(word, own))
-        asked: dict[str, frozenset[str]] = {}
+        asked: dict[str, list[str]] = {}
         candidates: list[_Candidate] = []
         headings: list[frozenset[str]] = []
-        wanted: list[frozenset[str]] = []
+        wanted: list[list[str]] = []
         for number, passage in enumerate(passages):
             code = self._language(passage.text)
             if code not in asked:
-                asked[code] = frozenset(self._tokens(question, code))
+                asked[code] = list(dict.fromkeys(self._tokens(question, code)))
             wanted.append(asked[code])
-            headings.append(asked[code].intersection(self._tokens(passage.title, code)))
+            headings.append(frozenset(asked[code]).intersection(self._tokens(passage.title, code)))
             for place, unit in enumerate(self._units(passage.text)):
+                if unit.kind == "heading":
+                    continue
                 text = passage.text[unit.start : unit.end]
-                stems = asked[code].intersection(self._tokens(text, code))
-                candidates.append(_Candidate(number, place, unit.start, unit.end, unit.kind, stems))
+                found = self._tokens(text, code)
+                candidates.append(
+                    _Candidate(
+                        number, place, unit.start, unit.end, unit.kind, _matched(asked[code], found),
+                        _adjacent(asked[code], found), fit(kind, text, question),
+                    )
+                )  # fmt: skip
         weights = _weights(frozenset().union(*asked.values()), candidates)
         scores = _scores(candidates, weights, headings)
         if not scores or max(scores) <= 0:
             return []
         top = candidates[max(range(len(scores)), key=scores.__getitem__)]
         whole = sum(weights[stem] for stem in wanted[top.passage])
-        if sum(weights[stem] for stem in top.stems | headings[top.passage]) < _LEAST * whole:
+        held = top.stems | headings[top.passage] | _around(candidates, top)
+        if sum(weights[stem] for stem in held) < _LEAST * whole:
             return []
         return _join(passages, candidates, _choose(passages, candidates, scores))
+
+
+def _matched(asked: Sequence[str], found: Sequence[str]) -> frozenset[str]:
+    """Words of the question that a sentence has, longer ones by their beginning."""
+    own = frozenset(found)
+    beginnings = frozenset(one[:_PREFIX] for one in own if len(one) > _PREFIX)
+    return frozenset(
+        one for one in asked if one in own or (len(one) > _PREFIX and one[:_PREFIX] in beginnings)
+    )
+
+
+def _adjacent(asked: Sequence[str], found: Sequence[str]) -> int:
+    """How many pairs of words stand side by side in question and sentence alike."""
+    pairs = frozenset(pairwise(found))
+    return sum(pair in pairs for pair in pairwise(asked))
+
+
+def _around(candidates: Sequence[_Candidate], top: _Candidate) -> frozenset[str]:
+    """Words of the question in the sentences beside one."""
+    return frozenset().union(
+        *(one.stems for one in candidates if one.passage == top.passage and abs(one.place - top.place) == 1)
+    )
 
 
 def _weights(asked: frozenset[str], candidates: Sequence[_Candidate]) -> dict[str, float]:
@@ -165,6 +208,7 @@ def _scores(
     candidates: Sequence[_Candidate], weights: dict[str, float], headings: Sequence[frozenset[str]]
 ) -> list[float]:
     own = [sum(weights[stem] for stem in one.stems) for one in candidates]
+    most = max(own, default=0.0)
     scores: list[float] = []
     for at, one in enumerate(candidates):
         above = sum(weights[stem] for stem in headings[one.passage])
@@ -176,7 +220,9 @@ def _scores(
             ),
             default=0.0,
         )
-        scores.append(own[at] + 0.25 * near + _HEADING * above * 0.8**one.place)
+        score = own[at] + _BESIDE * near + _HEADING * above * 0.8**one.place
+        score += most * (_PAIR * min(one.pairs, 3) + _KIND * one.fit)
+        scores.append(score if one.stems else 0.0)
     return scores
 
 
@@ -224,22 +270,31 @@ def _with_company(passages: Sequence[Passage], candidates: Sequence[_Candidate],
 def _join(
     passages: Sequence[Passage], candidates: Sequence[_Candidate], chosen: Sequence[int]
 ) -> list[tuple[int, str]]:
-    """One quotation for each passage: its chosen pieces in order, neighbours as they stand."""
+    """One quotation for each passage: its chosen pieces, best first, neighbours as they stand."""
     quotations: list[tuple[int, str]] = []
     for number in dict.fromkeys(candidates[at].passage for at in chosen):
         text = passages[number].text
+        runs: list[list[_Candidate]] = []
+        for at in chosen:
+            one = candidates[at]
+            if one.passage != number:
+                continue
+            for run in runs:
+                if one.place == run[-1].place + 1:
+                    run.append(one)
+                    break
+                if one.place == run[0].place - 1 and len(run) == 1:
+                    run.insert(0, one)
+                    break
+            else:
+                runs.append([one])
         quoted = ""
         last: _Candidate | None = None
-        for at in sorted(at for at in chosen if candidates[at].passage == number):
-            one = candidates[at]
-            if last is not None and one.place == last.place + 1:
-                quoted += text[last.end : one.end]
-            elif last is not None:
-                apart = "\n\n" if {last.kind, one.kind} & _BLOCKS else " … "
-                quoted += apart + text[one.start : one.end]
-            else:
-                quoted = text[one.start : one.end]
-            last = one
+        for run in runs:
+            if last is not None:
+                quoted += "\n\n" if {last.kind, run[0].kind} & _BLOCKS else " … "
+            quoted += text[run[0].start : run[-1].end]
+            last = run[-1]
         quotations.append((number, quoted))
     return quotations
 

@@ -6,33 +6,28 @@ Bodies are typed, unknown fields refused.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, Protocol
 
-from msgspec import DecodeError, Meta, Struct, ValidationError
+from msgspec import Meta, Struct
 from msgspec.json import Decoder
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from greenroom.errors import (
-    Forbidden,
-    GreenroomError,
-    MalformedRequest,
-    NotFound,
-    QuotaExceeded,
-    TooLarge,
-)
+from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Access
 from greenroom.server.openapi import document
+from greenroom.server.routing import Doc, Role
+from greenroom.server.routing import json_answer as _json
+from greenroom.server.routing import read_body as _body
+from greenroom.server.users import UserAdministration, UserApi
+from greenroom.store.audit import AuditFilter
 from greenroom.store.listing import TraceFilter
 from greenroom.wire import openai
 
-T = TypeVar("T")
-Role = Literal["app", "viewer", "operator", "admin"]
 _RANK = {"app": 0, "viewer": 1, "operator": 2, "admin": 3}
-BODY_LIMIT_BYTES = 1024 * 1024
 
 
 class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -53,33 +48,27 @@ class Administration(Protocol):
 
     def list_traces(self, wanted: TraceFilter) -> tuple[list[dict[str, Any]], str | None]: ...  # Any: JSON
     def get_trace(self, project: str | None, id: str) -> dict[str, Any] | None: ...  # Any: JSON
-    def delete_traces(self, project: str | None, user: str) -> int: ...
+    def delete_traces(self, project: str | None, user: str, by: str, address: str) -> int: ...
+    def audit(
+        self, kind: str | None, wanted: AuditFilter, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]: ...  # Any: JSON
     def session(self, project: str, session: str) -> list[dict[str, Any]]: ...  # Any: JSON
     def list_keys(self) -> list[dict[str, Any]]: ...  # Any: JSON
-    def create_key(self, wanted: NewKey, by: str) -> dict[str, Any]: ...  # Any: JSON
-    def revoke_key(self, id: str, by: str) -> bool: ...
+    def create_key(self, wanted: NewKey, by: str, address: str) -> dict[str, Any]: ...  # Any: JSON
+    def revoke_key(self, id: str, by: str, address: str) -> bool: ...
     def show_config(self) -> dict[str, Any]: ...  # Any: JSON
     def metrics(self) -> str: ...
     def ready(self) -> bool: ...
-
-
-class Doc(NamedTuple):
-    """One route and what the OpenAPI document says of it."""
-
-    path: str
-    method: str
-    role: Role | None
-    summary: str
-    endpoint: Callable[[Request, Caller | None], Awaitable[Response]]
-    parameters: tuple[str, ...] = ()
-    body: type | dict[str, object] | None = None
-    """A Struct, or the schema itself of a form with a file."""
-    status: int = 200
-    media: str = "application/json"
+    @property
+    def users(self) -> UserAdministration: ...
 
 
 _new_key = Decoder(NewKey)
 _FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "from", "to", "limit", "cursor")
+AUDIT_FILTERS = (
+    "kind", "project", "app", "key", "exchange", "step", "rule", "category", "action", "policy", "from", "to",
+    "limit", "cursor",
+)  # fmt: skip
 
 
 class Api:
@@ -100,6 +89,15 @@ class Api:
             Doc(
                 "/api/sessions/{id:path}", "GET", "viewer", "Read the turns kept of a session.", self._session
             ),
+            Doc(
+                "/api/audit",
+                "GET",
+                "viewer",
+                "Read the audit log, newest first: what checks found; for admins also who changed what.",
+                self._audit,
+                AUDIT_FILTERS,
+            ),
+            *UserApi(administration.users).docs(),
             Doc("/api/keys", "GET", "admin", "List keys, without their secrets.", self._keys),
             Doc(
                 "/api/keys",
@@ -181,7 +179,9 @@ class Api:
         user = request.query_params.get("user")
         if not user:
             raise MalformedRequest("Say whose traces to erase: ?user=…", "user")
-        erased = await run_in_threadpool(self._admin.delete_traces, _scope(caller), user)
+        erased = await run_in_threadpool(
+            self._admin.delete_traces, _scope(caller), user, caller.key_id, _address(request)
+        )
         return _json(openai.encode({"deleted": erased}))
 
     async def _session(self, request: Request, caller: Caller | None) -> Response:
@@ -192,6 +192,16 @@ class Api:
             raise NotFound("There is no session with this id.")
         return _json(openai.encode({"id": id, "turns": turns}))
 
+    async def _audit(self, request: Request, caller: Caller | None) -> Response:
+        assert caller is not None
+        kind, wanted, cursor = audit_filter(request.query_params, _scope(caller))
+        if caller.role != "admin":
+            if kind == "change":
+                raise Forbidden("Changes are shown to keys with the role 'admin' only.")
+            kind = "finding"
+        rows, following = await run_in_threadpool(self._admin.audit, kind, wanted, cursor)
+        return _json(openai.encode({"data": rows, "next": following}))
+
     # keys and configuration
 
     async def _keys(self, request: Request, caller: Caller | None) -> Response:
@@ -199,14 +209,14 @@ class Api:
 
     async def _create(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        wanted = await read_body(request, _new_key)
-        made = await run_in_threadpool(self._admin.create_key, wanted, caller.key_id)
+        wanted = await _body(request, _new_key)
+        made = await run_in_threadpool(self._admin.create_key, wanted, caller.key_id, _address(request))
         return _json(openai.encode(made), 201)
 
     async def _revoke(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         id = request.path_params["id"]
-        if not await run_in_threadpool(self._admin.revoke_key, id, caller.key_id):
+        if not await run_in_threadpool(self._admin.revoke_key, id, caller.key_id, _address(request)):
             raise NotFound("There is no key with this id that is still valid.")
         return _json(openai.encode({"id": id, "object": "key", "deleted": True}))
 
@@ -233,16 +243,48 @@ class Api:
         return _json(openai.encode(document(self._docs, self._version)))
 
 
-def trace_filter(query: Mapping[str, str], project: str | None) -> TraceFilter:
-    """Read the query of `/api/traces`. Raises MalformedRequest naming the parameter."""
-    unknown = sorted(set(query) - set(_FILTERS))
+def audit_filter(query: Mapping[str, str], project: str | None) -> tuple[str | None, AuditFilter, str | None]:
+    """Read the query of `/api/audit`: kind, filter, cursor. Raises MalformedRequest naming the parameter.
+
+    `project` is the one that the caller is confined to, if any.
+    """
+    _check_names(query, AUDIT_FILTERS)
+    kind = query.get("kind") or None
+    if kind not in (None, "finding", "change"):
+        raise MalformedRequest("'kind' must be finding or change.", "kind")
+    wanted = AuditFilter(
+        project=project or query.get("project") or None,
+        app=query.get("app") or None,
+        key=query.get("key") or None,
+        exchange=query.get("exchange") or None,
+        step=query.get("step") or None,
+        rule=query.get("rule") or None,
+        category=query.get("category") or None,
+        action=query.get("action") or None,
+        policy=query.get("policy") or None,
+        since_ns=_time(query.get("from"), "from"),
+        until_ns=_time(query.get("to"), "to"),
+        limit=_limit(query),
+    )
+    return kind, wanted, query.get("cursor") or None
+
+
+def _check_names(query: Mapping[str, str], known: Sequence[str]) -> None:
+    unknown = sorted(set(query) - set(known))
     if unknown:
-        raise MalformedRequest(
-            f"There is no filter '{unknown[0]}'. Known: {', '.join(_FILTERS)}.", unknown[0]
-        )
+        raise MalformedRequest(f"There is no filter '{unknown[0]}'. Known: {', '.join(known)}.", unknown[0])
+
+
+def _limit(query: Mapping[str, str]) -> int:
     limit = query.get("limit", "50")
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:6]) <= 500:
         raise MalformedRequest("'limit' must be a number from 1 to 500.", "limit")
+    return int(limit)
+
+
+def trace_filter(query: Mapping[str, str], project: str | None) -> TraceFilter:
+    """Read the query of `/api/traces`. Raises MalformedRequest naming the parameter."""
+    _check_names(query, _FILTERS)
     return TraceFilter(
         project=project,
         q=query.get("q") or None,
@@ -254,7 +296,7 @@ def trace_filter(query: Mapping[str, str], project: str | None) -> TraceFilter:
         tag=query.get("tag") or None,
         since_ns=_time(query.get("from"), "from"),
         until_ns=_time(query.get("to"), "to"),
-        limit=int(limit),
+        limit=_limit(query),
         cursor=query.get("cursor") or None,
     )
 
@@ -277,23 +319,9 @@ def _scope(caller: Caller) -> str | None:
     return None if caller.role == "admin" else caller.project
 
 
-async def read_body(request: Request, decoder: Decoder[T]) -> T:
-    """A JSON body of at most 1 MB. Raises TooLarge, and MalformedRequest naming the field."""
-    data = await request.body()
-    if len(data) > BODY_LIMIT_BYTES:
-        raise TooLarge("The body is larger than 1 MB.")
-    try:
-        return decoder.decode(data)
-    except ValidationError as error:
-        message, _, place = str(error).partition(" - at `$.")
-        field = place.rstrip("`") or None
-        raise MalformedRequest(f"'{field}': {message}." if field else f"{message}.", field) from None
-    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
-
-
-def _json(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, media_type="application/json")
+def _address(request: Request) -> str:
+    """Where a request came from, for the audit log."""
+    return request.client.host if request.client is not None else ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -112,8 +112,36 @@ _HEADERS = {
     "x-greenroom-tags": "k=v,k=v: kept in the record.",
     "x-greenroom-app": "The app, where `model` names something else.",
 }
+_MODERATION = {
+    "type": "object",
+    "required": ["input"],
+    "properties": {
+        "input": {
+            "oneOf": [
+                {"type": "string"},
+                {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "type": "object",
+                        "required": ["type", "text"],
+                        "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+                    },
+                },
+            ]
+        },
+        "model": {"type": "string", "description": "omni-moderation-latest, or an app whose checks to run."},
+    },
+}
 _FAST: tuple[tuple[str, str, str, object], ...] = (
     ("/v1/chat/completions", "post", "Answer a conversation, whole or as a stream of events.", _CHAT),
+    (
+        "/v1/moderations",
+        "post",
+        "Run the checks of an app over texts, without a model; one result for each.",
+        _MODERATION,
+    ),
     ("/v1/embeddings", "post", "Turn texts into vectors.", _EMBEDDINGS),
     ("/v1/models", "get", "List the apps and models a key may ask for.", None),
     ("/v1/models/{model}", "get", "Read one of them.", None),
@@ -149,7 +177,10 @@ def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # An
         operation["responses"] = _responses(route.status, {route.media: {}})
         operation["parameters"] = [
             *_path_parameters(path),
-            *(_query_parameter(name, required=route.method == "DELETE") for name in route.parameters),
+            *(
+                _query_parameter(name, required=route.method == "DELETE" and name != "project")
+                for name in route.parameters
+            ),
         ]
         if isinstance(route.body, dict):
             content = {"multipart/form-data": {"schema": route.body}}

@@ -1,4 +1,4 @@
-"""The fast routes: `/v1/chat/completions`, `/v1/embeddings`, `/v1/models` and `/api/inspect`, without ASGI.
+"""The fast routes: `/v1/chat/completions`, `/v1/embeddings`, `/v1/moderations`, `/v1/models`, `/api/inspect`.
 
 Reads the head, asks the gateway, writes the answer. Knows HTTP and the dialect; no step, no provider.
 """
@@ -22,21 +22,23 @@ from greenroom.errors import (
 from greenroom.exchange import Exchange
 from greenroom.gateway.access import BudgetExceeded, Grant, Key
 from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
 from greenroom.server.head import Refusal, Request
 from greenroom.server.incoming import Incoming
 from greenroom.server.protocol import HttpProtocol
-from greenroom.wire import openai, openai_request
+from greenroom.wire import moderation, openai, openai_request
 
 CHAT = b"/v1/chat/completions"
+MODERATIONS = b"/v1/moderations"
 EMBEDDINGS = b"/v1/embeddings"
 FILES = b"/v1/files"
 KNOWLEDGE = (FILES, b"/v1/vector_stores")
 """Behind these paths files are taken, read and searched: not in microseconds, so by the ASGI app."""
 MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
+_POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})
 KEEP_ALIVE_S = 10.0
-_POSTED = frozenset({CHAT, INSPECT, EMBEDDINGS})
 _CODES = {408: "request_timeout", 413: "request_too_large", 503: "shutting_down"}
 
 
@@ -95,7 +97,7 @@ class V1:
         if path.startswith(KNOWLEDGE):
             return None  # the ASGI app knows these
         wanted = b"POST" if path in _POSTED else b"GET"
-        if path not in _POSTED and path != MODELS and not path.startswith(MODELS + b"/"):
+        if path != MODELS and path not in _POSTED and not path.startswith(MODELS + b"/"):
             message = f"There is no route {path.decode('latin-1')[:100]}."
             return Refusal(404, openai.error_body(message, "invalid_request_error", "not_found"))
         if request.method != wanted and not (wanted == b"GET" and request.method == b"HEAD"):
@@ -129,6 +131,8 @@ class V1:
                 out.respond_fine(body, _answer_headers(exchange))
             elif request.path == INSPECT:
                 await self._inspect(id, key, request, out)
+            elif request.path == MODERATIONS:
+                await self._moderate(id, key, request, out)
             else:
                 out.respond(200, self._models(request.path, key), _id_header(id))
         except GreenroomError as error:
@@ -182,6 +186,15 @@ class V1:
         finally:
             grant.release(0, 0)
         out.respond(200, openai.encode(self._record(exchange)), _id_header(id))
+
+    async def _moderate(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
+        asked = moderation.parse(request.body)
+        grant = self.gateway.access.admit(key)
+        try:
+            body = await moderate(self.gateway, id, key.caller, asked, request.headers)
+        finally:
+            grant.release(0, 0)
+        out.respond(200, openai.encode(body), _id_header(id))
 
     def _models(self, path: bytes, key: Key) -> bytes:
         names = [

@@ -22,6 +22,21 @@ VERBATIM: frozenset[str] = frozenset({"code", "inline_code", "url", "email", "pa
 
 _LONG_TOKEN = 4096
 _FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})[^\n]*$", re.MULTILINE)
+_COMMAND = re.compile(
+    r"(?<![\w./-])(?:sudo|git|gh|npm|npx|pnpm|yarn|bun|pip3?|pipx|poetry|uv|conda|python3?|node|deno|docker|podman|"
+    r"kubectl|helm|terraform|aws|gcloud|az|ssh|scp|rsync|curl|wget|grep|rg|sed|awk|find|xargs|tar|chmod|chown|ls|cp|"
+    r"mv|rm|cat|tail|head|ps|kill|systemctl|journalctl|apt|apt-get|brew|make|cargo|go|java|mvn|gradle|psql|mysql|"
+    r"sqlite3|redis-cli|ffmpeg|openssl|pytest|ruff|eslint|tsc)"
+    r"[ \t][^\n]{0,120}?(?:(?<=[ \t])--?[A-Za-z]|&&|(?<=[ \t])\|(?=[ \t]))[^\n]*"
+)
+_SQL = re.compile(
+    r"\b(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|(?:CREATE|ALTER|DROP) (?:TABLE|INDEX|VIEW))\b[^;\n]{0,600};?"
+)
+_ASSIGNMENT = re.compile(
+    r"[ \t]{0,40}(?:(?:const|let|var|final|static|public|private|int|float|double|auto|export)[ \t]+){0,4}"
+    r"[\w.\[\]'\"]{1,80}(?:[ \t]?:[ \t]?[\w\[\]., |]{1,60})?[ \t]{0,8}[-+*/|&:]?=[ \t]"
+).match
+_BRACKETS = frozenset("(){}[]=")
 _TICKS = re.compile(r"`+")
 _BRACKET = re.compile(r'\\.|["{}\[\]\n]', re.DOTALL)
 _JSON_KEY = re.compile(r"""["']\s{0,4}:""")
@@ -120,8 +135,15 @@ def _candidates(text: str, kinds: frozenset[str]) -> Iterator[tuple[str, Iterabl
     has_ticks = "`" in text
     if "code" in kinds and (has_ticks or "~~~" in text):
         yield "code", _fences(text)
+    if "code" in kinds:
+        if " -" in text or "&&" in text or " | " in text:
+            yield "code", _all(_COMMAND, text)
+        if "SELECT" in text or "INSERT" in text or "UPDATE" in text or "DELETE" in text or "TABLE" in text:
+            yield "code", _all(_SQL, text)
     if "inline_code" in kinds and has_ticks:
         yield "inline_code", _inline_code(text)
+    if "code" in kinds and ("= " in text or ";" in text or "{" in text):
+        yield "code", _code_lines(text)
     if "json" in kinds and ("{" in text or "[" in text) and ":" in text:
         yield "json", _json(text)
     if "table" in kinds and ("--" in text or "  " in text or "\t" in text) and "\n" in text:
@@ -158,6 +180,16 @@ def _fences(text: str) -> Iterator[tuple[int, int]]:
             opened = None
     if opened is not None:
         yield opened[0], len(text)
+
+
+def _code_lines(text: str) -> Iterator[tuple[int, int]]:
+    """Lines that assign something, or end like a statement or a block and have brackets."""
+    start = 0
+    for line in text.split("\n"):
+        ends = line.rstrip()[-1:]
+        if _ASSIGNMENT(line) or (ends and ends in ";{}" and not _BRACKETS.isdisjoint(line)):
+            yield start, start + len(line)
+        start += len(line) + 1
 
 
 def _line_body(match: re.Match[str]) -> int:

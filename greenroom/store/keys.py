@@ -60,6 +60,8 @@ _PLACES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT = "INSERT INTO keys (digest, " + _COLUMNS + ") VALUES " + _PLACES  # noqa: S608  # constants
 _json = msgspec.json.Encoder(order="deterministic").encode
 
+_ENDLESS_NS = 2**63 - 1
+
 
 class Limits(Struct, kw_only=True, frozen=True):
     """What a key may use; None is no limit. Money in nano-dollars, over the key's life."""
@@ -107,6 +109,8 @@ class AuditEntry(Struct, kw_only=True, frozen=True):
     before: Any  # Any: JSON of what was
     after: Any  # Any: JSON of what is
     address: str
+    hash: str
+    """Of this line and of the one before it."""
 
 
 def digest_of(key: str) -> bytes:
@@ -233,18 +237,20 @@ class KeyStore:
         with self._changing() as connection:
             _append(connection, who, what, before, after, address)
 
-    def audit_log(self, limit: int = 100) -> tuple[AuditEntry, ...]:
-        """The newest changes first."""
+    def audit_log(
+        self, limit: int = 100, *, before: int | None = None, since_ns: int = 0, until_ns: int = _ENDLESS_NS
+    ) -> tuple[AuditEntry, ...]:
+        """The newest changes first, of those before a number and between two moments."""
         with self._reading() as connection:
             return tuple(
                 AuditEntry(
-                    number=number, at=stamp(at), who=who, what=what, before=msgspec.json.decode(before),
-                    after=msgspec.json.decode(after), address=address,
+                    number=number, at=stamp(at), who=who, what=what, before=_shown(before),
+                    after=_shown(after), address=address, hash=hash.hex(),
                 )
-                for number, at, who, what, before, after, address in connection.execute(
-                    "SELECT number, at_ns, who, what, before, after, address FROM audit"
-                    " ORDER BY number DESC LIMIT ?",
-                    (limit,),
+                for number, at, who, what, before, after, address, hash in connection.execute(
+                    "SELECT number, at_ns, who, what, before, after, address, hash FROM audit"
+                    " WHERE number < ? AND at_ns >= ? AND at_ns < ? ORDER BY number DESC LIMIT ?",
+                    (_ENDLESS_NS if before is None else before, since_ns, until_ns, limit),
                 )
             )  # fmt: skip
 
@@ -300,6 +306,14 @@ def _row_of(found: tuple[Any, ...]) -> KeyRow:  # Any: the columns of `_ALL`
         limits=Limits(**dict(zip(Limits.__struct_fields__, limits, strict=True))),
         created_ns=created_ns, expires_ns=expires_ns, revoked_ns=revoked_ns,
     )  # fmt: skip
+
+
+def _shown(text: str) -> Any:  # Any: JSON
+    """What a line says; as it stands where somebody made it no JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return text
 
 
 def _append(

@@ -1,4 +1,4 @@
-"""The tables of a trace file. A change is a new migration at the end, never an edit of an old one."""
+"""The tables of traces and conversations. A change is a new migration at the end, no edit of an old one."""
 
 TRACES = (
     """
@@ -46,5 +46,75 @@ CREATE VIRTUAL TABLE words USING fts5 (
     text, content = '', detail = none, columnsize = 0, tokenize = "unicode61 remove_diacritics 2"
 );
 """,
+    """
+-- What checks found, and what was done: a chain, each line holding the hash of the one before.
+-- value: keyed hash of what was found. previous, hash: see audit.py.
+CREATE TABLE findings (
+    number INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, project TEXT NOT NULL, app TEXT NOT NULL,
+    key TEXT NOT NULL, exchange TEXT NOT NULL, step TEXT NOT NULL, rule TEXT NOT NULL, category TEXT NOT NULL,
+    severity INTEGER NOT NULL, place TEXT NOT NULL, action TEXT NOT NULL, policy TEXT NOT NULL,
+    shadow TEXT NOT NULL, would TEXT NOT NULL, message INTEGER NOT NULL, start INTEGER NOT NULL,
+    stop INTEGER NOT NULL, value TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL
+);
+CREATE INDEX findings_by_project ON findings (project, number);
+CREATE INDEX findings_by_exchange ON findings (exchange);
+-- Where the log was cut because its time was over: the last line that went, and how many in all.
+CREATE TABLE cuts (
+    number INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, hash TEXT NOT NULL, lines INTEGER NOT NULL
+);
+INSERT INTO counters VALUES ('found', 0);
+CREATE TRIGGER findings_stay BEFORE UPDATE ON findings BEGIN SELECT raise(ABORT, 'append only'); END;
+CREATE TRIGGER findings_are_kept BEFORE DELETE ON findings
+WHEN OLD.number > coalesce((SELECT max(number) FROM cuts), 0)
+BEGIN SELECT raise(ABORT, 'append only'); END;
+CREATE TRIGGER cuts_stay BEFORE UPDATE ON cuts BEGIN SELECT raise(ABORT, 'append only'); END;
+CREATE TRIGGER cuts_are_kept BEFORE DELETE ON cuts BEGIN SELECT raise(ABORT, 'append only'); END;
+""",
 )
 """Migrations of `traces.db`, oldest first."""
+
+TURNS = (
+    """
+CREATE TABLE turns (
+    project TEXT NOT NULL, session TEXT NOT NULL, turn INTEGER NOT NULL, user TEXT, role TEXT NOT NULL,
+    text TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (project, session, turn)
+) WITHOUT ROWID;
+CREATE INDEX turns_by_user ON turns (project, user) WHERE user IS NOT NULL;
+""",
+    """
+CREATE TABLE spoken (
+    project TEXT NOT NULL, session TEXT NOT NULL, user TEXT NOT NULL, turn INTEGER NOT NULL,
+    role TEXT NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (project, session, user, turn)
+) WITHOUT ROWID;
+INSERT INTO spoken SELECT project, session, coalesce(user, ''), turn, role, text, at FROM turns;
+DROP TABLE turns;
+ALTER TABLE spoken RENAME TO turns;
+CREATE INDEX turns_by_user ON turns (project, user) WHERE user <> '';
+
+CREATE TABLE owners (
+    number INTEGER PRIMARY KEY, project TEXT NOT NULL, user TEXT NOT NULL, UNIQUE (project, user)
+);
+-- A place is number * 2^20 + turn: the turns of a session stand side by side.
+CREATE TABLE places (
+    number INTEGER PRIMARY KEY, owner INTEGER NOT NULL, session TEXT NOT NULL, UNIQUE (owner, session)
+);
+CREATE TABLE heard (
+    owner INTEGER NOT NULL, place INTEGER NOT NULL, at REAL NOT NULL, kind INTEGER NOT NULL,
+    size INTEGER NOT NULL, PRIMARY KEY (owner, place)
+) WITHOUT ROWID;
+CREATE TABLE words (
+    owner INTEGER NOT NULL, term TEXT NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (owner, term, place)
+) WITHOUT ROWID;
+-- superseded_by: null while it holds; 0 when what superseded it was forgotten.
+CREATE TABLE facts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, owner INTEGER NOT NULL, slot TEXT NOT NULL, value TEXT NOT NULL,
+    text TEXT NOT NULL, keys TEXT NOT NULL, at REAL NOT NULL, superseded_by INTEGER
+);
+CREATE INDEX facts_by_slot ON facts (owner, slot, at);
+CREATE TABLE evidence (
+    fact INTEGER NOT NULL, place INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (fact, place)
+) WITHOUT ROWID;
+CREATE INDEX evidence_by_place ON evidence (place);
+""",
+)
+"""Migrations of `turns.db`, oldest first."""

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from greenroom.errors import StoreError
 from greenroom.store import compaction, erasure, listing, order, search
+from greenroom.store.audit import AuditLog, Line, append
 from greenroom.store.blocks import Packer, body_at
 from greenroom.store.checkpoint import Checkpointer
 from greenroom.store.database import explained, open_database, open_reader, transaction
@@ -58,11 +59,12 @@ def _insert(absent: tuple[bool, ...]) -> tuple[str, Callable[[tuple[object, ...]
 
 
 class Entry(NamedTuple):
-    """One exchange to store: its row, its encoded body (None: not kept), its tags as `key=value`."""
+    """One exchange to store: row, encoded body (None: not kept), tags as `key=value`, lines for the audit."""
 
     row: Row
     body: bytes | None
     tags: tuple[str, ...] = ()
+    findings: tuple[Line, ...] = ()
 
 
 class TraceStore:
@@ -79,6 +81,8 @@ class TraceStore:
         self._writer.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: 64 MB, a bound, seldom met
         self._checkpointer = Checkpointer(path)
         self._readers: deque[sqlite3.Connection] = deque()
+        self.audit = AuditLog(self._reading, self._changing)
+        """What checks found; its lines are written together with the traces that they are of."""
         self.tally = Tally(path.with_name(path.name + "-tally"))
 
     @property
@@ -135,6 +139,10 @@ class TraceStore:
                 connection.executemany(statement, rows)
             if tags:
                 connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", tags)
+            found = [line for entry in entries for line in entry.findings]
+            if found:
+                append(connection, found)
+                _count(connection, "found", len(found))
             _count(connection, "stored", len(entries))
             if lost_rows or lost_bodies:
                 connection.execute(
@@ -161,7 +169,7 @@ class TraceStore:
         tags: list[tuple[int, str, int]] = []
         absent: tuple[bool, ...] | None = None
         place = 0
-        for row, body, own_tags in entries:
+        for row, body, own_tags, _ in entries:
             (
                 id, created, project, key, app, asked, used, outcome, status, session, user, language,
                 asked_tokens, said_tokens, cost, total, overhead, first, flags,
@@ -294,7 +302,9 @@ class TraceStore:
         """Since the file was made: stored, erased, lost_rows, lost_bodies; now: rows, unclean_shutdowns."""
         with self._reading() as connection:
             found: dict[str, int] = dict(
-                connection.execute("SELECT name, value FROM counters WHERE name <> 'indexed'").fetchall()
+                connection.execute(
+                    "SELECT name, value FROM counters WHERE name NOT IN ('indexed', 'found')"
+                ).fetchall()
             )
             found["rows"] = found["stored"] - found["erased"]
             found["unclean_shutdowns"] = connection.execute(

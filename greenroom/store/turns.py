@@ -1,7 +1,10 @@
-"""Conversations: what was said in each session, per project.
+"""Conversations: what was said in each session, per project and user.
+
+A session of two users is two conversations: neither sees the other's.
 
 Recent ones are in memory; what is appended is written by a thread of its own within 20 ms, like traces. Texts
-come here with masks in them, never with what the masks stand for.
+come here with masks in them, never with what the masks stand for. What is to be remembered of its user is
+made findable in the same transaction (`memory.py`).
 """
 
 import logging
@@ -9,15 +12,20 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from greenroom.errors import StoreError
+from greenroom.store import memory
 from greenroom.store.database import explained, open_database, open_reader, transaction
+from greenroom.store.memory import Hear
+from greenroom.store.schema import TURNS
 
 log = logging.getLogger("greenroom.turns")
 
@@ -25,16 +33,11 @@ REMEMBERED_TURNS = 64
 """Newest turns of a session that memory holds; older ones are read from the file."""
 DRAIN_S = 0.02
 RETRY_S = 0.5
-
-_MIGRATIONS = (
-    """
-CREATE TABLE turns (
-    project TEXT NOT NULL, session TEXT NOT NULL, turn INTEGER NOT NULL, user TEXT, role TEXT NOT NULL,
-    text TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (project, session, turn)
-) WITHOUT ROWID;
-CREATE INDEX turns_by_user ON turns (project, user) WHERE user IS NOT NULL;
-""",
-)
+NOTICE_S = 1.0
+"""Within this time it is noticed that another process changed the file."""
+_BATCH = 200
+"""Turns written in one transaction."""
+_MOST_FORGOTTEN = 10_000
 
 
 class Turn(Struct, kw_only=True, frozen=True):
@@ -49,25 +52,57 @@ class Turn(Struct, kw_only=True, frozen=True):
 
 
 _Key = tuple[str, str]
-_Line = tuple[str, str, int, str | None, str, str, str]
+_Talk = tuple[str, str, str]
+"""Project, session, user; "" is nobody."""
+
+
+class _Line(NamedTuple):
+    project: str
+    session: str
+    user: str
+    turn: int
+    role: str
+    text: str
+    at: str
+    is_remembered: bool
 
 
 class StoredTurns:
-    """Conversations in one SQLite file. Raises: StoreError when it cannot be opened or read."""
+    """Conversations in one SQLite file. Raises: StoreError when it cannot be opened or read.
 
-    def __init__(self, path: Path, *, sessions_in_memory: int = 2_000, queue_limit: int = 100_000) -> None:
+    `hear` tells what a turn holds that is to be remembered; without it nothing is.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        hear: Hear | None = None,
+        sessions_in_memory: int = 2_000,
+        queue_limit: int = 100_000,
+    ) -> None:
         self._path = path
+        self._hear = hear
         self._limit = sessions_in_memory
         self._queue_limit = queue_limit
-        self._sessions: OrderedDict[_Key, list[Turn]] = OrderedDict()
+        self._sessions: OrderedDict[_Talk, list[Turn]] = OrderedDict()
         self._queue: deque[_Line] = deque()
         self._writing: list[_Line] = []
+        self._forgotten: OrderedDict[_Key, float] = OrderedDict()
+        """When each user of a project was forgotten: what was asked before is not kept after."""
+        self._known: OrderedDict[_Key, bool] = OrderedDict()
+        """Whether anything is remembered of a user of a project."""
         self._lock = threading.Lock()
         """Protects sessions, queue and reading connection: pages and the event loop read and append."""
         self._file_lock = threading.Lock()
         """Protects the writing connection; taken before the other lock, never after it."""
-        self._writer = open_database(path, _MIGRATIONS)
+        self._writer = open_database(path, TURNS)
         self._reader = open_reader(path)
+        self._searcher = open_reader(path)
+        """Reads for searches and lists, which take longer than the event loop may wait."""
+        self._search_lock = threading.Lock()
+        """Protects it."""
+        self._version = self._data_version()
         self._wake = threading.Event()
         self._stopping = False
         self.lost = 0
@@ -82,32 +117,71 @@ class StoredTurns:
         self._thread.join(10.0)
         self._writer.close()
         self._reader.close()
+        self._searcher.close()
 
-    def recent(self, project: str, session: str, limit: int) -> list[Turn]:
-        """The newest `limit` turns of a session, oldest first. From memory (1 µs) or file (50 µs)."""
+    def recent(self, project: str, session: str, user: str | None, limit: int) -> list[Turn]:
+        """A user's newest `limit` turns in a session, oldest first. From memory (1 µs) or file (50 µs)."""
         if limit <= 0:
             return []
+        talk = (project, session, user or "")
         with self._lock:
-            turns = self._load(project, session)
+            turns = self._load(talk)
             if limit > len(turns) >= REMEMBERED_TURNS:
-                turns = self._read(project, session, limit)
+                turns = self._read(talk, limit)
             return turns[-limit:]
 
-    def append(self, project: str, session: str, user: str | None, turns: Sequence[Turn]) -> None:
-        """Add turns at a session's end; they are numbered on from the last one, whatever `turn` says."""
+    def whole(self, project: str, session: str, limit: int) -> list[Turn]:
+        """The newest `limit` turns of everyone who spoke in a session, oldest first. Raises: StoreError."""
         with self._lock:
-            known = self._load(project, session)
+            users = {
+                line.user for line in self._waiting() if (line.project, line.session) == (project, session)
+            }
+            rows = self._query(
+                "SELECT DISTINCT user FROM turns WHERE project = ? AND session = ?", (project, session)
+            )
+            found = [
+                turn
+                for user in {*users, *(row[0] for row in rows)}
+                for turn in self._read((project, session, user), limit)
+            ]
+        found.sort(key=lambda turn: (turn.at, turn.user or "", turn.turn))
+        return found[-limit:]
+
+    def append(
+        self,
+        project: str,
+        session: str,
+        user: str | None,
+        turns: Sequence[Turn],
+        *,
+        remember: bool = False,
+        since: float | None = None,
+    ) -> None:
+        """Add turns at a session's end; they are numbered on from the last one, whatever `turn` says.
+
+        `remember` makes them findable for their user. Nothing is added where the user was forgotten after
+        `since`, seconds since 1970.
+        """
+        is_remembered = remember and user is not None and self._hear is not None
+        with self._lock:
+            if user is not None and since is not None and since < self._forgotten.get((project, user), 0.0):
+                return
+            if user is not None and is_remembered:
+                self._note((project, user), True)
+            known = self._load((project, session, user or ""))
             number = known[-1].turn if known else 0
             for one in turns:
                 number += 1
-                turn = one if one.turn == number and one.session == session else replace(
-                    one, session=session, turn=number
-                )  # fmt: skip
+                turn = replace(one, session=session, turn=number, user=user)
                 known.append(turn)
                 if len(self._queue) >= self._queue_limit:
                     self.lost += 1
                 else:
-                    self._queue.append((project, session, number, user, turn.role, turn.text, turn.at))
+                    self._queue.append(
+                        _Line(
+                            project, session, user or "", number, turn.role, turn.text, turn.at, is_remembered
+                        )
+                    )
             if len(known) > 2 * REMEMBERED_TURNS:
                 del known[:-REMEMBERED_TURNS]
         self._wake.set()
@@ -115,81 +189,159 @@ class StoredTurns:
     def sessions(self, project: str, user: str) -> list[str]:
         """The sessions in which this user spoke."""
         with self._lock:
-            waiting = [line[1] for line in self._waiting() if line[0] == project and line[3] == user]
+            waiting = [
+                line.session for line in self._waiting() if line.project == project and line.user == user
+            ]
             rows = self._query(
                 "SELECT DISTINCT session FROM turns WHERE project = ? AND user = ?", (project, user)
             )
         return sorted({*waiting, *(row[0] for row in rows)})
 
-    def forget(self, project: str, *, user: str | None = None, session: str | None = None) -> int:
-        """Erase every session of a user, or one session, whole; how many turns. Raises: StoreError."""
-        gone = set() if session is None else {session}
-        if user is not None:
-            gone.update(self.sessions(project, user))
+    def knows(self, project: str, user: str) -> bool:
+        """Whether anything is remembered of a user. From memory (0.5 µs) or file (20 µs)."""
+        key = (project, user)
         with self._lock:
-            kept = [line for line in self._queue if line[0] != project or line[1] not in gone]
+            found = self._known.get(key)
+            if found is None:
+                row = self._query("SELECT 1 FROM owners WHERE project = ? AND user = ?", key)
+                found = self._note(key, bool(row))
+        return found
+
+    def forget(self, project: str, *, user: str | None = None, session: str | None = None) -> int:
+        """Erase all that a user said and what is remembered of them, or one session, whole.
+
+        How many turns went. Raises: StoreError.
+        """
+        if user is not None:
+            with self._lock:
+                self._forgotten[project, user] = time.time()
+                if len(self._forgotten) > _MOST_FORGOTTEN:
+                    self._forgotten.popitem(last=False)
+
+        def goes(line: _Line) -> bool:
+            return line.project == project and (line.session == session or line.user == user)
+
+        with self._lock:
+            kept = [line for line in self._queue if not goes(line)]
             erased = len(self._queue) - len(kept)
             self._queue = deque(kept)
-            for name in gone:
-                self._sessions.pop((project, name), None)
+        with self.changing() as connection:
+            if session is not None:
+                memory.drop_session(connection, project, session)
+                erased += connection.execute(
+                    "DELETE FROM turns WHERE project = ? AND session = ?", (project, session)
+                ).rowcount
+            if user is not None:
+                owner = memory.owner_of(connection, project, user)
+                if owner is not None:
+                    memory.drop_owner(connection, owner)
+                erased += connection.execute(
+                    "DELETE FROM turns WHERE project = ? AND user = ?", (project, user)
+                ).rowcount
+        self.wipe()
+        return erased
+
+    def drop_cached(self) -> None:
+        """Read sessions and users from the file again."""
+        with self._lock:
+            self._sessions.clear()
+            self._known.clear()
+
+    def wipe(self) -> None:
+        """Write over what was erased. Raises: StoreError."""
+        self.drop_cached()
         try:
             with self._file_lock:
-                with transaction(self._writer) as connection:
-                    for name in gone:
-                        erased += connection.execute(
-                            "DELETE FROM turns WHERE project = ? AND session = ?", (project, name)
-                        ).rowcount
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             raise explained(self._path, error) from error
-        return erased
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """The writing connection within a transaction. Raises: StoreError."""
+        with self._file_lock:
+            try:
+                with transaction(self._writer) as connection:
+                    yield connection
+            except sqlite3.Error as error:
+                raise explained(self._path, error) from error
+
+    @contextmanager
+    def reading(self, *, project: str | None = None, user: str | None = None) -> Iterator[sqlite3.Connection]:
+        """A reading connection; what waits of a user is written first. Raises: StoreError."""
+        with self._lock:
+            waits = any(line.project == project and line.user == user for line in self._waiting())
+        if waits:
+            self.flush()
+        with self._search_lock:
+            try:
+                yield self._searcher
+            except sqlite3.Error as error:
+                raise explained(self._path, error) from error
 
     def flush(self) -> None:
         """Write what waits, now. Raises: StoreError."""
         with self._file_lock:
+            while self._write_some():
+                pass
+
+    def _write_some(self) -> bool:
+        with self._lock:
+            lines = self._writing = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
+        if not lines:
+            return False
+        try:
+            heard = [
+                self._hear(line.role, line.text) if line.is_remembered and self._hear else None
+                for line in lines
+            ]
+            with transaction(self._writer) as connection:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?, ?)", [line[:7] for line in lines]
+                )
+                for line, found in zip(lines, heard, strict=True):
+                    if found is not None:
+                        owner = memory.add_owner(connection, line.project, line.user)
+                        place = memory.place_of(connection, owner, line.session, line.turn)
+                        memory.take(connection, owner, place, _seconds(line.at), found)
+        except sqlite3.Error as error:
             with self._lock:
-                lines = self._writing = list(self._queue)
-                self._queue.clear()
-            if not lines:
-                return
-            try:
-                with transaction(self._writer) as connection:
-                    connection.executemany("INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
-            except sqlite3.Error as error:
-                with self._lock:
-                    self._queue.extendleft(reversed(lines))
-                raise explained(self._path, error) from error
-            finally:
-                self._writing = []
+                self._queue.extendleft(reversed(lines))
+            raise explained(self._path, error) from error
+        finally:
+            self._writing = []
+        return True
 
     def _waiting(self) -> list[_Line]:
         """What is not in the file yet, oldest first. Look here before the file: lines move only that way."""
         return [*self._writing, *self._queue]
 
-    def _load(self, project: str, session: str) -> list[Turn]:
-        key = (project, session)
-        turns = self._sessions.get(key)
+    def _load(self, talk: _Talk) -> list[Turn]:
+        turns = self._sessions.get(talk)
         if turns is not None:
-            self._sessions.move_to_end(key)
+            self._sessions.move_to_end(talk)
             return turns
-        turns = self._sessions[key] = self._read(project, session, REMEMBERED_TURNS)
+        turns = self._sessions[talk] = self._read(talk, REMEMBERED_TURNS)
         if len(self._sessions) > self._limit:
             self._sessions.popitem(last=False)
         return turns
 
-    def _read(self, project: str, session: str, limit: int) -> list[Turn]:
-        waiting = [line for line in self._waiting() if line[0] == project and line[1] == session]
+    def _read(self, talk: _Talk, limit: int) -> list[Turn]:
+        _, session, user = talk
+        waiting = [line for line in self._waiting() if line[:3] == talk]
         found = {
-            turn: Turn(session=session, turn=turn, role=role, text=text, at=at, user=user)
-            for turn, role, text, at, user in self._query(
-                "SELECT turn, role, text, at, user FROM turns WHERE project = ? AND session = ?"
+            turn: Turn(session=session, turn=turn, role=role, text=text, at=at, user=user or None)
+            for turn, role, text, at in self._query(
+                "SELECT turn, role, text, at FROM turns WHERE project = ? AND session = ? AND user = ?"
                 " ORDER BY turn DESC LIMIT ?",
-                (project, session, limit),
+                (*talk, limit),
             )
         }
-        for _, _, turn, user, role, text, at in waiting:
-            found[turn] = Turn(session=session, turn=turn, role=role, text=text, at=at, user=user)
-        return [found[turn] for turn in sorted(found)]
+        for line in waiting:
+            found[line.turn] = Turn(
+                session=session, turn=line.turn, role=line.role, text=line.text, at=line.at, user=user or None
+            )
+        return [found[turn] for turn in sorted(found)][-limit:]
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[Any]:  # Any: the columns asked for
         try:
@@ -197,12 +349,31 @@ class StoredTurns:
         except sqlite3.Error as error:
             raise explained(self._path, error) from error
 
+    def _note(self, key: _Key, value: bool) -> bool:
+        self._known[key] = value
+        if len(self._known) > _MOST_FORGOTTEN:
+            self._known.popitem(last=False)
+        return value
+
+    def _data_version(self) -> int:
+        """Changes when another process has written to the file."""
+        return int(self._writer.execute("PRAGMA data_version").fetchone()[0])
+
+    def _notice_others(self) -> None:
+        with self._file_lock:
+            version = self._data_version()
+        if version != self._version:
+            self._version = version
+            self.drop_cached()
+
     def _run(self) -> None:
         while not self._stopping:
-            self._wake.wait()
-            time.sleep(DRAIN_S)
-            self._wake.clear()
+            is_awake = self._wake.wait(NOTICE_S)
+            if is_awake:
+                time.sleep(DRAIN_S)
+                self._wake.clear()
             try:
+                self._notice_others()
                 self.flush()
             except StoreError as error:
                 log.error("turns are not stored", extra={"error": str(error)})  # noqa: TRY400  # no stack wanted
@@ -212,3 +383,8 @@ class StoredTurns:
             self.flush()
         except StoreError:
             self.lost += len(self._queue)
+
+
+def _seconds(at: str) -> float:
+    moment = datetime.fromisoformat(at)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -60,8 +60,32 @@ class _Chat(Struct):
     response_format: _Format | None = None
     metadata: dict[str, str] | None = None
     user: str | None = None
+    safety_identifier: str | None = None
 
 
+class _JsonSchema(Struct):
+    schema: Raw = Raw()
+
+
+class _SchemaFormat(Struct):
+    json_schema: _JsonSchema | None = None
+
+
+class _Parameters(Struct):
+    name: str = ""
+    parameters: Raw = Raw()
+
+
+class _Tool(Struct):
+    function: _Parameters | None = None
+
+
+class _Schemas(Struct):
+    response_format: _SchemaFormat | None = None
+    tools: list[_Tool] = []
+
+
+_schemas = Decoder(_Schemas)
 _ASCII_LETTERS = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
 _chat = Decoder(_Chat)
 _messages = Decoder(Annotated[list[_Message], Meta(min_length=1)])
@@ -105,7 +129,7 @@ def parse_head(raw: bytes) -> ChatRequest:
     request.max_tokens = view.max_completion_tokens or view.max_tokens
     if view.tools:
         request.has_tools = True
-    request.user = view.user
+    request.user = view.user or view.safety_identifier
     request.metadata = view.metadata
     if view.response_format is not None:
         request.response_format = view.response_format.type
@@ -161,6 +185,24 @@ def _texts(index: int, message: _Message) -> Iterator[Text]:
     for number, call in enumerate(message.tool_calls or ()):
         if call.function is not None:
             yield Text(index, role, call.function.arguments, number, "arguments")
+
+
+def answer_schema(request: ChatRequest) -> bytes:
+    """The JSON Schema that the answer is to obey, as it came; empty without one."""
+    try:
+        wanted = _schemas.decode(request.raw).response_format
+    except ValidationError:
+        return b""
+    return bytes(wanted.json_schema.schema) if wanted is not None and wanted.json_schema is not None else b""
+
+
+def tool_schemas(request: ChatRequest) -> dict[str, bytes]:
+    """Tool name → the JSON Schema of its arguments, as it came; tools without one have an empty one."""
+    try:
+        tools = _schemas.decode(request.raw).tools
+    except ValidationError:
+        return {}
+    return {one.function.name: bytes(one.function.parameters) for one in tools if one.function is not None}
 
 
 def _hides_letters(raw: bytes) -> bool:

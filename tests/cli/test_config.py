@@ -158,3 +158,19 @@ def test_a_file_that_is_not_utf_8_is_told_so(run: Run, folder: Path) -> None:
     done = run("config", "check")
 
     assert "is not UTF-8 text (at byte 2)" in done.out + done.err
+
+
+def test_the_command_line_checks_and_explains_policies(run: Run, folder: Path) -> None:
+    (folder / "greenroom.toml").write_text(
+        '[models.near]\ntargets = ["greenroom/reader"]\n[policies.local]\naction = "route"\nroute_to = "near"\n',
+        encoding="utf-8",
+    )
+
+    assert run("config", "check").code == 0
+    assert "block" in run("config", "explain", "policies.local.action").out
+    assert run("init", "fresh.toml").code == 0
+    assert run("--config", "fresh.toml", "config", "check").code == 0
+    (folder / "greenroom.toml").write_text(
+        '[policies.one]\naction = "mask"\nrule = "emial"\n', encoding="utf-8"
+    )
+    assert "did you mean 'email'?" in run("config", "check").err

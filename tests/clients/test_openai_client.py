@@ -68,7 +68,7 @@ async def test_chat_whole_with_request_id_and_facts(stage: Stage) -> None:
     assert "overhead;dur=" in answer.headers["server-timing"]
     record = await stage.trace(answer.headers["x-request-id"])
     assert record["outcome"] == "answered"
-    assert [step["step"] for step in record["stages"]][:2] == ["clean", "fit"]
+    assert [step["step"] for step in record["stages"]][:3] == ["clean", "spell", "fit"]
 
 
 async def test_chat_streamed_with_usage(stage: Stage) -> None:

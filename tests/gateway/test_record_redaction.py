@@ -205,3 +205,40 @@ def test_no_value_survives_and_every_offset_fits(
     kept = text[start:end]
     if len(kept) > 1 and not any(mask in content for mask in masks.values()):
         assert content[record["entities"][0]["start"] : record["entities"][0]["end"]] == kept
+
+
+def test_another_way_of_writing_a_value_is_not_kept_beside_its_mask() -> None:
+    exchange = make_masked("a")
+    start = exchange.request.texts[0].original.index(CPF)
+    end = start + len(CPF)
+    digits = "".join(filter(str.isdigit, CPF))
+    for first, last in ((start, end), (start, end - 3), (start - 3, start + 5)):
+        text = exchange.request.texts[0].original[first:last]
+        exchange.entities.append(
+            Entity(text=text, type="ID", start=first, end=last, index=0, value=f"cpf:{digits}")
+        )
+
+    record = redacted(exchange)
+
+    assert [one["text"] for one in record["entities"]] == ["<CPF_1>", "<CPF_1>", "is <CPF_1>"]
+    assert digits not in str(record)
+    assert {one["value"] for one in record["entities"]} == {""}
+
+
+def test_judged_sentences_stay_where_they_are_in_the_redacted_answer() -> None:
+    exchange = make_exchange("a")
+    text = f"The CPF is {CPF}. It was given today."
+    exchange.reply_raw, exchange.reply_text = [text], [text]
+    exchange.redactions[CPF] = "<CPF_1>"
+    start = text.index("It was")
+    judged = {"start": start, "end": len(text), "label": "not"}
+    exchange.steps.append(StepRecord("postprocess", "verify", notes={"sentences": [judged]}))
+
+    row, body = redact_parts(row_of(exchange), body_of(exchange), exchange.redactions)
+    assert body is not None
+    record = record_of(row, body)
+
+    one = record["stages"][-1]["notes"]["sentences"][0]
+    stored = record["reply"]["text"] or record["reply"]["raw"]
+    assert stored[one["start"] : one["end"]] == "It was given today."
+    assert judged["start"] == start

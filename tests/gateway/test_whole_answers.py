@@ -4,8 +4,11 @@ import json
 
 import pytest
 
-from greenroom.exchange import Reply
-from greenroom.gateway.pipeline import PostEntry, finish_whole
+from greenroom.errors import ContentRefused
+from greenroom.exchange import Reply, StepRecord, Verdict
+from greenroom.gateway.pipeline import PostEntry, facts_of, finish_whole
+from greenroom.stages.check.pii import PiiDetector
+from greenroom.stages.postprocess.guard import Guard, GuardConfig
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig
 from greenroom.testing import EchoUpstream, make_app, make_exchange
 from greenroom.wire import openai
@@ -47,3 +50,30 @@ def test_each_of_several_answers_gets_its_own_text() -> None:
 
     texts = [choice["message"]["content"] for choice in answer["choices"]]
     assert texts == ['0 529.982.247-25 "é"', '1 529.982.247-25 "é"']
+
+
+def test_a_withheld_answer_is_an_error_where_the_app_wants_errors() -> None:
+    guard = Guard(GuardConfig(personal_data="block"), (PiiDetector(("cpf",)),))
+    app = make_app(EchoUpstream(), post=[PostEntry(guard, True)])
+    body = json.dumps({"choices": [{"message": {"content": "CPF 390.533.447-05"}}]}).encode()
+    reply = Reply(body=body, view=openai.decode_completion(body))
+
+    answer = json.loads(finish_whole(make_exchange(), app, reply))
+    assert answer["choices"][0]["finish_reason"] == "content_filter"
+    with pytest.raises(ContentRefused, match="withheld"):
+        finish_whole(make_exchange(), app._replace(on_block="error"), reply)
+
+
+def test_what_is_only_recorded_is_not_told_to_the_caller() -> None:
+    exchange = make_exchange()
+    exchange.steps.append(StepRecord("check", "pii"))
+    for action in ("log", "warn"):
+        exchange.steps[0].verdicts.append(
+            Verdict(step="pii", rule="email", category="personal_data", severity=2, score=1.0, start=0, end=1,
+                    where="input", action=action)
+        )  # fmt: skip
+
+    told = facts_of(exchange)["verdicts"]
+
+    assert isinstance(told, list)
+    assert [one["action"] for one in told] == ["warn"]

@@ -35,6 +35,23 @@ async def test_it_finds_what_the_index_finds(index: DocumentIndex, search: Async
     assert found == index.search("add a provider", project="p", collections=[ALL], limit=3)
 
 
+@pytest.mark.parametrize("word", ["zentrix", "informação", "pagamento"])
+def test_a_word_of_the_documents_is_known_as_it_is_spelt(
+    index: DocumentIndex, search: AsyncSearch, word: str
+) -> None:
+    index.add("p", "c", "a.md", "O zentrix guarda a informação do pagamento.".encode())
+
+    assert search.has_word("p", word)
+    assert not search.has_word("q", word)
+
+
+@pytest.mark.parametrize("word", ["informacao", "zentrx"])
+def test_a_word_spelt_otherwise_is_not(index: DocumentIndex, search: AsyncSearch, word: str) -> None:
+    index.add("p", "c", "a.md", "O zentrix guarda a informação do pagamento.".encode())
+
+    assert not search.has_word("p", word)
+
+
 async def test_an_empty_project_is_asked_again_within_a_second(
     index: DocumentIndex, search: AsyncSearch, clock: Clock
 ) -> None:

@@ -17,6 +17,16 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "GET /api/traces/none": ("viewer", 404),
     "DELETE /api/traces?user=nobody": ("operator", 200),
     "GET /api/sessions/none": ("viewer", 404),
+    "GET /api/audit": ("viewer", 200),
+    "POST /api/sessions": ("app", 400),
+    "GET /api/users": ("viewer", 200),
+    "GET /api/users/none/memory": ("viewer", 200),
+    "POST /api/users/none/memory": ("operator", 400),
+    "DELETE /api/users/none/memory": ("operator", 200),
+    "PATCH /api/users/none/memory/0": ("operator", 400),
+    "PUT /api/users/none/memory/0": ("operator", 400),
+    "DELETE /api/users/none/memory/0": ("operator", 404),
+    "DELETE /api/users/none": ("operator", 200),
     "GET /api/keys": ("admin", 200),
     "POST /api/keys": ("admin", 400),
     "DELETE /api/keys/none": ("admin", 404),
@@ -117,7 +127,7 @@ def test_a_route_serves_its_role_and_those_above_it(office: Office, route: str, 
     lowest, status = ROUTES[route]
     is_enough = ROLES.index(role) >= ROLES.index(lowest)
 
-    answer = office.ask(route, office.keys[role], {} if route.startswith("POST") else None)
+    answer = office.ask(route, office.keys[role], {} if route.startswith("P") else None)
 
     assert answer.status == (status if is_enough else 403)
     assert len(answer.headers["x-request-id"]) == 32
@@ -307,9 +317,12 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
         for method, operation in operations.items()
         if not path.startswith(("/v1/files", "/v1/vector_stores"))  # tests/clients/test_knowledge_client.py
     }
-    served = {route.partition("?")[0].replace("none", "{id}"): role for route, (role, _) in ROUTES.items()}
+    served = {
+        route.partition("?")[0].replace("none", "{id}").replace("/0", "/{fact}"): role
+        for route, (role, _) in ROUTES.items()
+    }
     fast = {
-        "POST /v1/chat/completions", "POST /v1/embeddings", "GET /v1/models", "GET /v1/models/{model}",
+        "POST /v1/chat/completions", "POST /v1/embeddings", "POST /v1/moderations", "GET /v1/models", "GET /v1/models/{model}",
         "POST /api/inspect",
     }  # fmt: skip
     assert set(described) == {*served, *fast, *(f"GET {path}" for path in OPEN)}
@@ -396,3 +409,101 @@ def test_inspection_is_for_any_key_and_stores_nothing(office: Office) -> None:
     assert answer.status == 200
     assert answer.json["reply"]["text"] == "Seen."
     assert office.ask(f"GET /api/traces/{answer.headers['x-request-id']}", ADMIN).status == 404
+
+
+def test_the_audit_log_shows_changes_to_admins_and_findings_of_its_own_project_to_others(
+    office: Office,
+) -> None:
+    made = office.create(name="watched", project="p")
+    office.wait_for("/v1/models", made["key"], 200)
+    body = {"model": "default", "messages": [{"role": "user", "content": "CPF 390.533.447-05"}]}
+    office.ask("POST /v1/chat/completions", made["key"], body)
+    office.ask("DELETE /api/traces?user=somebody", office.keys["operator"])
+
+    def lines(key: str, query: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = office.ask(f"GET /api/audit?{query}", key).json["data"]
+        return found
+
+    deadline = time.monotonic() + 5
+    while not lines(ADMIN, f"key={made['id']}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    changes = lines(ADMIN, "kind=change")
+    assert {"key.create", "traces.erase"} <= {one["what"] for one in changes}
+    assert {one["address"] for one in changes if one["what"] == "traces.erase"} == {"127.0.0.1"}
+    assert made["key"] not in str(changes)
+    assert "somebody" not in str(changes)
+    assert {one["kind"] for one in lines(office.keys["viewer"], "limit=500")} == {"finding"}
+    assert {one["project"] for one in lines(office.keys["viewer"], "project=other")} == {"p"}
+    assert office.ask("GET /api/audit?kind=change", office.keys["viewer"]).code == "not_allowed"
+
+
+@pytest.mark.parametrize(
+    "query", ["kind=x", "limit=0", "limit=x", "nobody=1", "from=x", "cursor=x", "cursor=1.x"]
+)
+def test_a_wrong_query_of_the_audit_log_is_named(office: Office, query: str) -> None:
+    answer = office.ask(f"GET /api/audit?{query}", ADMIN)
+
+    assert (answer.status, answer.code) == (400, "malformed_request")
+    assert answer.json["error"]["param"] == query.partition("=")[0]
+
+
+def test_the_audit_log_is_read_page_by_page_without_a_gap(office: Office) -> None:
+    for number in range(5):
+        office.create(name=f"key {number}")
+    whole = office.ask("GET /api/audit?limit=500", ADMIN).json["data"]
+
+    pages: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = office.ask(f"GET /api/audit?limit=2{cursor}", ADMIN).json
+        pages += page["data"]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert [(one["kind"], one["number"]) for one in pages] == [(one["kind"], one["number"]) for one in whole]
+
+
+def test_an_inspection_holds_a_reply_to_its_form_and_its_passages(office: Office) -> None:
+    document = {"title": "Torre", "text": "A torre tem 84 metros de altura. Foi concluída em 1921."}
+    asked = {"model": "default", "messages": [{"role": "user", "content": "Qual é a altura da torre?"}]}
+
+    grounded = {**asked, "documents": [document], "reply": "A torre tem 48 metros de altura. É de 1921."}
+    formed = {**asked, "response_format": {"type": "json_object"}, "reply": "Aqui está: {'metros': 84,}"}
+    steps = [
+        {
+            step["step"]: step
+            for step in office.ask("POST /api/inspect", office.keys["app"], body).json["stages"]
+        }
+        for body in (grounded, formed)
+    ]
+
+    sentences = steps[0]["verify"]["notes"]["sentences"]
+    assert [(one["label"], one.get("missing")) for one in sentences] == [
+        ("not", ["number"]),
+        ("supported", None),
+    ]
+    assert steps[1]["conform"]["changes"][0]["after"] == '{"metros":84}'
+
+
+def test_a_schema_that_cant_be_used_is_told_at_once(office: Office) -> None:
+    wanted = {
+        "type": "json_schema",
+        "json_schema": {"name": "x", "schema": {"$ref": "https://example.com/x"}},
+    }
+    body = {"model": "default", "messages": [{"role": "user", "content": "?"}], "response_format": wanted}
+
+    answer = office.ask("POST /v1/chat/completions", office.keys["app"], body)
+
+    assert answer.status == 400
+    assert answer.json["error"]["param"] == "response_format.json_schema.schema"
+
+
+def test_an_answer_that_never_fits_is_an_error_streamed_or_not(office: Office) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = {"model": "default", "messages": [{"role": "user", "content": "?"}], "response_format": wanted}
+
+    for stream in (False, True):
+        answer = office.ask("POST /v1/chat/completions", office.keys["app"], {**body, "stream": stream})
+        assert (answer.status, answer.json["error"]["code"]) == (502, "response_not_conforming")

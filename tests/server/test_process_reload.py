@@ -12,7 +12,7 @@ from tests.faults.rawclient import RawClient, chat_bytes
 from tests.faults.recipes import openai_events, streamed
 from tests.faults.upstream import FaultUpstream
 from tests.server.test_process import config_for, within
-from tests.server_process import ServerProcess
+from tests.server_process import ServerProcess, greenroom
 
 pytestmark = pytest.mark.slow  # each starts processes of its own
 
@@ -98,3 +98,28 @@ async def test_a_stream_keeps_the_app_it_began_with(tmp_path: Path) -> None:
 
     assert answer.whole
     assert answer.events()[-1] == b"[DONE]"
+
+
+def test_policies_are_taken_from_a_changed_file_and_the_reload_is_audited(tmp_path: Path) -> None:
+    refuse = '[policies.strict]\naction = "block"\ncategory = "personal_data"\n'
+
+    def is_refused(server: ServerProcess) -> bool:
+        _, body = server.ask("CPF 390.533.447-05")
+        return bool(body["choices"][0]["finish_reason"] == "content_filter")
+
+    with ServerProcess(tmp_path / "data", FIRST) as server:
+        assert not is_refused(server)
+        server.config_path.write_text(FIRST + refuse, encoding="utf-8")
+        assert within(2.0, lambda: is_refused(server))
+        server.config_path.write_text(
+            FIRST + refuse.replace("personal_data", "personal_dat"), encoding="utf-8"
+        )
+
+        assert within(2.0, lambda: "did you mean 'personal_data'" in server.log())
+        assert is_refused(server)
+        server.config_path.write_text(FIRST, encoding="utf-8")
+        assert within(2.0, lambda: not is_refused(server))
+    listed = greenroom(tmp_path / "data", "audit", "list", "--kind", "change", "--json")
+    assert [one["what"] for one in json.loads(listed.stdout)][:3] == [
+        "config.reload", "config.refused", "config.reload",
+    ]  # fmt: skip

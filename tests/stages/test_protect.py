@@ -28,6 +28,15 @@ from greenroom.stages.protect import VERBATIM, protected_spans
         pytest.param("disse “ola mundo” ontem", "“ola mundo”", "quote", id="curly quotes"),
         pytest.param("dijo «hola mundo» ayer", "«hola mundo»", "quote", id="guillemets"),
         pytest.param("said 'it's teh end' twice", "'it's teh end'", "quote", id="single quotes"),
+        pytest.param(
+            "then npm instal -g expres\nok", "npm instal -g expres", "code", id="command with a flag"
+        ),
+        pytest.param("rode kubectl get pods | grep eror", "kubectl get pods | grep eror", "code", id="pipe"),
+        pytest.param("run SELECT nmae FROM usres; please", "SELECT nmae FROM usres;", "code", id="SQL"),
+        pytest.param(
+            "fix this:\nconst nmae = reqire(1);\nok", "const nmae = reqire(1);", "code", id="assignment"
+        ),
+        pytest.param("veja\nreturn calcula(vlr);\nok", "return calcula(vlr);", "code", id="statement"),
         pytest.param("so $x_1^2$ holds", "$x_1^2$", "math", id="maths"),
         pytest.param("so \\(a+b\\) holds", "\\(a+b\\)", "math", id="TeX"),
         pytest.param("see [the dcos](http://x.y) ok", "[the dcos](http://x.y)", "link", id="link"),

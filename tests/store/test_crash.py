@@ -29,6 +29,11 @@ while True:
     sys.stdout.flush()
     time.sleep(0.005)
 """
+FINDER = WRITER.replace("Recorder(store)", "Recorder(store, audit_key=bytes(32))")
+FINDER = FINDER.replace("import make_exchange", "import make_masked").replace(
+    "make_exchange(", "make_masked("
+)
+FINDER = FINDER.replace("range(20)", "range(2)")
 pytestmark = pytest.mark.slow  # each starts processes of its own
 
 MARGIN_S = 0.25  # 50 ms is the promise; a shared machine may take the writer's turn away
@@ -76,4 +81,25 @@ def test_a_clean_stop_is_not_counted_as_a_loss(tmp_path: Path) -> None:
 
     store = TraceStore(tmp_path / "traces.db")
     assert store.counts()["unclean_shutdowns"] == 0
+    store.close()
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_after_a_kill_the_audit_log_holds_and_has_a_line_for_every_finding_stored(
+    tmp_path: Path, round_: int
+) -> None:
+    path = tmp_path / "traces.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", FINDER, str(path), "a"], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(0.4 + 0.053 * round_)
+        child.kill()
+
+    store = TraceStore(path)
+    state = store.audit.verify()
+
+    assert state.broken is None
+    assert state.lines == store.counts()["stored"] > 0
     store.close()

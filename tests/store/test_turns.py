@@ -25,17 +25,17 @@ def test_what_was_said_is_there_at_once_and_numbered(turns: StoredTurns) -> None
     turns.append("red", "s", "ana", said("one", "two"))
     turns.append("red", "s", "ana", said("three"))
 
-    found = turns.recent("red", "s", 2)
+    found = turns.recent("red", "s", "ana", 2)
 
     assert [(one.turn, one.text) for one in found] == [(2, "two"), (3, "three")]
-    assert turns.recent("red", "s", 0) == []
+    assert turns.recent("red", "s", "ana", 0) == []
 
 
 def test_another_project_or_session_sees_nothing(turns: StoredTurns) -> None:
     turns.append("red", "s", "ana", said("one"))
 
-    assert turns.recent("blue", "s", 9) == []
-    assert turns.recent("red", "t", 9) == []
+    assert turns.recent("blue", "s", "ana", 9) == []
+    assert turns.recent("red", "t", "ana", 9) == []
     assert turns.sessions("blue", "ana") == []
 
 
@@ -47,7 +47,7 @@ def test_a_conversation_goes_on_after_a_restart(tmp_path: Path) -> None:
     second = StoredTurns(tmp_path / "turns.db")
     second.append("red", "s", None, said("two"))
 
-    assert [(one.turn, one.text) for one in second.recent("red", "s", 9)] == [(1, "one"), (2, "two")]
+    assert [(one.turn, one.text) for one in second.recent("red", "s", None, 9)] == [(1, "one"), (2, "two")]
     second.close()
 
 
@@ -57,7 +57,7 @@ def test_sessions_dropped_from_memory_are_whole_when_they_come_back(turns: Store
             turns.append("red", f"s{number}", "ana", said(f"{round_}"))
 
     assert all(
-        [one.text for one in turns.recent("red", f"s{number}", 9)] == ["0", "1", "2", "3"]
+        [one.text for one in turns.recent("red", f"s{number}", "ana", 9)] == ["0", "1", "2", "3"]
         for number in range(8)
     )
 
@@ -66,8 +66,8 @@ def test_a_long_conversation_is_kept_whole_and_memory_holds_its_end(turns: Store
     for number in range(3 * REMEMBERED_TURNS):
         turns.append("red", "s", None, said(str(number)))
 
-    assert [one.text for one in turns.recent("red", "s", 3)] == ["189", "190", "191"]
-    assert len(turns.recent("red", "s", 1_000)) == 192
+    assert [one.text for one in turns.recent("red", "s", None, 3)] == ["189", "190", "191"]
+    assert len(turns.recent("red", "s", None, 1_000)) == 192
 
 
 def test_forgetting_a_user_leaves_nothing_of_the_sessions(turns: StoredTurns, tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_forgetting_a_user_leaves_nothing_of_the_sessions(turns: StoredTurns, tm
 
     assert turns.forget("red", user="ana") == 2
 
-    assert turns.recent("red", "s", 9) == []
-    assert [one.text for one in turns.recent("red", "t", 9)] == ["kept"]
+    assert turns.recent("red", "s", "ana", 9) == []
+    assert [one.text for one in turns.recent("red", "t", "bo", 9)] == ["kept"]
     turns.flush()
     assert b"rare secret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
@@ -93,11 +93,11 @@ def test_a_file_that_takes_nothing_for_a_while_loses_nothing(tmp_path: Path) -> 
     turns.append("red", "s", None, said("one"))
     with pytest.raises(StoreError, match="another process"):
         turns.flush()
-    assert len(turns.recent("red", "s", 9)) == 1
+    assert len(turns.recent("red", "s", None, 9)) == 1
 
     blocker.execute("ROLLBACK")
     blocker.close()
     turns.close()
     again = StoredTurns(tmp_path / "turns.db")
-    assert [one.text for one in again.recent("red", "s", 9)] == ["one"]
+    assert [one.text for one in again.recent("red", "s", None, 9)] == ["one"]
     again.close()

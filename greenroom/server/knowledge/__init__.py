@@ -3,11 +3,11 @@
 A vector store is a collection, a file of it a document. Everything belongs to the project of the key.
 """
 
-from greenroom.server.api import Doc
 from greenroom.server.knowledge.collections import CollectionRoutes
 from greenroom.server.knowledge.desk import Desk
 from greenroom.server.knowledge.files import FileRoutes
 from greenroom.server.knowledge.stores import StoreRoutes
+from greenroom.server.routing import Doc
 
 __all__ = ["Desk", "docs"]
 

@@ -14,9 +14,9 @@ from greenroom.errors import Forbidden, NotFound
 from greenroom.exchange import Caller
 from greenroom.grounding.database import DocumentRow
 from greenroom.grounding.stores import StoreRow
-from greenroom.server.api import Doc, read_body
 from greenroom.server.knowledge.desk import Desk
 from greenroom.server.knowledge.shapes import counts_shown
+from greenroom.server.routing import Doc, json_answer, read_body
 from greenroom.wire import openai
 
 _ONE = "/api/collections/{id}"
@@ -60,7 +60,7 @@ class CollectionRoutes:
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         rows = await run_in_threadpool(self._index.stores.all, _scope(caller))
-        return _json({"data": [collection_shown(row) for row in rows]})
+        return _answer({"data": [collection_shown(row) for row in rows]})
 
     async def _create(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -69,24 +69,24 @@ class CollectionRoutes:
         if _scope(caller) not in {None, project}:
             raise Forbidden("Only an admin key makes collections in other projects.", "project")
         create = partial(self._index.stores.create, name=body.name, description=body.description)
-        return _json(collection_shown(await run_in_threadpool(create, project)), 201)
+        return _answer(collection_shown(await run_in_threadpool(create, project)), 201)
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
         row = await self._row(request, caller)
         documents = await run_in_threadpool(self._index.list, row.project, row.id)
-        return _json({**collection_shown(row), "documents": [document_shown(one) for one in documents]})
+        return _answer({**collection_shown(row), "documents": [document_shown(one) for one in documents]})
 
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         row = await self._row(request, caller)
         await run_in_threadpool(self._index.remove_collection, row.project, row.id)
-        return _json({"id": row.id, "object": "collection", "deleted": True})
+        return _answer({"id": row.id, "object": "collection", "deleted": True})
 
     async def _remove(self, request: Request, caller: Caller | None) -> Response:
         row = await self._row(request, caller)
         document = request.path_params["document"]
         if not await run_in_threadpool(self._index.remove, row.project, document, row.id):
             raise NotFound("There is no document with this id in the collection.")
-        return _json({"id": document, "object": "document", "deleted": True})
+        return _answer({"id": document, "object": "document", "deleted": True})
 
     async def _row(self, request: Request, caller: Caller | None) -> StoreRow:
         row = await run_in_threadpool(self._index.stores.get, _scope(caller), request.path_params["id"])
@@ -135,5 +135,5 @@ def _scope(caller: Caller | None) -> str | None:
     return None if caller.role == "admin" else caller.project
 
 
-def _json(value: object, status: int = 200) -> Response:
-    return Response(openai.encode(value), status, media_type="application/json")
+def _answer(value: object, status: int = 200) -> Response:
+    return json_answer(openai.encode(value), status)

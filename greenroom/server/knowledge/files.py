@@ -7,9 +7,9 @@ from starlette.responses import FileResponse, Response
 from greenroom.errors import MalformedRequest, NotFound
 from greenroom.exchange import Caller
 from greenroom.grounding.files import FileRow
-from greenroom.server.api import Doc
 from greenroom.server.knowledge.desk import Desk, cursor_of, listed, project_of
 from greenroom.server.knowledge.upload import Form, expires_s
+from greenroom.server.routing import Doc, json_answer
 from greenroom.wire import openai
 
 PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
@@ -69,17 +69,17 @@ class FileRoutes:
                     upload, project=project, filename=form.filename, purpose=purpose, expires_s=expires
                 )
             )
-        return _json(shown(row))
+        return _answer(shown(row))
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         project = project_of(caller)
         cursor = cursor_of(request.query_params, usual=_MOST, most=_MOST)
         purpose = request.query_params.get("purpose") or None
         rows, has_more = await run_in_threadpool(self._files.list, project, cursor, purpose)
-        return _json(listed([shown(row) for row in rows], has_more=has_more))
+        return _answer(listed([shown(row) for row in rows], has_more=has_more))
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
-        return _json(shown(await self._row(request, caller)))
+        return _answer(shown(await self._row(request, caller)))
 
     async def _content(self, request: Request, caller: Caller | None) -> Response:
         row = await self._row(request, caller)
@@ -90,7 +90,7 @@ class FileRoutes:
         id = request.path_params["file_id"]
         if not await run_in_threadpool(self._desk.index.remove_file, project_of(caller), id):
             raise _missing(id)
-        return _json({"id": id, "object": "file", "deleted": True})
+        return _answer({"id": id, "object": "file", "deleted": True})
 
     async def _row(self, request: Request, caller: Caller | None) -> FileRow:
         id = request.path_params["file_id"]
@@ -119,5 +119,5 @@ def _missing(id: str) -> NotFound:
     return NotFound(f"There is no file '{id[:64]}'.", "file_id")
 
 
-def _json(value: object) -> Response:
-    return Response(openai.encode(value), media_type="application/json")
+def _answer(value: object) -> Response:
+    return json_answer(openai.encode(value))

@@ -12,7 +12,6 @@ from greenroom.errors import MalformedRequest, NotFound, RequestError
 from greenroom.exchange import Caller
 from greenroom.grounding.attachments import AttachedRow, BatchRow
 from greenroom.grounding.stores import StoreRow
-from greenroom.server.api import Doc, read_body
 from greenroom.server.knowledge.desk import Desk, cursor_of, listed, project_of
 from greenroom.server.knowledge.shapes import (
     ExpiresAfter,
@@ -28,6 +27,7 @@ from greenroom.server.knowledge.shapes import (
     wanted,
     wanted_by,
 )
+from greenroom.server.routing import Doc, json_answer, read_body
 from greenroom.wire import openai
 
 _STATUSES = ("in_progress", "completed", "failed", "cancelled")
@@ -108,15 +108,15 @@ class StoreRoutes:
         async with self._desk.at_work(request):
             row = await run_in_threadpool(create)
         self._desk.wake()
-        return _json(store_shown(row))
+        return _answer(store_shown(row))
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         project = project_of(caller)
         rows, has_more = await run_in_threadpool(self._stores.list, project, cursor_of(request.query_params))
-        return _json(listed([store_shown(row) for row in rows], has_more=has_more))
+        return _answer(listed([store_shown(row) for row in rows], has_more=has_more))
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
-        return _json(store_shown(await self._store(request, caller)))
+        return _answer(store_shown(await self._store(request, caller)))
 
     async def _update(self, request: Request, caller: Caller | None) -> Response:
         project, id = project_of(caller), request.path_params["vector_store_id"]
@@ -129,12 +129,12 @@ class StoreRoutes:
         row = await run_in_threadpool(change)
         if row is None:
             raise _no_store(id)
-        return _json(store_shown(row))
+        return _answer(store_shown(row))
 
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         store = await self._store(request, caller)
         await run_in_threadpool(self._desk.index.remove_collection, store.project, store.id)
-        return _json({"id": store.id, "object": "vector_store.deleted", "deleted": True})
+        return _answer({"id": store.id, "object": "vector_store.deleted", "deleted": True})
 
     async def _search(self, request: Request, caller: Caller | None) -> Response:
         project = project_of(caller)
@@ -174,7 +174,7 @@ class StoreRoutes:
 
         async with self._desk.at_work(request):
             data = await run_in_threadpool(search)
-        return _json(
+        return _answer(
             {
                 "object": "vector_store.search_results.page",
                 "search_query": queries,
@@ -197,7 +197,7 @@ class StoreRoutes:
         async with self._desk.at_work(request):
             row = await run_in_threadpool(attach)
         self._desk.wake()
-        return _json(attached_shown(_file_of(row, one.file_id)))
+        return _answer(attached_shown(_file_of(row, one.file_id)))
 
     async def _list_files(self, request: Request, caller: Caller | None) -> Response:
         return await self._listed(request, await self._store(request, caller), None)
@@ -209,27 +209,27 @@ class StoreRoutes:
         fetch = partial(self._attached.list, status=status, batch=batch)
         cursor = cursor_of(request.query_params)
         rows, has_more = await run_in_threadpool(fetch, store.project, store.id, cursor)
-        return _json(listed([attached_shown(row) for row in rows], has_more=has_more))
+        return _answer(listed([attached_shown(row) for row in rows], has_more=has_more))
 
     async def _get_file(self, request: Request, caller: Caller | None) -> Response:
-        return _json(attached_shown(await self._file(request, caller)))
+        return _answer(attached_shown(await self._file(request, caller)))
 
     async def _describe(self, request: Request, caller: Caller | None) -> Response:
         body = await read_body(request, _attributes)
         known = await self._file(request, caller)
         describe = partial(self._attached.describe, attributes=dict(body.attributes or {}))
         row = await run_in_threadpool(describe, known.project, known.store, known.id)
-        return _json(attached_shown(_file_of(row, known.id)))
+        return _answer(attached_shown(_file_of(row, known.id)))
 
     async def _detach(self, request: Request, caller: Caller | None) -> Response:
         row = await self._file(request, caller)
         await run_in_threadpool(self._desk.index.remove, row.project, row.id, row.store)
-        return _json({"id": row.id, "object": "vector_store.file.deleted", "deleted": True})
+        return _answer({"id": row.id, "object": "vector_store.file.deleted", "deleted": True})
 
     async def _content(self, request: Request, caller: Caller | None) -> Response:
         row = await self._file(request, caller)
         passages = await run_in_threadpool(self._desk.index.passages, row.project, row.id, row.store)
-        return _json(
+        return _answer(
             {
                 "object": "vector_store.file_content.page",
                 "data": [{"type": "text", "text": one.text} for one in passages],
@@ -251,16 +251,16 @@ class StoreRoutes:
         async with self._desk.at_work(request):
             row = await run_in_threadpool(attach)
         self._desk.wake()
-        return _json(batch_shown(_batch_of(row, "")))
+        return _answer(batch_shown(_batch_of(row, "")))
 
     async def _get_batch(self, request: Request, caller: Caller | None) -> Response:
-        return _json(batch_shown(await self._batch(request, caller)))
+        return _answer(batch_shown(await self._batch(request, caller)))
 
     async def _cancel(self, request: Request, caller: Caller | None) -> Response:
         project, id = project_of(caller), request.path_params["batch_id"]
         store = request.path_params["vector_store_id"]
         row = await run_in_threadpool(self._attached.cancel, project, store, id)
-        return _json(batch_shown(_batch_of(row, id)))
+        return _answer(batch_shown(_batch_of(row, id)))
 
     async def _list_batch(self, request: Request, caller: Caller | None) -> Response:
         store = await self._store(request, caller)
@@ -301,5 +301,5 @@ def _batch_of(row: BatchRow | None, id: str) -> BatchRow:
     return row
 
 
-def _json(value: object) -> Response:
-    return Response(openai.encode(value), media_type="application/json")
+def _answer(value: object) -> Response:
+    return json_answer(openai.encode(value))

@@ -2,6 +2,8 @@
 
 from typing import Any, Protocol
 
+from greenroom.server.users import UserAdministration
+
 
 class PagesBackend(Protocol):
     """The few questions the pages put; all but `ask` are called in a worker thread.
@@ -27,6 +29,17 @@ class PagesBackend(Protocol):
         """Return the role of a key that may use the pages (admin, operator, viewer), else None."""
         ...
 
+    def list_audit(self, **filters: str) -> tuple[list[dict[str, Any]], str | None]:  # Any: JSON
+        """Return lines of the audit log, newest first, and the cursor of the next older page.
+
+        Filters are those of `GET /api/audit`. A line has `kind`: "finding" or "change".
+        """
+        ...
+
+    def note_login(self, key: str, address: str, /) -> None:
+        """Write into the audit log that somebody signed in with a key, or tried to."""
+        ...
+
     async def ask(self, text: str, app: str, /) -> str:
         """Send `text` through the app's pipeline; return the trace id, also when refused or failed."""
         ...
@@ -37,4 +50,9 @@ class PagesBackend(Protocol):
 
     def about(self) -> dict[str, Any]:  # Any: JSON
         """Return `{"version": str, "model": {"name": str, "why": str}, "losses": {name: count}}`."""
+        ...
+
+    @property
+    def people(self) -> UserAdministration:
+        """What is remembered of users; asked in worker threads."""
         ...

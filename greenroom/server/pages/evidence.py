@@ -26,6 +26,9 @@ class Finding(NamedTuple):
     score: str
     where: str
     action: str
+    policy: str
+    shadow: str
+    would: str
     before: list[Run]
     span: list[Run]
     after: list[Run]
@@ -36,6 +39,8 @@ class Sentence(NamedTuple):
 
     runs: list[Run]
     label: str
+    why: str = ""
+    """What of it the passages do not have, and which of them comes closest."""
 
 
 class Payload(NamedTuple):
@@ -71,6 +76,9 @@ def _finding(record: Record, one: VerdictView, newest: int) -> Finding:
         figures.score(one.score),
         one.where,
         one.action,
+        one.policy,
+        one.shadow,
+        one.would or "",
         runs(("…" if start > _AROUND else "") + text[max(start - _AROUND, 0) : start]) if is_inside else [],
         runs(span, all_of_them=True),
         runs(text[end : end + _AROUND] + ("…" if len(text) > end + _AROUND else "")) if is_inside else [],
@@ -82,20 +90,20 @@ def sentences(record: Record) -> list[Sentence]:
     text = (record.reply.text or "")[:REPLY_LIMIT] if record.reply else ""
     cut: list[Sentence] = []
     at = 0
-    for start, end, label in sorted(_judged(record)):
+    for start, end, label, why in sorted(_judged(record)):
         if not at <= start < end <= len(text):
             continue
         if start > at:
             cut.append(Sentence(runs(text[at:start]), ""))
-        cut.append(Sentence(runs(text[start:end]), label))
+        cut.append(Sentence(runs(text[start:end]), label, why))
         at = end
     if at < len(text):
         cut.append(Sentence(runs(text[at:]), ""))
     return cut
 
 
-def _judged(record: Record) -> list[tuple[int, int, str]]:
-    found: list[tuple[int, int, str]] = []
+def _judged(record: Record) -> list[tuple[int, int, str, str]]:
+    found: list[tuple[int, int, str, str]] = []
     for step in record.stages:
         judged = step.notes.get("sentences")
         if step.step != "verify" or not isinstance(judged, list):
@@ -105,8 +113,16 @@ def _judged(record: Record) -> list[tuple[int, int, str]]:
                 continue
             start, end, label = one.get("start"), one.get("end"), one.get("label")
             if isinstance(start, int) and isinstance(end, int) and label in _LABELS:
-                found.append((start, end, _LABELS[label]))
+                found.append((start, end, _LABELS[label], _why(one)))
     return found
+
+
+def _why(judged: dict[str, Any]) -> str:  # Any: JSON
+    missing, passage = judged.get("missing"), judged.get("passage")
+    said = [f"not there: {', '.join(map(str, missing))}"] if isinstance(missing, list) and missing else []
+    if isinstance(passage, str):
+        said.append(f"closest: passage {passage}")
+    return "; ".join(said)[:200]
 
 
 def payload(body: Any) -> Payload | None:  # Any: JSON or text

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
 from greenroom.server.knowledge import Desk
+from greenroom.server.pages.audit import ACTIONS, audit_address, read_audit_filters, read_lines
 from greenroom.server.pages.backend import PagesBackend
 from greenroom.server.pages.collections import CollectionPages, Doors
 from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
@@ -26,6 +27,7 @@ from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows, wi
 from greenroom.server.pages.record import read_record
 from greenroom.server.pages.rendering import HERE, Assets, Renderer, json_answer, redirect, segment
 from greenroom.server.pages.sessions import IDLE_S, LoginBrake, LoginTokens, Session, Sessions, is_same
+from greenroom.server.pages.users import UserPages
 from greenroom.server.pages.waterfall import waterfall
 
 Handler = Callable[[Request, Session], Awaitable[Response]]
@@ -53,6 +55,7 @@ class Pages:
         self._brake = LoginBrake(now)
         self._login_tokens = LoginTokens()
         self._render = Renderer()
+        self._users = UserPages(backend.people, self._render, self._posted)
 
     def routes(self) -> list[BaseRoute]:
         """Return all routes of the pages."""
@@ -69,6 +72,12 @@ class Pages:
             Route("/requests/{id}.json", twin(self._show_json)),
             Route("/requests/{id}", page(self._show)),
             *(CollectionPages(self._desk, doors).routes() if self._desk is not None else ()),
+            Route("/audit", page(self._audit)),
+            Route("/audit.json", twin(self._audit_json)),
+            Route("/users", page(self._users.list)),
+            Route("/users.json", twin(self._users.list_json)),
+            Route("/users/{id:path}.json", twin(self._users.show_json)),
+            Route("/users/{id:path}", page(self._users.show), methods=["GET", "POST"]),
             Mount("/static", Assets(directory=HERE / "static")),
         ]
 
@@ -156,6 +165,8 @@ class Pages:
             return answer
         key = form.get("key", "").strip()
         role = await run_in_threadpool(self._backend.verify_key, key) if key else None
+        if key:
+            await run_in_threadpool(self._backend.note_login, key, address)
         if role not in _ROLES:
             return self._login_page(request, wanted, _NO_SUCH_KEY, 403)
         self._brake.succeeded(address)
@@ -324,6 +335,34 @@ class Pages:
                 ("text", "Reply", "what went out", payload(record.reply.text if record.reply else None)),
             ],
         )
+
+    # The audit log
+
+    async def _audit(self, request: Request, session: Session) -> Response:
+        asked = read_audit_filters(request.query_params)
+
+        def build() -> Response:
+            lines, older = self._backend.list_audit(**asked)
+            return self._render.html(
+                "audit.html",
+                session=session,
+                lines=read_lines(lines),
+                asked=asked,
+                actions=ACTIONS,
+                older=audit_address("/audit", asked, cursor=older) if older else "",
+                twin=audit_address("/audit.json", asked),
+            )
+
+        return await run_in_threadpool(build)
+
+    async def _audit_json(self, request: Request, session: Session) -> Response:
+        asked = read_audit_filters(request.query_params)
+
+        def build() -> Response:
+            lines, older = self._backend.list_audit(**asked)
+            return json_answer({"data": lines, "next": older})
+
+        return await run_in_threadpool(build)
 
     def _error_page(self, error: GreenroomError, session: Session | None) -> Response:
         return self._render.html(

@@ -25,6 +25,8 @@ _LONGEST_NOTE = 600
 _SHORT_NOTE = 48
 """Notes up to this length stand on the card, longer ones are folded."""
 _LONGEST_SWAP = 60
+_MARKED = frozenset({"sentences"})
+"""Notes that are shown in the answer itself."""
 
 
 class EditLine(NamedTuple):
@@ -231,7 +233,7 @@ def _short(text: str) -> str:
 
 def read_notes(notes: dict[str, Any]) -> list[Note]:  # Any: each step notes what it likes
     """Return notes as names and short texts; lists and tables as JSON."""
-    return [Note(name, _note_text(value)) for name, value in list(notes.items())[:30]]
+    return [Note(name, _note_text(value)) for name, value in list(notes.items())[:30] if name not in _MARKED]
 
 
 def _note_text(value: Any) -> str:  # Any: see above

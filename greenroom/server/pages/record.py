@@ -49,6 +49,9 @@ class VerdictView(Struct, kw_only=True):
     where: str = ""
     action: str = ""
     index: int | None = None
+    policy: str = ""
+    shadow: str = ""
+    would: str | None = None
 
 
 class StepView(Struct, kw_only=True):
@@ -93,6 +96,7 @@ class EntityView(Struct, kw_only=True):
 
     text: str = ""
     type: str = ""
+    value: str = ""
 
 
 class PassageView(Struct, kw_only=True):

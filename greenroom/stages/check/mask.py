@@ -1,22 +1,23 @@
 """Acting on what a detector found: masks, redactions, verdicts, refusals.
 
-One `Screen` serves the `pii` and `secrets` steps. Masks are numbered in the order in which values appear,
-so that a conversation sent again is masked alike, and never take a name that the text already has.
+One `Screen` serves the `pii` and `secrets` steps. What is done about a finding is asked of `decide`, so that
+several actions may meet in one request. Masks are numbered in the order in which values appear, so that a
+conversation sent again is masked alike, and never take a name that the text already has.
 """
 
 import json
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from greenroom.contracts import Finding, StepConfig, mask
+from greenroom.contracts import Decide, Decision, Finding, StepConfig, as_usual, mask, verdict_of
 from greenroom.errors import ConfigError
-from greenroom.exchange import Action, Edit, Exchange, Reply, StepRecord, Text, Verdict, Where
+from greenroom.exchange import Action, Edit, Exchange, Reply, StepRecord, Text, Where
 from greenroom.stages.check.candidate import join
 from greenroom.stages.check.detector import RuleDetector
 from greenroom.stages.check.linear import PatternError, whole_matcher
-from greenroom.stages.check.refusal import Language, refusal_language
+from greenroom.stages.check.refusal import Refusals
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.sight import sight_of
 
@@ -35,47 +36,61 @@ _strings = re.compile(r'"(?:[^"\\]|\\.)*"').finditer
 
 
 class Screen:
-    """Runs a detector over the texts of a request and acts by one policy."""
+    """Runs a detector over the texts of a request and acts on what it finds, all of one `category`."""
 
     def __init__(
         self,
         name: str,
+        category: str,
         detector: RuleDetector,
         config: ScreenConfig,
         vault: Vault | None,
-        refusals: dict[Language, str],
+        decide: Decide,
+        refusals: Refusals,
     ) -> None:
         self._name = name
+        self._category = category
         self._detector = detector
-        self._action = config.action
+        self._usual = Decision(config.action)
+        self._decide = None if decide is as_usual else decide
         self._applies = config.mode == "apply"
         self._vault = vault
         self._refusals = refusals
         self._is_allowed = _allowance(name, config.allow)
 
-    def __call__(self, exchange: Exchange) -> Reply | None:
-        """Look at every text of the request; None, or the refusal."""
+    def __call__(
+        self, exchange: Exchange, more: Mapping[int, Sequence[Finding]] | None = None
+    ) -> Reply | None:
+        """Look at every text of the request; None, or the refusal.
+
+        `more` holds what was found otherwise, by the place of the text; the detector's own findings go first.
+        """
         record = exchange.steps[-1]
         record.notes["score"] = 0.0
         if self._vault is not None and exchange.session is not None:
             self._recall(exchange, self._vault, exchange.session)
         found = self._detector.find_in(sight_of(exchange))
+        if more:
+            found = _merged(found, more)
         if not found:
             return None
         texts = exchange.request.texts
-        acted = False
-        stand_ins = _StandIns(exchange, self._action if self._applies else "log", self._vault)
+        is_blocked = False
+        stand_ins = _StandIns(exchange, self._vault)
         for place, all_findings in found:
             text = texts[place]
             findings = self._not_allowed(all_findings, text.value)
-            if findings:
-                acted = True
-                self._act(exchange, record, text, findings, stand_ins)
-        if not acted:
-            return None
-        if self._action == "block" and self._applies:
-            return Reply(refusal=self._refusals[refusal_language(exchange)], step=self._name)
+            if findings and self._act(exchange, record, text, findings, stand_ins):
+                is_blocked = True
+        if is_blocked and self._applies:
+            return Reply(refusal=self._refusals.sentence(exchange, self._category), step=self._name)
         return None
+
+    def decide(self, exchange: Exchange, one: Finding, where: Where, value: str) -> Decision:
+        """What is done about a finding that says `value`."""
+        if self._decide is None:
+            return self._usual
+        return self._decide(exchange, self._name, one, where, self._usual.action, value)
 
     def find(self, value: str) -> list[Finding]:
         """Whole findings that are not allowed."""
@@ -97,25 +112,38 @@ class Screen:
         text: Text,
         findings: list[Finding],
         stand_ins: "_StandIns",
-    ) -> None:
+    ) -> bool:
+        """Mask and redact what is to be; whether anything is to be refused."""
         where: Where = "tool" if text.role in ("tool", "function") else "input"
+        value = text.value
+        actions: list[Action] = []
         for one in findings:
+            decision = self.decide(exchange, one, where, value[one.start : one.end])
+            actions.append(decision.action)
             start, end = text.to_original(one.start), text.to_original(one.end, is_end=True)
-            self.note(record, one, start, end, where, text.index)
-        edits = stand_ins.edits(text.value, findings, is_json=text.kind == "arguments")
-        if self._action in ("mask", "redact"):
-            for edit in edits:
+            self.note(record, one, decision, start, end, where, text.index)
+        is_json = text.kind == "arguments"
+        shown: list[Action] = actions if self._applies else ["log"] * len(actions)
+        edits = stand_ins.edits(value, findings, shown, is_json=is_json)
+        replaced = [edit for edit, action in zip(edits, actions, strict=True) if action in ("mask", "redact")]
+        if replaced:
+            for edit in replaced:
                 edit.applied = self._applies
-            record.changes.append(text.edit(edits))
+            record.changes.append(text.edit(replaced))
+        return "block" in actions
 
-    def note(self, record: StepRecord, one: Finding, start: int, end: int, where: Where, index: int) -> None:
+    def note(
+        self,
+        record: StepRecord,
+        one: Finding,
+        decision: Decision,
+        start: int,
+        end: int,
+        where: Where,
+        index: int,
+    ) -> None:
         """Write one finding into the record."""
-        record.verdicts.append(
-            Verdict(
-                step=self._name, rule=one.rule, category=one.category, severity=one.severity, score=one.score,
-                start=start, end=end, where=where, action=self._action, index=index,
-            )
-        )  # fmt: skip
+        record.verdicts.append(verdict_of(self._name, one, decision, where, start, end, index))
         notes = record.notes
         notes["score"] = max(float(str(notes["score"])), one.score)
         counts = notes.setdefault("findings", Counter())
@@ -124,25 +152,27 @@ class Screen:
 
     def redact(
         self, exchange: Exchange, record: StepRecord, value: str, role: str, index: int
-    ) -> tuple[str, list[Finding]]:
+    ) -> tuple[str, list[tuple[Finding, Decision]]]:
         """The text of a passage or of a message that a step put in, without what was found in it.
 
         Never masked reversibly: what a document holds is not the caller's own, and must not be put back.
         """
-        findings = self.find(value)
-        if not findings:
-            return value, findings
-        for one in findings:
+        found = [
+            (one, self.decide(exchange, one, "passage", value[one.start : one.end]))
+            for one in self.find(value)
+        ]
+        for one, _ in found:
             exchange.redactions.setdefault(value[one.start : one.end], f"[{one.label}]")
-        if self._action not in ("mask", "redact", "block"):
-            return value, findings
-        carrier = Text(index, role, value)
         edits = [
             _edit(one, value, f"[{one.label}]", "taken out of a passage", applied=self._applies)
-            for one in findings
+            for one, decision in found
+            if decision.action in ("mask", "redact", "block")
         ]
+        if not edits:
+            return value, found
+        carrier = Text(index, role, value)
         record.changes.append(carrier.edit(edits))
-        return carrier.value, findings
+        return carrier.value, found
 
     def _recall(self, exchange: Exchange, vault: Vault, session: str) -> None:
         """Masks of earlier turns that stand in this request may come back in its answer."""
@@ -156,25 +186,40 @@ class Screen:
                 exchange.redactions.setdefault(value, name)
 
 
+def _merged(
+    found: Sequence[tuple[int, list[Finding]]], more: Mapping[int, Sequence[Finding]]
+) -> list[tuple[int, list[Finding]]]:
+    """Both, sorted; one that overlaps a finding of the detector is left out."""
+    by_text = dict(found)
+    for place, others in more.items():
+        own = by_text.get(place, [])
+        new = [
+            one for one in others if all(one.end <= other.start or one.start >= other.end for other in own)
+        ]
+        by_text[place] = sorted((*own, *new), key=lambda one: one.start)
+    return sorted(by_text.items())
+
+
 class _StandIns:
     """What stands for each value in one exchange."""
 
-    def __init__(self, exchange: Exchange, action: Action, vault: Vault | None) -> None:
+    def __init__(self, exchange: Exchange, vault: Vault | None) -> None:
         self._exchange = exchange
-        self._action = action
         self._vault = vault if exchange.session is not None else None
         self._by_value = {value: name for name, value in exchange.masks.items()}
         self._taken: set[str] | None = None
         self._last: dict[str, int] = {}
 
-    def edits(self, text: str, findings: Sequence[Finding], *, is_json: bool) -> list[Edit]:
+    def edits(
+        self, text: str, findings: Sequence[Finding], actions: Sequence[Action], *, is_json: bool
+    ) -> list[Edit]:
         """One edit for each finding; values go into the exchange's masks and redactions."""
         strings = [span.span() for span in _strings(text)] if is_json else []
         edits: list[Edit] = []
-        for one in findings:
+        for one, action in zip(findings, actions, strict=True):
             raw = text[one.start : one.end]
             value = _unescaped(raw) if is_json else raw
-            if self._action != "mask":
+            if action != "mask":
                 stand_in = f"[{one.label}]"
                 reason = "is personal data" if one.category == "personal_data" else "is a secret"
             else:

@@ -1,12 +1,13 @@
 """Personal data in English, Brazilian Portuguese and Spanish: the detector, and the `pii` step.
 
 By check digits where there are some, by the words around where there are none. Names and addresses only
-where the text introduces them; people named in passing are not found.
+where the text introduces them; people named in passing are found with `names = "all"`.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from greenroom.contracts import Decide, as_usual
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Reply, Stage
 from greenroom.stages.check import people, places
@@ -14,7 +15,8 @@ from greenroom.stages.check.candidate import Candidate
 from greenroom.stages.check.detector import RuleDetector
 from greenroom.stages.check.linear import Span, bytes_searcher
 from greenroom.stages.check.mask import Screen, ScreenConfig
-from greenroom.stages.check.refusal import Language
+from greenroom.stages.check.passing import NameFinder, People
+from greenroom.stages.check.refusal import SENTENCES, Refusals
 from greenroom.stages.check.rules import PERSONAL, Finder
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.check.view import ODD, canonical
@@ -108,14 +110,10 @@ class PiiConfig(ScreenConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
     """[steps.pii]: which personal data is looked for, and what happens to it."""
 
     entities: tuple[str, ...] = ENTITIES
+    names: Literal["introduced", "all"] = "introduced"
+    """all: whoever the tagger of step `entities` takes for a person, too. The model then can't tell Marie
+    Curie from a customer, and questions about people get worse answers."""
     on_error: Literal["allow", "refuse"] = "refuse"  # data that might be personal does not leave
-
-
-_REFUSALS: dict[Language, str] = {
-    "en": "I can't take this message, because it holds personal data. Please remove it and try again.",
-    "pt": "Não posso aceitar esta mensagem, porque ela contém dados pessoais. Retire-os e tente de novo.",
-    "es": "No puedo aceptar este mensaje, porque contiene datos personales. Quítelos e inténtelo de nuevo.",
-}
 
 
 class Pii:
@@ -124,13 +122,23 @@ class Pii:
     name = "pii"
     stage: Stage = "check"
 
-    def __init__(self, config: PiiConfig, vault: Vault | None = None) -> None:
+    def __init__(
+        self,
+        config: PiiConfig,
+        vault: Vault | None = None,
+        decide: Decide = as_usual,
+        refusals: Refusals = SENTENCES,
+        tagger: NameFinder | None = None,
+    ) -> None:
         try:
             self.detector = PiiDetector(config.entities)
         except ValueError as error:
             raise ConfigError(f"[steps.pii] entities: {error} Known are {', '.join(ENTITIES)}.") from error
-        self._screen = Screen(self.name, self.detector, config, vault, _REFUSALS)
+        self._screen = Screen(self.name, "personal_data", self.detector, config, vault, decide, refusals)
+        self._people = People(tagger) if config.names == "all" and tagger is not None else None
 
     async def __call__(self, exchange: Exchange) -> Reply | None:
         """Look at every text of the request. Passages are the operator's, and are left as they are."""
-        return self._screen(exchange)
+        if self._people is None:
+            return self._screen(exchange)
+        return self._screen(exchange, await self._people(exchange))

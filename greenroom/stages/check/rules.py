@@ -59,3 +59,16 @@ SECRET = (
         credentials.SAID, credentials.NAME, spots=credentials.named, find=credentials.find_named, labels=""
     ),
 )
+
+PERSONAL_NAMES = (
+    "person", "email", "phone", "address", "date_of_birth", "credit_card", "ip.v4", "ip.v6", "iban",
+    "br.cpf", "br.cnpj", "br.rg", "br.cnh", "br.pis", "br.titulo_eleitor", "br.cns", "br.cep", "br.placa",
+    "br.pix_key", "us.ssn", "es.nif", "es.nie", "es.cif",
+)  # fmt: skip
+SECRET_NAMES = (
+    *dict.fromkeys(vendor.rule for vendor in VENDORS),
+    *("secret." + name for name in (
+        "private_key", "url_password", "bearer", "password", "aws_secret_key", "azure_storage_key", "generic",
+    )),
+)  # fmt: skip
+"""What findings call themselves, so that a policy can name them."""

@@ -6,11 +6,12 @@ variables are no secrets. Says nothing about whether a key is alive.
 
 from typing import Literal
 
+from greenroom.contracts import Decide, as_usual
 from greenroom.exchange import Exchange, Reply, Stage
 from greenroom.stages.check.detector import RuleDetector
 from greenroom.stages.check.linear import bytes_searcher
 from greenroom.stages.check.mask import Screen, ScreenConfig, contents
-from greenroom.stages.check.refusal import Language
+from greenroom.stages.check.refusal import SENTENCES, Refusals
 from greenroom.stages.check.rules import SECRET
 from greenroom.stages.check.vault import Vault
 from greenroom.stages.check.view import ODD, canonical
@@ -65,25 +66,21 @@ class SecretsConfig(ScreenConfig, kw_only=True, frozen=True, forbid_unknown_fiel
     on_error: Literal["allow", "refuse"] = "refuse"  # what might be a key does not leave
 
 
-_REFUSALS: dict[Language, str] = {
-    "en": "I can't take this message, because it holds a password or key. Please remove it, and consider "
-    "changing it.",
-    "pt": "Não posso aceitar esta mensagem, porque ela contém uma senha ou chave. Retire-a e considere "
-    "trocá-la.",
-    "es": "No puedo aceptar este mensaje, porque contiene una contraseña o clave. Quítela y considere "
-    "cambiarla.",
-}
-
-
 class Secrets:
     """Credentials in the request, in passages and in added messages: masked, redacted, refused, reported."""
 
     name = "secrets"
     stage: Stage = "check"
 
-    def __init__(self, config: SecretsConfig, vault: Vault | None = None) -> None:
+    def __init__(
+        self,
+        config: SecretsConfig,
+        vault: Vault | None = None,
+        decide: Decide = as_usual,
+        refusals: Refusals = SENTENCES,
+    ) -> None:
         self.detector = SecretDetector()
-        self._screen = Screen(self.name, self.detector, config, vault, _REFUSALS)
+        self._screen = Screen(self.name, "secret", self.detector, config, vault, decide, refusals)
 
     async def __call__(self, exchange: Exchange) -> Reply | None:
         """Look at every text of the request, then at passages and added messages, which never refuse it."""
@@ -99,9 +96,9 @@ class Secrets:
         for index, passage in enumerate(exchange.passages):
             before = passage.text
             passage.text, findings = screen.redact(exchange, record, before, "passage", index)
-            for one in findings:
+            for one, decision in findings:
                 known.add(before[one.start : one.end])
-                screen.note(record, one, one.start, one.end, "passage", index)
+                screen.note(record, one, decision, one.start, one.end, "passage", index)
         for index, message in exchange.request.added:
             for value, replace in contents(message):
                 cleared, findings = screen.redact(
@@ -109,6 +106,6 @@ class Secrets:
                 )
                 if cleared != value:
                     replace(cleared)
-                for one in findings:
+                for one, decision in findings:
                     if value[one.start : one.end] not in known:
-                        screen.note(record, one, one.start, one.end, "passage", index)
+                        screen.note(record, one, decision, one.start, one.end, "passage", index)

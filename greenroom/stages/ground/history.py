@@ -57,8 +57,8 @@ class SaidTurn(NamedTuple):
 class Turns(Protocol):
     """Keeps the conversations of each project. Both methods answer from memory: the event loop calls them."""
 
-    def recent(self, project: str, session: str, limit: int) -> Sequence[Turn]:
-        """The newest turns, oldest first."""
+    def recent(self, project: str, session: str, user: str | None, limit: int) -> Sequence[Turn]:
+        """The newest turns of this user, oldest first."""
         ...
 
     def append(self, project: str, session: str, user: str | None, turns: Sequence[Turn]) -> None:
@@ -102,11 +102,7 @@ class History:
             return None
         if "user" not in roles:
             return None
-        kept = [
-            turn
-            for turn in self._turns.recent(exchange.caller.project, session, self._limit)
-            if turn.user == exchange.user
-        ]
+        kept = self._turns.recent(exchange.caller.project, session, exchange.user, self._limit)
         if not kept:
             return None
         carried = {text.value for text in exchange.request.texts[:-1] if text.role == "user"}
@@ -134,26 +130,9 @@ class History:
     def remember(self, exchange: Exchange) -> None:
         """Keep the newest question and its answer, with masks and redactions; for answered exchanges."""
         session = exchange.session
-        newest = exchange.request.newest_user
-        if session is None or newest is None or not exchange.reply_raw or not exchange.reply_raw[0]:
-            return
-        asked = "\n\n".join(
-            text.value
-            for text in exchange.request.texts
-            if text.index == newest.index and text.kind == "content" and text.value
-        )
-        if not asked:
-            return
-        now = self._now()
-        self._turns.append(
-            exchange.caller.project,
-            session,
-            exchange.user,
-            (
-                SaidTurn("user", _redacted(asked, exchange), now, user=exchange.user),
-                SaidTurn("assistant", _redacted(exchange.reply_raw[0], exchange), now, user=exchange.user),
-            ),
-        )
+        pair = said(exchange, self._now()) if session is not None else None
+        if session is not None and pair is not None:
+            self._turns.append(exchange.caller.project, session, exchange.user, pair)
 
     def _newest_pairs(self, kept: Sequence[Turn], carried: set[str]) -> list[Turn]:
         """Whole pairs from the end, while they fit; ends at the first that does not. Oldest first."""
@@ -177,6 +156,24 @@ class History:
         return taken
 
 
+def said(exchange: Exchange, now: float) -> tuple[SaidTurn, SaidTurn] | None:
+    """The newest question and its answer, with masks and redactions; None where one of them is missing."""
+    newest = exchange.request.newest_user
+    if newest is None or not exchange.reply_raw or not exchange.reply_raw[0]:
+        return None
+    asked = "\n\n".join(
+        text.value
+        for text in exchange.request.texts
+        if text.index == newest.index and text.kind == "content" and text.value
+    )
+    if not asked:
+        return None
+    return (
+        SaidTurn("user", _redacted(asked, exchange), now, user=exchange.user),
+        SaidTurn("assistant", _redacted(exchange.reply_raw[0], exchange), now, user=exchange.user),
+    )
+
+
 def _redacted(text: str, exchange: Exchange) -> str:
     for value, shown in exchange.redactions.items():
         if value and value in text:
@@ -189,17 +186,17 @@ class MemoryTurns:
 
     def __init__(self, bound: int = 10_000) -> None:
         self._bound = bound
-        self._sessions: OrderedDict[tuple[str, str], deque[SaidTurn]] = OrderedDict()
-        self._counts: dict[tuple[str, str], int] = {}
+        self._sessions: OrderedDict[tuple[str, str, str | None], deque[SaidTurn]] = OrderedDict()
+        self._counts: dict[tuple[str, str, str | None], int] = {}
 
-    def recent(self, project: str, session: str, limit: int) -> list[SaidTurn]:
-        """The newest turns, oldest first; an unknown session has none."""
-        turns = self._sessions.get((project, session))
+    def recent(self, project: str, session: str, user: str | None, limit: int) -> list[SaidTurn]:
+        """The newest turns of this user, oldest first; an unknown session has none."""
+        turns = self._sessions.get((project, session, user))
         return list(turns)[-limit:] if turns and limit > 0 else []
 
     def append(self, project: str, session: str, user: str | None, turns: Sequence[Turn]) -> None:
         """Add turns; the session used longest ago goes when there are too many."""
-        key = (project, session)
+        key = (project, session, user)
         kept = self._sessions.setdefault(key, deque(maxlen=64))
         number = self._counts.get(key, 0)
         for turn in turns:

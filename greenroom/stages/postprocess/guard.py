@@ -8,9 +8,20 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from greenroom.contracts import PLAIN_NOT, Detector, Ease, Finding, StepConfig, TextFilter
-from greenroom.exchange import Edit, Exchange, Verdict
+from greenroom.contracts import (
+    PLAIN_NOT,
+    Decide,
+    Detector,
+    Ease,
+    Finding,
+    StepConfig,
+    TextFilter,
+    as_usual,
+    verdict_of,
+)
+from greenroom.exchange import Action, Edit, Exchange, Verdict
 from greenroom.stages.check.detector import united
+from greenroom.stages.check.refusal import SENTENCES, Refusals
 
 CONTEXT = 64
 """Characters of released text that detectors may still look back on."""
@@ -19,6 +30,9 @@ _ROOM = 4096
 """Characters of plain words that may go ahead of a filter."""
 _LONG_WORD = 19
 """No credential without a digit is shorter than the next."""
+
+_HIDDEN = frozenset({"personal_data", "secret", "canary"})
+"""What nothing that is stored may show."""
 
 _trigger = re.compile(r"[0-9@=:_~$%&\-]|[a-zß-öø-ÿ][A-ZÀ-ÖØ-Þ]|[A-Z]{4}|\.[A-Za-z]|[A-Za-z]{20}").search
 """What a text has where something may be found: keys of letters alone show by capitals, marks or length."""
@@ -40,15 +54,33 @@ class Guard:
 
     name = "guard"
 
-    def __init__(self, config: GuardConfig, detectors: Sequence[Detector]) -> None:
-        self._actions = {"personal_data": config.personal_data, "secret": config.secrets}
+    def __init__(
+        self,
+        config: GuardConfig,
+        detectors: Sequence[Detector],
+        decide: Decide = as_usual,
+        refusals: Refusals = SENTENCES,
+    ) -> None:
+        self._usual: dict[str, Action] = {"personal_data": config.personal_data, "secret": config.secrets}
         self._apply = config.mode == "apply"
         self._detectors = tuple(detectors)
         self._find = united(detectors)
+        self._decide = decide
+        self._refusals = refusals
 
     def open(self, exchange: Exchange, where: str) -> TextFilter | None:
         """A filter for prose and for the arguments of tool calls alike."""
-        return GuardFilter(exchange, self._detectors, self._find, self._actions, apply=self._apply)
+        return GuardFilter(exchange, self._detectors, self._find, self.act, apply=self._apply)
+
+    def act(self, exchange: Exchange, one: Finding, value: str, start: int, end: int) -> Verdict:
+        """What is done about a finding; a sentence for the user is left where the answer is to end."""
+        usual = one.action or self._usual.get(one.category, "redact")
+        decision = self._decide(exchange, self.name, one, "output", usual, value)
+        if not self._apply:
+            decision = decision._replace(action="log")
+        elif decision.action == "block":
+            exchange.context["refusal"] = self._refusals.sentence(exchange, "answer")
+        return verdict_of(self.name, one, decision, "output", start, end)
 
     def leaves(self, exchange: Exchange, where: str, text: str) -> bool:
         """Sure where nothing is found."""
@@ -69,7 +101,7 @@ class GuardFilter:
         exchange: Exchange,
         detectors: Sequence[Detector],
         find: Callable[[str], list[Finding]],
-        actions: dict[str, Literal["redact", "block", "warn"]],
+        act: Callable[[Exchange, Finding, str, int, int], Verdict],
         *,
         apply: bool,
     ) -> None:
@@ -80,7 +112,7 @@ class GuardFilter:
         self._exchange = exchange
         self._detectors = detectors
         self._find = find
-        self._actions = actions
+        self._ask = act
         self._apply = apply
         self._passes_words = all(detector.passes_words for detector in detectors)
         self._text = ""
@@ -93,9 +125,7 @@ class GuardFilter:
         """What is safe to show now."""
         whole = self._text = self._text + text
         done = self._done
-        if _trigger(whole, done) is None and (
-            len(text) < CONTEXT or (self._passes_words and _is_prose(text))
-        ):
+        if self._passes_words and _trigger(whole, done) is None and (len(text) < CONTEXT or _is_prose(text)):
             # Nothing that a key or number has: only the last word held may still turn into something.
             end = max(whole.rfind(" "), whole.rfind("\n")) + 1
             if _lone(whole, max(0, end - 3), end) is not None:
@@ -131,7 +161,7 @@ class GuardFilter:
         whole, done = self._text, self._done
         if end <= done:
             return ""
-        if len(whole) - done < 16 and _trigger(whole) is None:
+        if self._passes_words and len(whole) - done < 16 and _trigger(whole) is None:
             return self._release(end)
         return self._act_on(self._find(whole), end)
 
@@ -159,21 +189,17 @@ class GuardFilter:
         return "".join(pieces)
 
     def _act(self, one: Finding) -> str | None:
-        action = self._actions.get(one.category, "redact")
         start, end = self._base + one.start, self._base + one.end
         value = self._text[one.start : one.end]
         replacement = f"[{one.label}]"
-        self._exchange.redactions.setdefault(value, replacement)
-        self.verdicts.append(
-            Verdict(
-                step="guard", rule=one.rule, category=one.category, severity=one.severity, score=one.score,
-                start=start, end=end, where="output", action=action if self._apply else "log",
-            )
-        )  # fmt: skip
-        if not self._apply or action == "warn":
-            return None
-        if action == "block":
+        if one.category in _HIDDEN:
+            self._exchange.redactions.setdefault(value, replacement)
+        verdict = self._ask(self._exchange, one, value, start, end)
+        self.verdicts.append(verdict)
+        if verdict.action == "block":
             self.rejected = one.rule
+            return None
+        if verdict.action not in ("mask", "redact"):
             return None
         self.edits.append(
             Edit(start=start, end=end, text=replacement, before=value, rule=one.rule,
@@ -184,7 +210,7 @@ class GuardFilter:
 
     def _is_known(self, value: str, category: str) -> bool:
         """Whether the caller sent this value, or the operator's passages hold it."""
-        if category == "secret":
+        if category not in ("personal_data", "offense"):
             return False
         exchange = self._exchange
         return any(value in text.original for text in exchange.request.texts) or any(

@@ -43,6 +43,10 @@ class PolishConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=
     """Ask Harper about English (one second to load, 140 MiB); by default where grammar is applied."""
     style: bool = True
     """Note reading ease, length of sentences, hedging and filler."""
+    language: Literal["observe", "enforce"] = "observe"
+    """An answer in another language than the question is noted, or the model is asked again."""
+    rewrite: bool = False
+    """Have the model write its answer more clearly; taken where facts, names and negations stay."""
     terms: dict[Term, tuple[Term, ...]] = field(default_factory=dict)
     """House terms, each with the spellings it replaces; the term itself in another case is one of them."""
     forbidden: tuple[Term, ...] = ()

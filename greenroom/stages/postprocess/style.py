@@ -1,8 +1,8 @@
 """How an answer reads: length of sentences, reading ease, hedging and filler, counted and never changed.
 
 Reading ease by the formula made for each language: Flesch 1948 for English, Fernández Huerta 1959 for
-Spanish, Flesch with the constant of Martins, Ghiraldelo, Nunes and Oliveira 1996 for Portuguese. Syllables are groups
-of vowels, which is off by a tenth or so and does for a note.
+Spanish, Flesch with the constant of Martins, Ghiraldelo, Nunes and Oliveira 1996 for Portuguese. Syllables
+are groups of vowels, which is off by a tenth or so and does for a note.
 """
 
 from collections.abc import Callable

@@ -3,11 +3,64 @@
 import sys
 from typing import Any
 
-from greenroom.errors import ModelNotFound
+from greenroom.errors import ModelNotFound, NotFound
+from greenroom.server.users import NewSession
 from tests.server.pages.records import Json, all_records, record
 
 ADMIN_KEY = "gr-admin-0123456789abcdef"
 VIEWER_KEY = "gr-viewer-0123456789abcdef"
+
+
+class FakePeople:
+    """Facts of users in a dictionary; remembers what was done."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, list[Json]] = {
+            "ana": [fact(1, "I live in Leeds."), fact(2, "My cat is <b>Mia</b>.")]
+        }
+        self.done: list[tuple[object, ...]] = []
+
+    def users(self, project: str | None) -> list[Json]:
+        return [
+            {"project": "default", "user": user, "turns": 2, "facts": len(facts)}
+            for user, facts in self.facts.items()
+        ]
+
+    def import_session(self, project: str, wanted: NewSession) -> Json:
+        raise NotImplementedError
+
+    def memory(self, project: str, user: str) -> Json:
+        return {"user": user, "turns": 2 if user in self.facts else 0, "facts": self.facts.get(user, [])}
+
+    def add_fact(self, project: str, user: str, text: str) -> Json:
+        self.done.append(("add", project, user, text))
+        return fact(9, text)
+
+    def edit_fact(self, project: str, user: str, id: int, text: str) -> Json:
+        self.done.append(("edit", project, user, id, text))
+        return fact(9, text)
+
+    def forget_fact(self, project: str, user: str, id: int) -> None:
+        if id not in {one["id"] for one in self.facts.get(user, [])}:
+            raise NotFound(f"There is no fact {id} of this user.")
+        self.done.append(("forget-fact", project, user, id))
+
+    def forget_memory(self, project: str, user: str) -> dict[str, int]:
+        raise NotImplementedError
+
+    def forget(self, project: str, user: str) -> dict[str, int]:
+        self.done.append(("forget", project, user))
+        return {"facts": 2, "turns": 2, "traces": 0}
+
+
+def fact(id: int, text: str) -> Json:
+    """A fact that a turn says."""
+    at = "2026-03-01T10:00:00.000+00:00"
+    return {
+        "id": id, "slot": "home", "text": text, "at": at, "superseded": id == 2,
+        "superseded_by": 1 if id == 2 else None,
+        "evidence": [{"session": "s1", "turn": 1, "at": at, "text": text}],
+    }  # fmt: skip
 
 
 class FakeBackend:
@@ -19,6 +72,9 @@ class FakeBackend:
         self.filters: list[dict[str, str | int]] = []
         self.verified: list[str] = []
         self.asked: list[tuple[str, str]] = []
+        self.logins: list[tuple[str, str]] = []
+        self.lines: list[Json] = []
+        self.people = FakePeople()
         self.losses = {"payload_dropped": 0, "rows_lost": 0}
 
     def list_traces(self, **filters: str | int) -> tuple[list[Json], str | None]:
@@ -38,6 +94,14 @@ class FakeBackend:
     def verify_key(self, key: str, /) -> str | None:
         self.verified.append(key)
         return self.roles.get(key)
+
+    def list_audit(self, **filters: str) -> tuple[list[Json], str | None]:
+        first = int(filters.get("cursor", 0))
+        found = [one for one in self.lines if filters.get("action") in {None, one.get("action")}]
+        return found[first : first + 2], str(first + 2) if len(found) > first + 2 else None
+
+    def note_login(self, key: str, address: str, /) -> None:
+        self.logins.append((key, address))
 
     async def ask(self, text: str, app: str, /) -> str:
         if app == "gone":

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.errors import ConfigError
-from greenroom.exchange import Action, Edit, Exchange, Passage
+from greenroom.exchange import Action, Edit, Entity, Exchange, Passage
 from greenroom.stages.check.pii import Pii, PiiConfig
 from greenroom.stages.check.vault import MemoryVault
+from greenroom.stages.ground.found import Found
 from tests.stages.check.requests import CARD, CNPJ, CPF, exchange_of, values
 
 OTHER_CPF = "574.630.256-24"
@@ -240,3 +241,64 @@ async def test_putting_the_masks_back_gives_the_original(parts: list[str]) -> No
 
     assert unmasked(exchange, values(exchange)[0]) == text
     assert not any(value in values(exchange)[0] for value in exchange.masks.values())
+
+
+class Tagger:
+    """Takes some words for people."""
+
+    def __init__(self, *people: str) -> None:
+        self.people = people
+        self.read: list[str] = []
+
+    def find(self, text: str, language: str) -> list[Found]:
+        self.read.append(text)
+        return [Found(at, at + len(name), "PER") for name in self.people if (at := text.find(name)) >= 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        pytest.param("Did Jane Doe call?", "Did <PERSON_1> call?", id="en"),
+        pytest.param("A Jane Doe ligou? Jane Doe!", "A <PERSON_1> ligou? <PERSON_1>!", id="pt"),
+        pytest.param("¿Llamó Jane Doe? Janet Doel no.", "¿Llamó <PERSON_1>? Janet Doel no.", id="es"),
+    ],
+)
+async def test_people_named_in_passing_are_masked_where_all_names_are_asked_for(
+    text: str, masked: str
+) -> None:
+    exchange, plain = exchange_of(("user", text)), exchange_of(("user", text))
+
+    await Pii(PiiConfig(names="all"), None, tagger=Tagger("Jane Doe"))(exchange)
+    await Pii(PiiConfig(), None, tagger=Tagger("Jane Doe"))(plain)
+
+    assert values(exchange) == [masked]
+    assert exchange.steps[-1].verdicts[0].rule == "person.passing"
+    assert values(plain) == [text]
+
+
+async def test_a_name_known_from_the_newest_message_is_masked_in_all() -> None:
+    exchange = exchange_of(
+        ("system", "You are Ana."),
+        ("user", "I saw Ana Lima."),
+        ("assistant", "Who?"),
+        ("user", "ana and Ana Lima"),
+    )
+    exchange.entities.append(Entity(text="Ana Lima", type="PER", start=8, end=16, index=3))
+    exchange.entities.append(Entity(text="saw", type="LOC", start=0, end=1, index=3))
+
+    await Pii(PiiConfig(names="all"), None, tagger=Tagger())(exchange)
+
+    assert values(exchange) == ["You are Ana.", "I saw <PERSON_1>.", "Who?", "ana and <PERSON_1>"]
+
+
+async def test_an_introduced_name_is_one_finding_and_a_text_is_tagged_once() -> None:
+    tagger = Tagger("Jane Doe")
+    step = Pii(PiiConfig(names="all"), None, tagger=tagger)
+    first, second = (exchange_of(("user", "My name is Jane Doe.")) for _ in range(2))
+
+    await step(first)
+    await step(second)
+
+    assert values(first) == values(second) == ["My name is <PERSON_1>."]
+    assert len(first.steps[-1].verdicts) == 1
+    assert tagger.read == ["My name is Jane Doe."]

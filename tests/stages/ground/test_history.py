@@ -100,7 +100,7 @@ async def test_an_exchange_without_an_answer_is_not_kept() -> None:
     exchange.reply_raw = [""]
     history.remember(exchange)
 
-    assert turns.recent("default", "s1", 10) == []
+    assert turns.recent("default", "s1", None, 10) == []
 
 
 async def test_the_masked_text_and_not_the_original_is_kept() -> None:
@@ -113,7 +113,7 @@ async def test_the_masked_text_and_not_the_original_is_kept() -> None:
 
     History(HistoryConfig(), turns).remember(exchange)
 
-    assert [turn.text for turn in turns.recent("default", "s1", 10)] == [
+    assert [turn.text for turn in turns.recent("default", "s1", None, 10)] == [
         "CPF <CPF_1>",
         "Noted <CPF_1>, ask <EMAIL_1>",
     ]
@@ -163,6 +163,6 @@ def test_the_session_used_longest_ago_is_forgotten_first() -> None:
     for session in ("a", "b", "a", "c"):
         turns.append("p", session, None, [SaidTurn("user", session, 0.0), SaidTurn("assistant", "ok", 0.0)])
 
-    assert turns.recent("p", "b", 9) == []
-    assert [turn.number for turn in turns.recent("p", "a", 9)] == [0, 1, 2, 3]
-    assert len(turns.recent("p", "a", 2)) == 2
+    assert turns.recent("p", "b", None, 9) == []
+    assert [turn.number for turn in turns.recent("p", "a", None, 9)] == [0, 1, 2, 3]
+    assert len(turns.recent("p", "a", None, 2)) == 2

@@ -5,9 +5,11 @@ from hypothesis import strategies as st
 from greenroom.contracts import TextFilter
 from greenroom.exchange import Exchange, Passage
 from greenroom.stages.check.pii import PiiDetector
+from greenroom.stages.check.policy import Policies, PolicyConfig
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
 from greenroom.testing import chop, make_exchange, run_filter
+from greenroom.wire import openai_request
 
 DETECTORS = (PiiDetector(("email", "phone", "cpf", "credit_card", "iban")), SecretDetector())
 CPF = "390.533.447-05"
@@ -88,3 +90,68 @@ def test_secrets_of_letters_alone_are_found_in_a_stream_as_in_a_whole_answer(tex
 
     assert "[" in whole
     assert run_filter(opened(), list(text)) == whole
+
+
+MIXED = Policies(
+    {
+        "mail": PolicyConfig(action="warn", rule="email", direction="output"),
+        "keys": PolicyConfig(action="block", category="secret", shadow=True),
+        "cpf": PolicyConfig(action="mask", rule="br.cpf"),
+        "input": PolicyConfig(action="block", direction="input"),
+    }
+)
+
+
+@given(PIECES, st.lists(st.integers(0, 400), max_size=20))
+def test_with_policies_too_the_verdict_does_not_depend_on_how_the_stream_is_cut(
+    text: str, cuts: list[int]
+) -> None:
+    def run(pieces: list[str]) -> tuple[str, list[object]]:
+        one = Guard(GuardConfig(), DETECTORS, MIXED).open(make_exchange(), "content")
+        assert one is not None
+        out = run_filter(one, pieces)
+        return out, [
+            (found.rule, found.start, found.end, found.action, found.policy, found.shadow)
+            for found in one.verdicts
+        ]
+
+    assert run(chop(text, cuts)) == run([text])
+
+
+def test_policies_decide_about_each_finding_of_an_answer() -> None:
+    one = Guard(GuardConfig(), DETECTORS, MIXED).open(make_exchange(), "content")
+    assert one is not None
+
+    out = run_filter(one, [f"CPF {CPF}, maria@exemplo.com.br, {SECRET}."])
+
+    assert out == "CPF [CPF], maria@exemplo.com.br, [GITHUB_TOKEN]."
+    assert [(found.action, found.policy, found.shadow, found.would) for found in one.verdicts] == [
+        ("mask", "cpf", "", None), ("warn", "mail", "", None), ("redact", "", "keys", "block"),
+    ]  # fmt: skip
+
+
+def test_where_guard_only_looks_no_policy_changes_anything() -> None:
+    block = Policies({"all": PolicyConfig(action="block")})
+    one = Guard(GuardConfig(mode="observe"), DETECTORS, block).open(make_exchange(), "content")
+    assert one is not None
+
+    assert run_filter(one, [f"CPF {CPF}."]) == f"CPF {CPF}."
+    assert [(found.action, found.policy) for found in one.verdicts] == [("log", "all")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("who is this, please?", "withheld"),
+        ("quem é essa pessoa?", "retida"),
+        ("¿quién es esa persona de la foto?", "retenida"),
+    ],
+    ids=["en", "pt", "es"],
+)
+def test_a_blocked_answer_is_explained_in_the_users_language(text: str, said: str) -> None:
+    exchange = make_exchange(text)
+    openai_request.read_messages(exchange.request)
+
+    run_filter(opened(exchange, GuardConfig(personal_data="block")), [f"CPF {CPF}."])
+
+    assert said in str(exchange.context["refusal"])

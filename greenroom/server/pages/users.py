@@ -1,0 +1,126 @@
+"""The pages of users: who is remembered, their facts with evidence, and the forms that add, edit and forget.
+
+Knows the backend by its protocol alone; doors and forms are those of the other pages.
+"""
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote, urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from greenroom.errors import Forbidden, MalformedRequest, NotFound
+from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
+from greenroom.server.pages.sessions import Session
+from greenroom.server.users import UserAdministration, fact_id, read_fact
+
+Posted = Callable[[Request, Session], Awaitable[dict[str, str]]]
+_MOST_FACTS = 500
+"""Facts on one page; the rest is in the JSON."""
+
+
+class UserPages:
+    """Handlers of `/users` and `/users/{id}`, with their twins."""
+
+    def __init__(self, people: UserAdministration, render: Renderer, posted: Posted) -> None:
+        self._people = people
+        self._render = render
+        self._posted = posted
+
+    async def list(self, request: Request, session: Session) -> Response:
+        """Everyone of whom something is remembered."""
+
+        def build() -> Response:
+            rows = [
+                {**row, "address": _address(row["user"], row["project"])}
+                for row in self._people.users(_asked(request))
+            ]
+            return self._render.html("users.html", session=session, rows=rows)
+
+        return await run_in_threadpool(build)
+
+    async def list_json(self, request: Request, session: Session) -> Response:
+        """The same as JSON."""
+        return await run_in_threadpool(lambda: json_answer({"data": self._people.users(_asked(request))}))
+
+    async def show(self, request: Request, session: Session) -> Response:
+        """One user's facts; posted to, it changes one first."""
+        user, project = _user(request), _asked(request) or "default"
+        if request.method == "POST":
+            form = await self._posted(request, session)
+            if not session.may_write:
+                raise Forbidden("This key may look, but not change. Sign in with an admin or operator key.")
+            try:
+                await run_in_threadpool(self._change, project, user, form)
+            except (MalformedRequest, NotFound) as error:
+                return await self._page(session, project, user, str(error), error.status)
+            return redirect("/users" if form.get("do") == "forget" else _address(user, project))
+        return await self._page(session, project, user)
+
+    async def show_json(self, request: Request, session: Session) -> Response:
+        """The same as JSON."""
+        user, project = _user(request, ".json"), _asked(request) or "default"
+        return await run_in_threadpool(lambda: json_answer(self._people.memory(project, user)))
+
+    async def _page(
+        self, session: Session, project: str, user: str, trouble: str = "", status: int = 200
+    ) -> Response:
+        def build() -> Response:
+            found = self._people.memory(project, user)
+            if not trouble and not found["facts"] and not found["turns"]:
+                raise NotFound("Nothing is remembered of this user.")
+            facts = found["facts"]
+            return self._render.html(
+                "user.html",
+                status=status,
+                session=session,
+                user=user,
+                project=project,
+                turns=found["turns"],
+                facts=facts[:_MOST_FACTS],
+                left_out=max(len(facts) - _MOST_FACTS, 0),
+                trouble=trouble,
+                address=_address(user, project),
+                twin=_address(user, project, ".json"),
+            )
+
+        return await run_in_threadpool(build)
+
+    def _change(self, project: str, user: str, form: dict[str, str]) -> None:
+        deed = form.get("do")
+        if deed == "add":
+            self._people.add_fact(project, user, read_fact(form.get("text", "")[:2_000]))
+        elif deed == "edit":
+            self._people.edit_fact(
+                project, user, fact_id(form.get("fact", "")), read_fact(form.get("text", "")[:2_000])
+            )
+        elif deed == "forget-fact":
+            self._people.forget_fact(project, user, fact_id(form.get("fact", "")))
+        elif deed == "forget":
+            if form.get("sure") != "yes":
+                raise MalformedRequest("Tick the box to say that all of it shall be forgotten.")
+            self._people.forget(project, user)
+        else:
+            raise MalformedRequest("This form says nothing that can be done.")
+
+
+def _asked(request: Request) -> str | None:
+    return request.query_params.get("project") or None
+
+
+def _user(request: Request, ending: str = "") -> str:
+    """The user from the address as it was sent. Raises NotFound for an address of another shape."""
+    raw = bytes(request.scope.get("raw_path") or request.scope["path"].encode())
+    parts = raw.partition(b"?")[0].decode("latin-1").split("/")
+    try:
+        user = unquote(parts[2].removesuffix(ending), errors="strict") if len(parts) == 3 else ""
+    except UnicodeDecodeError:
+        user = ""
+    if not 0 < len(user) <= 128:
+        raise NotFound("There is no such user.")
+    return user
+
+
+def _address(user: str, project: str, ending: str = "") -> str:
+    return f"/users/{segment(user)}{ending}?{urlencode({'project': project})}"
