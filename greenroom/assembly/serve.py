@@ -155,12 +155,14 @@ class _Server(uvicorn.Server):
         host, port = listener.getsockname()[:2]
         self.house = house
         self.shared = Shared(v1, _limits(house), _hosts(house, host, port))
+        audit = Audit(house)
         shelves = knowledge.Desk(
             house.access,
             house.documents,
             house.encoder,
             house.ingestion.wake,
             table.file_limit_mb * 1024 * 1024,
+            lambda who, what, about, address: audit.note(who, what, about, address=address),
         )
         api = Api(house.access, desk, __version__, knowledge.docs(shelves))
         routes = [*api.routes(), *pages(PagesDesk(house), shelves)]

@@ -413,6 +413,23 @@ def _ask(client: openai.OpenAI, method: str, path: str, body: object) -> object:
     return send(path, cast_to=object) if body is None else client.post(path, body=body, cast_to=object)
 
 
+def test_changes_stand_in_the_audit_log(library: Library) -> None:
+    client = library.client
+    id = library.upload("A text.")
+    store = client.vector_stores.create(file_ids=[id])
+    client.vector_stores.delete(store.id)
+    client.files.delete(id)
+
+    page = library.admin.get("/audit?kind=change&limit=20", cast_to=dict[str, Any])
+    told = [
+        (one["what"], one["after"]["id"]) for one in page["data"] if one["after"].get("id") in {id, store.id}
+    ]
+
+    assert told == [
+        ("file.delete", id), ("vector_store.delete", store.id), ("vector_store.create", store.id), ("file.create", id),
+    ]  # fmt: skip
+
+
 def test_a_key_limited_to_apps_has_no_files(library: Library) -> None:
     for denied in (
         library.limited.files.list,

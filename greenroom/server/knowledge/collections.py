@@ -37,6 +37,7 @@ class CollectionRoutes:
     """Lists, makes and removes collections and their documents."""
 
     def __init__(self, desk: Desk) -> None:
+        self._desk = desk
         self._index = desk.index
 
     def docs(self) -> tuple[Doc, ...]:
@@ -69,7 +70,9 @@ class CollectionRoutes:
         if _scope(caller) not in {None, project}:
             raise Forbidden("Only an admin key makes collections in other projects.", "project")
         create = partial(self._index.stores.create, name=body.name, description=body.description)
-        return _answer(collection_shown(await run_in_threadpool(create, project)), 201)
+        row = await run_in_threadpool(create, project)
+        await self._desk.noted(request, caller, "collection.create", id=row.id, project=project)
+        return _answer(collection_shown(row), 201)
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
         row = await self._row(request, caller)
@@ -79,6 +82,7 @@ class CollectionRoutes:
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         row = await self._row(request, caller)
         await run_in_threadpool(self._index.remove_collection, row.project, row.id)
+        await self._desk.noted(request, caller, "collection.delete", id=row.id, project=row.project)
         return _answer({"id": row.id, "object": "collection", "deleted": True})
 
     async def _remove(self, request: Request, caller: Caller | None) -> Response:
@@ -86,6 +90,7 @@ class CollectionRoutes:
         document = request.path_params["document"]
         if not await run_in_threadpool(self._index.remove, row.project, document, row.id):
             raise NotFound("There is no document with this id in the collection.")
+        await self._desk.noted(request, caller, "document.delete", id=document, collection=row.id)
         return _answer({"id": document, "object": "document", "deleted": True})
 
     async def _row(self, request: Request, caller: Caller | None) -> StoreRow:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from greenroom.contracts import Encoder
@@ -15,6 +16,8 @@ from greenroom.grounding.stems import language_of
 from greenroom.grounding.vectors import Asked
 
 MOST_LISTED = 100
+Note = Callable[[str, str, object, str], None]
+"""Takes who did what, about what, from which address."""
 
 
 class Desk:
@@ -27,12 +30,14 @@ class Desk:
         encoder: Encoder | None,
         wake: Callable[[], None],
         file_bytes: int,
+        note: Note,
     ) -> None:
         self.index = index
         self.wake = wake
         self.file_bytes = file_bytes
         """The size of a file at most."""
         self._access = access
+        self._note = note
         self._encoder = encoder
 
     @asynccontextmanager
@@ -43,6 +48,12 @@ class Desk:
             yield
         finally:
             grant.release(0, 0)
+
+    async def noted(self, request: Request, who: Caller | str | None, what: str, **about: object) -> None:
+        """Write a change into the audit log: whose key, what was done, to what."""
+        name = who if isinstance(who, str) else who.key_id if who is not None else "unknown"
+        address = request.client.host if request.client is not None else ""
+        await run_in_threadpool(self._note, name, what, about, address)
 
     def search(
         self,

@@ -69,6 +69,7 @@ class FileRoutes:
                     upload, project=project, filename=form.filename, purpose=purpose, expires_s=expires
                 )
             )
+            await self._desk.noted(request, caller, "file.create", id=row.id, bytes=row.bytes)
         return _answer(shown(row))
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
@@ -90,6 +91,7 @@ class FileRoutes:
         id = request.path_params["file_id"]
         if not await run_in_threadpool(self._desk.index.remove_file, project_of(caller), id):
             raise _missing(id)
+        await self._desk.noted(request, caller, "file.delete", id=id)
         return _answer({"id": id, "object": "file", "deleted": True})
 
     async def _row(self, request: Request, caller: Caller | None) -> FileRow:

@@ -107,6 +107,7 @@ class StoreRoutes:
 
         async with self._desk.at_work(request):
             row = await run_in_threadpool(create)
+            await self._desk.noted(request, caller, "vector_store.create", id=row.id, files=len(files))
         self._desk.wake()
         return _answer(store_shown(row))
 
@@ -129,11 +130,13 @@ class StoreRoutes:
         row = await run_in_threadpool(change)
         if row is None:
             raise _no_store(id)
+        await self._desk.noted(request, caller, "vector_store.update", id=id)
         return _answer(store_shown(row))
 
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         store = await self._store(request, caller)
         await run_in_threadpool(self._desk.index.remove_collection, store.project, store.id)
+        await self._desk.noted(request, caller, "vector_store.delete", id=store.id)
         return _answer({"id": store.id, "object": "vector_store.deleted", "deleted": True})
 
     async def _search(self, request: Request, caller: Caller | None) -> Response:
@@ -197,6 +200,7 @@ class StoreRoutes:
         async with self._desk.at_work(request):
             row = await run_in_threadpool(attach)
         self._desk.wake()
+        await self._desk.noted(request, caller, "vector_store.attach", id=store.id, file=one.file_id)
         return _answer(attached_shown(_file_of(row, one.file_id)))
 
     async def _list_files(self, request: Request, caller: Caller | None) -> Response:
@@ -219,11 +223,13 @@ class StoreRoutes:
         known = await self._file(request, caller)
         describe = partial(self._attached.describe, attributes=dict(body.attributes or {}))
         row = await run_in_threadpool(describe, known.project, known.store, known.id)
+        await self._desk.noted(request, caller, "vector_store.describe", id=known.store, file=known.id)
         return _answer(attached_shown(_file_of(row, known.id)))
 
     async def _detach(self, request: Request, caller: Caller | None) -> Response:
         row = await self._file(request, caller)
         await run_in_threadpool(self._desk.index.remove, row.project, row.id, row.store)
+        await self._desk.noted(request, caller, "vector_store.detach", id=row.store, file=row.id)
         return _answer({"id": row.id, "object": "vector_store.file.deleted", "deleted": True})
 
     async def _content(self, request: Request, caller: Caller | None) -> Response:
@@ -251,6 +257,7 @@ class StoreRoutes:
         async with self._desk.at_work(request):
             row = await run_in_threadpool(attach)
         self._desk.wake()
+        await self._desk.noted(request, caller, "vector_store.attach", id=store.id, files=len(files))
         return _answer(batch_shown(_batch_of(row, "")))
 
     async def _get_batch(self, request: Request, caller: Caller | None) -> Response:
@@ -260,6 +267,7 @@ class StoreRoutes:
         project, id = project_of(caller), request.path_params["batch_id"]
         store = request.path_params["vector_store_id"]
         row = await run_in_threadpool(self._attached.cancel, project, store, id)
+        await self._desk.noted(request, caller, "vector_store.cancel", id=store, batch=id)
         return _answer(batch_shown(_batch_of(row, id)))
 
     async def _list_batch(self, request: Request, caller: Caller | None) -> Response:

@@ -20,10 +20,11 @@ HOSTILE = '<img src=x onerror="window.hit=1">'
 class Shelf:
     """An index behind the pages, and who is signed in."""
 
-    def __init__(self, index: DocumentIndex, visitor: Visitor, woken: list[int]) -> None:
+    def __init__(self, index: DocumentIndex, visitor: Visitor, woken: list[int], noted: list[str]) -> None:
         self.index = index
         self.visitor = visitor
         self.woken = woken
+        self.noted = noted
 
     def read_all(self) -> None:
         while Ingestion(self.index).read_next():
@@ -38,9 +39,13 @@ class Shelf:
 @pytest.fixture
 def shelf(tmp_path: Path, backend: FakeBackend, clock: Clock) -> Iterator[Shelf]:
     index, woken = DocumentIndex(tmp_path / "documents.db"), list[int]()
-    desk = Desk(Access({}, {}), index, None, lambda: woken.append(1), 1_000_000)
+    noted: list[str] = []
+    desk = Desk(
+        Access({}, {}), index, None, lambda: woken.append(1), 1_000_000,
+        lambda who, what, about, address: noted.append(f"{who}: {what}"),
+    )  # fmt: skip
     with Visitor(backend, clock, desk=desk) as visitor:
-        yield Shelf(index, visitor, woken)
+        yield Shelf(index, visitor, woken, noted)
     index.close()
 
 
@@ -97,6 +102,8 @@ def test_a_document_is_added_by_hand_read_and_removed(shelf: Shelf) -> None:
     assert visitor.post(f"{page}/delete", {"csrf": visitor.token(page)}).headers["location"] == "/collections"
     assert shelf.index.stores.all("p") == []
     assert visitor.get(page).status_code == 404
+    acts = ("collection.create", "document.create", "document.delete", "collection.delete")
+    assert shelf.noted == [f"admin on the pages: {act}" for act in acts]
 
 
 def test_what_failed_is_shown_with_its_reason(shelf: Shelf) -> None:
