@@ -218,6 +218,7 @@ class House:
         check_policies(loaded, self.config_path)
         rooms = await self._rooms(loaded)
         self.config = loaded
+        self.documents.files.quota_bytes = loaded.store.files_mb * 1024 * 1024
         self.gateway.rooms = rooms
 
     def refresh_keys(self) -> None:

@@ -191,18 +191,6 @@ class DocumentRow(Struct, kw_only=True, frozen=True):
     collection_id: str = ""
 
 
-class CollectionRow(Struct, kw_only=True, frozen=True):
-    """A collection as it is listed."""
-
-    id: str
-    project: str
-    name: str
-    documents: int
-    passages: int
-    bytes: int
-    created_at: str
-
-
 class Database:
     """Connections to one file, one for each thread that asks. Opening it brings its tables up to date.
 

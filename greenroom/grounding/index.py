@@ -17,7 +17,7 @@ from msgspec.json import Encoder
 from greenroom.exchange import Passage
 from greenroom.grounding.attachments import Attachments, Chunking
 from greenroom.grounding.cutting import Cut, cut_document
-from greenroom.grounding.database import CollectionRow, Database, DocumentRow
+from greenroom.grounding.database import Database, DocumentRow
 from greenroom.grounding.files import Files, plain_name
 from greenroom.grounding.retrieval import Retrieval, passage_of
 from greenroom.grounding.stores import Stores, insert_collection
@@ -26,7 +26,6 @@ from greenroom.grounding.words import ALL, forget, marks
 
 _encode = Encoder().encode
 _Documents = list[DocumentRow]
-_Collections = list[CollectionRow]
 _Passages = list[Passage]
 _Numbered = list[tuple[int, str]]
 _Ids = list[str]
@@ -43,6 +42,9 @@ _NEXT = """
     SELECT number, id, project, filename, attempts, chunk_tokens, overlap_tokens FROM documents
     WHERE status = 'in_progress' AND number NOT IN (SELECT value FROM json_each(?)) ORDER BY number LIMIT 1
 """
+_STILL = """
+    WHERE number = ? AND id = ? AND status = 'in_progress' AND chunk_tokens IS ? AND overlap_tokens IS ?
+"""
 _BY_ID = "SELECT id FROM collections WHERE project = ? AND store = ?"
 _BY_NAME = "SELECT id FROM collections WHERE project = ? AND name = ?"
 
@@ -57,6 +59,11 @@ class Unread(NamedTuple):
     attempts: int
     """How often it was tried before."""
     chunking: Chunking | None
+
+    def still(self) -> tuple[object, ...]:
+        """What must still hold of it, for `_STILL`: a number is given again when its document is gone."""
+        size, overlap = self.chunking or (None, None)
+        return self.number, self.id, size, overlap
 
 
 class DocumentIndex:
@@ -198,46 +205,31 @@ class DocumentIndex:
             self._claimed.discard(unread.number)
 
     def fill(self, unread: Unread, cut: Cut) -> None:
-        """Put the passages of a document in, unless it was cancelled or removed meanwhile."""
+        """Put the passages of a document in, unless it was cancelled, removed or changed meanwhile."""
         with self._db.writing() as db:
-            row = db.execute(
-                "SELECT collection FROM documents WHERE number = ? AND status = 'in_progress'",
-                (unread.number,),
-            ).fetchone()
+            row = db.execute(f"SELECT collection FROM documents {_STILL}", unread.still()).fetchone()  # noqa: S608 - our own words
             if row is not None:
                 _fill(db, unread.number, row[0], cut)
 
     def fail(self, unread: Unread, code: str, message: str) -> None:
-        """Say why a document can't be read."""
+        """Say why a document can't be read, unless something became of it meanwhile."""
         with self._db.writing("files") as db:
             db.execute(
-                "UPDATE documents SET status = 'failed', error_code = ?, error = ?"
-                " WHERE number = ? AND status = 'in_progress'",
-                (code, message, unread.number),
+                f"UPDATE documents SET status = 'failed', error_code = ?, error = ? {_STILL}",  # noqa: S608 - as above
+                (code, message, *unread.still()),
             )
 
     # listing
 
-    def list(self, project: str | None, collection: str | None = None) -> _Documents:
-        """The documents of a project, or of all, by collection (its name or id) and file name."""
+    def list(self, project: str, collection: str | None = None) -> _Documents:
+        """The documents of a project, or of its collections of this name or id, by collection and name."""
         rows = self._db.connection().execute(
             _ROW
-            + "WHERE (?1 IS NULL OR d.project = ?1) AND (?2 IS NULL OR c.name = ?2 OR c.store = ?2)"
+            + "WHERE d.project = ?1 AND (?2 IS NULL OR c.name = ?2 OR c.store = ?2)"
             + " ORDER BY c.name, c.id, d.filename, d.number",
             (project, collection),
         )
         return [_row(row) for row in rows]
-
-    def collections(self, project: str) -> _Collections:
-        """The project's collections, by name."""
-        return [
-            CollectionRow(
-                id=one.id, project=one.project, name=one.name, documents=one.counts.total,
-                passages=one.passages, bytes=one.bytes,
-                created_at=datetime.fromtimestamp(one.created_at, UTC).isoformat(),
-            )
-            for one in self.stores.all(project)
-        ]  # fmt: skip
 
     def passages(self, project: str, document: str, store: str | None = None) -> _Passages:
         """All passages of one document in order, for showing it; empty when it isn't the project's.

@@ -66,7 +66,7 @@ def test_a_removed_document_is_found_no_more(index: DocumentIndex) -> None:
     assert index.remove("other", row.id) is False
     assert index.remove("p", row.id) is True
     assert index.search("elephants", project="p", collections=[ALL], limit=3) == []
-    assert [one.documents for one in index.collections("p")] == [0]
+    assert [one.counts.total for one in index.stores.all("p")] == [0]
     assert index.passages("p", row.id) == []
     assert index.files.get("p", row.id) is None
 

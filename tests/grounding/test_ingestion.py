@@ -11,6 +11,7 @@ import pytest
 
 from greenroom.errors import NotFound
 from greenroom.grounding.attachments import AttachedRow, Chunking, Wanted
+from greenroom.grounding.cutting import cut_document
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.ingestion import TRIES, Ingestion
 
@@ -93,12 +94,42 @@ def test_a_document_removed_while_it_is_read_stays_removed(index: DocumentIndex)
     assert unread is not None
 
     index.remove("p", id, store)
-    from greenroom.grounding.cutting import cut_document
 
     index.fill(unread, cut_document("a.txt", TEXT))
 
     assert index.attachments.get("p", store, id) is None
     assert found(index, store) == []
+
+
+def test_a_document_that_was_changed_while_it_was_read_is_read_again(index: DocumentIndex) -> None:
+    id = upload(index, TEXT * 100)
+    store = attach(index, id)
+    unread = index.claim()
+    assert unread is not None
+    attach(index, id, store, Chunking(100, 0))
+
+    index.fill(unread, cut_document("a.txt", TEXT * 100))
+    index.fail(unread, "server_error", "Late.")
+    index.release(unread)
+
+    assert row(index, store, id).status == "in_progress"
+    while Ingestion(index).read_next():
+        pass
+    assert max(len(one.text) for one in index.passages("p", id, store)) <= 400
+
+
+def test_what_was_read_of_a_removed_document_goes_into_no_other(index: DocumentIndex) -> None:
+    first, second = upload(index), upload(index, b"Beavers build dams.")
+    store = attach(index, first)
+    unread = index.claim()
+    assert unread is not None
+    index.remove("p", first, store)
+    attach(index, second, store)
+
+    index.fill(unread, cut_document("a.txt", TEXT))
+
+    assert found(index, store) == []
+    assert row(index, store, second).status == "in_progress"
 
 
 def test_bytes_that_are_gone_fail_the_document_only(index: DocumentIndex, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def shelf(tmp_path: Path, backend: FakeBackend, clock: Clock) -> Iterator[Shelf]
     noted: list[str] = []
     desk = Desk(
         Access({}, {}), index, None, lambda: woken.append(1), 1_000_000,
-        lambda who, what, about, address: noted.append(f"{who}: {what}"),
+        lambda who, what, _about, _address: noted.append(f"{who}: {what}"),
     )  # fmt: skip
     with Visitor(backend, clock, desk=desk) as visitor:
         yield Shelf(index, visitor, woken, noted)
