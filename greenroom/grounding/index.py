@@ -7,6 +7,7 @@ the project and the collections it was given: each collection's words are words 
 import hashlib
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from greenroom.exchange import Passage
 from greenroom.grounding.attachments import Attachments, Chunking
 from greenroom.grounding.cutting import Cut, cut_document
 from greenroom.grounding.database import Database, DocumentRow
-from greenroom.grounding.files import Files, plain_name
+from greenroom.grounding.files import ORPHAN_S, Files, plain_name
 from greenroom.grounding.retrieval import Retrieval, passage_of
 from greenroom.grounding.stores import Stores, insert_collection
 from greenroom.grounding.vectors import Asked
@@ -44,6 +45,9 @@ _NEXT = """
 """
 _STILL = """
     WHERE number = ? AND id = ? AND status = 'in_progress' AND chunk_tokens IS ? AND overlap_tokens IS ?
+"""
+_UNHELD = """
+    DELETE FROM files WHERE NOT stays AND created_at < ? AND id NOT IN (SELECT id FROM documents) RETURNING id
 """
 _BY_ID = "SELECT id FROM collections WHERE project = ? AND store = ?"
 _BY_NAME = "SELECT id FROM collections WHERE project = ? AND name = ?"
@@ -101,11 +105,7 @@ class DocumentIndex:
         """
         filename = plain_name(filename)
         known = self._named(project, collection, filename)
-        if (
-            known is not None
-            and known.sha256 == hashlib.sha256(data).hexdigest()
-            and known.status == "completed"
-        ):
+        if known is not None and known.sha256 == hashlib.sha256(data).hexdigest():
             return known
         cut = cut_document(filename, data)
         upload = self.files.begin(len(data))
@@ -116,15 +116,11 @@ class DocumentIndex:
             )
         finally:
             upload.discard()
-        gone: _Ids = []
         with self._db.writing() as db:
-            home = _collection(db, project, collection)
-            if known is not None:
-                gone = forget(
-                    db,
-                    "SELECT number, collection FROM documents WHERE collection = ? AND id = ?",
-                    (home, known.id),
-                )
+            found = _oldest(db, project, collection)
+            home = insert_collection(db, project, collection) if found is None else found
+            same = "SELECT number, collection FROM documents WHERE collection = ? AND filename = ?"
+            replaced = forget(db, same, (home, filename))
             number = db.execute(
                 """
                 INSERT INTO documents (id, project, collection, title, filename, media_type, sha256, bytes,
@@ -134,7 +130,7 @@ class DocumentIndex:
                 (file.id, project, home, filename, file.sha256, file.bytes, _now()),
             ).fetchone()[0]
             _fill(db, number, home, cut)
-            gone = drop_files(db, project, gone)
+            gone = drop_files(db, project, replaced)
         self.files.erase(gone)
         added = self._named(project, collection, filename)
         assert added is not None
@@ -218,6 +214,15 @@ class DocumentIndex:
                 f"UPDATE documents SET status = 'failed', error_code = ?, error = ? {_STILL}",  # noqa: S608 - as above
                 (code, message, *unread.still()),
             )
+
+    def tidy(self) -> None:
+        """Take away expired files, and what a crash left: bytes without a row, files that nothing holds."""
+        for project, id in self.files.expired():
+            self.remove_file(project, id)
+        with self._db.writing("files") as db:
+            unheld = db.execute(_UNHELD, (int(time.time()) - ORPHAN_S,)).fetchall()
+        self.files.erase(id for (id,) in unheld)
+        self.files.sweep()
 
     # listing
 
@@ -321,19 +326,20 @@ class DocumentIndex:
 
     def _named(self, project: str, collection: str, filename: str) -> DocumentRow | None:
         db = self._db.connection()
-        where = "WHERE d.project = ? AND c.name = ? AND d.filename = ?"
-        row = db.execute(_ROW + where, (project, collection, filename)).fetchone()
+        row = db.execute(
+            _ROW + "WHERE c.id = ? AND d.filename = ? AND d.status = 'completed'",
+            (_oldest(db, project, collection), filename),
+        ).fetchone()
         return None if row is None else _row(row)
 
 
-def _collection(db: sqlite3.Connection, project: str, name: str) -> int:
-    """The oldest collection that goes by this name or id; made if there is none."""
+def _oldest(db: sqlite3.Connection, project: str, name: str) -> int | None:
+    """The oldest collection that goes by this name or id."""
     row = db.execute(
         "SELECT id FROM collections WHERE project = ?1 AND (name = ?2 OR store = ?2) ORDER BY id LIMIT 1",
         (project, name),
     ).fetchone()
-    found: int = insert_collection(db, project, name) if row is None else row[0]
-    return found
+    return None if row is None else int(row[0])
 
 
 def _fill(db: sqlite3.Connection, number: int, home: int, cut: Cut) -> None:

@@ -99,19 +99,13 @@ class Ingestion:
             log.exception("document not read", extra={"file": unread.id, "reason": type(error).__name__})
             self._index.fail(unread, "server_error", "Reading the file failed. The server's log says why.")
 
-    def tidy(self) -> None:
-        """Delete expired files and what crashes left."""
-        for project, id in self._index.files.expired():
-            self._index.remove_file(project, id)
-        self._index.files.sweep()
-
     def _run(self, tidies: bool) -> None:
         tidied_at = -TIDY_S
         while not self._stopping.is_set():
             try:
                 if tidies and self._now() - tidied_at >= TIDY_S:
                     tidied_at = self._now()
-                    self.tidy()
+                    self._index.tidy()
                 while not self._stopping.is_set() and self.read_next():
                     pass
             except (sqlite3.Error, OSError) as error:

@@ -346,7 +346,7 @@ class HttpProtocol(asyncio.Protocol):
         self._ended(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     def _ended(self, error: BaseException | None) -> None:
-        if self._half_read() is not None:
+        if self._request is not None and self._half_read() is not None:
             self._keep_alive = False  # what is left of the body is nobody's
         self._run = None
         if error is not None:

@@ -123,3 +123,37 @@ def test_what_crashes_left_is_swept_away(index: DocumentIndex, tmp_path: Path) -
     assert index.files.sweep() == 3
     assert names(tmp_path) == {kept.id, at_work.path.name, "file-fresh"}
     at_work.discard()
+
+
+def test_a_file_that_nothing_holds_any_more_goes(
+    index: DocumentIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = index.add("p", "docs", "a.md", b"Otters swim.")
+    upload = index.files.begin(100)
+    upload.write(b"left by a crash")
+    left = index.files.keep(upload, project="p", filename="b.md", purpose="user_data", stays=False)
+    alone = keep(index)
+
+    index.tidy()
+    assert index.files.get("p", left.id) is not None
+    later = time.time() + 120
+    monkeypatch.setattr(time, "time", lambda: later)
+    index.tidy()
+
+    assert index.files.get("p", left.id) is None
+    assert {one.id for one in (index.files.get("p", held.id), index.files.get("p", alone.id)) if one} == {
+        held.id,
+        alone.id,
+    }
+
+
+def test_a_document_of_the_same_name_takes_the_place_of_the_other(
+    index: DocumentIndex, tmp_path: Path
+) -> None:
+    first = index.add("p", "docs", "a.md", b"Otters swim.")
+    second = index.add("p", "docs", "a.md", b"Otters dive.")
+
+    assert index.add("p", "docs", "a.md", b"Otters dive.") == second
+    assert index.add("p", second.collection_id, "a.md", b"Otters dive.") == second
+    assert [one.id for one in index.list("p")] == [second.id] != [first.id]
+    assert names(tmp_path) == {second.id}

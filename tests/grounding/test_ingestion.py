@@ -224,7 +224,7 @@ def test_expired_files_go_with_their_documents(index: DocumentIndex) -> None:
     assert found(index, store) != []
 
     _until(lambda: index.files.expired() != [])
-    Ingestion(index).tidy()
+    index.tidy()
 
     assert found(index, store) == []
     assert index.files.get("p", kept.id) is None
