@@ -20,7 +20,7 @@ FILE_NAME = "greenroom.toml"
 
 PREPROCESS = ("clean", "spell", "fit", "embed")
 GROUND = ("history", "memory", "entities", "documents")
-CHECK = ("pii", "secrets", "topics")
+CHECK = ("pii", "secrets", "injection", "offense", "topics")
 POSTPROCESS = ("decode", "conform", "polish", "verify", "cite", "guard", "unmask")
 
 ProviderKind = Literal["openai", "anthropic", "gemini", "openai_compatible", "reader"]

@@ -58,17 +58,6 @@ def read_rows(path: Path, sources: Iterable[str] | None = None) -> Iterator[Sent
             yield _joined(row["tokens"], row["tags"])
 
 
-def gold(row: dict[str, object]) -> Sentence:
-    """A row's own text, and its marks led back to it."""
-    text, tokens, tags = str(row["text"]), list(row["tokens"]), list(row["tags"])  # type: ignore[call-overload]  # JSON
-    places, at = [], 0
-    for token in tokens:
-        start = text.index(token, at)
-        at = start + len(token)
-        places.append((start, at))
-    return Sentence(text, _spans(places, tags))
-
-
 def _joined(tokens: list[str], tags: list[str]) -> Sentence:
     """Tokens as one would write them: no blank before a comma or behind a bracket."""
     text, places = "", []

@@ -52,7 +52,7 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     "en": Recipe({"en": 3, "pt": 1, "es": 1}, 0.02),
-    "pt": Recipe({"pt": 4, "es": 1}, 0.1),
+    "pt": Recipe({"en": 1, "pt": 4, "es": 1}, 0.1),
     "es": Recipe({"en": 1, "pt": 1, "es": 3}, 0.02),
 }
 

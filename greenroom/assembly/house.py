@@ -48,6 +48,7 @@ from greenroom.models.encoder import INSTALL, MiniLM, is_installed
 from greenroom.models.encoder import NAME as ENCODER
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
+from greenroom.stages.check.canary import Canary, CanaryDetector
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.policy import Policies
 from greenroom.stages.check.refusal import Refusals
@@ -89,6 +90,7 @@ class House:
         self.search: AsyncSearch
         self.local_key = f"gr-local-{token_urlsafe(24)}"
         self._vault = MemoryVault()
+        self._canary = Canary()
         self._key_generation: object = None
         self._ending = ExitStack()
 
@@ -266,12 +268,17 @@ class House:
                 default=None,
             )
 
+        tables_of_injection = (
+            one.get("injection", {}) for one in (config.steps, *(app.steps for app in tables.values()))
+        )
+        has_canary = any(table.get("canary") for table in tables_of_injection)
+        canaries = (CanaryDetector(self._canary),) if has_canary else ()
         parts = Parts(
             search=self.search,
             turns=KeptTurns(self.turns),
             memories=self.memories,
             vault=self._vault,
-            output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector()),
+            output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector(), *canaries),
             window=window,
             words=Words(tokens, language_of, units),
             decide=Policies(config.policies) if config.policies else as_usual,
@@ -279,6 +286,7 @@ class House:
             names=Tagger((self.data / "models",)),
             encoder=self.encoder,
             uses_word=self.search.has_word,
+            canary=self._canary,
         )
         routes = routes_of(config, models, self.source)
         apps = {

@@ -8,6 +8,9 @@ from greenroom.contracts import Decide, Detector, Encoder, StepConfig, as_usual
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
 from greenroom.gateway.pipeline import PostEntry, StepEntry
+from greenroom.stages.check.canary import Canary
+from greenroom.stages.check.injection import Injection, InjectionConfig
+from greenroom.stages.check.offense import Offense, OffenseConfig, OffenseDetector
 from greenroom.stages.check.pii import Pii, PiiConfig
 from greenroom.stages.check.policy import Policies
 from greenroom.stages.check.refusal import SENTENCES, Refusals
@@ -51,6 +54,7 @@ class Parts(NamedTuple):
     encoder: Encoder | None = None
     uses_word: Callable[[str, str], bool] = uses_none
     """Whether the documents of a project hold a word, spelt just so."""
+    canary: Canary | None = None
 
 
 class Known(NamedTuple):
@@ -84,6 +88,14 @@ STEPS: dict[str, Known] = {
         SecretsConfig,
         lambda config, parts: Secrets(config, parts.vault, parts.decide, parts.refusals),
     ),
+    "injection": Known(
+        "check",
+        InjectionConfig,
+        lambda config, parts: Injection(config, parts.decide, parts.canary, parts.refusals),
+    ),
+    "offense": Known(
+        "check", OffenseConfig, lambda config, parts: Offense(config, parts.decide, parts.refusals)
+    ),
     "topics": Known("check", TopicsConfig, _topics),
     "decode": Known("postprocess", DecodeConfig, lambda config, _: Decode(config)),
     "conform": Known("postprocess", ConformConfig, lambda config, _: Conform(config)),
@@ -93,10 +105,16 @@ STEPS: dict[str, Known] = {
     "guard": Known(
         "postprocess",
         GuardConfig,
-        lambda config, parts: Guard(config, parts.output_detectors, parts.decide, parts.refusals),
+        lambda config, parts: Guard(config, _looked_for(config, parts), parts.decide, parts.refusals),
     ),
     "unmask": Known("postprocess", UnmaskConfig, lambda config, _: Unmask(config)),
 }
+
+
+def _looked_for(config: GuardConfig, parts: Parts) -> tuple[Detector, ...]:
+    """What `guard` seeks: offensive words only when asked, since plain words then wait for a look."""
+    found = parts.output_detectors
+    return found if config.offense == "off" else (*found, OffenseDetector())
 
 
 def step_configs() -> dict[str, type[StepConfig]]:

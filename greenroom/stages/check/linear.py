@@ -41,6 +41,17 @@ def spots(pattern: str) -> Callable[[bytes], list[Span]]:
     return spans
 
 
+def first_spot(pattern: str) -> Callable[[bytes], Span | None]:
+    """The first of what `spots` finds."""
+    find = re2.compile(_latin(pattern), _latin1()).search
+
+    def span(text: bytes) -> Span | None:
+        found = find(text)
+        return None if found is None else found.span()
+
+    return span
+
+
 def _latin(pattern: str) -> bytes:
     """Where case is ignored, accented letters get their capital beside them: RE2 folds only ASCII here."""
     if "(?i" in pattern:

@@ -46,6 +46,10 @@ class GuardConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
 
     personal_data: Literal["redact", "block", "warn"] = "redact"
     secrets: Literal["redact", "block", "warn"] = "redact"
+    offense: Literal["off", "redact", "block", "warn"] = "off"
+    """Insults, hatred and threats by word lists; plain words of a stream then wait for a look at them."""
+    canary: Literal["redact", "block", "warn"] = "block"
+    """The mark of the system message, where [steps.injection] puts one in."""
     on_error: Literal["allow", "refuse"] = "refuse"
 
 
@@ -61,7 +65,11 @@ class Guard:
         decide: Decide = as_usual,
         refusals: Refusals = SENTENCES,
     ) -> None:
-        self._usual: dict[str, Action] = {"personal_data": config.personal_data, "secret": config.secrets}
+        self._usual: dict[str, Action] = {
+            "personal_data": config.personal_data, "secret": config.secrets, "canary": config.canary,
+        }  # fmt: skip
+        if config.offense != "off":
+            self._usual["offense"] = config.offense
         self._apply = config.mode == "apply"
         self._detectors = tuple(detectors)
         self._find = united(detectors)
