@@ -42,7 +42,7 @@ _SUFFIXES: dict[str, MediaType] = {
 }  # fmt: skip
 _FOREIGN = (
     b"PK\x03\x04", b"\x7fELF", b"\x89PNG", b"\xff\xd8\xff", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"GIF8",
-    b"RIFF", b"ID3", b"OggS", b"BZh", b"7z\xbc\xaf", b"\xfd7zXZ", b"SQLite format 3", b"MZ\x90",
+    b"7z\xbc\xaf", b"\xfd7zXZ",
 )  # fmt: skip
 _HEAD = 1024
 """A PDF may begin with so many bytes of something else."""

@@ -237,17 +237,18 @@ class HttpProtocol(asyncio.Protocol):
         refusal = self.shared.front.admit(request)
         limits = self.shared.limits
         self._limit = limits.body_bytes if request.incoming is None else limits.file_bytes
-        if refusal is None and length is not None and int(length[:20]) > self._limit:
-            raise self._too_large()
-        if refusal is not None:
+        if refusal is None:
+            if length is not None and int(length[:20]) > self._limit:
+                raise self._too_large()
+            if b"expect" in headers and self._run is None:
+                self._expect(headers[b"expect"])
+        else:
             if self._is_chunked or (length is not None and length != b"0"):
                 self._refuse_with(refusal)
                 raise Refused(0, "")
             request.context = refusal
-        elif b"expect" in headers and self._run is None:
-            self._expect(headers[b"expect"])
         self._request = request
-        if request.incoming is not None and refusal is None:
+        if request.incoming is not None:
             request.incoming.attach(self._pause_reading, self._resume_reading)
             self._dispatch(request)
 
@@ -281,7 +282,7 @@ class HttpProtocol(asyncio.Protocol):
             self._body_size = 0
         if not self._parser.should_keep_alive():
             self._keep_alive = False
-        if request.incoming is not None and type(request.context) is not Refusal:
+        if request.incoming is not None:
             request.incoming.end()
         else:
             self._dispatch(request)
