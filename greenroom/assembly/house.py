@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from functools import cached_property, lru_cache
 from hashlib import sha256
-from importlib import resources
 from pathlib import Path
 from secrets import token_urlsafe
 from time import perf_counter_ns
@@ -22,6 +21,7 @@ from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.memories import KeptMemories, hear
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.policies import check_policies, routes_of
+from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
 from greenroom.assembly.steps import Parts, build_steps, check_tables
 from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
@@ -64,7 +64,6 @@ from greenroom.store.turns import StoredTurns
 
 log = logging.getLogger("greenroom.house")
 
-SAMPLE_COLLECTION = "greenroom"
 OUTPUT_ENTITIES = (
     "email", "phone", "credit_card", "iban", "cpf", "cnpj", "rg", "cnh", "pis", "titulo_eleitor", "cns",
     "us_ssn", "nif", "nie",
@@ -167,7 +166,7 @@ class House:
 
         A guest's exchanges are recorded too, but the count of losses is left to the folder's owner.
         """
-        self._load_sample()
+        load_sample(self.documents)
         self.search = AsyncSearch(self.documents, self.encoder)
         self._ending.callback(self.search.close)
         if self.encoder is not None and not as_guest:
@@ -335,15 +334,6 @@ class House:
             name, model, built.steps, built.post, call, why, False, table.on_block, built.remember,
             reviewers(built.post), routes, built.checks,
         )  # fmt: skip
-
-    def _load_sample(self) -> None:
-        """On the first start, take in the project's own documentation: the first question has an answer."""
-        if self.documents.generation() > 0:
-            return
-        folder = resources.files("greenroom") / "data" / "sample"
-        for entry in sorted(folder.iterdir(), key=lambda one: one.name):
-            if entry.name.endswith(".md"):
-                self.documents.add("default", SAMPLE_COLLECTION, entry.name, entry.read_bytes())
 
     # asking in process
 
