@@ -45,6 +45,8 @@ class ServerConfig(_Table, kw_only=True, frozen=True):
     hosts: tuple[str, ...] = ()
     """Host names accepted in the Host header besides loopback and `host`; guards against DNS rebinding."""
     body_limit_mb: Annotated[int, Meta(ge=1, le=1024)] = 20
+    file_limit_mb: Annotated[int, Meta(ge=1, le=10_240)] = 512
+    """One file uploaded at `/v1/files`. Of documents 20 MB are read."""
     header_timeout_s: Annotated[float, Meta(gt=0)] = 10.0
     body_timeout_s: Annotated[float, Meta(gt=0)] = 30.0
     idle_timeout_s: Annotated[float, Meta(gt=0)] = 60.0
@@ -65,6 +67,8 @@ class StoreConfig(_Table, kw_only=True, frozen=True):
     capture: Literal["off", "redacted", "full"] = "redacted"
     """What of the texts is kept: none, with personal data and secrets masked, or everything."""
     retention_days: Annotated[int, Meta(ge=1)] = 30
+    files_mb: Annotated[int, Meta(ge=1)] = 10_240
+    """What the uploaded files of one project may take together."""
     audit_days: Annotated[int, Meta(ge=1)] = 365
     """How long findings stay in the audit log, which holds no texts."""
 

@@ -12,8 +12,10 @@ class GreenroomError(Exception):
     │   ├── Unauthorized
     │   ├── Forbidden
     │   ├── NotFound
+    │   ├── BodyTimeout
     │   ├── Conflict
     │   ├── TooLarge
+    │   │   └── StorageFull
     │   ├── QuotaExceeded        carries retry_after_s
     │   ├── ContextTooLong
     │   └── ExtraMissing         names the command that installs it
@@ -82,6 +84,13 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class BodyTimeout(RequestError):
+    """The body stopped coming."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class Conflict(RequestError):
     """What is there already is not what the request takes it for."""
 
@@ -94,6 +103,12 @@ class TooLarge(RequestError):
 
     status = 413
     code = "request_too_large"
+
+
+class StorageFull(TooLarge):
+    """The project's files take what they may take."""
+
+    code = "storage_quota_exceeded"
 
 
 class ContextTooLong(RequestError):

@@ -23,6 +23,7 @@ MODULES = {
     "jsonschema-rs": "jsonschema_rs",
     "pystemmer": "Stemmer",
     "python-crfsuite": "pycrfsuite",
+    "python-multipart": "python_multipart",
     "python-stdnum": "stdnum",
 }
 """Packages whose module has another name."""

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from functools import cached_property, lru_cache
 from hashlib import sha256
-from importlib import resources
 from pathlib import Path
 from secrets import token_urlsafe
 from time import perf_counter_ns
@@ -22,6 +21,7 @@ from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.memories import KeptMemories, hear
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.policies import check_policies, routes_of
+from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
 from greenroom.assembly.steps import Parts, build_steps, check_tables
 from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
@@ -37,6 +37,7 @@ from greenroom.gateway.recorder import Recorder
 from greenroom.gateway.rooms import Embedder, Rooms
 from greenroom.grounding.embedding import Embedding
 from greenroom.grounding.index import DocumentIndex
+from greenroom.grounding.ingestion import Ingestion
 from greenroom.grounding.passages import units
 from greenroom.grounding.search import AsyncSearch
 from greenroom.grounding.stems import language_of, tokens
@@ -63,7 +64,6 @@ from greenroom.store.turns import StoredTurns
 
 log = logging.getLogger("greenroom.house")
 
-SAMPLE_COLLECTION = "greenroom"
 OUTPUT_ENTITIES = (
     "email", "phone", "credit_card", "iban", "cpf", "cnpj", "rg", "cnh", "pis", "titulo_eleitor", "cns",
     "us_ssn", "nif", "nie",
@@ -122,7 +122,14 @@ class House:
     @cached_property
     def documents(self) -> DocumentIndex:
         """The documents. Raises StoreError."""
-        return DocumentIndex(self.folder() / "documents.db")
+        index = DocumentIndex(self.folder() / "documents.db")
+        index.files.quota_bytes = self.config.store.files_mb * 1024 * 1024
+        return index
+
+    @cached_property
+    def ingestion(self) -> Ingestion:
+        """What reads attached files in the background, once it is started."""
+        return Ingestion(self.documents)
 
     @cached_property
     def turns(self) -> StoredTurns:
@@ -159,7 +166,7 @@ class House:
 
         A guest's exchanges are recorded too, but the count of losses is left to the folder's owner.
         """
-        self._load_sample()
+        load_sample(self.documents)
         self.search = AsyncSearch(self.documents, self.encoder)
         self._ending.callback(self.search.close)
         if self.encoder is not None and not as_guest:
@@ -167,6 +174,9 @@ class House:
             embedding = Embedding(self.documents, self.encoder, spared=(SAMPLE_COLLECTION,))
             embedding.start()
             self._ending.callback(embedding.stop)
+        if not as_guest:
+            self.ingestion.start()
+            self._ending.callback(self.ingestion.stop)
         self._pool = Pool(proxies=proxies_of(self.environment))
         self._pool.start()
         self._ending.callback(self._stop_pool)
@@ -209,6 +219,7 @@ class House:
         check_policies(loaded, self.config_path)
         rooms = await self._rooms(loaded)
         self.config = loaded
+        self.documents.files.quota_bytes = loaded.store.files_mb * 1024 * 1024
         self.gateway.rooms = rooms
 
     def refresh_keys(self) -> None:
@@ -323,15 +334,6 @@ class House:
             name, model, built.steps, built.post, call, why, False, table.on_block, built.remember,
             reviewers(built.post), routes, built.checks,
         )  # fmt: skip
-
-    def _load_sample(self) -> None:
-        """On the first start, take in the project's own documentation: the first question has an answer."""
-        if self.documents.generation() > 0:
-            return
-        folder = resources.files("greenroom") / "data" / "sample"
-        for entry in sorted(folder.iterdir(), key=lambda one: one.name):
-            if entry.name.endswith(".md"):
-                self.documents.add("default", SAMPLE_COLLECTION, entry.name, entry.read_bytes())
 
     # asking in process
 

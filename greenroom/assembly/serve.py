@@ -30,6 +30,7 @@ from greenroom.assembly.house import House
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
+from greenroom.server import knowledge
 from greenroom.server.api import Api
 from greenroom.server.head import Limits
 from greenroom.server.pages import pages
@@ -42,6 +43,8 @@ from greenroom.wire import openai
 log = logging.getLogger("greenroom")
 
 FINE, ENVIRONMENT = 0, 3
+FORM_BYTES = 64 * 1024
+"""What a form adds to the file in it."""
 FAREWELL_S = 1.0
 """How long a client may take to read the error that its cut answer ends with."""
 
@@ -152,7 +155,17 @@ class _Server(uvicorn.Server):
         host, port = listener.getsockname()[:2]
         self.house = house
         self.shared = Shared(v1, _limits(house), _hosts(house, host, port))
-        routes = [*Api(house.access, desk, __version__).routes(), *pages(PagesDesk(house))]
+        audit = Audit(house)
+        shelves = knowledge.Desk(
+            house.access,
+            house.documents,
+            house.encoder,
+            house.ingestion.wake,
+            table.file_limit_mb * 1024 * 1024,
+            lambda who, what, about, address: audit.note(who, what, about, address=address),
+        )
+        api = Api(house.access, desk, __version__, knowledge.docs(shelves))
+        routes = [*api.routes(), *pages(PagesDesk(house), shelves)]
         app = Starlette(
             routes=routes,
             exception_handlers={
@@ -224,6 +237,7 @@ def _limits(house: House) -> Limits:
         idle_s=table.idle_timeout_s,
         write_s=table.write_timeout_s,
         connections=table.connections,
+        file_bytes=table.file_limit_mb * 1024 * 1024 + FORM_BYTES,
     )
 
 

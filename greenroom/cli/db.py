@@ -1,5 +1,6 @@
 """`greenroom db`: the stores in the data folder."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -47,7 +48,7 @@ def check(*, json: bool = False, place: Here) -> int:
 
 @app.command
 def backup(target: Path, /, *, place: Here) -> int:
-    """Copy all stores into a folder while a server may be running. A copy is whole or not there.
+    """Copy all stores and uploaded files into a folder, beside a running server. No copy is half.
 
     Parameters
     ----------
@@ -65,6 +66,9 @@ def backup(target: Path, /, *, place: Here) -> int:
         database.backup(path, target / path.name)
         (target / path.name).chmod(0o600)
         print(f"{path.name}: {(target / path.name).stat().st_size} bytes")
+    copied = _copy_files(folder / "files", target / "files")
+    if copied:
+        print(f"files: {copied} copied")
     return FINE
 
 
@@ -94,6 +98,28 @@ def version(path: Path) -> int | None:
             return int(connection.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.Error:
         return None
+
+
+def _copy_files(source: Path, target: Path) -> int:
+    """Copy uploaded files that are not there yet, which never change; how many those were.
+
+    After the stores, so that every file a copied store knows of is copied, if it was not deleted meanwhile.
+    """
+    if not source.is_dir():
+        return 0
+    target.mkdir(mode=0o700, exist_ok=True)
+    copied = 0
+    for path in source.iterdir():
+        if path.name.startswith(".") or (target / path.name).exists():
+            continue
+        half = target / f".{path.name}.part"
+        try:
+            shutil.copy2(path, half)
+        except FileNotFoundError:  # deleted meanwhile
+            continue
+        half.replace(target / path.name)
+        copied += 1
+    return copied
 
 
 def _is_store(path: Path) -> bool:

@@ -17,7 +17,7 @@ from greenroom.grounding.vectors import Asked
 
 app = App(name="docs", help="Add, list, search and remove the documents that answers draw on.")
 
-SUFFIXES = frozenset({".md", ".markdown", ".mdx", ".txt", ".rst", ".html", ".htm", ".xhtml"})
+SUFFIXES = frozenset({".md", ".markdown", ".mdx", ".txt", ".rst", ".html", ".htm", ".xhtml", ".pdf", ".docx"})
 """What is taken from a folder; a file that is named itself is read whatever it is called."""
 
 
@@ -29,7 +29,7 @@ def add(
     json: bool = False,
     place: Here,
 ) -> int:
-    """Add files, or all Markdown, text and HTML files of a folder. One of the same name is replaced.
+    """Add files, or the Markdown, text, HTML, PDF and DOCX files of a folder; same names are replaced.
 
     Parameters
     ----------
@@ -94,8 +94,20 @@ def list_documents(
         print_json([to_builtins(one) for one in rows])
     else:
         print_table(
-            ("id", "collection", "file", "title", "language", "passages", "bytes"),
-            [(o.id, o.collection, o.filename, o.title, o.language, o.passages, o.bytes) for o in rows],
+            ("id", "collection", "file", "title", "status", "language", "passages", "bytes"),
+            [
+                (
+                    o.id,
+                    o.collection or o.collection_id,
+                    o.filename,
+                    o.title,
+                    o.status,
+                    o.language,
+                    o.passages,
+                    o.bytes,
+                )
+                for o in rows
+            ],
         )
     return FINE
 
@@ -173,8 +185,8 @@ def remove(*documents: str, collection: str | None = None, project: str = "defau
         if not matching:
             return fail(f"There is no document '{wanted}' in project '{project}'.", FINDINGS)
         if len(matching) > 1:
-            return fail(f"'{wanted}' is in several collections; name one with --collection.", USAGE)
-        index.remove(project, matching[0].id)
+            return fail(f"'{wanted}' is there more than once; give its id, or its --collection.", USAGE)
+        index.remove(project, matching[0].id, matching[0].collection_id)
         print(f"Removed {matching[0].filename} ({matching[0].id}).")
     return FINE
 

@@ -78,13 +78,102 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     PRAGMA user_version = 2;
     """,
+    """
+    -- What was uploaded. Its bytes lie in the folder `files`, under its id.
+    CREATE TABLE files (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        project TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        stays INTEGER NOT NULL  -- 0: goes when the last collection lets go of it
+    ) STRICT;
+    CREATE INDEX files_by_project ON files (project, number);
+
+    -- A collection is a vector store: names need not differ, ids do.
+    CREATE TABLE newer_collections (
+        id INTEGER PRIMARY KEY,
+        store TEXT NOT NULL UNIQUE,
+        project TEXT NOT NULL,
+        name TEXT NOT NULL,
+        description TEXT NOT NULL DEFAULT '',
+        metadata TEXT NOT NULL DEFAULT '{}',
+        created_at TEXT NOT NULL,
+        active_at INTEGER NOT NULL,
+        days INTEGER,
+        expires_at INTEGER
+    ) STRICT;
+    INSERT INTO newer_collections (id, store, project, name, created_at, active_at)
+        SELECT id, 'vs_' || lower(hex(randomblob(12))), project, name, created_at, unixepoch()
+        FROM collections;
+    DROP TABLE collections;
+    ALTER TABLE newer_collections RENAME TO collections;
+    CREATE INDEX collections_by_name ON collections (project, name);
+
+    -- A document is a file in a collection: its id is the file's. What is not completed has no passages.
+    CREATE TABLE newer_documents (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        project TEXT NOT NULL,
+        collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
+        title TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        created_at TEXT NOT NULL,
+        language TEXT NOT NULL,
+        passages INTEGER NOT NULL,
+        stems INTEGER NOT NULL,
+        status TEXT NOT NULL DEFAULT 'completed',
+        error_code TEXT,
+        error TEXT,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        attributes TEXT NOT NULL DEFAULT '{}',
+        chunk_tokens INTEGER,
+        overlap_tokens INTEGER,
+        UNIQUE (collection, id)
+    ) STRICT;
+    INSERT INTO newer_documents (number, id, project, collection, title, filename, media_type, sha256, bytes,
+                                 created_at, language, passages, stems)
+        SELECT number, id, project, collection, title, filename, media_type, sha256, bytes, created_at,
+               language, passages, stems FROM documents;
+    DROP TABLE documents;
+    ALTER TABLE newer_documents RENAME TO documents;
+    CREATE INDEX documents_by_file ON documents (project, id);
+    CREATE INDEX documents_by_name ON documents (collection, filename);
+    CREATE INDEX documents_to_read ON documents (number) WHERE status = 'in_progress';
+
+    CREATE TABLE batches (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
+        created_at INTEGER NOT NULL,
+        is_cancelled INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE batch_documents (
+        batch INTEGER NOT NULL REFERENCES batches (number) ON DELETE CASCADE,
+        document INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,
+        PRIMARY KEY (batch, document)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX batches_by_document ON batch_documents (document);
+    PRAGMA user_version = 3;
+    """,
 )
+
+
+Status = Literal["in_progress", "completed", "failed", "cancelled"]
 
 
 class DocumentRow(Struct, kw_only=True, frozen=True):
     """A document as it is listed."""
 
     id: str
+    """The file's."""
     project: str
     collection: str
     title: str
@@ -96,16 +185,10 @@ class DocumentRow(Struct, kw_only=True, frozen=True):
     """ISO 8601, UTC."""
     language: str
     passages: int
-
-
-class CollectionRow(Struct, kw_only=True, frozen=True):
-    """A collection as it is listed."""
-
-    name: str
-    documents: int
-    passages: int
-    bytes: int
-    created_at: str
+    status: Status = "completed"
+    error_code: str | None = None
+    error: str | None = None
+    collection_id: str = ""
 
 
 class Database:
@@ -144,13 +227,19 @@ class Database:
         return db
 
     @contextmanager
-    def writing(self, what: Literal["generation", "vectors"] = "generation") -> Iterator[sqlite3.Connection]:
-        """A transaction that changes documents, or their vectors: all or nothing, and one more counted."""
+    def writing(
+        self, what: Literal["generation", "vectors", "files"] = "generation"
+    ) -> Iterator[sqlite3.Connection]:
+        """A transaction that changes documents, their vectors, or what no search sees: all or nothing.
+
+        The first two are counted.
+        """
         db = self.connection()
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
-            db.execute(f"UPDATE state SET {what} = {what} + 1 WHERE id = 1")  # noqa: S608 - one of our two words
+            if what != "files":
+                db.execute(f"UPDATE state SET {what} = {what} + 1 WHERE id = 1")  # noqa: S608 - our own words
         except BaseException:
             db.execute("ROLLBACK")
             raise
@@ -173,8 +262,10 @@ class Database:
             raise StoreError(
                 f"The documents in {self._path.name} were written by a newer Greenroom. Update this one."
             )
+        db.execute("PRAGMA foreign_keys = OFF")  # a table that is made anew must not take its children along
         for script in MIGRATIONS[done:]:
             db.executescript(f"BEGIN IMMEDIATE;{script}COMMIT;")
+        db.execute("PRAGMA foreign_keys = ON")
 
     def close(self) -> None:
         """Close every connection."""

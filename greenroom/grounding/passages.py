@@ -52,8 +52,27 @@ def estimate(text: str) -> int:
     return len(text) // TOKEN + 1
 
 
-def split(text: str, title: str, *, headings: bool = True) -> list[Piece]:
-    """Cut a text. With `headings` lines that begin with `#` are headings and part of the passages' titles."""
+class _Size(NamedTuple):
+    """In characters."""
+
+    full: int
+    overlap: int
+    repeats: int
+    """How many units the next passage may repeat."""
+
+
+_AUTO = _Size(FULL, OVERLAP, 1)
+
+
+def split(
+    text: str, title: str, *, headings: bool = True, size: tuple[int, int] | None = None
+) -> list[Piece]:
+    """Cut a text. With `headings` lines that begin with `#` are headings and part of the passages' titles.
+
+    `size` is the tokens of a passage at most, and how many of them may repeat the end of the one before;
+    without it passages are as long as search likes them, and repeat a sentence.
+    """
+    lengths = _AUTO if size is None else _Size(size[0] * TOKEN, size[1] * TOKEN, len(text))
     path: list[tuple[int, str]] = []
     section: list[Unit] = []
     pieces: list[Piece] = []
@@ -61,13 +80,13 @@ def split(text: str, title: str, *, headings: bool = True) -> list[Piece]:
         if unit.kind != "heading":
             section.append(unit)
             continue
-        pieces += _pack(text, section, _title(title, path))
+        pieces += _pack(text, section, _title(title, path), lengths)
         section = []
         line = text[unit.start : unit.end]
         name = line.lstrip("#")
         level = len(line) - len(name)
         path = [one for one in path if one[0] < level] + [(level, " ".join(name.strip("# \t").split())[:200])]
-    return pieces + _pack(text, section, _title(title, path))
+    return pieces + _pack(text, section, _title(title, path), lengths)
 
 
 def _title(title: str, path: list[tuple[int, str]]) -> str:
@@ -77,34 +96,46 @@ def _title(title: str, path: list[tuple[int, str]]) -> str:
     return SEPARATOR.join(name for name in names if name)
 
 
-def _pack(text: str, section: list[Unit], title: str) -> list[Piece]:
+def _pack(text: str, section: list[Unit], title: str, size: _Size) -> list[Piece]:
     packed: list[Piece] = []
     current: list[Unit] = []
-    for unit in (small for large in section for small in _fitting(text, large)):
-        if current and unit.end - current[0].start > FULL:
+    for unit in (small for large in section for small in _fitting(text, large, size.full)):
+        if current and unit.end - current[0].start > size.full:
             packed.append(_piece(text, current, title))
-            last = current[-1]
-            room = unit.end - last.start <= FULL and last.end - last.start <= OVERLAP
-            current = [last] if room and last.kind == "sentence" and len(current) > 1 else []
+            current = _repeated(current, unit.end, size)
         current.append(unit)
     if current:
         packed.append(_piece(text, current, title))
     return packed
 
 
+def _repeated(run: list[Unit], end: int, size: _Size) -> list[Unit]:
+    """The last units of a passage that the next one, which must reach `end`, begins with."""
+    kept = len(run)
+    while (
+        kept > 1
+        and len(run) - kept < size.repeats
+        and (run[kept - 1].kind == "sentence" or size.repeats > 1)
+        and end - run[kept - 1].start <= size.full
+        and run[-1].end - run[kept - 1].start <= size.overlap
+    ):
+        kept -= 1
+    return run[kept:]
+
+
 def _piece(text: str, run: list[Unit], title: str) -> Piece:
     return Piece(run[0].start, text[run[0].start : run[-1].end], title)
 
 
-def _fitting(text: str, unit: Unit) -> Iterator[Unit]:
+def _fitting(text: str, unit: Unit, full: int) -> Iterator[Unit]:
     """The unit, or parts of one larger than a passage: cut at line ends, else at spaces, else anywhere."""
     start = unit.start
-    while unit.end - start > FULL:
-        cut = text.rfind("\n", start + 1, start + FULL)
+    while unit.end - start > full:
+        cut = text.rfind("\n", start + 1, start + full)
         if cut < 0:
-            cut = text.rfind(" ", start + ENOUGH, start + FULL)
+            cut = text.rfind(" ", start + full * ENOUGH // FULL, start + full)
         if cut < 0:
-            cut = start + FULL
+            cut = start + full
         yield Unit(start, cut, unit.kind)
         start = cut
         while start < unit.end and text[start].isspace():

@@ -1,9 +1,9 @@
-"""A document's bytes as text: Markdown, plain text and HTML, with its title.
+"""A document's bytes as text, with its title: Markdown, HTML, PDF, DOCX; all else is plain text or refused.
 
 HTML comes out as Markdown, so that everything after knows one form of heading, list and code. What a reader
 of the page would not see (scripts, hidden elements, comments, invisible characters) is left out: it is where
-instructions to models are hidden. Large or HTML input is read in a child process with limits on memory and
-time. Knows no PDF and no office formats.
+instructions to models are hidden. Large and foreign input is read in a child process with limits on memory,
+time and output. Pages and word processors' files: `office`.
 """
 
 import json
@@ -11,11 +11,19 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from greenroom.errors import MalformedRequest, TooLarge
 
-MediaType = Literal["text/markdown", "text/plain", "text/html"]
+PDF: Final = "application/pdf"
+DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+MediaType = Literal[
+    "text/markdown",
+    "text/plain",
+    "text/html",
+    "application/pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+]
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_CHARACTERS = 20_000_000
@@ -26,21 +34,18 @@ OWN_PROCESS_BYTES = 256 * 1024
 CHILD_MEMORY_BYTES = 1024 * 1024 * 1024
 CHILD_CPU_S = 10
 CHILD_WALL_S = 30
+_BEYOND = "The document can't be read within the limits. Split or simplify it."
 
 _SUFFIXES: dict[str, MediaType] = {
     ".md": "text/markdown", ".markdown": "text/markdown", ".mdx": "text/markdown",
     ".html": "text/html", ".htm": "text/html", ".xhtml": "text/html",
 }  # fmt: skip
 _FOREIGN = (
-    b"%PDF",
-    b"PK\x03\x04",
-    b"\x7fELF",
-    b"\x89PNG",
-    b"\xff\xd8\xff",
-    b"\x1f\x8b",
-    b"\xd0\xcf\x11\xe0",
-    b"GIF8",
-)
+    b"PK\x03\x04", b"\x7fELF", b"\x89PNG", b"\xff\xd8\xff", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"GIF8",
+    b"7z\xbc\xaf", b"\xfd7zXZ",
+)  # fmt: skip
+_HEAD = 1024
+"""A PDF may begin with so many bytes of something else."""
 _INVISIBLE = dict.fromkeys(
     (
         *(n for n in range(0x20) if n not in (0x09, 0x0A)), *range(0x7F, 0xA0),
@@ -52,6 +57,12 @@ _INVISIBLE = dict.fromkeys(
 """Characters nobody sees; the joiners U+200C and U+200D stay, since scripts and emoji need them."""
 
 
+class Unsupported(MalformedRequest):
+    """The document is of a format that is not read."""
+
+    code = "unsupported_file"
+
+
 class Document(NamedTuple):
     """What was read."""
 
@@ -61,8 +72,13 @@ class Document(NamedTuple):
 
 
 def media_type_of(filename: str, data: bytes) -> MediaType:
-    """By the name's ending, else by what the bytes begin with; plain text when in doubt."""
-    known = _SUFFIXES.get(Path(filename).suffix.lower())
+    """By what the bytes begin with where that is sure, else by the name's ending; plain text if in doubt."""
+    suffix = Path(filename).suffix.lower()
+    if data.startswith(b"%PDF-") or (suffix == ".pdf" and b"%PDF-" in data[:_HEAD]):
+        return PDF
+    if suffix == ".docx" and data.startswith(b"PK\x03\x04"):
+        return DOCX
+    known = _SUFFIXES.get(suffix)
     if known is not None:
         return known
     head = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -72,27 +88,36 @@ def media_type_of(filename: str, data: bytes) -> MediaType:
 def read(filename: str, data: bytes) -> Document:
     """Read a document.
 
-    Raises: TooLarge past 20 MB; MalformedRequest for what is not text, or can't be read within the limits.
+    Raises: TooLarge past 20 MB; Unsupported for what is no text; MalformedRequest for what is broken, or
+    can't be read within the limits.
     """
     if len(data) > MAX_BYTES:
         raise TooLarge(f"The document is larger than {MAX_BYTES // 1024 // 1024} MB. Split it.", "file")
-    if data.startswith(_FOREIGN):
-        raise MalformedRequest(
-            "The document is not text. Markdown, plain text and HTML can be read; convert it first.", "file"
-        )
     media_type = media_type_of(filename, data)
-    if media_type == "text/html" or len(data) > OWN_PROCESS_BYTES:
+    if media_type not in {PDF, DOCX} and data.startswith(_FOREIGN):
+        raise Unsupported(
+            "The document is not text. Markdown, plain text, HTML, PDF and DOCX can be read; convert it.",
+            "file",
+        )
+    if media_type not in {"text/plain", "text/markdown"} or len(data) > OWN_PROCESS_BYTES:
         return _read_in_child(filename, data, media_type)
     return parse(filename, data, media_type)
 
 
 def parse(filename: str, data: bytes, media_type: MediaType) -> Document:
-    """Read in this process. Raises MalformedRequest for what is not text."""
-    text = decode(data)
-    if "\0" in text:
-        raise MalformedRequest("The document is not text: it holds NUL characters.", "file")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    """Read in this process. Raises Unsupported for what is not text, MalformedRequest for what is broken."""
     title = ""
+    if media_type in {PDF, DOCX}:
+        from greenroom.grounding import office  # noqa: PLC0415 - the child alone reads these
+
+        text, title = (office.pdf if media_type == PDF else office.docx)(data)
+        if not text.strip():
+            raise MalformedRequest("The document holds no text; pictures of pages are not read.", "file")
+    else:
+        text = decode(data)
+        if "\0" in text:
+            raise Unsupported("The document is not text: it holds NUL characters.", "file")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if media_type == "text/html":
         page = _Page()
         page.feed(_without_comments(text, unclosed_hides=True))
@@ -131,7 +156,7 @@ def decode(data: bytes) -> str:
 
 
 def _first_heading(text: str, media_type: MediaType) -> str:
-    if media_type == "text/plain":
+    if media_type in {"text/plain", PDF}:
         return ""
     for line in text[:20_000].split("\n"):
         bare = line.strip()
@@ -311,9 +336,9 @@ def _read_in_child(filename: str, data: bytes, media_type: MediaType) -> Documen
     if done.returncode == 0:
         found = json.loads(done.stdout)
         if "error" in found:
-            raise MalformedRequest(found["error"], "file")
+            raise (Unsupported if found["unsupported"] else MalformedRequest)(found["error"], "file")
         return Document(found["text"], found["title"], media_type)
-    raise MalformedRequest("The document can't be read within the limits. Split or simplify it.", "file")
+    raise MalformedRequest(_BEYOND, "file")
 
 
 def main() -> None:
@@ -321,11 +346,14 @@ def main() -> None:
     head = json.loads(sys.stdin.buffer.readline())
     _limit_self(head["cpu_s"])
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    answer: dict[str, object]
     try:
         read_one = parse(head["filename"], data, head["media_type"])
         answer = {"text": read_one.text, "title": read_one.title}
     except MalformedRequest as error:
-        answer = {"error": str(error)}
+        answer = {"error": str(error), "unsupported": isinstance(error, Unsupported)}
+    except MemoryError:
+        answer = {"error": _BEYOND, "unsupported": False}
     sys.stdout.buffer.write(json.dumps(answer).encode("ascii"))
 
 

@@ -3,8 +3,11 @@
 Cached for as long as no document changes. Knows no passages and no vectors.
 """
 
+import sqlite3
 import threading
+import time
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple, get_args
 
 from msgspec.json import Encoder
@@ -47,11 +50,12 @@ class Words:
         self._guard = threading.Lock()
         """Protects everything cached for one generation."""
         self._cached = -1
-        self._scopes: dict[tuple[str, tuple[str, ...]], Scope] = {}
+        self._scopes: dict[tuple[str, tuple[str, ...]], tuple[Scope, float]] = {}
+        """With the time when the first of its collections expires."""
         self._frequencies: dict[tuple[int, str], int] = {}
 
     def scope(self, project: str, collections: tuple[str, ...]) -> Scope:
-        """The named collections of a project, with `ALL` among the names each of them."""
+        """The collections of a project by these names or ids, with `ALL` among them each; no expired one."""
         generation, _ = self._db.state()
         with self._guard:
             if generation != self._cached:
@@ -59,36 +63,42 @@ class Words:
                 self._scopes.clear()
                 self._frequencies = {}
             found = self._scopes.get((project, collections))
-        if found is None:
+        if found is None or found[1] <= time.time():
             found = self._read_scope(project, collections)
             with self._guard:
                 if self._cached == generation and len(self._scopes) < _FREQUENCIES:
                     self._scopes[project, collections] = found
-        return found
+        return found[0]
 
-    def _read_scope(self, project: str, collections: tuple[str, ...]) -> Scope:
+    def _read_scope(self, project: str, collections: tuple[str, ...]) -> tuple[Scope, float]:
         db = self._db.connection()
         rows = db.execute(
             """
-            SELECT c.id, c.name, d.language, sum(d.passages), sum(d.stems)
+            SELECT c.id, c.name, d.language, sum(d.passages), sum(d.stems), c.store, c.expires_at
             FROM collections c JOIN documents d ON d.collection = c.id
-            WHERE c.project = ? GROUP BY c.id, d.language
+            WHERE c.project = ? AND (c.expires_at IS NULL OR c.expires_at > ?) GROUP BY c.id, d.language
             """,
-            (project,),
+            (project, time.time()),
         ).fetchall()
-        rows = [row for row in rows if row[3] and (ALL in collections or row[1] in collections)]
+        rows = [
+            row
+            for row in rows
+            if row[3] and (ALL in collections or row[1] in collections or row[5] in collections)
+        ]
+        until = min((row[6] for row in rows if row[6] is not None), default=inf)
         count = sum(row[3] for row in rows)
         if not count:
-            return _EMPTY
+            return _EMPTY, until
         homes: dict[int, set[str]] = {}
         for row in rows:
             homes.setdefault(row[0], set()).add(row[2])
         spoken = frozenset().union(*homes.values())
-        return Scope(
+        scope = Scope(
             tuple((home, frozenset(languages)) for home, languages in sorted(homes.items())),
             tuple(one for one in _LANGUAGES if one in spoken),
             Statistics(count, sum(row[4] for row in rows) / count),
         )
+        return scope, until
 
     def counts(self, scope: Scope, readings: Sequence[Sequence[str]]) -> Counts:
         """For each stem: in how many passages of each collection it stands, where the languages agree."""
@@ -142,3 +152,25 @@ def marks(home: int, heading: Sequence[str], body: Sequence[str]) -> str:
     for term in body:
         (often if term in seen else seen).add(term)
     return " ".join([*(f"{home}~{term}" for term in seen | often), *(f"{home}~{term}~" for term in often)])
+
+
+def forget(
+    db: sqlite3.Connection, which: str, values: Sequence[object], *, keep_row: bool = False
+) -> list[str]:
+    """Delete the documents that the query `which` (number, collection) finds, and their words; their ids.
+
+    With `keep_row` their passages alone.
+    """
+    forgotten: list[str] = []
+    for number, home in db.execute(which, values).fetchall():
+        rows = db.execute("SELECT id, heading, body FROM passages WHERE document = ?", (number,)).fetchall()
+        db.executemany(
+            "INSERT INTO words (words, rowid, marks) VALUES ('delete', ?, ?)",
+            ((row, marks(home, heading.split(), body.split())) for row, heading, body in rows),
+        )
+        if keep_row:
+            db.execute("DELETE FROM passages WHERE document = ?", (number,))
+        else:
+            gone = db.execute("DELETE FROM documents WHERE number = ? RETURNING id", (number,)).fetchone()
+            forgotten.append(gone[0])
+    return forgotten

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
+from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Access
 from greenroom.server.openapi import document
@@ -74,7 +74,9 @@ AUDIT_FILTERS = (
 class Api:
     """The routes of `/api`, `/healthz`, `/readyz`, `/metrics` and `/openapi.json`."""
 
-    def __init__(self, access: Access, administration: Administration, version: str) -> None:
+    def __init__(
+        self, access: Access, administration: Administration, version: str, more: Sequence[Doc] = ()
+    ) -> None:
         self._access = access
         self._admin = administration
         self._version = version
@@ -126,6 +128,7 @@ class Api:
                 media="text/plain",
             ),
             Doc("/openapi.json", "GET", None, "This document.", self._openapi),
+            *more,
         )
 
     def routes(self) -> list[BaseRoute]:
@@ -143,7 +146,10 @@ class Api:
                 return await doc.endpoint(request, caller)
             except GreenroomError as error:
                 status, kind, code, param = openai.error_of(error)
-                return _json(openai.error_body(str(error), kind, code, param), status)
+                answer = _json(openai.error_body(str(error), kind, code, param), status)
+                if isinstance(error, QuotaExceeded):
+                    answer.headers["retry-after"] = str(int(error.retry_after_s) + 1)
+                return answer
 
         return endpoint
 

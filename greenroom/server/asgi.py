@@ -1,6 +1,7 @@
 """A bridge from our protocol to an ASGI application, for pages and administration.
 
-Speaks ASGI 3 HTTP: whole body in one `http.request`, streamed responses, disconnects. No websockets.
+Speaks ASGI 3 HTTP: whole body in one `http.request` (an upload piece by piece), streamed responses,
+disconnects. No websockets.
 """
 
 import asyncio
@@ -47,6 +48,10 @@ class AsgiCycle:
         }
 
     async def _receive(self) -> dict[str, Any]:
+        if not self._body_given and self._request.incoming is not None:
+            body, more = await self._request.incoming.read()
+            self._body_given = not more
+            return {"type": "http.request", "body": body, "more_body": more}
         if not self._body_given:
             self._body_given = True
             return {"type": "http.request", "body": self._request.body, "more_body": False}

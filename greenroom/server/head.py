@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from greenroom.server.incoming import Incoming
     from greenroom.server.protocol import HttpProtocol
 
 URL_LIMIT_BYTES = 8192
@@ -24,6 +25,8 @@ class Limits(NamedTuple):
     idle_s: float = 60.0
     write_s: float = 30.0
     connections: int = 4096
+    file_bytes: int = 512 * 1024 * 1024
+    """The body of an upload, which is handed on as it comes."""
 
 
 class Request(Struct, eq=False):
@@ -37,6 +40,8 @@ class Request(Struct, eq=False):
     is_fast: bool = False
     """Whether the front answers it, not the ASGI app."""
     body: bytes = b""
+    incoming: "Incoming | None" = None
+    """Where the body comes from piece by piece if it is an upload: the app starts before it is whole."""
     context: object = None
     """What `Front.admit` left for `Front.answer`."""
 
@@ -55,7 +60,7 @@ class Front(Protocol):
     def admit(self, request: Request) -> Refusal | None:
         """Look at the head alone (path, method, key): refuse now, before a body is read, or go on.
 
-        Sets `request.is_fast` where the path is ours.
+        Sets `request.is_fast` where the path is ours, `request.incoming` where a body may be large.
         """
         ...
 

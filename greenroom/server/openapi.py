@@ -20,7 +20,7 @@ class Described(Protocol):
     @property
     def parameters(self) -> tuple[str, ...]: ...
     @property
-    def body(self) -> type | None: ...
+    def body(self) -> type | dict[str, object] | None: ...
     @property
     def status(self) -> int: ...
     @property
@@ -182,7 +182,10 @@ def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # An
                 for name in route.parameters
             ),
         ]
-        if route.body is not None:
+        if isinstance(route.body, dict):
+            content = {"multipart/form-data": {"schema": route.body}}
+            operation["requestBody"] = {"required": True, "content": content}
+        elif route.body is not None:
             _, found = msgspec.json.schema_components(
                 [route.body], ref_template="#/components/schemas/{name}"
             )

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import httptools
 
+from greenroom.errors import BodyTimeout, MalformedRequest, TooLarge
 from greenroom.running import Run
 from greenroom.server.asgi import AsgiCycle
 from greenroom.server.head import (
@@ -24,6 +25,7 @@ from greenroom.server.head import (
     Request,
     check_fields,
 )
+from greenroom.server.incoming import Incoming
 from greenroom.wire.source import Source
 
 log = logging.getLogger("greenroom.server")
@@ -112,6 +114,8 @@ class HttpProtocol(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._head_bytes = 0
         self._body_size = 0
+        self._limit = 0
+        """What the body that is being read may take, in bytes."""
         self._run: Run | asyncio.Task[None] | None = None
         """The answer at work."""
         self._writable: asyncio.Future[None] | None = None
@@ -227,30 +231,40 @@ class HttpProtocol(asyncio.Protocol):
         length = headers.get(b"content-length")
         if b"transfer-encoding" in headers:
             self._check_framing(headers)
-        elif length is not None:
-            limit = self.shared.limits.body_bytes
-            if not length.isdigit():
-                raise Refused(400, "The Content-Length is not a number.")
-            if int(length[:20]) > limit:
-                raise Refused(413, f"The body is larger than {limit // 1048576} MB.")
+        elif length is not None and not length.isdigit():
+            raise Refused(400, "The Content-Length is not a number.")
         request = Request(method, self._path, self._query, headers, fields)
         refusal = self.shared.front.admit(request)
-        if refusal is not None:
+        limits = self.shared.limits
+        self._limit = limits.body_bytes if request.incoming is None else limits.file_bytes
+        if refusal is None:
+            if length is not None and int(length[:20]) > self._limit:
+                raise self._too_large()
+            if b"expect" in headers and self._run is None:
+                self._expect(headers[b"expect"])
+        else:
             if self._is_chunked or (length is not None and length != b"0"):
                 self._refuse_with(refusal)
                 raise Refused(0, "")
             request.context = refusal
-        elif b"expect" in headers and self._run is None:
-            self._expect(headers[b"expect"])
         self._request = request
+        if request.incoming is not None:
+            request.incoming.attach(self._pause_reading, self._resume_reading)
+            self._dispatch(request)
 
     def on_body(self, body: bytes) -> None:
-        self._pieces.append(body)
         if self._is_chunked:
             self._body_size += len(body)
-            limit = self.shared.limits.body_bytes
-            if self._body_size > limit:
-                raise Refused(413, f"The body is larger than {limit // 1048576} MB.")
+            if self._body_size > self._limit:
+                raise self._too_large()
+        request = self._request
+        if request is not None and request.incoming is not None:
+            request.incoming.feed(body)
+        else:
+            self._pieces.append(body)
+
+    def _too_large(self) -> Refused:
+        return Refused(413, f"The body is larger than {self._limit // 1048576} MB.")
 
     def on_message_complete(self) -> None:
         request = self._request
@@ -268,6 +282,13 @@ class HttpProtocol(asyncio.Protocol):
             self._body_size = 0
         if not self._parser.should_keep_alive():
             self._keep_alive = False
+        if request.incoming is not None:
+            request.incoming.end()
+        else:
+            self._dispatch(request)
+
+    def _dispatch(self, request: Request) -> None:
+        """Start answering, or wait for the answers before."""
         if self._run is None:
             if not self._closing:
                 self._start(request)
@@ -326,6 +347,8 @@ class HttpProtocol(asyncio.Protocol):
         self._ended(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     def _ended(self, error: BaseException | None) -> None:
+        if self._request is not None and self._half_read() is not None:
+            self._keep_alive = False  # what is left of the body is nobody's
         self._run = None
         if error is not None:
             self._end_badly(error)
@@ -460,12 +483,33 @@ class HttpProtocol(asyncio.Protocol):
 
     def close_after(self) -> bytes:
         """The header line that says whether this connection goes on."""
+        if self._half_read() is not None:
+            return self._last()
         return b"" if self._keep_alive and not self.shared.draining else self._last()
+
+    def _half_read(self) -> Incoming | None:
+        """The upload that the running answer reads, as long as it is not whole."""
+        request = self._request
+        return None if request is None or self._queue or self._run is None else request.incoming
+
+    def _pause_reading(self) -> None:
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self._since = self.loop.time()
+            self.transport.resume_reading()
 
     # refusing and ending
 
     def _refuse(self, status: int, message: str) -> None:
-        if status:
+        half = self._half_read()
+        if half is not None and status:
+            # Who reads it answers; what follows on this connection is not looked at.
+            self._closing = True
+            half.fail((TooLarge if status == 413 else MalformedRequest)(message))
+        elif status:
             self._refuse_with(self.shared.front.refusal(status, message))
 
     def _refuse_with(self, refusal: Refusal) -> None:
@@ -487,6 +531,9 @@ class HttpProtocol(asyncio.Protocol):
             self.abort()
             return
         if self._run is not None:
+            half = self._half_read()
+            if half is not None and not half.is_paused and now - self._since > limits.body_s:
+                half.fail(BodyTimeout("The request's body did not come in time."))
             return
         waited = now - self._since
         if self._request is not None:

@@ -1,4 +1,4 @@
-"""What the routes of `/api` share: what is said of one, a typed body in, JSON out."""
+"""What routes outside the fast path share: what is said of one, a typed body in, JSON out."""
 
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple, TypeVar
@@ -25,7 +25,8 @@ class Doc(NamedTuple):
     summary: str
     endpoint: Callable[[Request, Caller | None], Awaitable[Response]]
     parameters: tuple[str, ...] = ()
-    body: type | None = None
+    body: type | dict[str, object] | None = None
+    """A Struct, or the schema itself of a form with a file."""
     status: int = 200
     media: str = "application/json"
 

@@ -25,12 +25,16 @@ from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
 from greenroom.server.head import Refusal, Request
+from greenroom.server.incoming import Incoming
 from greenroom.server.protocol import HttpProtocol
 from greenroom.wire import moderation, openai, openai_request
 
 CHAT = b"/v1/chat/completions"
 MODERATIONS = b"/v1/moderations"
 EMBEDDINGS = b"/v1/embeddings"
+FILES = b"/v1/files"
+KNOWLEDGE = (FILES, b"/v1/vector_stores")
+"""Behind these paths files are taken, read and searched: not in microseconds, so by the ASGI app."""
 MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 _POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})
@@ -79,6 +83,10 @@ class V1:
         if refusal is None:
             try:
                 request.context = self.gateway.access.identify(request.headers)
+                if not is_chat and path.startswith(KNOWLEDGE):
+                    request.is_fast = False
+                    if path == FILES and request.method == b"POST":
+                        request.incoming = Incoming()
                 return None
             except GreenroomError as error:
                 refusal = Refusal(*_shown(error))
@@ -86,6 +94,8 @@ class V1:
 
     def _misdirected(self, request: Request) -> Refusal | None:
         path = request.path
+        if path.startswith(KNOWLEDGE):
+            return None  # the ASGI app knows these
         wanted = b"POST" if path in _POSTED else b"GET"
         if path != MODELS and path not in _POSTED and not path.startswith(MODELS + b"/"):
             message = f"There is no route {path.decode('latin-1')[:100]}."

@@ -96,13 +96,39 @@ def test_what_is_no_document_is_named(run: Run, folder: Path) -> None:
 
 def test_stores_are_checked_and_copied(run: Run, folder: Path) -> None:
     run("keys", "create", "bot")
-
     checked = run("db", "check", "--json")
     copied = run("db", "backup", "copies")
 
     assert (checked.code, copied.code) == (0, 0)
     assert [(one["store"], one["faults"]) for one in checked.json] == [("keys.db", [])]
     assert (folder / "copies" / "keys.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_copy_holds_the_files_of_its_documents(run: Run, folder: Path) -> None:
+    (folder / "leave.md").write_text(HANDBOOK, encoding="utf-8")
+    (added,) = run("docs", "add", "leave.md", "--json").json
+    (folder / "data" / "files" / ".1-aa.part").write_bytes(b"half")
+
+    first, second = run("db", "backup", "copies"), run("db", "backup", "copies")
+
+    assert "files: 1 copied" in first.out
+    assert "files:" not in second.out
+    copied = folder / "copies" / "files"
+    assert [one.name for one in copied.iterdir()] == [added["id"]]
+    assert (copied / added["id"]).read_text(encoding="utf-8") == HANDBOOK
+    assert (copied / added["id"]).stat().st_mode & 0o077 == 0
+
+
+def test_a_document_in_two_collections_leaves_one(run: Run, folder: Path) -> None:
+    (folder / "leave.md").write_text(HANDBOOK, encoding="utf-8")
+    for collection in ("one", "two"):
+        run("docs", "add", "leave.md", "--collection", collection)
+
+    unclear = run("docs", "remove", "leave.md")
+    removed = run("docs", "remove", "leave.md", "--collection", "one")
+
+    assert (unclear.code, removed.code) == (64, 0)
+    assert [one["collection"] for one in run("docs", "list", "--json").json] == ["two"]
 
 
 def test_all_stores_are_brought_up_to_date(run: Run) -> None:

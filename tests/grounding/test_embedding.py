@@ -1,6 +1,7 @@
 """Vectors made behind the documents."""
 
 import logging
+import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from greenroom.grounding import embedding
+from greenroom.grounding.database import MIGRATIONS
 from greenroom.grounding.embedding import BATCH, Embedding
 from greenroom.grounding.index import ALL, DocumentIndex
 from greenroom.grounding.vectors import Asked
@@ -143,11 +145,17 @@ def test_an_encoder_that_breaks_is_logged_and_words_still_find(
 
 def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "documents.db"
-    opened = DocumentIndex(path)
-    opened.add("p", "c", "a.txt", b"The garage opens at six.")
-    db = opened._db.connection()
-    db.executescript("DROP TABLE vectors; ALTER TABLE state DROP COLUMN vectors; PRAGMA user_version = 1;")
-    opened.close()
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(MIGRATIONS[0])
+    old.execute("INSERT INTO collections VALUES (1, 'p', 'c', '2026-01-01T00:00:00+00:00')")
+    old.execute(
+        "INSERT INTO documents VALUES (1, 'file-old', 'p', 1, 'a', 'a.txt', 'text/plain', 'x', 24,"
+        " '2026-01-01T00:00:00+00:00', 'en', 1, 3)"
+    )
+    old.execute(
+        "INSERT INTO passages VALUES (1, 1, 0, 0, 'a', 'The garage opens at six.', 'a', 'garag open six')"
+    )
+    old.close()
 
     again = DocumentIndex(path)
 

@@ -55,7 +55,7 @@ def test_a_file_that_can_not_be_read_leaves_the_old_one(index: DocumentIndex) ->
     kept = index.add("p", "docs", "a.md", b"Elephants are grey.")
 
     with pytest.raises(Exception, match="not text"):
-        index.add("p", "docs", "a.md", b"%PDF-1.4")
+        index.add("p", "docs", "a.md", b"\x89PNG")
 
     assert index.list("p") == [kept]
 
@@ -66,8 +66,9 @@ def test_a_removed_document_is_found_no_more(index: DocumentIndex) -> None:
     assert index.remove("other", row.id) is False
     assert index.remove("p", row.id) is True
     assert index.search("elephants", project="p", collections=[ALL], limit=3) == []
-    assert index.collections("p") == []
+    assert [one.counts.total for one in index.stores.all("p")] == [0]
     assert index.passages("p", row.id) == []
+    assert index.files.get("p", row.id) is None
 
 
 def test_a_removed_collection_takes_its_documents_along(index: DocumentIndex) -> None:
@@ -148,7 +149,8 @@ def test_file_names_are_shown_and_never_paths(index: DocumentIndex, tmp_path: Pa
     assert "\\" not in row.filename
     assert row.filename.isprintable()
     assert 0 < len(row.filename) <= 200
-    assert {one.name.split("-")[0] for one in tmp_path.iterdir()} == {"documents.db"}
+    assert {one.name.split("-")[0] for one in tmp_path.iterdir()} == {"documents.db", "files"}
+    assert [one.name for one in (tmp_path / "files").iterdir()] == [row.id]
 
 
 def test_another_process_is_noticed(index: DocumentIndex, tmp_path: Path) -> None:
@@ -206,7 +208,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_version_is_that_of_the_tables(index: DocumentIndex) -> None:
-    assert index.version == 2
+    assert index.version == 3
 
 
 def test_the_file_is_for_its_owner_only(index: DocumentIndex, tmp_path: Path) -> None:

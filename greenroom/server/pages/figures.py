@@ -30,6 +30,18 @@ def count(number: int | None) -> str:
     return NONE if number is None else f"{number:,}"
 
 
+def size(amount: int) -> str:
+    """Return bytes with the unit that fits: "820 B", "4.1 kB", "2.0 MB"."""
+    if amount < 1000:
+        return f"{amount}{_THIN}B"
+    value, unit = amount / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f}{_THIN}{unit}" if value < 9.95 else f"{value:.0f}{_THIN}{unit}"
+
+
 def dollars(amount: str | None) -> str:
     """Return a price of the record; one that is not known is never shown as nothing."""
     if amount is None:

@@ -15,8 +15,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
+from greenroom.server.knowledge import Desk
 from greenroom.server.pages.audit import ACTIONS, audit_address, read_audit_filters, read_lines
 from greenroom.server.pages.backend import PagesBackend
+from greenroom.server.pages.collections import CollectionPages, Doors
 from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
 from greenroom.server.pages.evidence import REPLY_LIMIT, findings, payload, sentences
 from greenroom.server.pages.forms import local_path, own_address, read_form, require_same_origin
@@ -43,8 +45,11 @@ _NO_SUCH_KEY = "This is not an admin key of this server."
 class Pages:
     """The pages as routes. `now` is a monotonic clock in seconds."""
 
-    def __init__(self, backend: PagesBackend, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, backend: PagesBackend, desk: Desk | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._backend = backend
+        self._desk = desk
         self._now = now
         self._sessions = Sessions(now)
         self._brake = LoginBrake(now)
@@ -55,6 +60,7 @@ class Pages:
     def routes(self) -> list[BaseRoute]:
         """Return all routes of the pages."""
         page, twin = self._page, self._twin
+        doors = Doors(page, twin, self._posted, self._render)
         return [
             Route("/login", self._open(self._login), methods=["GET", "POST"]),
             Route("/logout", page(self._logout), methods=["GET", "POST"]),
@@ -65,6 +71,7 @@ class Pages:
             Route("/requests.json", twin(self._list_json)),
             Route("/requests/{id}.json", twin(self._show_json)),
             Route("/requests/{id}", page(self._show)),
+            *(CollectionPages(self._desk, doors).routes() if self._desk is not None else ()),
             Route("/audit", page(self._audit)),
             Route("/audit.json", twin(self._audit_json)),
             Route("/users", page(self._users.list)),

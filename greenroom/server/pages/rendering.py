@@ -61,6 +61,7 @@ class Renderer:
             dollars=figures.dollars,
             share=figures.share,
             score=figures.score,
+            size=figures.size,
             clock=figures.clock,
             line=one_line,
             runs=runs,

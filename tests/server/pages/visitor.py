@@ -8,6 +8,7 @@ from httpx2 import Response
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from greenroom.server.knowledge import Desk
 from greenroom.server.pages import pages
 from tests.server.pages.backend import ADMIN_KEY, FakeBackend
 
@@ -48,11 +49,13 @@ class Seen(HTMLParser):
 class Visitor:
     """Visits the pages of one backend."""
 
-    def __init__(self, backend: FakeBackend, clock: Clock, origin: str = "http://testserver") -> None:
+    def __init__(
+        self, backend: FakeBackend, clock: Clock, origin: str = "http://testserver", desk: Desk | None = None
+    ) -> None:
         self.backend = backend
         self.origin = origin
         self.client = TestClient(
-            Starlette(routes=pages(backend, now=clock)), base_url=origin, follow_redirects=False
+            Starlette(routes=pages(backend, desk, now=clock)), base_url=origin, follow_redirects=False
         )
 
     def __enter__(self) -> Self:

@@ -1,0 +1,234 @@
+"""The pages of collections: what is in them, what became of it, and a search to try.
+
+Knows the index through the desk that the API uses too; sessions and forms are the other pages' own.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
+from greenroom.exchange import Passage
+from greenroom.grounding.attachments import Wanted
+from greenroom.grounding.stems import language_of, tokens
+from greenroom.grounding.stores import StoreRow
+from greenroom.server.knowledge.collections import collection_shown, document_shown
+from greenroom.server.knowledge.desk import Desk
+from greenroom.server.knowledge.upload import Form
+from greenroom.server.pages.forms import require_same_origin
+from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
+from greenroom.server.pages.sessions import Session, is_same
+
+Handler = Callable[[Request, Session], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+RESULTS = 10
+MOST_SHOWN = 500
+"""Documents on one page; the JSON twin has them all."""
+_MAY_NOT = "This key may look, but not change anything. Sign in with an admin or operator key."
+_LONGEST_QUERY = 1_000
+_word = re.compile(r"\w+(?:[-.@]\w+)*")
+
+
+class Doors(NamedTuple):
+    """What the other pages lend: who is signed in, and what was posted by whom."""
+
+    page: Callable[[Handler], Endpoint]
+    twin: Callable[[Handler], Endpoint]
+    posted: Callable[[Request, Session], Awaitable[dict[str, str]]]
+    render: Renderer
+
+
+class Run(NamedTuple):
+    """A stretch of a passage's text."""
+
+    text: str
+    is_hit: bool
+
+
+class Result(NamedTuple):
+    """A passage that was found."""
+
+    passage: Passage
+    runs: list[Run]
+
+
+class CollectionPages:
+    """`/collections` and what is below."""
+
+    def __init__(self, desk: Desk, doors: Doors) -> None:
+        self._desk = desk
+        self._index = desk.index
+        self._doors = doors
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes."""
+        page, twin = self._doors.page, self._doors.twin
+        return [
+            Route("/collections", page(self._list), methods=["GET", "POST"]),
+            Route("/collections.json", twin(self._list_json)),
+            Route("/collections/{id}.json", twin(self._show_json)),
+            Route("/collections/{id}", page(self._show)),
+            Route("/collections/{id}/documents", page(self._upload), methods=["POST"]),
+            Route("/collections/{id}/delete", page(self._delete), methods=["POST"]),
+            Route("/collections/{id}/documents/{document}/delete", page(self._remove), methods=["POST"]),
+        ]
+
+    # all of them
+
+    async def _list(self, request: Request, session: Session) -> Response:
+        if request.method != "POST":
+            return await self._list_page(session)
+        form = await self._doors.posted(request, session)
+        _require_writer(session)
+        name, project = form.get("name", "").strip(), form.get("project", "").strip() or "default"
+        if not name or len(name) > 256 or len(project) > 128:
+            trouble = MalformedRequest("A collection needs a name of at most 256 characters.")
+            return await self._list_page(session, trouble)
+        made = await run_in_threadpool(lambda: self._index.stores.create(project, name=name))
+        await self._desk.noted(request, _who(session), "collection.create", id=made.id, project=project)
+        return redirect("/collections/" + segment(made.id))
+
+    async def _list_page(self, session: Session, trouble: GreenroomError | None = None) -> Response:
+        def build() -> Response:
+            return self._doors.render.html(
+                "collections.html",
+                status=trouble.status if trouble else 200,
+                session=session,
+                rows=self._index.stores.all(None),
+                trouble=str(trouble or ""),
+            )
+
+        return await run_in_threadpool(build)
+
+    async def _list_json(self, request: Request, session: Session) -> Response:
+        rows = await run_in_threadpool(self._index.stores.all, None)
+        return json_answer({"data": [collection_shown(row) for row in rows]})
+
+    # one
+
+    async def _show(self, request: Request, session: Session) -> Response:
+        return await self._page(request, session)
+
+    async def _page(
+        self, request: Request, session: Session, trouble: GreenroomError | None = None
+    ) -> Response:
+        query = request.query_params.get("q", "").strip()[:_LONGEST_QUERY]
+
+        def build() -> Response:
+            row = self._row(request)
+            documents = self._index.list(row.project, row.id)
+            return self._doors.render.html(
+                "collection.html",
+                status=trouble.status if trouble else 200,
+                session=session,
+                row=row,
+                documents=documents[:MOST_SHOWN],
+                left_out=max(0, len(documents) - MOST_SHOWN),
+                query=query,
+                results=self._results(row, query),
+                trouble=str(trouble or ""),
+            )
+
+        return await run_in_threadpool(build)
+
+    async def _show_json(self, request: Request, session: Session) -> Response:
+        query = request.query_params.get("q", "").strip()[:_LONGEST_QUERY]
+
+        def build() -> Response:
+            row = self._row(request)
+            documents = [document_shown(one) for one in self._index.list(row.project, row.id)]
+            found = [
+                {"id": one.passage.id, "document": one.passage.document, "title": one.passage.title,
+                 "score": one.passage.score, "text": one.passage.text}
+                for one in self._results(row, query)
+            ]  # fmt: skip
+            return json_answer({**collection_shown(row), "documents": documents, "results": found})
+
+        return await run_in_threadpool(build)
+
+    def _results(self, row: StoreRow, query: str) -> list[Result]:
+        if not query or row.is_expired:
+            return []
+        found = self._desk.search([query], project=row.project, collection=row.id, limit=RESULTS)
+        return [Result(one, marked(one.text, query)) for one in found]
+
+    async def _upload(self, request: Request, session: Session) -> Response:
+        require_same_origin(request)
+        _require_writer(session)
+        row = await run_in_threadpool(self._row, request)
+        files = self._index.files
+        try:
+            async with Form(files, self._desk.file_bytes) as form:
+                await form.read(request)
+                if not is_same(form.fields.get("csrf", ""), session.csrf):
+                    raise Forbidden("This form is no longer valid. Open the page again and retry.")
+                upload, filename = form.upload, form.filename
+                if upload is None or not upload.size_bytes:
+                    raise MalformedRequest("Choose a file that is not empty.")
+                kept = await run_in_threadpool(
+                    lambda: files.keep(
+                        upload, project=row.project, filename=filename, purpose="user_data", stays=False
+                    )
+                )
+        except GreenroomError as error:
+            return await self._page(request, session, error)
+        attach = self._index.attachments.attach
+        await run_in_threadpool(attach, row.project, row.id, [Wanted(file_id=kept.id)])
+        self._desk.wake()
+        await self._desk.noted(request, _who(session), "document.create", id=kept.id, collection=row.id)
+        return redirect("/collections/" + segment(row.id))
+
+    async def _delete(self, request: Request, session: Session) -> Response:
+        row = await self._posted_to(request, session)
+        await run_in_threadpool(self._index.remove_collection, row.project, row.id)
+        await self._desk.noted(request, _who(session), "collection.delete", id=row.id, project=row.project)
+        return redirect("/collections")
+
+    async def _remove(self, request: Request, session: Session) -> Response:
+        row = await self._posted_to(request, session)
+        document = request.path_params["document"]
+        await run_in_threadpool(self._index.remove, row.project, document, row.id)
+        await self._desk.noted(request, _who(session), "document.delete", id=document, collection=row.id)
+        return redirect("/collections/" + segment(row.id))
+
+    async def _posted_to(self, request: Request, session: Session) -> StoreRow:
+        await self._doors.posted(request, session)
+        _require_writer(session)
+        return await run_in_threadpool(self._row, request)
+
+    def _row(self, request: Request) -> StoreRow:
+        row = self._index.stores.get(None, request.path_params["id"])
+        if row is None:
+            raise NotFound("There is no collection with this id. It may have been removed.")
+        return row
+
+
+def marked(text: str, query: str) -> list[Run]:
+    """A passage's text in stretches: words that the query holds in any form, and what is between them."""
+    language = language_of(text, language_of(query))
+    wanted = set(tokens(query, language))
+    runs: list[Run] = []
+    at = 0
+    for word in _word.finditer(text):
+        if wanted.isdisjoint(tokens(word[0], language)):
+            continue
+        if word.start() > at:
+            runs.append(Run(text[at : word.start()], is_hit=False))
+        runs.append(Run(word[0], is_hit=True))
+        at = word.end()
+    return [*runs, Run(text[at:], is_hit=False)]
+
+
+def _require_writer(session: Session) -> None:
+    if not session.may_write:
+        raise Forbidden(_MAY_NOT)
+
+
+def _who(session: Session) -> str:
+    return f"{session.role} on the pages"
