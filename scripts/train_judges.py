@@ -2,8 +2,8 @@
 
     python scripts/train_judges.py --data DIR [--out DIR] [--share-alike]
 
-DIR holds `safety/*.train.jsonl.gz`. Own rows and grammars come from training/injection and training/offense,
-harmless prose from training/entities, training/memory, this documentation, LeNER-Br and WikiGold (`text/ner`).
+DIR holds `safety/*.train.jsonl.gz`. Own rows and grammars come from training/injection and training/offense;
+harmless prose from training/entities, training/memory, the documentation, LeNER-Br and WikiGold (`text/ner`).
 Rows under CC BY-SA are left out unless `--share-alike` asks for them; such weights are for people who may use
 them, and never go into the package: `--out` must then name another folder. How the score blends classifier
 and signs, and where warning begins, is fitted on scores of texts that were held out (two folds); how each
@@ -206,14 +206,15 @@ def _paragraphs() -> Iterator[str]:
 
 
 def prose(data: Path) -> list[Text]:
-    """Long texts that are no attack and no insult: news, law, encyclopedias, talk, some sentences in a row."""
+    """Long texts that are no attack and no insult: news, law, encyclopedias, talk; sentences in a row."""
     spoken: dict[str, list[str]] = {}
     for language in LANGUAGES:
         lines = (ROOT / "training" / "entities" / f"{language}.txt").read_text("utf-8").splitlines()
         own = [re.sub(r"\[(?:PER|LOC|ORG) ([^\]]*)\]", r"\1", line) for line in lines if line.strip()]
         spoken[f"news {language}"] = own
     ner = data / "text" / "ner"
-    spoken["law pt"] = [_joined(row["text"]) for row in rows(ner / "pt_train_legal.jsonl")]
+    law = rows(ner / "pt_train_legal.jsonl")
+    spoken["law pt"] = [_joined(row["text"]) for row in law]
     spoken["encyclopedia en"] = [
         _joined(row["text"]) for row in rows(ner / "en_train.jsonl") if row["source"] == "WikiGold"
     ]

@@ -136,7 +136,7 @@ class Court:
         self._asked = frozenset(fold(word) for word in words_of(question))
 
     def judge(self, claim: Claim) -> Judgement:
-        """Against the passage that has most of the claim, and those nearly as close; a quotation is borne out."""
+        """Against the passage that has most of the claim, and those nearly as close; a quotation holds."""
         said = squeezed(claim.text)
         if len(said) >= _VERBATIM:
             for number, source in enumerate(self._sources):
