@@ -386,15 +386,17 @@ def blend(
 def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float, float]:
     """Where warning and blocking begin, on texts that were held out.
 
-    `injection`: at 1 % and 0.4 % of harmless texts, sources weighed. `offense`: warning where F1 over
+    `injection`: at 1 % and 0.4 % of harmless texts, sources weighed; prose is left out, since hardly any of it
+    is near. `offense`: warning where F1 over
     the sources is best, but at no more than 0.5 % of ordinary prompts; blocking is by severity there.
     """
     bad = np.array([one.is_bad for one in texts])
     weight = weights_of(texts)
     if judge == "injection":
-        return quantile(total[~bad], weight[~bad], 0.99), quantile(total[~bad], weight[~bad], 0.996)
+        near = ~bad & np.array([not one.source.startswith("prose") for one in texts])
+        return quantile(total[near], weight[near], 0.99), quantile(total[near], weight[near], 0.996)
     prompts = np.array(
-        [one.source.startswith(("prompts", "grammar", "sample", "pii", "secrets", "prose")) for one in texts]
+        [one.source.startswith(("prompts", "grammar", "sample", "pii", "secrets")) for one in texts]
     )
     tries = np.quantile(total, np.linspace(0.3, 0.95, 60))
     # By count, not by weight: as often as they come, harmless texts are the greater part.
