@@ -57,8 +57,6 @@ class Embedding:
         return made + self._make(()) if made and self._spared else made
 
     def _make(self, spared: Sequence[str]) -> int:
-        import numpy as np  # noqa: PLC0415 - 20 MiB that an index without vectors can do without
-
         encoder, made, last = self._encoder, 0, 0
         languages = sorted(encoder.languages)
         while not self._stopping.is_set():
@@ -67,7 +65,7 @@ class Embedding:
             )
             if not missing:
                 break
-            vectors = encoder.encode([text for _, text in missing]).astype(np.dtype("<f2"))
+            vectors = encoder.encode([text for _, text in missing]).astype("<f2")
             ready = [(*one, vector.tobytes()) for one, vector in zip(missing, vectors, strict=True)]
             self._index.put_vectors(encoder.name, ready)
             made += len(ready)

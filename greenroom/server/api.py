@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller
-from greenroom.gateway.access import Access
+from greenroom.gateway.access import Access, BudgetExceeded
 from greenroom.server.openapi import document
 from greenroom.server.routing import Doc, Role
 from greenroom.server.routing import json_answer as _json
@@ -147,7 +147,9 @@ class Api:
             except GreenroomError as error:
                 status, kind, code, param = openai.error_of(error)
                 answer = _json(openai.error_body(str(error), kind, code, param), status)
-                if isinstance(error, QuotaExceeded):
+                if isinstance(error, BudgetExceeded):
+                    answer.headers["x-should-retry"] = "false"
+                elif isinstance(error, QuotaExceeded):
                     answer.headers["retry-after"] = str(int(error.retry_after_s) + 1)
                 return answer
 

@@ -431,6 +431,30 @@ def test_changes_stand_in_the_audit_log(library: Library) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("limit", "header", "code"),
+    [
+        ({"requests_per_minute": 1}, "retry-after", "rate_limit_exceeded"),
+        ({"budget_usd": 0}, "x-should-retry", "insufficient_quota"),
+    ],
+    ids=["requests", "budget"],
+)
+def test_the_limits_of_a_key_hold_for_uploads_too(
+    library: Library, limit: dict[str, object], header: str, code: str
+) -> None:
+    client = library.client_of(project="limits", **limit)
+
+    if "requests_per_minute" in limit:
+        client.files.create(file=("a.txt", b"text"), purpose="user_data")
+
+    with pytest.raises(openai.RateLimitError) as error:
+        client.files.create(file=("a.txt", b"text"), purpose="user_data")
+
+    assert error.value.code == code
+    assert header in error.value.response.headers
+    assert client.files.list() is not None
+
+
 def test_a_key_limited_to_apps_has_no_files(library: Library) -> None:
     for denied in (
         library.limited.files.list,
