@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from evals.figures import Row, auroc, by_language, cpu, read_rows, resampled, share
+from greenroom.stages.check.injection import InjectionConfig
 from greenroom.stages.check.judging import assess
 
-_WARN = 0.5
+_WARN = InjectionConfig().warn
 _SIZES = (80, 400, 2000)
 
 

@@ -386,9 +386,9 @@ def blend(
 def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float, float]:
     """Where warning and blocking begin, on texts that were held out.
 
-    `injection`: at 1 % and 0.4 % of harmless texts, sources weighed; prose is left out, since hardly any of it
-    is near. `offense`: warning where F1 over
-    the sources is best, but at no more than 0.5 % of ordinary prompts; blocking is by severity there.
+    `injection`: at 1 % and 0.4 % of harmless texts, sources weighed, without prose: hardly any of it is near.
+    `offense`: warning where F1 over the sources is best, but at no more than 0.5 % of ordinary prompts;
+    blocking is by severity there.
     """
     bad = np.array([one.is_bad for one in texts])
     weight = weights_of(texts)

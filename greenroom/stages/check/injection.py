@@ -27,7 +27,7 @@ class InjectionConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fiel
 
     engine: Engine = "full"
     """"full", or "rules": phrases alone, no classifier, for the shortest path."""
-    warn: Share = 0.5
+    warn: Share = 0.65
     """From here on a finding is recorded."""
     block: Share = 0.8
     """From here on a user's message is refused: some 0.5 % false alarms."""
