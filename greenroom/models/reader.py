@@ -5,6 +5,7 @@ in a fixed frame in the question's language. What the passages do not say it can
 the same passages gets the same answer.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
 from math import log
@@ -24,6 +25,8 @@ _NEAR = 0.55
 """A sentence is quoted if it scores this share of the best one."""
 _HEADING = 0.8
 """What a word of the question in the heading adds to the first sentences below, as a share of its weight."""
+_mask = re.compile(r"<[A-Z_]+_\d{1,9}>")
+_asking = re.compile(r"[^.!?\n]*\?")
 _LEAST = 0.2
 """Share of the question's weight that the best sentence and its heading must hold."""
 _BESIDE = 0.1
@@ -138,6 +141,8 @@ class Reader:
     def _quotations(self, question: str, passages: Sequence[Passage]) -> list[tuple[int, str]]:
         """What to quote, best first: (place of the passage, text)."""
         own = self._language(question)
+        question = _mask.sub(" ", question)
+        asking = " ".join(_asking.findall(question))
         kind = asked_for(question[-2_000:])
         question = " ".join(word for word in question[-2_000:].split() if self._tokens(word, own))
         asked: dict[str, list[str]] = {}
@@ -166,9 +171,16 @@ class Reader:
         if not scores or max(scores) <= 0:
             return []
         top = candidates[max(range(len(scores)), key=scores.__getitem__)]
-        whole = sum(weights[stem] for stem in wanted[top.passage])
         held = top.stems | headings[top.passage] | _around(candidates, top)
-        if sum(weights[stem] for stem in held) < _LEAST * whole:
+        code = self._language(passages[top.passage].text)
+        # What stands before the question proper may have nothing to do with it.
+        parts = (wanted[top.passage], set(self._tokens(asking, code)).intersection(wanted[top.passage]))
+        if not any(
+            sum(weights[stem] for stem in held.intersection(part))
+            >= _LEAST * sum(map(weights.__getitem__, part))
+            for part in parts
+            if part
+        ):
             return []
         return _join(passages, candidates, _choose(passages, candidates, scores))
 

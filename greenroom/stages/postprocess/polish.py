@@ -203,8 +203,9 @@ class PolishFilter:
             ]  # fmt: skip
         if self._asked_in in _LANGUAGES and language in _LANGUAGES and language != self._asked_in:
             self.notes["language"] = {"asked": self._asked_in, "answered": language}
-        if config.style:
-            self.notes |= style(text, language)
+        noted = style(text, language) if config.style else {}
+        if noted:
+            self.notes["style"] = noted
 
     def _note(self, observed: list[Edit]) -> None:
         """Add edits that are not applied, where no applied one stands."""
