@@ -31,6 +31,10 @@ _PLAIN_CASE = 5 * _COUNTS_A_DECADE
 _CAPITAL_SHARE = 0.4
 """What a capitalised word counts: half of them are names."""
 _ENDING_SHARE = 0.7
+_WEIGHTS = (1.0, _CAPITAL_SHARE, _ENDING_SHARE, _CAPITAL_SHARE * _ENDING_SHARE)
+"""Of a word, a capitalised one, an ending, and a capitalised word's."""
+_ROW = 2 * len(_LANGUAGES)
+"""Bytes of a row in memory: 60 words of at most 100 counts fit in two each."""
 _SURE_VOTE = 1.6
 """Decades that a vote of cld2 weighs where it stands by it."""
 _UNSURE_VOTE = 0.7
@@ -80,10 +84,16 @@ _other_script = re.compile(
 
 @cache
 def _table() -> tuple[Any, bytes]:  # Any: marisa_trie has no types
-    """Words and "-endings" → row; the rows: how far each language is from the likeliest, in counts."""
+    """Words and "-endings" → row; the rows: how far each language is from the likeliest, in counts.
+
+    A count is at most `_CEILING` and has two bytes, so that rows can be added as whole numbers.
+    """
     folder = Path(str(files("greenroom") / "data" / "lexica"))
     trie = importlib.import_module("marisa_trie").Trie().mmap(str(folder / "languages.marisa"))
-    return trie, (folder / "languages.bytes").read_bytes()
+    counts = (folder / "languages.bytes").read_bytes()
+    wide = bytearray(2 * len(counts))
+    wide[::2] = counts.translate(bytes(min(one, _CEILING) for one in range(256)))
+    return trie, bytes(wide)
 
 
 @cache
@@ -144,39 +154,42 @@ def detect(text: str, before: str = "") -> tuple[str, float]:
 def _score(sample: str) -> tuple[list[float], int, int]:
     """Decades for or against each language; how many words there are, and how many are known."""
     trie, table = _table()
-    width = len(_LANGUAGES)
-    against = [0.0] * width
+    sums = [0] * len(_WEIGHTS)
     words = known = 0
     for match in islice(_word.finditer(sample), _MOST_WORDS):
         if words & 7 == 0 and words:
-            first, second = sorted(against)[:-3:-1]
+            first, second = sorted(_against(sums))[:-3:-1]
             if first - second > _PLAIN_CASE:
                 break
         word = match[0]
         words += 1
-        weight = 1.0
         small = word.lower()
-        if small is not word and word[0].isupper():
-            weight = 1.0 if match.start() == 0 else _CAPITAL_SHARE
+        kind = 1 if small is not word and word[0].isupper() and match.start() else 0
         row = trie.get(small, -1)
         if row < 0:
             row = _ending_row(trie, small)
-            weight *= _ENDING_SHARE
+            kind += 2
             if row < 0:
                 continue
         else:
             known += 1
-        row *= width
-        against = [
-            old - weight * (min(new, _CEILING))
-            for old, new in zip(against, table[row : row + width], strict=True)
-        ]
+        row *= _ROW
+        sums[kind] += int.from_bytes(table[row : row + _ROW], "little")
+    against = _against(sums)
     scores = [ours + one / _COUNTS_A_DECADE for ours, one in zip(_OURS, against, strict=True)]
     if not sample.isascii():
         for letter in set(_special.findall(sample)):
             for number in _LETTERS[letter]:
                 scores[number] += _LETTER_WEIGHT
     return scores, words, known
+
+
+def _against(sums: list[int]) -> list[float]:
+    """What rows, added up by the weight of their words, say against each language."""
+    return [
+        -sum(weight * ((one >> shift) & 0xFFFF) for weight, one in zip(_WEIGHTS, sums, strict=True) if one)
+        for shift in range(0, 8 * _ROW, 16)
+    ]
 
 
 def _ending_row(trie: Any, word: str) -> int:  # Any: marisa_trie has no types

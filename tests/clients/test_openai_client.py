@@ -103,6 +103,7 @@ async def test_tools_schema_images_and_unknown_fields_reach_the_provider_untouch
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
         ]}
     ]  # fmt: skip
+    stage.upstream.script("scripted", whole(openai_reply("{}")))
     await stage.client.chat.completions.create(
         model="default", messages=messages, tools=tools, tool_choice="auto", response_format=schema,
         extra_body={"brand_new": {"a": [1, 2.5]}},
