@@ -48,7 +48,7 @@ async def _run(folder: Path, rows: dict[str, list[dict[str, str]]]) -> list[Row]
                         name,
                         language,
                         middle,
-                        len(found),
+                        len(times),
                         goal=_GOALS.get(stage),
                     )
                 )
