@@ -75,7 +75,7 @@ _BELIEVED = frozenset(
 
 _word = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _noisy = re.compile(r"[@/\\_=<>{}\[\]#$|`\d]|\w\.\w")
-_noise = re.compile(r"\S*(?:[@/\\_=<>{}\[\]#$|`\d]|\w\.\w)\S*")
+_token = re.compile(r"\S+")
 _special = re.compile(f"[{''.join(_LETTERS)}]")
 _other_script = re.compile(
     "[\u0370-\u1dff\u2c00-\ud7ff\uf900-\ufdff\ufe70-\uffdc\U00010000-\U0001efff\U00020000-\U0003ffff]"
@@ -128,7 +128,7 @@ def detect(text: str, before: str = "") -> tuple[str, float]:
         text if len(text) <= _SAMPLE_HEAD + _SAMPLE_TAIL else f"{text[:_SAMPLE_HEAD]} {text[-_SAMPLE_TAIL:]}"
     )
     if _noisy.search(sample):
-        prose = _noise.sub(" ", sample)
+        prose = _token.sub(_unless_noisy, sample)
         sample = prose if _word.search(prose) else sample
     voted, share, is_reliable = _ask_cld2(sample)
     if not sample.isascii() and len(_other_script.findall(sample)) * 3 > len(sample):
@@ -149,6 +149,10 @@ def detect(text: str, before: str = "") -> tuple[str, float]:
     if likely < 0.3 or (not known and not voted):
         return UNKNOWN, 0.0
     return _LANGUAGES[scores.index(best)], round(likely, 3)
+
+
+def _unless_noisy(token: re.Match[str]) -> str:
+    return " " if _noisy.search(token[0]) else token[0]
 
 
 def _score(sample: str) -> tuple[list[float], int, int]:
