@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from greenroom.stages.ground.gazetteer import KINDS, LONGEST, folded  # noqa: E402  # found by the line before
-from greenroom.stages.ground.words import words_of  # noqa: E402
+from greenroom.stages.ground.words import words_of  # noqa: E402  # as its neighbour
 
 LISTS = ROOT / "training" / "entities" / "names"
 PEOPLE = (

@@ -28,11 +28,11 @@ from entity_rows import (
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from greenroom.stages.ground.clusters import WordClusters  # noqa: E402
+from greenroom.stages.ground.clusters import WordClusters  # noqa: E402  # as its neighbour
 from greenroom.stages.ground.features import Features  # noqa: E402  # found by the line before
-from greenroom.stages.ground.tagger import DATA, shared_features, tags_of  # noqa: E402
-from greenroom.stages.ground.tagger import sentences as cut  # noqa: E402
-from greenroom.stages.ground.words import words_of  # noqa: E402
+from greenroom.stages.ground.tagger import DATA, shared_features, tags_of  # noqa: E402  # as its neighbour
+from greenroom.stages.ground.tagger import sentences as cut  # noqa: E402  # as its neighbour
+from greenroom.stages.ground.words import words_of  # noqa: E402  # as its neighbour
 
 LANGUAGES = ("en", "pt", "es")
 OWN = ROOT / "training" / "entities"

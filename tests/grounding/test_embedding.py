@@ -89,6 +89,9 @@ def test_documents_added_while_it_runs_get_theirs(index: DocumentIndex) -> None:
         running.stop()
         running.stop()
 
+    assert index.has_vectors("p", (ALL,))
+    assert [one.filename for one in index.list("p")] == ["b.txt"]
+
 
 def test_a_search_sees_new_vectors_within_a_second(index: DocumentIndex) -> None:
     encoder = WordEncoder()

@@ -125,7 +125,10 @@ async def test_many_at_once_find_what_each_finds_alone() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "🙂", "A" * 30_000, "a. " * 4_000])
 async def test_odd_texts_are_taken(text: str) -> None:
-    await run(text)
+    exchange = await run(text)
+
+    assert all(one.text == text[one.start : one.end] for one in exchange.entities)
+    assert not named(exchange) or text[0] == "A"
 
 
 async def test_half_a_character_is_no_fault() -> None:

@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -221,4 +222,9 @@ def test_of_several_answers_the_first_is_noted() -> None:
     ],
 )
 def test_hostile_answers_are_judged_in_time(text: str) -> None:
-    Verify(VerifyConfig(), WORDS).judge(grounded(EN), text)
+    began = time.process_time()
+
+    judged = Verify(VerifyConfig(), WORDS).judge(grounded(EN), text)
+
+    assert time.process_time() - began < 5
+    assert all(0 <= one.start < one.end <= len(text) for one in judged)
