@@ -28,7 +28,7 @@ MOST = 8_192
 LONGEST = 16 * MOST
 """Characters of a text that are looked at."""
 FOLDER = Path(__file__).resolve().parent.parent / "data" / "encoder"
-INSTALL = "pip install 'greenroom[embed]'"
+INSTALL = "pip install onnxruntime tokenizers"
 
 _REMEMBERED = 1024
 _SHORT = 4_000

