@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from greenroom.errors import ConfigError
+from greenroom.models.routing import Route, Rule
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
 
@@ -83,14 +84,31 @@ class ProviderConfig(_Table, kw_only=True, frozen=True):
     api_key_file: str | None = None
     """File with the key."""
     headers: dict[str, str] = {}
+    parallel: Annotated[int, Meta(ge=1)] | None = None
+    """Calls at work at once at each of its models; more wait for a place, or go to the next target."""
 
 
 class ModelConfig(_Table, kw_only=True, frozen=True):
-    """[models.NAME]: a name clients may ask for, answered by one or more targets in order."""
+    """[models.NAME]: a name clients may ask for, answered by one or more targets."""
 
     targets: Annotated[tuple[str, ...], Meta(min_length=1)]
-    """`provider/model`, tried in this order until the first content."""
-    route: Literal["ordered"] = "ordered"
+    """`provider/model`, tried in the order of `route` until the first content."""
+    route: Route = "ordered"
+    """Which target is asked first: as configured, drawn by weight, the cheapest, the fastest of late, the
+    one with the fewest calls at work, always the same for a session or prompt, or by `rules`.
+    """
+    weights: dict[str, Annotated[float, Meta(ge=0)]] = {}
+    """By target, for the routes weighted, least_busy and sticky; 1 where nothing is said."""
+    rules: tuple[Rule, ...] = ()
+    """For the route rules: the first that fits names the targets to ask first."""
+    retries: Annotated[int, Meta(ge=0, le=5)] = 1
+    """How often one target is asked again for a failure that passes, before the next one is."""
+    wait_s: Annotated[float, Meta(ge=0, le=120)] = 5.0
+    """How long a request may wait for the time at which a provider says to come back."""
+    queue_s: Annotated[float, Meta(ge=0, le=120)] = 5.0
+    """How long a request may wait for a place where `providers.NAME.parallel` is reached."""
+    hedge_s: Annotated[float, Meta(gt=0)] | None = None
+    """After so long without content the next target is asked as well; the loser's prompt is billed."""
     timeout_s: Annotated[float, Meta(gt=0)] = 600.0
     """The whole call, in seconds."""
     first_token_s: Annotated[float, Meta(gt=0)] = 60.0

@@ -21,6 +21,7 @@ class GreenroomError(Exception):
     │   └── ExtraMissing         names the command that installs it
     ├── UpstreamError            the model's side failed           5xx, may be tried elsewhere
     │   ├── UpstreamUnreachable
+    │   ├── UpstreamUnavailable  left alone for a while           503
     │   ├── UpstreamTLS
     │   ├── UpstreamTimeout
     │   ├── UpstreamDisconnected
@@ -157,6 +158,13 @@ class UpstreamUnreachable(UpstreamError):
     """No connection: refused, no such host, no route, or no answer to the connect."""
 
     code = "upstream_unreachable"
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The target failed so often that it is not called for a while."""
+
+    status = 503
+    code = "upstream_unavailable"
 
 
 class UpstreamTLS(UpstreamError):

@@ -117,6 +117,9 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     status: int | None = None
     error: str | None = None
     ns: int = 0
+    usage: Usage | None = None
+    """What has to be paid for a call whose answer was not given (a hedge that lost, say)."""
+    cost_nano_usd: int | None = None
 
 
 class Caller(Struct, kw_only=True, frozen=True):

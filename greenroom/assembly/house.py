@@ -46,6 +46,7 @@ from greenroom.models.dispatch import Dispatch
 from greenroom.models.embedder import LocalEmbedder
 from greenroom.models.encoder import INSTALL, MiniLM, is_installed
 from greenroom.models.encoder import NAME as ENCODER
+from greenroom.models.health import Healths
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
 from greenroom.stages.check.canary import Canary, CanaryDetector
@@ -90,6 +91,7 @@ class House:
         self.local_key = f"gr-local-{token_urlsafe(24)}"
         self._vault = MemoryVault()
         self._canary = Canary()
+        self._healths = Healths()
         self._key_generation: object = None
         self._ending = ExitStack()
 
@@ -236,7 +238,7 @@ class House:
     # models and apps
 
     async def _rooms(self, config: Config) -> Rooms:
-        models = Models(config, self.environment, self._pool, PriceBook.load(), self.source)
+        models = Models(config, self.environment, self._pool, PriceBook.load(), self.source, self._healths)
         choice = models.choose()
         if choice is None:
             found = await probe_loopback()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,15 +10,19 @@ from greenroom.config import Config, ModelConfig, ProviderConfig
 from greenroom.errors import ConfigError
 from greenroom.grounding.passages import units
 from greenroom.grounding.stems import language_of, tokens
+from greenroom.models.attempt import Target
 from greenroom.models.catalog import PROVIDERS, seller
 from greenroom.models.connection import Limits
-from greenroom.models.dispatch import Dispatch, Target
+from greenroom.models.dispatch import Dispatch, Patience
 from greenroom.models.embedder import RemoteEmbedder
+from greenroom.models.health import Healths
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
 from greenroom.models.providers import Anthropic, BuiltIn, OpenAICompatible, Provider
 from greenroom.models.reader import Reader
+from greenroom.models.routing import Candidate, Router
+from greenroom.stages.language import language_of as language_of_exchange
 
 READER = "greenroom/reader"
 PROBE_S = 0.15
@@ -35,9 +39,11 @@ class Models:
     """All providers and configured models of one configuration."""
 
     def __init__(
-        self, config: Config, environment: Mapping[str, str], pool: Pool, prices: PriceBook, source: str
-    ) -> None:
+        self, config: Config, environment: Mapping[str, str], pool: Pool, prices: PriceBook, source: str,
+        healths: Healths | None = None,
+    ) -> None:  # fmt: skip
         self._prices = prices
+        self._healths = healths or Healths()
         self._config = config
         self._providers: dict[str, Provider] = {"greenroom": BuiltIn("greenroom", _reader())}
         for name, provider in config.providers.items():
@@ -67,18 +73,43 @@ class Models:
         if configured is not None:
             # A price belongs to who sells, not to what the operator calls it.
             family = seller(configured.base_url) if configured.base_url else configured.kind
-        return Target(name, provider, model, self._prices.price(family, model) if family else None)
+        health = self._healths.of(name, configured.parallel if configured is not None else None)
+        return Target(name, provider, model, self._prices.price(family, model) if family else None, health)
 
     def dispatch(self, name: str) -> Dispatch | None:
         """What answers for a configured model or a `provider/model`; None when the name is neither."""
         model = self._config.models.get(name)
-        if model is not None:
-            return Dispatch(self._targets(name, model), _limits(model), model.first_token_s)
-        target = self.target(name)
-        if target is None:
-            return None
+        if model is None:
+            target = self.target(name)
+            if target is None:
+                return None
+            model, targets = ModelConfig(targets=(name,)), [target]
+        else:
+            targets = self._targets(name, model)
+        patience = Patience(model.retries, model.wait_s, model.queue_s, model.hedge_s)
         return Dispatch(
-            [target], _limits(ModelConfig(targets=(name,))), ModelConfig(targets=(name,)).first_token_s
+            targets, _limits(model), model.first_token_s, patience, self._router(name, model, targets)
+        )
+
+    def _router(self, name: str, model: ModelConfig, targets: Sequence[Target]) -> Router | None:
+        """What orders the targets; None where there is nothing to order. Raises ConfigError."""
+        where = f"{self._source}: models.{name}"
+        for place, names in (
+            ("weights", model.weights),
+            *((f"rules[{number}].targets", rule.targets) for number, rule in enumerate(model.rules)),
+        ):
+            unknown = next((one for one in names if one not in model.targets), None)
+            if unknown is not None:
+                raise ConfigError(f"{where}.{place} names '{unknown}', which is not among its targets.")
+        if (model.route == "rules") != bool(model.rules):
+            raise ConfigError(f"{where}: rules and route = 'rules' need each other.")
+        if len(targets) == 1 or model.route == "ordered":
+            return None
+        candidates = [
+            Candidate(one.name, one.price, one.health, model.weights.get(one.name, 1.0)) for one in targets
+        ]
+        return Router(
+            model.route, candidates, model.rules, lambda exchange: language_of_exchange(exchange)[0]
         )
 
     def embedder(self, name: str) -> RemoteEmbedder | None:

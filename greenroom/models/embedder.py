@@ -16,8 +16,8 @@ from greenroom.errors import (
     UpstreamRefused,
 )
 from greenroom.exchange import Attempt, Exchange, Usage
+from greenroom.models.attempt import Target
 from greenroom.models.connection import Limits
-from greenroom.models.dispatch import Target
 from greenroom.models.encoder import MOST, MiniLM
 from greenroom.models.providers import OpenAICompatible
 from greenroom.wire.openai_embeddings import (

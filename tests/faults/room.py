@@ -14,8 +14,10 @@ from greenroom.gateway.access import Access, Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.pipeline import App, PostEntry, StepEntry
 from greenroom.gateway.rooms import Rooms
+from greenroom.models.attempt import Target
 from greenroom.models.connection import Limits as CallLimits
-from greenroom.models.dispatch import Dispatch, Target
+from greenroom.models.dispatch import Dispatch, Patience
+from greenroom.models.health import Healths
 from greenroom.models.pool import Pool
 from greenroom.models.providers import Anthropic, OpenAICompatible, Provider
 from greenroom.server.head import Limits
@@ -32,6 +34,9 @@ HEAD = (
 )
 HELLO = chat_bytes("m", key=KEY)
 CALL = CallLimits(connect_s=0.5, first_byte_s=1.0, idle_s=0.7, total_s=5.0)
+
+
+NO_RETRY = Patience(retries=0)
 
 
 class Kept:
@@ -70,7 +75,10 @@ class Room:
         provider: type[OpenAICompatible | Anthropic] = OpenAICompatible,
         in_flight: int = 64,
         models: tuple[str, ...] = ("m",),
+        patience: Patience = NO_RETRY,
     ) -> None:
+        self.healths = Healths()
+        self._patience = patience
         self.kept = Kept()
         self.pool = Pool()
         self._base_urls = base_urls
@@ -107,8 +115,13 @@ class Room:
         return self
 
     def _app(self, name: str, providers: Sequence[Provider]) -> App | None:
-        targets = [Target(f"{one.name}/{name}", one, name, None) for one in providers]
-        return App(name, name, self._steps, self._post, Dispatch(targets, CALL, 1.0), "a test")
+        targets = [
+            Target(f"{one.name}/{name}", one, name, None, self.healths.of(f"{one.name}/{name}"))
+            for one in providers
+        ]
+        return App(
+            name, name, self._steps, self._post, Dispatch(targets, CALL, 1.0, self._patience), "a test"
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
