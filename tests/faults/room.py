@@ -76,7 +76,11 @@ class Room:
         in_flight: int = 64,
         models: tuple[str, ...] = ("m",),
         patience: Patience = NO_RETRY,
+        parallel: int | None = None,
+        total_s: float = CALL.total_s,
     ) -> None:
+        self._parallel = parallel
+        self._call = CALL._replace(total_s=total_s)
         self.healths = Healths()
         self._patience = patience
         self.kept = Kept()
@@ -116,11 +120,13 @@ class Room:
 
     def _app(self, name: str, providers: Sequence[Provider]) -> App | None:
         targets = [
-            Target(f"{one.name}/{name}", one, name, None, self.healths.of(f"{one.name}/{name}"))
+            Target(
+                f"{one.name}/{name}", one, name, None, self.healths.of(f"{one.name}/{name}", self._parallel)
+            )
             for one in providers
         ]
         return App(
-            name, name, self._steps, self._post, Dispatch(targets, CALL, 1.0, self._patience), "a test"
+            name, name, self._steps, self._post, Dispatch(targets, self._call, 1.0, self._patience), "a test"
         )
 
     async def __aexit__(

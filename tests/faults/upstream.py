@@ -124,6 +124,8 @@ class FaultUpstream:
         self._server: asyncio.Server | None = None
         self._open: dict[int, _Connection] = {}
         self._connections = 0
+        self.at_once = self.most_at_once = 0
+        """Requests whose recipe is acted out: now, and at most."""
         self.port = 0
 
     @property
@@ -279,8 +281,14 @@ class _Connection(asyncio.Protocol):
         return Seen(time.monotonic(), self._number, method, path, headers, body, model, stream)
 
     async def _act(self, recipe: Recipe) -> None:
-        for action in recipe.actions:
-            await self._do(action)
+        upstream = self._upstream
+        upstream.at_once += 1
+        upstream.most_at_once = max(upstream.most_at_once, upstream.at_once)
+        try:
+            for action in recipe.actions:
+                await self._do(action)
+        finally:
+            upstream.at_once -= 1
         self._log.add(self._number, "finished")
         self._acting = None
         if not recipe.keep_alive or any(
