@@ -8,6 +8,7 @@ import msgspec
 from greenroom import __version__
 from greenroom.assembly.audit import Audit, Kind, Wanted
 from greenroom.assembly.house import House
+from greenroom.assembly.targets import ModelDesk
 from greenroom.assembly.users import UserDesk
 from greenroom.errors import GreenroomError, NotFound
 from greenroom.server.api import NewKey, audit_filter, trace_filter
@@ -29,6 +30,7 @@ class Desk:
         self._house = house
         self._server = server
         self.users = UserDesk(house)
+        self.models = ModelDesk(house)
         self.started_at = time.time()
 
     def list_traces(self, wanted: TraceFilter) -> tuple[list[Record], str | None]:

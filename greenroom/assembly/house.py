@@ -88,6 +88,7 @@ class House:
         self.access: Access
         self.recorder: Recorder
         self.search: AsyncSearch
+        self.models: Models
         self.local_key = f"gr-local-{token_urlsafe(24)}"
         self._vault = MemoryVault()
         self._canary = Canary()
@@ -250,7 +251,7 @@ class House:
             choice = Choice(
                 READER, "no model is configured, so the built-in reader answers from your documents"
             )
-        self.default_target, self.why = choice
+        self.default_target, self.why, self.models = *choice, models
         tables = {"default": AppConfig(), **config.apps}
 
         @lru_cache(1024)

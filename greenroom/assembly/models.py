@@ -93,16 +93,7 @@ class Models:
 
     def _router(self, name: str, model: ModelConfig, targets: Sequence[Target]) -> Router | None:
         """What orders the targets; None where there is nothing to order. Raises ConfigError."""
-        where = f"{self._source}: models.{name}"
-        for place, names in (
-            ("weights", model.weights),
-            *((f"rules[{number}].targets", rule.targets) for number, rule in enumerate(model.rules)),
-        ):
-            unknown = next((one for one in names if one not in model.targets), None)
-            if unknown is not None:
-                raise ConfigError(f"{where}.{place} names '{unknown}', which is not among its targets.")
-        if (model.route == "rules") != bool(model.rules):
-            raise ConfigError(f"{where}: rules and route = 'rules' need each other.")
+        check_route(f"{self._source}: models.{name}", model)
         if len(targets) == 1 or model.route == "ordered":
             return None
         candidates = [
@@ -139,6 +130,10 @@ class Models:
             targets.append(target)
         return targets
 
+    def configured(self) -> dict[str, ModelConfig]:
+        """The configured models by name."""
+        return self._config.models
+
     def choose(self) -> Choice | None:
         """The first that holds: the config names a model; a provider's key is in the environment."""
         config = self._config
@@ -158,6 +153,18 @@ class Models:
             if known.key_env and self._environment.get(known.key_env) and known.default_model:
                 return Choice(f"{name}/{known.default_model}", f"{known.key_env} is set in the environment")
         return None
+
+
+def check_route(where: str, model: ModelConfig) -> None:
+    """Raise ConfigError unless weights and rules name targets of the model, and the route wants its rules."""
+    named = [("weights", tuple(model.weights))]
+    named += [(f"rules[{number}].targets", rule.targets) for number, rule in enumerate(model.rules)]
+    for place, names in named:
+        unknown = next((one for one in names if one not in model.targets), None)
+        if unknown is not None:
+            raise ConfigError(f"{where}.{place} names '{unknown}', which is not among its targets.")
+    if (model.route == "rules") != bool(model.rules):
+        raise ConfigError(f'{where}: rules and route = "rules" need each other.')
 
 
 def _reader() -> Reader:

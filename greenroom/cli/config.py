@@ -5,7 +5,7 @@ from pathlib import Path
 from cyclopts import App
 
 from greenroom.assembly.house import House
-from greenroom.assembly.models import check_address
+from greenroom.assembly.models import check_address, check_route
 from greenroom.assembly.steps import STEPS, step_configs
 from greenroom.cli import reference
 from greenroom.cli.output import fail, print_json
@@ -128,6 +128,7 @@ def _check_names(config: Config, path: Path) -> None:
             if provider not in providers or not rest:
                 said = f"'{target}' is not 'provider/model' of a known provider"
                 raise ConfigError(f"{path}: {said} (at 'models.{name}.targets').")
+        check_route(f"{path}: models.{name}", model)
     for name, one in config.apps.items():
         if one.model and one.model not in config.models and one.model.partition("/")[0] not in providers:
             said = f"'{one.model}' is neither a configured model nor 'provider/model'"

@@ -14,7 +14,7 @@ from greenroom.exchange import Attempt, Exchange, Reply, Usage
 from greenroom.models.attempt import Target, attempt, body_for, passes
 from greenroom.models.connection import Limits
 from greenroom.models.health import RetryBudget
-from greenroom.models.routing import Router
+from greenroom.models.routing import Order, Router
 
 _CALLERS_FAULT = frozenset({400, 404, 405, 413, 415, 422})
 _TOO_MANY = 429
@@ -58,6 +58,12 @@ class Dispatch:
         self._first_token_s = first_token_s
         self._patience = patience
         self._budget = budget or RetryBudget()
+
+    def order(self, exchange: Exchange, now: float) -> Order:
+        """The targets as they would be asked now."""
+        if self.router is None:
+            return Order(tuple(self._by_name), "as configured", {})
+        return self.router.order(exchange, now)
 
     async def __call__(self, exchange: Exchange) -> Reply:
         """Answer from the first target that can. Raises the last target's UpstreamError."""

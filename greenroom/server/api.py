@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Access, BudgetExceeded
+from greenroom.server.models import ModelAdministration, ModelApi
 from greenroom.server.openapi import document
 from greenroom.server.routing import Doc, Role
 from greenroom.server.routing import json_answer as _json
@@ -61,6 +62,8 @@ class Administration(Protocol):
     def ready(self) -> bool: ...
     @property
     def users(self) -> UserAdministration: ...
+    @property
+    def models(self) -> ModelAdministration: ...
 
 
 _new_key = Decoder(NewKey)
@@ -98,6 +101,7 @@ class Api:
                 AUDIT_FILTERS,
             ),
             *UserApi(administration.users).docs(),
+            *ModelApi(administration.models).docs(),
             Doc("/api/keys", "GET", "admin", "List keys, without their secrets.", self._keys),
             Doc(
                 "/api/keys",

@@ -43,7 +43,7 @@ _ERROR = {
         }
     },
 }
-_CHAT = {
+CHAT_SCHEMA: dict[str, object] = {
     "type": "object",
     "required": ["model", "messages"],
     "properties": {
@@ -60,9 +60,9 @@ _DOCUMENT = {
     "properties": {"id": {"type": "string"}, "title": {"type": "string"}, "text": {"type": "string"}},
 }
 _INSPECT = {
-    **_CHAT,
+    **CHAT_SCHEMA,
     "properties": {
-        **_CHAT["properties"],  # type: ignore[dict-item]  # a literal above
+        **CHAT_SCHEMA["properties"],  # type: ignore[dict-item]  # a literal above
         "reply": {"type": ["string", "null"]},
         "documents": {"type": "array", "items": _DOCUMENT},
     },
@@ -135,7 +135,7 @@ _MODERATION = {
     },
 }
 _FAST: tuple[tuple[str, str, str, object], ...] = (
-    ("/v1/chat/completions", "post", "Answer a conversation, whole or as a stream of events.", _CHAT),
+    ("/v1/chat/completions", "post", "Answer a conversation, whole or as a stream of events.", CHAT_SCHEMA),
     (
         "/v1/moderations",
         "post",
@@ -166,7 +166,7 @@ def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # An
                 {"name": name, "in": "header", "description": said, "schema": {"type": "string"}}
                 for name, said in _HEADERS.items()
             ]
-        if schema is _CHAT:
+        if schema is CHAT_SCHEMA:
             operation["responses"] = _responses(
                 200, {"application/json": {"schema": _COMPLETION}, "text/event-stream": {}}
             )

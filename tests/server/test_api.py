@@ -18,6 +18,8 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "DELETE /api/traces?user=nobody": ("operator", 200),
     "GET /api/sessions/none": ("viewer", 404),
     "GET /api/audit": ("viewer", 200),
+    "GET /api/models": ("viewer", 200),
+    "POST /api/models/explain": ("operator", 400),
     "POST /api/sessions": ("app", 400),
     "GET /api/users": ("viewer", 200),
     "GET /api/users/none/memory": ("viewer", 200),

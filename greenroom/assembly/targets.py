@@ -1,0 +1,85 @@
+"""What the API and the command line ask about models: which there are, how they fare, who would be asked."""
+
+from time import monotonic
+from typing import Any
+
+from greenroom.assembly.house import House
+from greenroom.gateway import pipeline
+from greenroom.models.attempt import Target
+from greenroom.models.catalog import context_window
+from greenroom.models.dispatch import Dispatch
+from greenroom.models.prices import Price
+
+Record = dict[str, Any]  # Any: JSON
+
+
+class ModelDesk:
+    """Answers `ModelAdministration` of the API."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def models(self) -> list[Record]:
+        """Apps, configured models and targets, with prices per million tokens and how each fares now."""
+        house, models = self._house, self._house.models
+        rows: list[Record] = [
+            {"id": name, "kind": "app", "model": app.model, "pipeline": "off" if app.pipeline_off else "on"}
+            for name, app in house.gateway.rooms.apps.items()
+        ]
+        for name, model in models.configured().items():
+            rows.append({"id": name, "kind": "model", "route": model.route, "targets": list(model.targets)})
+        named = dict.fromkeys((*models.names(), house.default_target))
+        for name in named:
+            target = models.target(name)
+            if target is not None and name not in models.configured():
+                rows.append(self._row(target))
+        return rows
+
+    def _row(self, target: Target) -> Record:
+        health, now = target.health, monotonic()  # the loop's clock too
+        left_s = max(0.0, max(health.open_until, health.back_at) - now)
+        return {
+            "id": target.name,
+            "kind": "target",
+            "context_window": context_window(target.name),
+            "usd_per_million_tokens": _rates(target.price),
+            "at_work": health.at_work,
+            "parallel": health.parallel,
+            "waiting": len(health.queue),
+            "circuit": "closed" if not health.open_until else "open" if left_s else "half_open",
+            "left_alone_s": round(left_s, 3),
+            "first_content_ms": None if health.latency_s is None else round(health.latency_s * 1000, 1),
+        }
+
+    async def explain(self, body: bytes) -> Record:
+        """Who would be asked for a chat body, first to last, and why. Calls no model and records nothing.
+
+        The stages before the model run, so that policies and languages count. Raises: GreenroomError.
+        """
+        house = self._house
+        exchange, app, grant = house.begin(body, {})
+        try:
+            refusal = await pipeline.prepare(exchange, app)
+        finally:
+            grant.release(0, 0)
+        if refusal is not None:
+            said = {"step": refusal.step, "sentence": refusal.refusal}
+            return {"app": app.name, "model": None, "order": [], "why": "a step refuses", "refused": said}
+        call = pipeline.model_of(exchange, app)
+        assert isinstance(call, Dispatch)
+        order = call.order(exchange, monotonic())
+        why = exchange.why
+        return {
+            "app": app.name,
+            "model": exchange.route or app.model,
+            "order": list(order.names),
+            "why": f"{why}; {order.why}" if why else order.why,
+            "weighed": order.weighed,
+        }
+
+
+def _rates(price: Price | None) -> Record | None:
+    if price is None:
+        return None
+    rates = price.periods[0].rates
+    return {"input": rates.input / 1e6, "cached": rates.cached / 1e6, "output": rates.output / 1e6}

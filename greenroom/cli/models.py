@@ -1,0 +1,84 @@
+"""`greenroom models`: who can answer, and who would be asked first."""
+
+import asyncio
+from typing import Any
+
+from cyclopts import App
+from msgspec.json import encode
+
+from greenroom.assembly.targets import ModelDesk
+from greenroom.cli.output import print_json, print_table
+from greenroom.cli.place import FINDINGS, FINE, Here, Place
+
+app = App(name="models", help="List who can answer, and say who would be asked first, and why.")
+
+
+@app.command(name="list")
+def list_models(*, json: bool = False, place: Here) -> int:
+    """List apps, configured models and the targets behind them, with prices per million tokens.
+
+    Parameters
+    ----------
+    json
+        Print the list as JSON.
+    """
+    rows = asyncio.run(_list(place))
+    if json:
+        print_json({"data": rows})
+        return FINE
+    table = []
+    for one in rows:
+        rates = one.get("usd_per_million_tokens")
+        leads = one.get("model") or ", ".join(one.get("targets", ()))
+        price = f"{rates['input']:g} in, {rates['output']:g} out" if rates else None
+        table.append((one["id"], one["kind"], leads or None, one.get("context_window"), price))
+    print_table(("name", "kind", "leads to", "context", "USD per million"), table)
+    return FINE
+
+
+@app.command
+def explain(text: str, /, *, app: str = "default", json: bool = False, place: Here) -> int:
+    """Say who would be asked for a prompt, first to last, and why. Calls no model.
+
+    Parameters
+    ----------
+    text
+        The prompt.
+    app
+        The app or model that a client would name.
+    json
+        Print the answer as JSON.
+    """
+    found = asyncio.run(_explain(place, text, app))
+    refused = found.get("refused")
+    if json:
+        print_json(found)
+    elif refused:
+        print(f"Nobody: the step '{refused['step']}' refuses. {refused['sentence']}")
+    else:
+        print(f"{found['model']}: {found['why']}.")
+        weighed = dict(found["weighed"])
+        resting = weighed.pop("resting", ())
+        print_table(
+            ("", "target", "weighed by"),
+            [
+                (number, name, "rests" if name in resting else weighed.get(name))
+                for number, name in enumerate(found["order"], 1)
+            ],
+        )
+        for name in set(weighed) - set(found["order"]):
+            print(f"{name}: {weighed[name]}")
+    return FINDINGS if refused else FINE
+
+
+async def _list(place: Place) -> list[dict[str, Any]]:  # Any: JSON
+    house = place.open()
+    async with house.running(as_guest=True):
+        return ModelDesk(house).models()
+
+
+async def _explain(place: Place, text: str, app: str) -> dict[str, Any]:  # Any: JSON
+    house = place.open()
+    body = encode({"model": app, "messages": [{"role": "user", "content": text}]})
+    async with house.running(as_guest=True):
+        return await ModelDesk(house).explain(body)
