@@ -5,7 +5,7 @@ Knows providers by their contract, and nothing of other targets.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 from typing import NamedTuple
 
 from msgspec import DecodeError, ValidationError
@@ -46,8 +46,7 @@ class Target(NamedTuple):
 async def attempt(exchange: Exchange, target: Target, limits: Limits, first_token_s: float) -> Reply:
     """Call once, up to the first content, in the time that the exchange has left. Raises UpstreamError."""
     health = target.health
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    started = monotonic()
     noted = Attempt(target=target.name)
     exchange.attempts.append(noted)
     if len(exchange.attempts) > 1:
@@ -75,7 +74,7 @@ async def attempt(exchange: Exchange, target: Target, limits: Limits, first_toke
         error.args = (f"Model '{target.name}': {error}",)
         health.end()
         if is_targets_fault(error):
-            health.failed(loop.time())
+            health.failed(monotonic())
         else:
             health.given_up()
         raise
@@ -84,12 +83,12 @@ async def attempt(exchange: Exchange, target: Target, limits: Limits, first_toke
         health.given_up()
         raise
     noted.status = 200
-    now = loop.time()
+    now = monotonic()
     health.succeeded(now, now - started)
     if reply.chunks is None:
         health.end()
     else:
-        reply.close = _Closing(reply.close, noted, health, loop)
+        reply.close = _Closing(reply.close, noted, health)
     return reply
 
 
@@ -128,19 +127,17 @@ async def _first(chunks: AsyncIterator[list[bytes]], reply: Reply, first_token_s
 class _Closing:
     """Ends a stream once: the provider's connection, and the call in its target's health."""
 
-    __slots__ = ("_attempt", "_close", "_health", "_loop")
+    __slots__ = ("_attempt", "_close", "_health")
 
     def __init__(
         self,
         close: Callable[[], None] | None,
         attempt: Attempt,
         health: Health,
-        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._close = close
         self._attempt = attempt
         self._health: Health | None = health
-        self._loop = loop
 
     def __call__(self) -> None:
         health, self._health = self._health, None
@@ -150,7 +147,7 @@ class _Closing:
             self._close()
         health.end()
         if self._attempt.error is not None:  # the stream broke after its first content
-            health.failed(self._loop.time())
+            health.failed(monotonic())
 
 
 def passes(error: UpstreamError) -> bool:

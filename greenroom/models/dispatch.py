@@ -7,6 +7,7 @@ over all attempts; retries and hedges add at most a tenth to the calls. Knows pr
 import asyncio
 from collections.abc import Sequence
 from random import random
+from time import monotonic
 from typing import NamedTuple
 
 from greenroom.errors import Overloaded, UpstreamError, UpstreamRefused, UpstreamUnavailable
@@ -67,7 +68,7 @@ class Dispatch:
 
     async def __call__(self, exchange: Exchange) -> Reply:
         """Answer from the first target that can. Raises the last target's UpstreamError."""
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         if not exchange.deadline:
             exchange.deadline = now + self._limits.total_s
         self._budget.earn()
@@ -76,14 +77,25 @@ class Dispatch:
             order = self.router.order(exchange, now)
             exchange.why = f"{exchange.why}; {order}" if exchange.why else str(order)
             targets = tuple([self._by_name[name] for name in order.names])
-        call = _Call(exchange, self._limits, self._first_token_s, self._patience, self._budget)
         target, health = targets[0], targets[0].health
-        if health.open_until or health.parallel is not None or self._patience.hedge_s is not None:
-            return await call.run(targets)
-        try:
-            return call.taken(target, await attempt(exchange, target, self._limits, self._first_token_s))
-        except UpstreamError as error:
-            return await call.run(targets, error)
+        failed = None
+        if not (health.open_until or health.parallel or self._patience.hedge_s):
+            try:
+                reply = await attempt(exchange, target, self._limits, self._first_token_s)
+            except UpstreamError as error:
+                failed = error
+            else:
+                return taken(exchange, target, reply)
+        call = _Call(exchange, self._limits, self._first_token_s, self._patience, self._budget)
+        return await call.run(targets, failed)
+
+
+def taken(exchange: Exchange, target: Target, reply: Reply) -> Reply:
+    """Note whose answer counts."""
+    exchange.target = target.name
+    if target.price is not None:
+        exchange.context["price"] = target.price
+    return reply
 
 
 class _Call:
@@ -149,7 +161,7 @@ class _Call:
         health = target.health
         if not health.open_until:
             return True
-        now = self._loop.time()
+        now = monotonic()
         if health.may_call(now):
             return True
         wait = max(0.1, health.open_until - now)
@@ -193,7 +205,7 @@ class _Call:
         return await attempt(self._exchange, target, self._limits, self._first_token_s)
 
     def _left_s(self) -> float:
-        return max(0.0, self._exchange.deadline - self._loop.time())
+        return max(0.0, self._exchange.deadline - monotonic())
 
     # calling
 
@@ -203,7 +215,7 @@ class _Call:
         while True:
             if failed is None:
                 try:
-                    return self.taken(target, await self._ask(target))
+                    return taken(self._exchange, target, await self._ask(target))
                 except UpstreamError as error:
                     failed = error
             self._note(target, failed)
@@ -213,7 +225,7 @@ class _Call:
             retries -= 1
             wait = pause * (0.5 + random())  # noqa: S311  # spread, not secrecy
             pause *= 2
-            if wait >= self._left_s() or not target.health.may_call(self._loop.time()):
+            if wait >= self._left_s() or not target.health.may_call(monotonic()):
                 return None
             await asyncio.sleep(wait)
 
@@ -228,7 +240,7 @@ class _Call:
             return None
         await asyncio.sleep(wait)
         try:
-            return self.taken(target, await self._ask(target))
+            return taken(self._exchange, target, await self._ask(target))
         except UpstreamError as error:
             self._note(target, error)
             return None
@@ -241,16 +253,8 @@ class _Call:
                 raise error
             if error.upstream_status == _TOO_MANY:
                 wait = UNNAMED_WAIT_S if error.retry_after_s is None else error.retry_after_s
-                target.health.back_at = self._loop.time() + wait
+                target.health.back_at = monotonic() + wait
                 self._waits.append((wait, target))
-
-    def taken(self, target: Target, reply: Reply) -> Reply:
-        """The answer that counts."""
-        exchange = self._exchange
-        exchange.target = target.name
-        if target.price is not None:
-            exchange.context["price"] = target.price
-        return reply
 
     # hedges
 
@@ -276,14 +280,14 @@ class _Call:
                     except UpstreamError as error:
                         self._note(asked, error)
                         continue
-                    return self.taken(asked, reply)
+                    return taken(self._exchange, asked, reply)
             return None
         finally:
             await self._leave(running)
 
     def _may_hedge(self, target: Target) -> bool:
         health = target.health
-        return health.may_call(self._loop.time()) and not health.is_full
+        return health.may_call(monotonic()) and not health.is_full
 
     async def _leave(self, running: dict[asyncio.Task[Reply], Target]) -> None:
         """End the calls that lost, and bill what they were asked."""
