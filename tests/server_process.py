@@ -29,7 +29,7 @@ def environment_of(admin: str | None = None) -> dict[str, str]:
 
 
 def greenroom(
-    data: Path, *arguments: str, environment: dict[str, str] | None = None
+    data: Path, *arguments: str, environment: dict[str, str] | None = None, entered: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of Greenroom's to its end, as a user would beside a running server."""
     return subprocess.run(
@@ -40,6 +40,7 @@ def greenroom(
         check=False,
         env=environment_of() | (environment or {}),
         cwd=data.parent,
+        input=entered,
     )
 
 

@@ -21,6 +21,7 @@ MODULES = {
     "json-repair": "json_repair",
     "marisa-trie": "marisa_trie",
     "jsonschema-rs": "jsonschema_rs",
+    "pycryptodome": "Crypto",
     "pystemmer": "Stemmer",
     "python-crfsuite": "pycrfsuite",
     "python-multipart": "python_multipart",

@@ -6,7 +6,7 @@ The command line opens it to read and write stores; `running()` starts what answ
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_urlsafe
@@ -18,11 +18,11 @@ from msgspec.json import decode, encode
 from greenroom import config as configuration
 from greenroom.assembly.environment import find_config, proxies_of
 from greenroom.assembly.guest import GuestTraces
-from greenroom.assembly.memories import KeptMemories, hear
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.policies import check_policies, routes_of
 from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
 from greenroom.assembly.steps import Parts, build_steps, check_tables
+from greenroom.assembly.stores import Stores
 from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
 from greenroom.contracts import as_usual
@@ -36,15 +36,13 @@ from greenroom.gateway.record import to_record
 from greenroom.gateway.recorder import Recorder
 from greenroom.gateway.rooms import Embedder, Rooms
 from greenroom.grounding.embedding import Embedding
-from greenroom.grounding.index import DocumentIndex
-from greenroom.grounding.ingestion import Ingestion
 from greenroom.grounding.passages import units
 from greenroom.grounding.search import AsyncSearch
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.catalog import context_window
 from greenroom.models.dispatch import Dispatch
 from greenroom.models.embedder import LocalEmbedder
-from greenroom.models.encoder import INSTALL, MiniLM, is_installed
+from greenroom.models.encoder import INSTALL
 from greenroom.models.encoder import NAME as ENCODER
 from greenroom.models.health import Healths
 from greenroom.models.pool import Pool
@@ -59,9 +57,7 @@ from greenroom.stages.ground.tagger import Tagger
 from greenroom.stages.language import detect
 from greenroom.stages.postprocess.verify import Words
 from greenroom.store.audit import audit_key
-from greenroom.store.keys import KeyRow, KeyStore
-from greenroom.store.traces import TraceStore
-from greenroom.store.turns import StoredTurns
+from greenroom.store.keys import KeyRow
 
 log = logging.getLogger("greenroom.house")
 
@@ -72,16 +68,14 @@ OUTPUT_ENTITIES = (
 """What `guard` looks for in answers: personal data with a form of its own; names and places belong."""
 
 
-class House:
+class House(Stores):
     """Stores, providers, apps and the gateway of one process."""
 
     def __init__(
         self, config: Config, config_path: Path | None, data: Path, environment: Mapping[str, str]
     ) -> None:
-        self.config = config
+        super().__init__(config, data, environment)
         self.config_path = config_path
-        self.data = data
-        self.environment = environment
         self.default_target = READER
         self.why = ""
         self.gateway: Gateway
@@ -111,53 +105,6 @@ class House:
         named = environment.get("GREENROOM_DATA")
         folder = data or (Path(named) if named else Path(url.removeprefix("sqlite:")))
         return cls(loaded, path, folder, environment)
-
-    @cached_property
-    def keys(self) -> KeyStore:
-        """The keys. Raises StoreError."""
-        return KeyStore(self.folder() / "keys.db")
-
-    @cached_property
-    def traces(self) -> TraceStore:
-        """The traces. Raises StoreError."""
-        return TraceStore(self.folder() / "traces.db", detect=detect)
-
-    @cached_property
-    def documents(self) -> DocumentIndex:
-        """The documents. Raises StoreError."""
-        index = DocumentIndex(self.folder() / "documents.db")
-        index.files.quota_bytes = self.config.store.files_mb * 1024 * 1024
-        return index
-
-    @cached_property
-    def ingestion(self) -> Ingestion:
-        """What reads attached files in the background, once it is started."""
-        return Ingestion(self.documents)
-
-    @cached_property
-    def turns(self) -> StoredTurns:
-        """The conversations kept by the server. Raises StoreError."""
-        return StoredTurns(self.folder() / "turns.db", hear=hear)
-
-    @cached_property
-    def memories(self) -> KeptMemories:
-        """What is remembered of users, in the conversations' file. Raises StoreError."""
-        return KeptMemories(self.turns)
-
-    @cached_property
-    def encoder(self) -> MiniLM | None:
-        """The embedded encoder, where its extra is installed; loaded when a vector is asked for."""
-        return MiniLM() if is_installed() else None
-
-    def folder(self) -> Path:
-        """The data folder, made if it is not there. Raises ConfigError."""
-        try:
-            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError:
-            raise ConfigError(
-                f"The data folder '{self.data}' can't be made. Choose one with --data."
-            ) from None
-        return self.data
 
     @property
     def source(self) -> str:
@@ -196,11 +143,7 @@ class House:
     def stop(self) -> None:
         """Write down what waits, hang up on the providers, close the stores. Safe to call twice."""
         self._ending.close()
-        for name in ("turns", "keys", "traces", "documents"):  # each is opened on first need
-            store = vars(self).pop(name, None)
-            if store is not None:
-                store.close()
-        vars(self).pop("memories", None)
+        self.close_stores()
 
     def _stop_pool(self) -> None:
         if not self._pool.loop.is_closed():  # a closed loop has no connections left to end
@@ -239,7 +182,15 @@ class House:
     # models and apps
 
     async def _rooms(self, config: Config) -> Rooms:
-        models = Models(config, self.environment, self._pool, PriceBook.load(), self.source, self._healths)
+        models = Models(
+            config,
+            self.environment,
+            self._pool,
+            PriceBook.load(),
+            self.source,
+            self._healths,
+            self.sealed_key,
+        )
         choice = models.choose()
         if choice is None:
             found = await probe_loopback()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,25 +40,31 @@ class Models:
 
     def __init__(
         self, config: Config, environment: Mapping[str, str], pool: Pool, prices: PriceBook, source: str,
-        healths: Healths | None = None,
+        healths: Healths | None = None, sealed: Callable[[str], str | None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._prices = prices
         self._healths = healths or Healths()
         self._config = config
         self._providers: dict[str, Provider] = {"greenroom": BuiltIn("greenroom", _reader())}
         for name, provider in config.providers.items():
-            self._providers[name] = _make(name, provider, environment, pool, source)
+            self._providers[name] = _make(name, provider, environment, pool, source, sealed)
         for name, known in PROVIDERS.items():
-            if name not in self._providers and known.key_env and environment.get(known.key_env):
-                found = ProviderConfig(kind=known.kind, base_url=known.base_url, api_key_env=known.key_env)
-                self._providers[name] = _make(name, found, environment, pool, source)
+            if name in self._providers or not known.key_env:
+                continue
+            variable = known.key_env if environment.get(known.key_env) else None
+            if variable or sealed(name):
+                found = ProviderConfig(kind=known.kind, base_url=known.base_url, api_key_env=variable)
+                self._providers[name] = _make(name, found, environment, pool, source, sealed)
         self._pool = pool
         self._environment = environment
         self._source = source
+        self._sealed = sealed
 
     def add(self, name: str, provider: ProviderConfig) -> None:
         """Take in a provider that was found on loopback."""
-        self._providers[name] = _make(name, provider, self._environment, self._pool, self._source)
+        self._providers[name] = _make(
+            name, provider, self._environment, self._pool, self._source, self._sealed
+        )
 
     def target(self, name: str) -> Target | None:
         """`provider/model` as a target, or None when no such provider is configured."""
@@ -150,8 +156,12 @@ class Models:
                     f"{name}/{known.default_model}", f"'{name}' is the first provider in the configuration"
                 )
         for name, known in PROVIDERS.items():
-            if known.key_env and self._environment.get(known.key_env) and known.default_model:
+            if not known.key_env or not known.default_model:
+                continue
+            if self._environment.get(known.key_env):
                 return Choice(f"{name}/{known.default_model}", f"{known.key_env} is set in the environment")
+            if self._sealed(name):
+                return Choice(f"{name}/{known.default_model}", f"a key of '{name}' is sealed here")
         return None
 
 
@@ -176,8 +186,9 @@ def _limits(model: ModelConfig) -> Limits:
 
 
 def _make(
-    name: str, provider: ProviderConfig, environment: Mapping[str, str], pool: Pool, source: str
-) -> Provider:
+    name: str, provider: ProviderConfig, environment: Mapping[str, str], pool: Pool, source: str,
+    sealed: Callable[[str], str | None],
+) -> Provider:  # fmt: skip
     where = f"{source}: providers.{name}"
     if provider.kind == "reader":
         return BuiltIn(name, _reader())
@@ -186,7 +197,7 @@ def _make(
     if base_url is None:
         raise ConfigError(f'{where} needs a base_url, for instance "http://127.0.0.1:8000/v1".')
     check_address(where, base_url)
-    key = _key(where, provider, environment)
+    key = _key(where, provider, environment) or sealed(name)
     make = Anthropic if provider.kind == "anthropic" else OpenAICompatible
     try:
         return make(name, base_url, key, pool, provider.headers)

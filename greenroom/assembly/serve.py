@@ -27,6 +27,7 @@ from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.house import House
+from greenroom.assembly.stores import SEALED
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
@@ -247,15 +248,16 @@ def _hosts(house: House, host: str, port: int) -> frozenset[bytes]:
     return frozenset(form.lower().encode("latin-1") for name in names for form in (name, f"{name}:{port}"))
 
 
-async def _watch(house: House, server: _Server, changed_at: tuple[int, int] | None) -> None:
+async def _watch(house: House, server: _Server, changed_at: tuple[int, int, int] | None) -> None:
     """Twice a second: keys from the store, a changed configuration."""
     while True:
         await asyncio.sleep(0.5)
         try:
             house.refresh_keys()
+            now = _changed_at(house)
         except GreenroomError as error:
             log.error("keys not refreshed", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
-        now = _changed_at(house)
+            continue
         if server.reload_wanted or now != changed_at:
             server.reload_wanted = False
             changed_at = now
@@ -310,14 +312,16 @@ async def _note_reload(house: House, what: str) -> None:
         log.error("reload not noted", extra={"reason": str(error)})  # noqa: TRY400  # as above
 
 
-def _changed_at(house: House) -> tuple[int, int] | None:
+def _changed_at(house: House) -> tuple[int, int, int] | None:
+    """What changes with the configuration file, or with the sealed keys of providers."""
+    sealed = house.sealed.generation() if (house.data / SEALED).exists() else 0
     if house.config_path is None:
-        return None
+        return (0, 0, sealed) if sealed else None
     try:
         found = house.config_path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return found.st_mtime_ns, found.st_size, sealed
 
 
 def _with_id(app: Any, house: House) -> Any:  # Any: ASGI applications

@@ -1,0 +1,93 @@
+"""The stores of one data folder, each opened on first need, and what stands directly on them."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from greenroom.assembly.memories import KeptMemories, hear
+from greenroom.config import Config
+from greenroom.errors import ConfigError
+from greenroom.grounding.index import DocumentIndex
+from greenroom.grounding.ingestion import Ingestion
+from greenroom.models.encoder import MiniLM, is_installed
+from greenroom.stages.language import detect
+from greenroom.store.keys import KeyStore
+from greenroom.store.sealed import SealedKeys, master_key
+from greenroom.store.traces import TraceStore
+from greenroom.store.turns import StoredTurns
+
+SEALED = "sealed.db"
+
+
+class Stores:
+    """Everything that is kept in the data folder."""
+
+    def __init__(self, config: Config, data: Path, environment: Mapping[str, str]) -> None:
+        self.config = config
+        self.data = data
+        self.environment = environment
+
+    def close_stores(self) -> None:
+        """Close those that were opened. Safe to call twice."""
+        for name in ("turns", "keys", "sealed", "traces", "documents"):
+            store = vars(self).pop(name, None)
+            if store is not None:
+                store.close()
+        vars(self).pop("memories", None)
+
+    @cached_property
+    def keys(self) -> KeyStore:
+        """The keys. Raises StoreError."""
+        return KeyStore(self.folder() / "keys.db")
+
+    @cached_property
+    def sealed(self) -> SealedKeys:
+        """The providers' keys. Raises StoreError."""
+        folder = self.folder()
+        return SealedKeys(folder / SEALED, master_key(folder, self.environment))
+
+    def sealed_key(self, provider: str) -> str | None:
+        """A provider's key, where one is sealed; makes no store for it. Raises StoreError."""
+        return self.sealed.get(provider) if (self.data / SEALED).exists() else None
+
+    @cached_property
+    def traces(self) -> TraceStore:
+        """The traces. Raises StoreError."""
+        return TraceStore(self.folder() / "traces.db", detect=detect)
+
+    @cached_property
+    def documents(self) -> DocumentIndex:
+        """The documents. Raises StoreError."""
+        index = DocumentIndex(self.folder() / "documents.db")
+        index.files.quota_bytes = self.config.store.files_mb * 1024 * 1024
+        return index
+
+    @cached_property
+    def ingestion(self) -> Ingestion:
+        """What reads attached files in the background, once it is started."""
+        return Ingestion(self.documents)
+
+    @cached_property
+    def turns(self) -> StoredTurns:
+        """The conversations kept by the server. Raises StoreError."""
+        return StoredTurns(self.folder() / "turns.db", hear=hear)
+
+    @cached_property
+    def memories(self) -> KeptMemories:
+        """What is remembered of users, in the conversations' file. Raises StoreError."""
+        return KeptMemories(self.turns)
+
+    @cached_property
+    def encoder(self) -> MiniLM | None:
+        """The embedded encoder, where its extra is installed; loaded when a vector is asked for."""
+        return MiniLM() if is_installed() else None
+
+    def folder(self) -> Path:
+        """The data folder, made if it is not there. Raises ConfigError."""
+        try:
+            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError:
+            raise ConfigError(
+                f"The data folder '{self.data}' can't be made. Choose one with --data."
+            ) from None
+        return self.data
