@@ -33,6 +33,7 @@ OPTIONAL = {
     "tiktoken_ext": "part of tiktoken",
     "onnxruntime": "the extra `embed`",
     "tokenizers": "the extra `embed`",
+    "yaml": "the extra `import`",
 }
 BY_NAME = re.compile(r"import_module(?:\(|, )\"(\w+)")
 

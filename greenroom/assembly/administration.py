@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from greenroom import __version__
+from greenroom.assembly.applied import shown
 from greenroom.assembly.audit import Audit, Kind, Wanted
 from greenroom.assembly.house import House
 from greenroom.assembly.targets import ModelDesk
@@ -97,11 +98,7 @@ class Desk:
 
     def show_config(self) -> Record:
         """The configuration in force; keys of providers are named, never shown."""
-        shown = msgspec.to_builtins(self._house.config)
-        for provider in shown.get("providers", {}).values():
-            provider["headers"] = dict.fromkeys(provider.get("headers", {}), "…")
-        assert isinstance(shown, dict)
-        return {"file": self._house.source, "config": shown, "version": __version__}
+        return {"file": self._house.source, "config": shown(self._house.config), "version": __version__}
 
     def metrics(self) -> str:
         """Prometheus' text format."""

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec.json import decode, encode
 
 from greenroom import config as configuration
+from greenroom.assembly import applied
 from greenroom.assembly.environment import find_config, proxies_of
 from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
@@ -76,6 +77,7 @@ class House(Stores):
     ) -> None:
         super().__init__(config, data, environment)
         self.config_path = config_path
+        self._from_file = config  # the command line may say otherwise
         self.default_target = READER
         self.why = ""
         self.gateway: Gateway
@@ -138,6 +140,8 @@ class House(Stores):
         self.access = Access({}, self.traces.spent() if has_budget else {})
         self.refresh_keys()
         rooms = await self._rooms(self.config)
+        if not as_guest:
+            applied.keep(self.folder(), self._from_file)
         self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
 
     def stop(self) -> None:
@@ -165,6 +169,7 @@ class House(Stores):
         check_policies(loaded, self.config_path)
         rooms = await self._rooms(loaded)
         self.config = loaded
+        applied.keep(self.folder(), loaded)
         self.documents.files.quota_bytes = loaded.store.files_mb * 1024 * 1024
         self.gateway.rooms = rooms
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "config": ("config:app", "Check the configuration file, or explain its keys."),
     "models": ("models:app", "List who can answer, and say who would be asked first, and why."),
     "providers": ("providers:app", "List providers, and keep their keys sealed in the data folder."),
+    "import": ("importing:app", "Turn another program's configuration into a greenroom.toml."),
     "keys": ("keys:app", "Make, list, limit and revoke the keys that clients use."),
     "docs": ("docs:app", "Add, list, search and remove the documents that answers draw on."),
     "memory": ("memory:app", "Show, add and forget what is remembered of users."),

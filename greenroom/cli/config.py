@@ -4,12 +4,13 @@ from pathlib import Path
 
 from cyclopts import App
 
+from greenroom.assembly import applied
 from greenroom.assembly.house import House
 from greenroom.assembly.models import check_address, check_route
 from greenroom.assembly.steps import STEPS, step_configs
 from greenroom.cli import reference
-from greenroom.cli.output import fail, print_json
-from greenroom.cli.place import FINDINGS, FINE, USAGE, Here, Place
+from greenroom.cli.output import fail, print_json, print_table
+from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, USAGE, Here, Place
 from greenroom.config import Config, decode_table
 from greenroom.errors import ConfigError
 from greenroom.models.catalog import PROVIDERS
@@ -42,6 +43,40 @@ def check(*, json: bool = False, place: Here) -> int:
     else:
         print(f"{path} is right." if path else "There is no configuration file; the defaults hold.")
     return FINE if message is None else FINDINGS
+
+
+@app.command
+def diff(*, json: bool = False, place: Here) -> int:
+    """Say what the file would change: exit 0 when nothing, 1 when something. Nothing is applied by it.
+
+    Compared is what a server on this data folder took last. A running server takes a right file by itself
+    within a second: edit a copy, and look at it with --config COPY first.
+
+    Parameters
+    ----------
+    json
+        Print the differences as JSON.
+    """
+    check_all(place)
+    config = place.load()
+    before = applied.kept(place.data_folder(config))
+    if before is None:
+        return fail("No server has run on this data folder yet, so there is nothing to compare.", ENVIRONMENT)
+    found = applied.differences(before, applied.shown(config))
+    if json:
+        print_json([one._asdict() for one in found])
+    elif not found:
+        print("Nothing would change.")
+    else:
+        print_table(
+            ("key", "now", "then", "takes"),
+            [(one.key, _brief(one.before), _brief(one.after), one.takes) for one in found],
+        )
+    return FINDINGS if found else FINE
+
+
+def _brief(value: object) -> str:
+    return value if isinstance(value, str) else reference.toml(value)
 
 
 @app.command
