@@ -57,6 +57,8 @@ class ServerConfig(_Table, kw_only=True, frozen=True):
     connections: Annotated[int, Meta(ge=1)] = 4096
     in_flight: Annotated[int, Meta(ge=1)] = 1024
     """Requests at work at once; more are told to come back (503)."""
+    cache_mb: Annotated[int, Meta(ge=1, le=65_536)] = 64
+    """What kept answers may take in memory, those of all apps together."""
     tls_cert: str | None = None
     tls_key: str | None = None
 
@@ -132,6 +134,14 @@ class AppConfig(_Table, kw_only=True, frozen=True):
     collections: tuple[str, ...] | None = None
     """Collections of documents this app may use; without it all of the project's."""
     on_block: Literal["answer", "error"] = "answer"
+    cache: Literal["off", "exact", "semantic"] = "off"
+    """Whether an answer is given again: to equal requests, or also to prompts that ask the same in other
+    words (English, and only with the extra `embed`). Never across projects, and not to requests with tools.
+    """
+    cache_ttl_s: Annotated[float, Meta(gt=0)] = 3600.0
+    """How long an answer is kept."""
+    cache_threshold: Annotated[float, Meta(ge=0.5, le=1)] = 0.88
+    """The least cosine between two prompts that ask the same."""
     steps: dict[str, dict[str, Any]] = {}  # Any: each table is decoded by its step
 
 

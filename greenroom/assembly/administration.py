@@ -46,6 +46,7 @@ class Desk:
     def delete_traces(self, project: str | None, user: str, by: str, address: str) -> int:
         """Erase a user's traces."""
         erased = self._house.traces.delete(project, user=user)
+        self._house.cache.forget(project, user)
         who = pseudonym(user)  # the log outlives what was erased, and is not to name whose it was
         Audit(self._house).note(
             by, "traces.erase", {"project": project, "user": who, "traces": erased}, address=address

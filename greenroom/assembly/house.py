@@ -4,7 +4,7 @@ The command line opens it to read and write stores; `running()` starts what answ
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from functools import lru_cache
 from hashlib import sha256
@@ -28,7 +28,7 @@ from greenroom.assembly.turns import KeptTurns
 from greenroom.config import AppConfig, Config
 from greenroom.contracts import as_usual
 from greenroom.errors import ConfigError, ExtraMissing, GreenroomError
-from greenroom.exchange import Caller, Exchange
+from greenroom.exchange import Caller, Exchange, Reply
 from greenroom.gateway.access import Access, Grant, Key
 from greenroom.gateway.again import reviewers
 from greenroom.gateway.gateway import Gateway
@@ -40,6 +40,8 @@ from greenroom.grounding.embedding import Embedding
 from greenroom.grounding.passages import units
 from greenroom.grounding.search import AsyncSearch
 from greenroom.grounding.stems import language_of, tokens
+from greenroom.models.cache import AnswerCache, Cached
+from greenroom.models.cache import Policy as CachePolicy
 from greenroom.models.catalog import context_window
 from greenroom.models.dispatch import Dispatch
 from greenroom.models.embedder import LocalEmbedder
@@ -62,6 +64,8 @@ from greenroom.store.keys import KeyRow
 
 log = logging.getLogger("greenroom.house")
 
+Call = Callable[[Exchange], Awaitable[Reply]]
+"""Who answers."""
 OUTPUT_ENTITIES = (
     "email", "phone", "credit_card", "iban", "cpf", "cnpj", "rg", "cnh", "pis", "titulo_eleitor", "cns",
     "us_ssn", "nif", "nie",
@@ -89,6 +93,7 @@ class House(Stores):
         self._vault = MemoryVault()
         self._canary = Canary()
         self._healths = Healths()
+        self.cache = AnswerCache(config.server.cache_mb << 20)
         self._key_generation: object = None
         self._ending = ExitStack()
 
@@ -253,10 +258,13 @@ class House(Stores):
         }
 
         def build(name: str) -> App | None:
-            call = models.dispatch(name)
+            call: Call | None = models.dispatch(name)
             if call is None:
                 return None
-            return apps["default"]._replace(model=name, call=call, why="the request names it")
+            default = apps["default"]
+            if isinstance(default.call, Cached):
+                call = default.call.before(call)
+            return default._replace(model=name, call=call, why="the request names it")
 
         def embedder(name: str) -> Embedder | None:
             if name != ENCODER:
@@ -279,7 +287,7 @@ class House(Stores):
         routes: Mapping[str, Dispatch],
     ) -> App:
         model = table.model or choice.target
-        call = models.dispatch(model)
+        call: Call | None = models.dispatch(model)
         if call is None:
             raise ConfigError(
                 f"{self.source}: apps.{name}.model is '{model}', which is neither a configured model nor "
@@ -288,10 +296,15 @@ class House(Stores):
         why = f"the app '{name}' names it" if table.model else choice.why
         if table.pipeline == "off":
             return App(name, model, (), (), call, why, pipeline_off=True, on_block=table.on_block)
+        keep = None
+        if table.cache != "off":
+            policy = CachePolicy(table.cache, table.cache_ttl_s, table.cache_threshold)
+            cached = Cached(call, self.cache, policy, name)
+            call, keep = cached, cached.keep
         built = build_steps(name, table, config, parts, self.source)
         return App(
             name, model, built.steps, built.post, call, why, False, table.on_block, built.remember,
-            reviewers(built.post), routes, built.checks,
+            reviewers(built.post), routes, keep, built.checks,
         )  # fmt: skip
 
     # asking in process

@@ -6,6 +6,7 @@ from typing import Any
 from greenroom.assembly.house import House
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
+from greenroom.models.cache import Cached
 from greenroom.models.catalog import context_window
 from greenroom.models.dispatch import Dispatch
 from greenroom.models.prices import Price
@@ -66,6 +67,8 @@ class ModelDesk:
             said = {"step": refusal.step, "sentence": refusal.refusal}
             return {"app": app.name, "model": None, "order": [], "why": "a step refuses", "refused": said}
         call = pipeline.model_of(exchange, app)
+        if isinstance(call, Cached):
+            call = call.call
         assert isinstance(call, Dispatch)
         order = call.order(exchange, monotonic())
         why = exchange.why

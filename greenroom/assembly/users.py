@@ -104,6 +104,7 @@ class UserDesk:
     def forget(self, project: str, user: str) -> dict[str, int]:
         """Erase all there is of a user: facts, turns and traces; how many of each."""
         gone = self.forget_memory(project, user)
+        self._house.cache.forget(project, user)
         return {**gone, "traces": self._house.traces.delete(project, user=user)}
 
     def _kept(self, text: str) -> str:

@@ -21,6 +21,7 @@ from greenroom.wire.openai_embeddings import EmbeddingRequest, parse_embeddings,
 
 EMBEDDINGS = "embeddings"
 """What stands for the app in records of requests for vectors, which no app answers."""
+_GIVEN = frozenset({"answered", "cached"})
 _LEFT = frozenset({"open", "cancelled"})
 _NAME = re.compile(r"[\w.@:+/ -]{1,128}\Z")
 
@@ -55,6 +56,8 @@ class Gateway:
         app = self.rooms.find(name)
         exchange = Exchange(id, caller, request, app.name)
         exchange.why = app.why
+        if app.keep is not None and b"cache-control" in headers:
+            exchange.context["cache.control"] = headers[b"cache-control"].decode("latin-1").strip().lower()
         _read_facts(exchange, headers)
         if caller.pipeline_off and not app.pipeline_off:
             app = app._replace(steps=(), post=(), pipeline_off=True)
@@ -206,8 +209,11 @@ class Gateway:
         usage = exchange.usage
         tokens = usage.input_tokens + usage.output_tokens if usage is not None else 0
         grant.release(tokens, exchange.cost_nano_usd or 0)
-        if app is not None and app.remember is not None and exchange.outcome == "answered":
-            app.remember(exchange)
+        if app is not None and exchange.outcome in _GIVEN:
+            if app.remember is not None:
+                app.remember(exchange)
+            if app.keep is not None and pipeline.ASKED_AGAIN not in exchange.context:
+                app.keep(exchange)
         self._keep(exchange)
 
     def _keep(self, exchange: Exchange) -> None:

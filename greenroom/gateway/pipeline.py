@@ -15,7 +15,7 @@ from msgspec.json import Decoder
 
 from greenroom.contracts import Reviewer, Step
 from greenroom.errors import ContentRefused, GreenroomError, RequestError, StepFailed
-from greenroom.exchange import Exchange, Reply, StepRecord, Usage
+from greenroom.exchange import Exchange, Outcome, Reply, StepRecord, Usage
 from greenroom.gateway.chain import Chain, PostEntry, open_chain
 from greenroom.stages.check.refusal import SENTENCES
 from greenroom.wire import openai
@@ -69,6 +69,8 @@ class App(NamedTuple):
     """Those of `post` that may have the model asked again."""
     routes: Mapping[str, Callable[[Exchange], Awaitable[Reply]]] = MappingProxyType({})
     """The models that policies may send an exchange to, by name."""
+    keep: Callable[[Exchange], None] | None = None
+    """Keeps the answer for equal requests, where the app caches."""
     checks: tuple[StepEntry, ...] = ()
     """The steps that judge a text by itself, and those that these build on."""
 
@@ -216,8 +218,13 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
             exchange.status = 400
             raise ContentRefused(output_refusal(exchange))
         return body
-    exchange.outcome = "answered"
+    exchange.outcome = answered(exchange)
     return _patched(exchange, reply.body, changed)
+
+
+def answered(exchange: Exchange) -> Outcome:
+    """The outcome of an exchange whose answer goes out."""
+    return "cached" if "cache" in exchange.context else "answered"
 
 
 def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str]) -> bytes:

@@ -19,6 +19,7 @@ from greenroom.gateway.pipeline import (
     App,
     Postprocess,
     annotations_of,
+    answered,
     estimate_usage,
     facts_of,
     output_refusal,
@@ -304,7 +305,7 @@ class Answer:
             exchange.usage = estimate_usage(exchange)
         settle(exchange)
         self._post.report()
-        exchange.outcome = "answered"
+        exchange.outcome = answered(exchange)
         annotations = annotations_of(exchange)
         facts = openai.encode(self._closing_facts())
         out: list[bytes] = []

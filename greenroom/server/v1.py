@@ -277,12 +277,13 @@ def _answer_headers(exchange: Exchange) -> bytes:
     cost = exchange.cost_usd
     model_ns = exchange.model_ns
     head = (
-        b"x-request-id: %b\r\nx-greenroom-model: %b\r\n%bx-greenroom-cache: miss\r\n"
+        b"x-request-id: %b\r\nx-greenroom-model: %b\r\n%bx-greenroom-cache: %b\r\n"
         b"server-timing: %bmodel;dur=%b, overhead;dur=%b\r\n"
     ) % (
         exchange.id.encode(),
         (exchange.target or exchange.app).encode("latin-1", "replace"),
         b"" if cost is None else b"x-greenroom-cost-usd: %b\r\n" % cost.encode(),
+        b"miss" if exchange.outcome != "cached" else str(exchange.context["cache"]).encode(),
         _stage_times(exchange) if exchange.steps else b"",
         _ms(model_ns),
         _ms(exchange.total_ns - model_ns),
