@@ -48,16 +48,16 @@ _spoken = {
         re.IGNORECASE,
     ),
 }
-_may_speak = {
-    "en": re.compile(r"o['’]clock|\b(?:past|to\s+\w+\s+in|morning|afternoon|evening|night)\b", re.IGNORECASE),
-    "pt": re.compile(r"\b(?:manhã|tarde|noite|madrugada|às|até\s+as|meia)\b", re.IGNORECASE),
-    "es": re.compile(r"\b(?:mañana|tarde|noche|madrugada|(?:a|de|desde|hasta|sobre)\s+las?)\b", re.IGNORECASE),
-}
+_SPEAKS = frozenset(
+    "clock past to morning afternoon evening night manhã tarde noite madrugada às as até meia mañana noche las la".split()
+)
+"""Words that a time in words has in it."""
+_has_digit = re.compile(r"\d").search
 _LATE = ("afternoon", "evening", "night", "tarde", "noite", "noche")
 
 
-def clocks(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Clock]:
-    """Those outside the spans that are taken; each span is added to them."""
+def clocks(text: str, language: str, words: frozenset[str], taken: list[tuple[int, int]]) -> Iterator[Clock]:
+    """Those outside the spans that are taken; each span is added to them. `words` are those of the text."""
     for found in _clock.finditer(text):
         start, end = found.span()
         if overlaps(taken, start, end):
@@ -70,8 +70,7 @@ def clocks(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[C
         if half:
             hour = hour % 12 + (12 if half == "p" else 0)
         yield start, end, hour * 60 + int(found["m"] or found["m2"] or 0)
-    may = _may_speak.get(language)
-    if may is not None and may.search(text) is not None:
+    if language in _spoken and not words.isdisjoint(_SPEAKS) and (not words.isdisjoint(_HOURS[language]) or _has_digit(text)):
         yield from _in_words(text, language, taken)
 
 

@@ -6,6 +6,8 @@ from greenroom.stages.postprocess.dates import Moment
 from greenroom.stages.postprocess.numerals import Quantity
 
 
+_MONTH = 2_629_800
+"""Seconds."""
 _MONEY = {"usd", "eur", "brl", "gbp", "mxn"}
 
 
@@ -41,7 +43,7 @@ def same(claim: Quantity, source: Quantity) -> bool:
 
 def _near(one: float, two: float, claim: Quantity, source: Quantity) -> bool:
     if isclose(one, two, rel_tol=1e-9):
-        return True
+        return claim.bound * source.bound >= 0  # "less than 60" is not "more than 60"
     if claim.bound and one and two and (two - one) * claim.bound > 0 and claim.digits < 3:
         return abs(two - one) <= 0.25 * abs(two)
     slack = max(claim.slack, source.slack)
@@ -53,6 +55,8 @@ def _near(one: float, two: float, claim: Quantity, source: Quantity) -> bool:
         return True
     if claim.unit and claim.unit not in {"%", "usd", "eur", "brl"} and isclose(one, two, rel_tol=0.006):
         return True
+    if claim.unit == "s" and max(claim.factor, source.factor) >= _MONTH and isclose(one, two, rel_tol=0.03):
+        return claim.factor != source.factor  # a month is 30 days, a year 52 weeks
     if claim.digits < 2 and not claim.unit:
         return False
     if source.digits <= claim.digits:

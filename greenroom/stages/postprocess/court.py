@@ -5,64 +5,44 @@ claim's words the closest passage has. Knows no meaning beyond that.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from greenroom.stages.postprocess.claims import (
-    NEGATORS,
-    Claim,
-    Stems,
-    denials,
-    fold,
-    polarity,
-    squeezed,
-    words_of,
-)
+from greenroom.stages.postprocess.claims import Claim, fold, squeezed, words_of
+from greenroom.stages.postprocess.clauses import Clause, read_clauses
 from greenroom.stages.postprocess.comparison import bears_out, same, same_clock
+from greenroom.stages.postprocess.contradictions import Kind, contradicts, denies_more, swaps
+from greenroom.stages.postprocess.meaning import Meaning, Stems, meaning_of
+from greenroom.stages.postprocess.numerals import Quantity
 from greenroom.stages.postprocess.quantities import Facts, facts
 
 Label = Literal["supported", "partly", "not"]
 
-_ENOUGH = 0.34
+_ENOUGH = 0.3
 """Share of a sentence's words that a passage must have when nothing else speaks for it."""
 _SOME = 0.1
 """The same where a number, date or name of the sentence is there too."""
 _LITTLE = 0.15
 """Below this a sentence without facts has nothing to do with the passages."""
-_SAME = 0.8
-"""Share of its words by which a sentence says what another one does."""
 _VERBATIM = 24
 """Characters from which a sentence that a passage has word for word needs no other look."""
 _NEAR = 0.6
 """Passages that have this share of what the closest has count as well."""
 _OWN = 0.25
 """Share of a claim's words that make a passage's sentence one that its numbers may come from."""
+_ANCHORED = 0.5
+"""How much all names and numbers of a claim weigh, beside all its words, for which passage is closest."""
 _REACH = 1
 """Sentences on each side of a matching one that count with it."""
-_PREFIX = 5
-"""Letters that two longer stems share to be taken for one word's ("collected", "collection")."""
+_FACTS = frozenset({"number", "date", "time", "name"})
+_OTHERS = 5
+"""Passages that are looked at one by one for what the closest ones don't have."""
+_PERHAPS = 0.4
+"""How close they must be, beside the closest."""
+_AS_CLOSE = 0.9
+"""How close a passage must be, beside the closest, to speak against a claim."""
+_HOUR = 3600.0
 _parts = re.compile(r"['’.&-]")
-
-
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    words = [tuple(pair.split("/")) for pair in text.split()]
-    return tuple(pair for one, other in words for pair in ((one, other), (other, one)))
-
-
-_OPPOSITES = {
-    "en": _pairs("""increase/decrease increased/decreased rose/fell rise/fall higher/lower highest/lowest
-        more/less before/after largest/smallest first/last always/never allowed/forbidden open/closed
-        maximum/minimum north/south east/west northern/southern eastern/western above/below success/failure
-        won/lost accepted/rejected male/female oldest/newest enabled/disabled older/younger gained/lost"""),
-    "pt": _pairs("""aumentou/diminuiu aumento/redução aumento/diminuição subiu/caiu maior/menor antes/depois
-        primeiro/último primeira/última sempre/nunca permitido/proibido aberto/fechado máximo/mínimo
-        norte/sul leste/oeste acima/abaixo venceu/perdeu ganhou/perdeu aceitou/rejeitou mais/menos
-        melhor/pior ativado/desativado obrigatório/opcional"""),
-    "es": _pairs("""aumentó/disminuyó aumento/reducción subió/cayó subió/bajó mayor/menor antes/después
-        primero/último primera/última siempre/nunca permitido/prohibido abierto/cerrado máximo/mínimo
-        norte/sur este/oeste encima/debajo ganó/perdió aceptó/rechazó más/menos mejor/peor
-        activado/desactivado obligatorio/opcional"""),
-}
 
 
 class Source(NamedTuple):
@@ -72,15 +52,17 @@ class Source(NamedTuple):
     language: str
     spans: list[tuple[int, int]]
     """Its sentences."""
-    stems: list[frozenset[str]]
+    index: dict[str, list[int]]
+    """The sentences that have a mark of a word."""
     facts: dict[int, Facts]
     """Those that were looked for, by sentence."""
     words: frozenset[str]
     """All words, folded; the title's too."""
     plain: str
     initials: str
-    denied: dict[int, dict[str, set[bool]]]
-    """What is denied, by sentence, of those that were looked at."""
+    meaning: Meaning
+    clauses: dict[int, list[Clause]]
+    """Those that were looked for, by sentence."""
 
     def fact(self, at: int) -> Facts:
         """What can be compared in a sentence."""
@@ -88,6 +70,14 @@ class Source(NamedTuple):
         if found is None:
             start, end = self.spans[at]
             found = self.facts[at] = facts(self.text[start:end], self.language)
+        return found
+
+    def parts(self, at: int) -> list[Clause]:
+        """The clauses of a sentence."""
+        found = self.clauses.get(at)
+        if found is None:
+            start, end = self.spans[at]
+            found = self.clauses[at] = read_clauses(self.text[start:end], self.meaning)
         return found
 
 
@@ -107,22 +97,24 @@ def read_source(
     text: str, title: str, language: str, spans: Sequence[tuple[int, int]], stems: Stems
 ) -> Source:
     """A passage made ready: its sentences' stems and facts, and all its words."""
-    parts = [text[start:end] for start, end in spans]
-    capitals = " ".join(one for one in words_of(f"{title} {text}") if one[:1].isupper() or len(one) < 4)
+    meaning = meaning_of(language, stems)
+    index: dict[str, list[int]] = {}
+    for at, (start, end) in enumerate(spans):
+        for mark in _marks(text[start:end], meaning):
+            index.setdefault(mark, []).append(at)
+    titled, told = words_of(fold(title)), words_of(fold(text))
     return Source(
         text,
         language,
         list(spans),
-        [_with_prefixes(stems(part, language)) for part in parts],
+        index,
         {},
-        frozenset(
-            part
-            for word in words_of(f"{title} {text}")
-            for folded in (fold(word),)
-            for part in (folded, *(_parts.split(folded) if not folded.isalnum() else ()))
+        frozenset(titled).union(
+            told, *(_parts.split(word) for word in (*titled, *told) if not word.isalnum())
         ),
-        squeezed(text),
-        "".join(word[0].lower() for word in capitals.split() if word[0].isupper()),
+        " ".join(told),
+        "".join(word[0].lower() for word in words_of(f"{title} {text}") if word[0].isupper()),
+        meaning,
         {},
     )
 
@@ -146,23 +138,25 @@ class Court:
                     return Judgement("supported", (), number, start, end, 1.0)
         rated = sorted(
             ((_closeness(claim, source), number) for number, source in enumerate(self._sources)),
-            key=lambda pair: -pair[0].share,
+            key=lambda pair: -pair[0].rank,
         )
         best, first = rated[0]
-        near = [(one, self._sources[number]) for one, number in rated[:3] if one.share >= _NEAR * best.share]
+        near = [(one, self._sources[number]) for one, number in rated[:3] if one.rank >= _NEAR * best.rank]
         if best.share < _LITTLE:  # no passage speaks of it in these words: its facts may be anywhere
             near = [
                 (one._replace(places=frozenset(range(len(source.spans)))), source)
                 for one, number in rated
                 for source in (self._sources[number],)
             ]
-        missing: list[str] = []
-        held = 0
-        for kind, is_there in self._checked(claim, near):
-            if is_there:
-                held += 1
-            else:
-                missing.append(kind)
+        held, missing = self._weighed(claim, near)
+        if missing and _FACTS.issuperset(missing):
+            for one, number in rated[:_OTHERS]:  # all of it may stand in one that shares fewer words
+                if one.rank < _PERHAPS * best.rank or not one.touched:
+                    break
+                others = self._weighed(claim, [(one, self._sources[number])])
+                if not others[1]:
+                    (held, missing), best, first = others, one, number
+                    break
         source = self._sources[first]
         start, end = source.spans[best.place] if source.spans else (0, 0)
         if not missing:
@@ -179,26 +173,70 @@ class Court:
             label = "partly" if held >= len(missing) and "negation" not in missing else "not"
         return Judgement(label, tuple(dict.fromkeys(missing)), first, start, end, round(best.share, 3))
 
+    def _weighed(
+        self, claim: Claim, near: Sequence[tuple["_Closeness", Source]]
+    ) -> tuple[int, list[str]]:
+        """How many facts are there, and the kinds of those that are not."""
+        missing: list[str] = []
+        held = 0
+        for kind, is_there in self._checked(claim, near):
+            if is_there:
+                held += 1
+            else:
+                missing.append(kind)
+        return held, missing
+
     def _checked(
         self, claim: Claim, near: Sequence[tuple["_Closeness", Source]]
     ) -> Iterable[tuple[str, bool]]:
         """Each fact of a claim, and whether the sentences that speak of the same have it."""
-        parts = [source.fact(at) for one, source in near for at in sorted(one.places)]
+        told = claim.facts
+        is_factual = told.quantities or told.moments or told.clocks
+        parts = [source.fact(at) for one, source in near for at in sorted(one.places)] if is_factual else []
         quantities = [one for part in parts for one in part.quantities]
         moments = [one for part in parts for one in part.moments]
         years = {int(value) for one in quantities for value in one.values if 0 < value < 3000}
         years |= {one.year for one in moments if one.year is not None}
+        hours = {minute // 60 for part in parts for _, _, minute in part.clocks}
+        elsewhere: list[tuple[Quantity, bool]] | None = None
+        confirmed: list[float] = []
         for quantity in claim.facts.quantities:
             is_there = any(same(quantity, one) for one in quantities) or any(
                 value in years and not quantity.unit for value in quantity.values
             )
+            if not is_there and elsewhere is None:
+                closest, source = near[0]
+                elsewhere = [
+                    (one, at in closest.touched)
+                    for at in range(len(source.spans))
+                    for one in source.fact(at).quantities
+                ]
+            is_there = (
+                is_there
+                or any(
+                    (is_touched or _is_telling(quantity)) and quantity.unit == one.unit and same(quantity, one)
+                    for one, is_touched in elsewhere or ()
+                )
+                or _hour(quantity) in hours
+                or _is_difference(quantity, confirmed, claim)
+            )
+            if is_there:
+                confirmed += quantity.values[:1]
             is_small = quantity.is_word and quantity.values[0] < 13 and not quantity.unit
-            if is_there or not is_small or quantities:  # how many there are may have been counted
+            is_share = quantity.is_word and quantity.unit == "%"
+            if is_small or is_share:  # how many there are may have been counted
+                may_differ = any(one.unit == quantity.unit for one in quantities)
+            else:
+                may_differ = not quantity.is_soft
+            if is_there or may_differ:
                 yield "number", is_there
         for moment in claim.facts.moments:
             yield "date", bears_out(moment, moments, years)
-        for _, _, minute in claim.facts.clocks:
-            yield "time", any(same_clock(minute, one) for part in parts for _, _, one in part.clocks)
+        if claim.facts.clocks:
+            times = [one[2] for _, source in near for part in _all_facts(source) for one in part.clocks]
+            hours_told = {_hour(one) for one in quantities}
+            for _, _, minute in claim.facts.clocks:
+                yield "time", any(same_clock(minute, one) for one in times) or minute / 60 in hours_told
         sources = [source for _, source in near]
         for quote in claim.quotes:
             yield "quotation", any(squeezed(quote) in source.plain for source in sources)
@@ -208,8 +246,9 @@ class Court:
         if sources[0].language == claim.language:
             for tokens in claim.names:
                 yield "name", self._is_named(tokens, words, sources)
-            if self._denies(claim, sources[0], near[0][0].place):
-                yield "negation", False
+            against = self._contradiction(claim, near)
+            if against is not None:
+                yield against, False
 
     def _is_named(self, tokens: list[str], words: frozenset[str], sources: list[Source]) -> bool:
         lost = [one for one in tokens if not _is_known(fold(one), words)]
@@ -224,27 +263,29 @@ class Court:
             return True
         return all(fold(one) in self._asked for one in lost)
 
-    def _denies(self, claim: Claim, source: Source, place: int) -> bool:
-        """Whether it says that something is not so which the source says is so, or the other way round."""
-        if claim.language not in NEGATORS or not source.spans:
-            return False
-        start, end = source.spans[place]
-        told = source.text[start:end]
-        theirs = source.denied.get(place)
-        if theirs is None:
-            theirs = source.denied[place] = polarity(told, source.language, self._stems)
-        mine = claim.polarity
-        shared = mine.keys() & theirs.keys()
-        flipped = [word for word in shared if not mine[word] & theirs[word]]
-        if flipped and len(shared) > 1 and len(shared) >= 0.4 * len(mine):
-            return True
-        stems = source.stems[place]
-        covered = sum(_has(stems, stem) for stem in claim.stems)
-        if claim.stems and covered >= _SAME * len(claim.stems):
-            more = denials(claim.text, claim.language) - denials(told, claim.language)
-            if more > 0 or (more < 0 and covered >= _SAME * _count(stems)):
-                return True
-        return _is_opposite(claim, told, shared)
+    def _contradiction(self, claim: Claim, near: Sequence[tuple["_Closeness", Source]]) -> Kind | None:
+        """What speaks against it in the sentences of the closest passage that speak of the same."""
+        one, source = near[0]
+        if not source.spans:
+            return None
+        told_of = [
+            part
+            for close, other in near
+            if close.rank >= _AS_CLOSE * one.rank
+            for at in sorted(close.places)
+            if 2 * close.counts.get(at, 0) >= max(close.counts.values(), default=0)
+            for part in other.parts(at)
+        ]
+        found = contradicts(claim.clauses, told_of)
+        if found is None and denies_more(claim.clauses, source.parts(one.place)):
+            return "negation"
+        if found is None and len(claim.names) > 1:
+            start, end = source.spans[one.place]
+            told = source.text[start:end]
+            names = claim.name_stems
+            if swaps(claim.text, told, claim.clauses, source.parts(one.place), names, claim.language):
+                return "role"
+        return found
 
 
 class _Closeness(NamedTuple):
@@ -253,14 +294,25 @@ class _Closeness(NamedTuple):
     share: float
     place: int
     places: frozenset[int]
+    touched: frozenset[int]
+    """Sentences with any of its words."""
+    rank: float
+    """The share, and more for its names and numbers."""
+    counts: dict[int, int]
+    """How many of its words a sentence has."""
 
 
 def _closeness(claim: Claim, source: Source) -> _Closeness:
     """The largest share of the claim's stems in any three sentences running, the middle one counted more."""
-    wanted = claim.stems
-    if not wanted or not source.stems:
-        return _Closeness(0.0, 0, frozenset(range(len(source.spans))))
-    found = [{at for at, stem in enumerate(wanted) if _has(stems, stem)} for stems in source.stems]
+    wanted = claim.wanted
+    if not wanted or not source.index:
+        everywhere = frozenset(range(len(source.spans)))
+        return _Closeness(0.0, 0, everywhere, everywhere, _anchored(claim, source), {})
+    found: list[set[int]] = [set() for _ in source.spans]
+    for number, marks in enumerate(wanted):
+        for mark in marks:
+            for at in source.index.get(mark, ()):
+                found[at].add(number)
     best, place = -1.0, 0
     for at, own in enumerate(found):
         around = own.union(*found[max(0, at - _REACH) : at + _REACH + 1])
@@ -269,21 +321,45 @@ def _closeness(claim: Claim, source: Source) -> _Closeness:
             best, place = score, at
     places = {at for at, own in enumerate(found) if len(own) >= _OWN * len(wanted)}
     places |= {at for at in range(place - _REACH, place + _REACH + 1) if 0 <= at < len(found)}
-    return _Closeness(best, place, frozenset(places))
+    counts = {at: len(own) for at, own in enumerate(found) if own}
+    touched = frozenset(counts)
+    return _Closeness(best, place, frozenset(places), touched, best + _anchored(claim, source), counts)
 
 
-def _with_prefixes(stems: Iterable[str]) -> frozenset[str]:
-    """Stems, and the beginnings of longer ones with a mark behind."""
-    own = frozenset(stems)
-    return own | {f"{stem[:_PREFIX]}*" for stem in own if len(stem) > _PREFIX}
+def _anchored(claim: Claim, source: Source) -> float:
+    """What a passage is the likelier for: the share of a claim's names and numbers that it has, at most a half."""
+    if not claim.anchors:
+        return 0.0
+    return _ANCHORED * sum(one in source.words for one in claim.anchors) / len(claim.anchors)
 
 
-def _count(stems: frozenset[str]) -> int:
-    return sum(stem[-1] != "*" for stem in stems)
+def _marks(text: str, meaning: Meaning) -> frozenset[str]:
+    return frozenset().union(*(meaning.word(word).marks for word in words_of(text.lower())))
 
 
-def _has(stems: frozenset[str], stem: str) -> bool:
-    return stem in stems or (len(stem) > _PREFIX and f"{stem[:_PREFIX]}*" in stems)
+def _all_facts(source: Source) -> Iterable[Facts]:
+    return (source.fact(at) for at in range(len(source.spans)))
+
+
+def _is_telling(quantity: Quantity) -> bool:
+    """Whether a number is unlikely to stand in a passage by chance: two digits or more, with a unit."""
+    return bool(quantity.unit) and quantity.values[0] >= 10 * quantity.factor
+
+
+def _hour(quantity: Quantity) -> float:
+    """The hour of the day that a number may mean ("from 8 to 23 hours"); -1 for none."""
+    if quantity.unit not in {"", "s"} or (quantity.unit and quantity.factor != _HOUR):
+        return -1
+    return quantity.values[0] / quantity.factor
+
+
+def _is_difference(quantity: Quantity, confirmed: Sequence[float], claim: Claim) -> bool:
+    """Whether a number is the difference or the sum of two others of its sentence, which its source has."""
+    others = {*confirmed, *(one.values[0] for one in claim.facts.quantities if one is not quantity)}
+    value = quantity.values[0]
+    return len(claim.facts.quantities) > 2 and any(
+        value in {one - two, one + two} for one in others for two in others if one > two > 0
+    )
 
 
 def _is_known(name: str, words: frozenset[str]) -> bool:
@@ -298,15 +374,3 @@ def _is_known(name: str, words: frozenset[str]) -> bool:
         if len(one) > 4 and one[:4] == name[:4] and one[-1] not in "ao"
     )
 
-
-def _is_opposite(claim: Claim, told: str, shared: Collection[str]) -> bool:
-    if not shared:
-        return False
-    mine = frozenset(words_of(claim.text.lower()))
-    theirs = frozenset(words_of(told.lower()))
-    if len(mine & theirs) < 0.6 * len(mine):
-        return False
-    return any(
-        here in mine and there in theirs and here not in theirs and there not in mine
-        for here, there in _OPPOSITES.get(claim.language, ())
-    )

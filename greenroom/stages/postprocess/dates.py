@@ -39,14 +39,17 @@ _dates = re.compile(
     rf"(?!\.?,?\s+{_OF}\d)",
     re.IGNORECASE,
 )
-_digit = re.compile(r"\d")
-_has_month = re.compile(rf"\b(?:{_FULL_MONTH}|século|siglo)\b", re.IGNORECASE).search
+DATED = frozenset(name for name in MONTHS if len(name) > 3) | {"may", "século", "siglo"}
+"""Words that dates without digits have in them."""
+_has_date = re.compile(
+    rf"\d[/.-]\d|\d{{3}}0['’]?s\b|\b(?:{_MONTH}|século|siglo|century|década|decade|años|anos)\b", re.IGNORECASE
+).search
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
 
 def moments(text: str, language: str) -> Iterator[Moment]:
     """Those of a text, in order."""
-    if _digit.search(text) is None and _has_month(text) is None:
+    if _has_date(text) is None:
         return
     for found in _dates.finditer(text):
         got = {name: value for name, value in found.groupdict().items() if value is not None}

@@ -90,6 +90,10 @@ for _prefix, _times in _PREFIXES.items():
 for _name, _kind in (("metros", "m"), ("metres", "m"), ("meters", "m")):
     for _square in ("cuadrados", "quadrados", "square"):
         UNITS[f"{_square}_{_name}" if _square == "square" else f"{_name}_{_square}"] = ("m2", 1.0)
+for _name in ("quilômetros", "quilometros", "kilómetros", "kilometros", "kilometers", "kilometres"):
+    for _per in ("por_hora", "per_hour", "an_hour"):
+        UNITS[f"{_name}_{_per}"] = ("m/s", 0.27778)
+UNITS["miles_per_hour"] = UNITS["miles_an_hour"] = ("m/s", 0.44704)
 UNITS["fortnight"] = UNITS["quinzena"] = UNITS["quincena"] = ("s", 1_209_600.0)
 MONEY = {"us$": "usd", "u$": "usd", "$": "usd", "r$": "brl", "€": "eur", "£": "gbp"}
 MONTHS = {

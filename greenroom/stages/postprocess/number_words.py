@@ -21,7 +21,7 @@ _half_more = re.compile(
     rf"\b(?:an?|one|uma?|una?)?\s*\b(?P<unit>{_MEASURE})\s+(?:and\s+a\s+half|e\s+mei[ao]|y\s+medi[ao])\b", re.IGNORECASE
 )
 _share_of = re.compile(
-    rf"\b(?P<part>half|a\s+quarter|three\s+quarters|three-quarters|mei[ao]|medi[ao]|(?:um|três)\s+quartos?|(?:un\s+|tres\s+)?cuartos?)"
+    rf"(?<!and\sa\s)(?<!-)\b(?P<part>half|a\s+quarter|three\s+quarters|three-quarters|mei[ao]|medi[ao]|(?:um|três)\s+quartos?|(?:un\s+|tres\s+)?cuartos?)"
     rf"\s+(?:(?:of\s+)?an?\s+|(?:de\s+)(?:uma?\s+|una?\s+)?)?(?P<unit>{_MEASURE})\b",
     re.IGNORECASE,
 )
@@ -63,12 +63,20 @@ _soft = re.compile(
     rf"(?P<one>an?|one|uma?|una?)\s+(?P<unit>{_MEASURE}|fortnight)\b",
     re.IGNORECASE,
 )
-_one_unit = re.compile(rf"\bone\s+(?:\w+\s+)?(?P<unit>{_MEASURE})\b", re.IGNORECASE)
-_may_be_more = re.compile(
-    r"\b(?:half|halved|mei[ao]|medi[ao]|metade|mitad|quarter|quarto|cuarto|third|fifth|tenth|terç|tercio|quint|doubl|dobr|duplic|doble|dobló"
-    r"|tripl|quad|cuád|cuart|quart|tercera|décim|times|veces|vezes|once|twice|cada|every|each|out\s+of|one\s+in|an?\s|uma?\s|una?\s|one\s)",
-    re.IGNORECASE,
-)
+_one_unit = re.compile(rf"(?<!-)\bone\s+(?:\w+\s+)?(?P<unit>{_MEASURE})\b", re.IGNORECASE)
+def _cues(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_OFTEN = _cues("times veces vezes once twice")
+_HALVES = _cues("half meio meia medio media")
+_SHARES = _HALVES | _cues("quarter quarters quarto quartos cuarto cuartos")
+_EACH = _cues("cada every each out ten hundred thousand")
+_FRACTIONS = _SHARES | frozenset(_NAMES) | _cues(
+    "thirds fifths tenths terços quintos tercios parte partes doubles tripled triplicó"
+)  # fmt: skip
+_ARTICLES = _cues("a an um uma un una one")
+_UNITS = frozenset(name for name, (kind, _) in UNITS.items() if kind in "smgl" and len(name) > 2)
 
 
 def _number(word: str, language: str) -> float | None:
@@ -80,16 +88,33 @@ def _number(word: str, language: str) -> float | None:
     return WORDS[language].get(low)
 
 
-def parts(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Quantity]:
-    """Halves, shares, how often, and one of a unit; what says it is added to the spans that are taken."""
-    if language not in WORDS or _may_be_more.search(text) is None:
+def parts(text: str, language: str, words: frozenset[str], taken: list[tuple[int, int]]) -> Iterator[Quantity]:
+    """Halves, shares, how often, and one of a unit; what says it is added to the spans that are taken.
+
+    `words` are those of the text, in lower case.
+    """
+    if language not in WORDS:
         return
+    if not words.isdisjoint(_OFTEN):
+        yield from _frequencies(text, language, taken)
+    if not words.isdisjoint(_FRACTIONS):
+        yield from _fractions(text, language, taken)
+    if not words.isdisjoint(_EACH) or "10 " in text or "100" in text:
+        yield from _ratios(text, language, taken)
+    if not words.isdisjoint(_ARTICLES) and not words.isdisjoint(_UNITS):
+        yield from _single(text, language, taken)
+
+
+def _frequencies(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Quantity]:
     for found in _often.finditer(text):
         many = {"once": 1.0, "twice": 2.0}.get((found["once"] or "").lower()) or _number(found["n"] or "", language)
         if many:
             taken.append(found.span())
             period = UNITS[found["unit"].lower()][1] / many
             yield quantity(text, *found.span(), (many,), "", 2, 1.0, is_word=True)._replace(period=period)
+
+
+def _fractions(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Quantity]:
     for found in _half_more.finditer(text):
         kind, factor = UNITS[found["unit"].lower()]
         before = _number_before(text, found.start(), language)
@@ -104,12 +129,6 @@ def parts(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Qu
         kind, factor = UNITS[found["unit"].lower()]
         taken.append(found.span())
         yield quantity(text, *found.span(), (_PARTS[name[-1]] * times * factor,), kind, 2, factor, is_word=True)
-    for found in _in_each.finditer(text):
-        n, m = _number(found["n"], language), _number(found["m"], language)
-        is_share = n and m and n < m and (found["each"] or (m in {10, 100, 1000} and n < 10 and language == "en"))
-        if is_share and n and m and not overlaps(taken, *found.span()):
-            taken.append(found.span())
-            yield quantity(text, *found.span(), (100 * n / m,), "%", 2, 1.0, is_word=True)
     for found in _fraction.finditer(text):
         if overlaps(taken, *found.span()):
             continue
@@ -122,6 +141,18 @@ def parts(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Qu
             taken.append(found.span())
             share = value * (_MANY[found["many"].lower()] if found["many"] else 1)
             yield quantity(text, *found.span(), (share,), "%", 2, 1.0, is_word=True)._replace(slack=0.02)
+
+
+def _ratios(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Quantity]:
+    for found in _in_each.finditer(text):
+        n, m = _number(found["n"], language), _number(found["m"], language)
+        is_share = n and m and n < m and (found["each"] or (m in {10, 100, 1000} and n < 10 and language == "en"))
+        if is_share and n and m and not overlaps(taken, *found.span()):
+            taken.append(found.span())
+            yield quantity(text, *found.span(), (100 * n / m,), "%", 2, 1.0, is_word=True)
+
+
+def _single(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Quantity]:
     for pattern, is_soft in ((_soft, True), (_one_unit, False)):
         for found in pattern.finditer(text):
             if language == "en" or is_soft:
@@ -137,10 +168,10 @@ def _number_before(text: str, start: int, language: str) -> float | None:
     return _number(before[-1], language) if before and before[-1].lower() not in _ONES[language] else None
 
 
-def spelled(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Quantity]:
-    """Numbers in words, with the half that may stand behind them."""
+def spelled(text: str, language: str, told: frozenset[str], taken: list[tuple[int, int]]) -> Iterator[Quantity]:
+    """Numbers in words, with the half that may stand behind them; `told` are the words of the text."""
     words = WORDS.get(language)
-    if words is None:
+    if words is None or told.isdisjoint(words):
         return
     joined, ones = JOINED[language], _ONES[language]
     run: list[tuple[float, int, int]] = []

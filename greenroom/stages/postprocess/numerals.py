@@ -46,7 +46,7 @@ _after = re.compile(
     r"(?:[\s -]*(?P<scale>[^\W\d_]+)\b)?", re.IGNORECASE
 )  # fmt: skip
 _unit = re.compile(
-    r"[\s -]{0,2}(?:(?:de|of)\s+)?(?P<unit>por\s+cento|por\s+ciento|per\s+cent|%|[°º][CF]\b|km/h|m/s|square\s+metres|square\s+meters|metros\s+(?:c|q)uadrados|[^\W\d_]+[²2]?)",
+    r"[\s -]{0,2}(?:(?:de|of)\s+)?(?P<unit>por\s+cento|por\s+ciento|per\s+cent|%|[°º][CF]\b|km/h|m/s|(?:quil[oó]metros|kil[oó]metros|kilomet(?:er|re)s|miles)\s+(?:por|per|an)\s+hou?ra?\b|square\s+metres|square\s+meters|metros\s+(?:c|q)uadrados|[^\W\d_]+[²2]?)",
     re.IGNORECASE,
 )
 _money_behind = re.compile(r"\s?(?P<money>(?:US|R)?\$|€|£)")
@@ -60,11 +60,11 @@ _APPROXIMATE = re.compile(
 )
 _MORE = re.compile(
     r"(?:more than|over|above|at least|greater than|upwards of|mais de|acima de|pelo menos|más de|al menos"
-    r"|por encima de)\s*(?:US|R)?[$€£]?\s?\Z",
+    r"|por encima de|older than|mayores de|maiores de|passar de|pasar de|a partir de)\s*(?:US|R)?[$€£]?\s?\Z",
     re.IGNORECASE,
 )
 _LESS = re.compile(
-    r"(?:less than|under|below|fewer than|up to|at most|no more than|as many as|as much as|menos de|abaixo de|até|no máximo|hasta|por debajo de)"
+    r"(?:less than|under|below|fewer than|up to|at most|no more than|as many as|as much as|menos de|abaixo de|até|no máximo|hasta|por debajo de|younger than|menores de)"
     r"\s*(?:US|R)?[$€£]?\s?\Z",
     re.IGNORECASE,
 )

@@ -8,12 +8,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from greenroom.stages.postprocess.clocks import Clock, clocks
-from greenroom.stages.postprocess.dates import Moment, moments
+from greenroom.stages.postprocess.dates import DATED, Moment, moments
 from greenroom.stages.postprocess.number_words import parts, spelled
 from greenroom.stages.postprocess.numerals import Quantity, overlaps, written
 
 _to = re.compile(r"\s*(?:-|–|—|to|and|or|a|e|y|ou|o|até|hasta)?\s*", re.IGNORECASE)
 _with = re.compile(r"\s*(?:e|y|con|com|and)\s+", re.IGNORECASE)
+_words = re.compile(r"[^\W\d_]+").findall
 _digit = re.compile(r"\d")
 _CENTS = 0.01
 
@@ -34,13 +35,15 @@ class Facts(NamedTuple):
 
 def facts(text: str, language: str) -> Facts:
     """Everything in a text. Linear; about 60 µs per 100 characters with numbers, 10 without."""
-    dated = list(moments(text, language))
+    words = frozenset(_words(text.lower()))
+    has_digit = _digit.search(text) is not None
+    dated = list(moments(text, language)) if has_digit or not words.isdisjoint(DATED) else []
     taken = [(one.start, one.end) for one in dated]
-    timed = list(clocks(text, language, taken))
-    found = list(parts(text, language, taken))
-    if _digit.search(text) is not None:
+    timed = list(clocks(text, language, words, taken))
+    found = list(parts(text, language, words, taken))
+    if has_digit:
         found += written(text, language, taken)
-    found += spelled(text, language, taken)
+    found += spelled(text, language, words, taken)
     found.sort(key=lambda one: one.start)
     for at, (one, next_) in enumerate(pairwise(found)):
         if next_.unit and not one.unit and _to.fullmatch(text, one.end, next_.start) is not None:

@@ -15,8 +15,9 @@ from msgspec import Meta
 
 from greenroom.contracts import Again, Ease, StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Passage, Verdict
-from greenroom.stages.postprocess.claims import Claim, Stems, fold
+from greenroom.stages.postprocess.claims import Claim, fold
 from greenroom.stages.postprocess.court import Court, Judgement, Source, read_source
+from greenroom.stages.postprocess.meaning import Stems
 from greenroom.stages.postprocess.wording import again_message, listed
 from greenroom.wire.openai import ReplyChoice
 
@@ -27,6 +28,9 @@ _MOST = 400
 """Sentences of one answer that are judged."""
 _LONGEST = 1_500
 """Characters of a sentence that are looked at."""
+_BRIEF = 120
+"""Characters of an answer that are too few to tell languages apart that are much alike."""
+_ALIKE = {"pt", "es"}
 
 _SAYS_NOTHING = re.compile(
     r"""^(?:[*_>#\s¡¿-]*)(?:
@@ -179,6 +183,9 @@ class Verify:
         )
         known = frozenset(fold(word) for one in passages for word in _inner_capitals(one.text))
         language = self._words.language(text)
+        home = passages[0].text[: len(text)]
+        if len(text) < _BRIEF and {language, self._words.language(home)} == _ALIKE:
+            language = self._words.language(f"{text} {home}")
         found: list[Judged] = []
         for start, end in self._sentences(text):
             sentence = text[start : min(end, start + _LONGEST)]
