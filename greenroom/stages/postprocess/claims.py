@@ -29,6 +29,7 @@ _counted = re.compile(r"\d+(?:[.,]\d+)?(?:st|nd|rd|th|s|[a-zA-Z]{1,3})|\d{1,3}(?
 _digits = re.compile(r"\d+")
 _quoted = re.compile(r"[\"“«]([^\"“”«»\n]{3,200})[\"”»]")
 _marker = re.compile(r"\s?\[\d{1,3}(?:, ?\d{1,3})*\]|<[A-Z][A-Z_]*_\d+>")
+_accents = re.compile(r"[\u0300-\u036f]+")
 _markdown = re.compile(r"[*_`#>|]+|^\s*[-•+]\s", re.MULTILINE)
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -63,9 +64,7 @@ def fold(text: str) -> str:
     """Lower case without accents."""
     if text.isascii():
         return text.lower()
-    return "".join(
-        letter for letter in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(letter)
-    )
+    return _accents.sub("", unicodedata.normalize("NFKD", text.lower()))
 
 
 def squeezed(text: str) -> str:
@@ -101,6 +100,11 @@ class Claim:
     def clauses(self) -> list[Clause]:
         """Its clauses."""
         return read_clauses(self.text, self.meaning)
+
+    @cached_property
+    def may_turn(self) -> bool:
+        """Whether a word of it denies, or has an opposite."""
+        return any(self.meaning.word(one).may_turn for one in words_of(self.text.lower()))
 
     @cached_property
     def name_stems(self) -> list[str]:

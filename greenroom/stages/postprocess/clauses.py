@@ -57,6 +57,8 @@ class Clause(NamedTuple):
     """For each stem, the marks by which it is found elsewhere."""
     marks: frozenset[str]
     denies: bool
+    denials: int
+    """How many words deny."""
     is_unclear: bool
     around: frozenset[str]
     """The marks of what it may speak of without saying so: the sentence's first words, or those before "which"."""
@@ -72,19 +74,21 @@ def read_clauses(text: str, meaning: Meaning) -> list[Clause]:
         plain = _SOFT.sub(" ", plain)
     if meaning.language == "en":
         plain = _TURN.sub(r"turn turn\1", _RULE_OUT.sub("excluded", plain))
-    elif meaning.language in _CEASE and "dej" in plain or "deix" in plain:
+    elif meaning.language in _CEASE and ("dej" in plain or "deix" in plain):
         plain = _CEASE[meaning.language].sub("no" if meaning.language == "es" else "não", plain)
     found: list[Clause] = []
     around: frozenset[str] = _NONE
     before: list[Word] = []
-    is_held = False
+    is_held, denied = False, 0
     for part, joins in _cut(_token.findall(plain)):
         words = [meaning.word(one) for one in part]
         telling = [word for word in words if word.stems]
+        negates = any(word.negates for word in words)
         if not telling:
-            is_held = is_held or any(word.negates or word.is_unclear for word in words)
+            denied, is_held = denied + negates, is_held or any(word.is_unclear for word in words)
             continue
-        if joins and len(telling) == 1 and found:  # "to bathe and fish": one more of the same
+        denying = sum(word.denies for word in words)
+        if joins and len(telling) == 1 and found and not negates and not denying:  # "to bathe and fish"
             found[-1] = found[-1]._replace(marks=found[-1].marks | telling[0].marks)
             continue
         stems = tuple(dict.fromkeys(stem for word in telling for stem in word.stems))
@@ -94,7 +98,8 @@ def read_clauses(text: str, meaning: Meaning) -> list[Clause]:
                 stems,
                 tuple(meaning.wanted(one) for one in stems),
                 frozenset().union(*(word.marks for word in telling)),
-                any(word.negates for word in words) ^ (sum(word.denies for word in words) % 2 == 1),
+                (negates or denied > 0) ^ (denying % 2 == 1),
+                sum(word.negates for word in words) + denying + denied,
                 is_held or any(word.is_unclear for word in words),
                 around | _marks(before[-2:]) if part[0] in _RELATIVE else around,
                 frozenset(side for word in sided for side in word.sides),
@@ -106,7 +111,7 @@ def read_clauses(text: str, meaning: Meaning) -> list[Clause]:
                 if not found[at].denies and len(found[at].stems) < _FEW:
                     found[at] = found[at]._replace(is_unclear=True)
         around = around or _marks(telling[:2])
-        before, is_held = telling, False
+        before, is_held, denied = telling, False, 0
     return found
 
 

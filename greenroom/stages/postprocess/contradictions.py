@@ -17,7 +17,7 @@ _NEARLY = 0.75
 """Clauses that share this much of what the closest one does are as close."""
 _ALIKE = 0.85
 """Share of its stems by which a sentence has the words of another."""
-_WORDS = 3
+_WORDS = 2
 _passive = {
     "en": re.compile(r"\b(?:was|were|been|being|is|are|be)\b.*\bby\b", re.IGNORECASE),
     "pt": re.compile(r"\b(?:foi|foram|é|são|ser|sido|será)\b.*\b(?:por|pel[oa]s?)\b", re.IGNORECASE),
@@ -43,7 +43,7 @@ def denies_more(claim: Sequence[Clause], source: Sequence[Clause]) -> bool:
     both = len(mine & theirs)
     if both < _WORDS or both < _ALIKE * len(mine):
         return False
-    more = sum(one.denies for one in claim) - sum(one.denies for one in source)
+    more = sum(one.denials for one in claim) - sum(one.denials for one in source)
     return more > 0 or (more < 0 and both >= _ALIKE * len(theirs))
 
 

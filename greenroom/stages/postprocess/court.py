@@ -54,6 +54,8 @@ class Source(NamedTuple):
     """Its sentences."""
     index: dict[str, list[int]]
     """The sentences that have a mark of a word."""
+    turning: set[int]
+    """Sentences with a word that denies, or has an opposite."""
     facts: dict[int, Facts]
     """Those that were looked for, by sentence."""
     words: frozenset[str]
@@ -99,15 +101,20 @@ def read_source(
     """A passage made ready: its sentences' stems and facts, and all its words."""
     meaning = meaning_of(language, stems)
     index: dict[str, list[int]] = {}
+    turning: set[int] = set()
     for at, (start, end) in enumerate(spans):
-        for mark in _marks(text[start:end], meaning):
+        words = [meaning.word(one) for one in words_of(text[start:end].lower())]
+        for mark in frozenset().union(*(word.marks for word in words)):
             index.setdefault(mark, []).append(at)
+        if any(word.may_turn for word in words):
+            turning.add(at)
     titled, told = words_of(fold(title)), words_of(fold(text))
     return Source(
         text,
         language,
         list(spans),
         index,
+        turning,
         {},
         frozenset(titled).union(
             told, *(_parts.split(word) for word in (*titled, *told) if not word.isalnum())
@@ -151,7 +158,7 @@ class Court:
         held, missing = self._weighed(claim, near)
         if missing and _FACTS.issuperset(missing):
             for one, number in rated[:_OTHERS]:  # all of it may stand in one that shares fewer words
-                if one.rank < _PERHAPS * best.rank or not one.touched:
+                if one.rank < _PERHAPS * best.rank:
                     break
                 others = self._weighed(claim, [(one, self._sources[number])])
                 if not others[1]:
@@ -268,17 +275,18 @@ class Court:
         one, source = near[0]
         if not source.spans:
             return None
-        told_of = [
-            part
+        compared = [
+            (other, at)
             for close, other in near
             if close.rank >= _AS_CLOSE * one.rank
             for at in sorted(close.places)
             if 2 * close.counts.get(at, 0) >= max(close.counts.values(), default=0)
-            for part in other.parts(at)
         ]
-        found = contradicts(claim.clauses, told_of)
-        if found is None and denies_more(claim.clauses, source.parts(one.place)):
-            return "negation"
+        found: Kind | None = None
+        if claim.may_turn or one.place in source.turning or any(at in other.turning for other, at in compared):
+            found = contradicts(claim.clauses, [part for other, at in compared for part in other.parts(at)])
+            if found is None and denies_more(claim.clauses, source.parts(one.place)):
+                return "negation"
         if found is None and len(claim.names) > 1:
             start, end = source.spans[one.place]
             told = source.text[start:end]
@@ -308,22 +316,30 @@ def _closeness(claim: Claim, source: Source) -> _Closeness:
     if not wanted or not source.index:
         everywhere = frozenset(range(len(source.spans)))
         return _Closeness(0.0, 0, everywhere, everywhere, _anchored(claim, source), {})
-    found: list[set[int]] = [set() for _ in source.spans]
+    found = [0] * len(source.spans)  # a bit for each stem
     for number, marks in enumerate(wanted):
         for mark in marks:
             for at in source.index.get(mark, ()):
-                found[at].add(number)
+                found[at] |= 1 << number
     best, place = -1.0, 0
+    counts: dict[int, int] = {}
+    last = 0
     for at, own in enumerate(found):
-        around = own.union(*found[max(0, at - _REACH) : at + _REACH + 1])
-        score = (2 * len(around) + len(own)) / (3 * len(wanted))
-        if score > best:
-            best, place = score, at
-    places = {at for at, own in enumerate(found) if len(own) >= _OWN * len(wanted)}
+        around = last | own | (found[at + 1] if at + 1 < len(found) else 0)
+        last = own
+        if around:
+            count = own.bit_count()
+            if count:
+                counts[at] = count
+            score = (2 * around.bit_count() + count) / (3 * len(wanted))
+            if score > best:
+                best, place = score, at
+    best = max(best, 0.0)
+    places = {at for at, count in counts.items() if count >= _OWN * len(wanted)}
     places |= {at for at in range(place - _REACH, place + _REACH + 1) if 0 <= at < len(found)}
-    counts = {at: len(own) for at, own in enumerate(found) if own}
-    touched = frozenset(counts)
-    return _Closeness(best, place, frozenset(places), touched, best + _anchored(claim, source), counts)
+    return _Closeness(
+        best, place, frozenset(places), frozenset(counts), best + _anchored(claim, source), counts
+    )
 
 
 def _anchored(claim: Claim, source: Source) -> float:
@@ -331,10 +347,6 @@ def _anchored(claim: Claim, source: Source) -> float:
     if not claim.anchors:
         return 0.0
     return _ANCHORED * sum(one in source.words for one in claim.anchors) / len(claim.anchors)
-
-
-def _marks(text: str, meaning: Meaning) -> frozenset[str]:
-    return frozenset().union(*(meaning.word(word).marks for word in words_of(text.lower())))
 
 
 def _all_facts(source: Source) -> Iterable[Facts]:

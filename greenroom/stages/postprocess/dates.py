@@ -39,18 +39,15 @@ _dates = re.compile(
     rf"(?!\.?,?\s+{_OF}\d)",
     re.IGNORECASE,
 )
-DATED = frozenset(name for name in MONTHS if len(name) > 3) | {"may", "século", "siglo"}
-"""Words that dates without digits have in them."""
-_has_date = re.compile(
-    rf"\d[/.-]\d|\d{{3}}0['’]?s\b|\b(?:{_MONTH}|século|siglo|century|década|decade|años|anos)\b", re.IGNORECASE
-).search
+DATED = frozenset(MONTHS) | {"século", "siglo", "century", "década", "decade", "años", "anos", "th"}
+"""Words of which dates have one that aren't digits alone."""
+has_dashes = re.compile(r"\d[/.-]\d|\d{3}0['’]?s\b|century").search
+"""Whether a text may have a date in digits."""
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
 
 def moments(text: str, language: str) -> Iterator[Moment]:
     """Those of a text, in order."""
-    if _has_date(text) is None:
-        return
     for found in _dates.finditer(text):
         got = {name: value for name, value in found.groupdict().items() if value is not None}
         start, end = found.span()

@@ -14,6 +14,8 @@ Stems = Callable[[str, str], Sequence[str]]
 LANGUAGES = ("en", "pt", "es")
 _PREFIX = 5
 """Letters that two longer stems share to be taken for one word's ("collected", "collection")."""
+_PHRASED = ("switch", "turn", "power", "rul", "deix", "dej")
+"""How words begin that make such a phrase."""
 
 
 class Word(NamedTuple):
@@ -30,6 +32,8 @@ class Word(NamedTuple):
     """Whether it may deny ("closed"), or not."""
     sides: frozenset[tuple[int, int]]
     """Of which opposites it is (number of the pair, side)."""
+    may_turn: bool
+    """Whether it denies, has an opposite, or makes part of a phrase that does ("switch off", "deixar de")."""
 
 
 class Meaning:
@@ -78,21 +82,18 @@ class Meaning:
         marks = set(stems)
         for stem in stems:
             marks |= self._groups.get(stem, _NONE)
-            if len(stem) > _PREFIX:
+            if len(stem) >= _PREFIX:
                 marks.add(f"{stem[:_PREFIX]}*")
-        return Word(
-            stems,
-            frozenset(marks),
-            word in self.negators,
-            word in self._denying or _lacking(word),
-            word in self._unclear,
-            frozenset(side for key in {word, *stems} for side in self._sides.get(key, ())),
-        )
+        negates, denies = word in self.negators, word in self._denying or _lacking(word)
+        is_unclear = word in self._unclear
+        sides = frozenset(side for key in {word, *stems} for side in self._sides.get(key, ()))
+        may_turn = negates or denies or is_unclear or bool(sides) or word.startswith(_PHRASED)
+        return Word(stems, frozenset(marks), negates, denies, is_unclear, sides, may_turn)
 
     def wanted(self, stem: str) -> tuple[str, ...]:
         """The marks by which a stem is found in a text."""
         found = (stem, *self._groups.get(stem, ()))
-        return (*found, f"{stem[:_PREFIX]}*") if len(stem) > _PREFIX else found
+        return (*found, f"{stem[:_PREFIX]}*") if len(stem) >= _PREFIX else found
 
 
 _NONE: frozenset[str] = frozenset()

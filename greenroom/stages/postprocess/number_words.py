@@ -98,7 +98,7 @@ def parts(text: str, language: str, words: frozenset[str], taken: list[tuple[int
     if not words.isdisjoint(_OFTEN):
         yield from _frequencies(text, language, taken)
     if not words.isdisjoint(_FRACTIONS):
-        yield from _fractions(text, language, taken)
+        yield from _fractions(text, language, words, taken)
     if not words.isdisjoint(_EACH) or "10 " in text or "100" in text:
         yield from _ratios(text, language, taken)
     if not words.isdisjoint(_ARTICLES) and not words.isdisjoint(_UNITS):
@@ -114,14 +114,16 @@ def _frequencies(text: str, language: str, taken: list[tuple[int, int]]) -> Iter
             yield quantity(text, *found.span(), (many,), "", 2, 1.0, is_word=True)._replace(period=period)
 
 
-def _fractions(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[Quantity]:
-    for found in _half_more.finditer(text):
+def _fractions(
+    text: str, language: str, words: frozenset[str], taken: list[tuple[int, int]]
+) -> Iterator[Quantity]:
+    for found in _half_more.finditer(text) if _HALF.search(text) is not None else ():
         kind, factor = UNITS[found["unit"].lower()]
         before = _number_before(text, found.start(), language)
         if before is None and not overlaps(taken, *found.span()):
             taken.append(found.span())
             yield quantity(text, *found.span(), (1.5 * factor,), kind, 2, factor, is_word=True)
-    for found in _share_of.finditer(text):
+    for found in _share_of.finditer(text) if not words.isdisjoint(_SHARES) else ():
         if overlaps(taken, *found.span()):
             continue
         name = found["part"].lower().replace("-", " ").split()

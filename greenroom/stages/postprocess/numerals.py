@@ -58,6 +58,12 @@ _APPROXIMATE = re.compile(
     r"|casi|unos|unas|alrededor de|en torno a|próximo a)\s*(?:[^\W\d]+\s)?(?:US|R)?[$€£]?\s?\Z",
     re.IGNORECASE,
 )
+_BEFORE = frozenset(
+    "about around approximately approx approx. roughly nearly almost some circa c. close estimated cerca de que aproximadamente"
+    " quase perto por volta torno uns umas casi unos unas alrededor a próximo than over above least of acima menos más mais"
+    " under below most up to many much abaixo até máximo hasta debajo encima partir passar pasar".split()
+)
+"""Of the two words before a number that say how exact it is, one is among these."""
 _MORE = re.compile(
     r"(?:more than|over|above|at least|greater than|upwards of|mais de|acima de|pelo menos|más de|al menos"
     r"|por encima de|older than|mayores de|maiores de|passar de|pasar de|a partir de)\s*(?:US|R)?[$€£]?\s?\Z",
@@ -136,6 +142,8 @@ def quantity(
 ) -> Quantity:
     """A number at a place, with what stands before it: about, more than, less than."""
     before = text[max(0, start - 32) : start]
+    if _BEFORE.isdisjoint(before.lower().split()[-2:]) and before.rstrip(" $€£RU")[-1:] not in {"~", "≈"}:
+        return Quantity(start, end, values, unit, is_word, 0.0, 0, digits, factor)
     slack = 0.06 if _APPROXIMATE.search(before) is not None else 0.0
     bound = 1 if _MORE.search(before) is not None else -1 if _LESS.search(before) is not None else 0
     return Quantity(start, end, values, unit, is_word, slack, bound, digits, factor)
