@@ -20,6 +20,7 @@ _name = re.compile(
     rf"|\s(?:de|da|do|das|dos|del|la|las|los|y|e|of|the|and|von|van|di)\s"
     rf"|\.\s)(?=[{_LETTER}])[{_LETTER}][\w'’&-]*){{0,6}}"
 )
+_article = re.compile(r"\S+\s(?:la|las|los|the)\s")
 _code = re.compile(
     r"(?<![\w.])\d+(?:\.\d+){2,}\b"
     r"|(?<![\w.])(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z])[A-Za-z0-9]+(?:[-._][A-Za-z0-9]+)*\b"
@@ -137,6 +138,8 @@ def _names(
         begins = not before or before[-1] in ".!?:…\n"
         if begins and len(tokens) == 1 and not _is_name(tokens[0], text[found.end() :], language, known):
             continue
+        if begins and len(tokens) > 1 and fold(tokens[0]) not in known and _article.match(found[0]) is not None:
+            tokens = tokens[1:]  # "Decidió la Audiencia"
         if told.covers(found.start(), found.start() + len(tokens[0])):
             tokens = tokens[1:]
         elif begins and (fold(tokens[0]) in _TITLES or (len(tokens) > 1 and not stems(tokens[0], language))):

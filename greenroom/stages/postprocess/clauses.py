@@ -23,7 +23,7 @@ _SOFT = re.compile(
     r"\b(?:not only|no more than|no less than|no fewer than|no greater than|no later than|no longer than|not more than"
     r"|not just|no longer|not until|no matter|no earlier|no other|at most|at least|never less than|up to"
     r"|maximum of|(?:more than|less than|fewer than|above|below|mais de|menos de|acima de|abaixo de|más de)(?= " + _NUMBER + r")"
-    r"|a não ser|a menos que|não só|não apenas|não somente|nada menos|sem dúvida|nenhum outro|nenhuma outra|no máximo|pelo menos"
+    r"|a não ser|(?<!kg )(?<!% )(?<! m )(?<!anos )(?<!dias )(?<!reais )a menos que|não só|não apenas|não somente|nada menos|sem dúvida|nenhum outro|nenhuma outra|no máximo|pelo menos"
     r"|nunca menos de|não mais (?:que|de)|ao menos|no mínimo|como mínimo"
     r"|a no ser|no solo|no sólo|no solamente|sin duda|ningún otro|ninguna otra|al menos|como máximo|como mucho|por lo menos|no más de?"
     r"|no menos de)\b"
@@ -59,6 +59,8 @@ class Clause(NamedTuple):
     denies: bool
     denials: int
     """How many words deny."""
+    denied: frozenset[str]
+    """The marks of the two words behind a negator; none where it is not plain what is denied."""
     is_unclear: bool
     around: frozenset[str]
     """The marks of what it may speak of without saying so: the sentence's first words, or those before "which"."""
@@ -74,6 +76,7 @@ def read_clauses(text: str, meaning: Meaning) -> list[Clause]:
         plain = _SOFT.sub(" ", plain)
     if meaning.language == "en":
         plain = _TURN.sub(r"turn turn\1", _RULE_OUT.sub("excluded", plain))
+        plain = plain.replace(" up from ", " risen from ").replace(" down from ", " fallen from ")
     elif meaning.language in _CEASE and ("dej" in plain or "deix" in plain):
         plain = _CEASE[meaning.language].sub("no" if meaning.language == "es" else "não", plain)
     found: list[Clause] = []
@@ -82,7 +85,7 @@ def read_clauses(text: str, meaning: Meaning) -> list[Clause]:
     is_held, denied = False, 0
     for part, joins in _cut(_token.findall(plain)):
         words = [meaning.word(one) for one in part]
-        telling = [word for word in words if word.stems]
+        telling = [word for word in words if word.is_telling]
         negates = any(word.negates for word in words)
         if not telling:
             denied, is_held = denied + negates, is_held or any(word.is_unclear for word in words)
@@ -100,6 +103,7 @@ def read_clauses(text: str, meaning: Meaning) -> list[Clause]:
                 frozenset().union(*(word.marks for word in telling)),
                 (negates or denied > 0) ^ (denying % 2 == 1),
                 sum(word.negates for word in words) + denying + denied,
+                _denied(words) if negates and not denying else _NONE,
                 is_held or any(word.is_unclear for word in words),
                 around | _marks(before[-2:]) if part[0] in _RELATIVE else around,
                 frozenset(side for word in sided for side in word.sides),
@@ -113,6 +117,11 @@ def read_clauses(text: str, meaning: Meaning) -> list[Clause]:
         around = around or _marks(telling[:2])
         before, is_held, denied = telling, False, 0
     return found
+
+
+def _denied(words: Sequence[Word]) -> frozenset[str]:
+    at = min(place for place, word in enumerate(words) if word.negates)
+    return _marks([word for word in words[at:] if word.is_telling][:2])
 
 
 def _cut(tokens: Sequence[str]) -> Iterator[tuple[list[str], bool]]:

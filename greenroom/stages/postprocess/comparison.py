@@ -25,7 +25,9 @@ def same(claim: Quantity, source: Quantity) -> bool:
             return isclose(mine, theirs, rel_tol=1e-6)
         if {claim.unit, source.unit} == {"g", "gbp"}:  # pounds weigh, and pay
             return any(
-                one / claim.factor == two / source.factor for one in claim.values for two in source.values
+                isclose(one / claim.factor, two / source.factor)
+                for one in claim.values
+                for two in source.values
             )
         if {claim.unit, source.unit} != {"c", "f"}:
             return False

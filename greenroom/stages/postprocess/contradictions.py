@@ -17,6 +17,8 @@ _NEARLY = 0.75
 """Clauses that share this much of what the closest one does are as close."""
 _ALIKE = 0.85
 """Share of its stems by which a sentence has the words of another."""
+_MOST = 0.65
+"""The same of the other, where that one denies."""
 _WORDS = 2
 _passive = {
     "en": re.compile(r"\b(?:was|were|been|being|is|are|be)\b.*\bby\b", re.IGNORECASE),
@@ -44,7 +46,7 @@ def denies_more(claim: Sequence[Clause], source: Sequence[Clause]) -> bool:
     if both < _WORDS or both < _ALIKE * len(mine):
         return False
     more = sum(one.denials for one in claim) - sum(one.denials for one in source)
-    return more > 0 or (more < 0 and both >= _ALIKE * len(theirs))
+    return more > 0 or (more < 0 and both >= _MOST * len(theirs))
 
 
 def _is_denied(one: Clause, rated: Sequence[tuple[int, Clause]]) -> bool:
@@ -53,8 +55,15 @@ def _is_denied(one: Clause, rated: Sequence[tuple[int, Clause]]) -> bool:
         return False
     close = [other for count, other in rated if count >= _NEARLY * best]
     return not one.is_unclear and all(
-        other.denies != one.denies and not other.is_unclear and not _opposed(one, other) for other in close
+        other.denies != one.denies and not other.is_unclear and _speak_of_it(one, other) for other in close
     )
+
+
+def _speak_of_it(one: Clause, other: Clause) -> bool:
+    """Whether both have what one of them denies, and don't say it by opposites."""
+    if (one.denied and one.denied.isdisjoint(other.marks)) or (other.denied and other.denied.isdisjoint(one.marks)):
+        return False
+    return not _opposed(one, other)
 
 
 def _opposed(one: Clause, other: Clause) -> bool:
@@ -84,24 +93,28 @@ def _is_turned(one: Clause, source: Sequence[Clause]) -> bool:
 
 
 def swaps(
-    claim: str,
-    source: str,
-    mine: Sequence[Clause],
-    theirs: Sequence[Clause],
+    claim: tuple[str, Sequence[Clause]],
+    source: tuple[str, Sequence[Clause]],
+    around: Sequence[Clause],
     names: Sequence[str],
     language: str,
 ) -> bool:
     """Whether two names have changed places: around a word between them, or with what is said of each.
 
+    Both sentences come with their clauses; `around` are those of the sentences beside the source's, and it;
     `names` are the stems of a claim's names.
     """
+    mine, theirs = claim[1], source[1]
     ordered = [stem for clause in mine for stem in clause.stems]
     told = [stem for clause in theirs for stem in clause.stems]
     both = [one for one in dict.fromkeys(names) if one in ordered and one in told]
+    everything = [stem for clause in around for stem in clause.stems]
+    if _is_of_another(ordered, everything, [one for one in dict.fromkeys(names) if one in everything]):
+        return True
     if len(both) < 2:
         return False
     passive = _passive.get(language)
-    turned = passive is not None and (passive.search(claim) is None) != (passive.search(source) is None)
+    turned = passive is not None and (passive.search(claim[0]) is None) != (passive.search(source[0]) is None)
     first = {stem: told.index(stem) for stem in reversed(told)}
     at = {stem: ordered.index(stem) for stem in both}
     verbs = [stem for stem in ordered if stem in first and stem not in names]
@@ -112,7 +125,7 @@ def swaps(
                 continue
             if all(first[b] < first[v] < first[a] for v in between):
                 return True
-    return _is_of_another(ordered, told, both)
+    return False
 
 
 def _is_of_another(ordered: Sequence[str], told: Sequence[str], names: Sequence[str]) -> bool:

@@ -139,7 +139,8 @@ class Court:
         said = squeezed(claim.text)
         if len(said) >= _VERBATIM:
             for number, source in enumerate(self._sources):
-                if said in source.plain:
+                at = source.plain.find(said)
+                if at >= 0 and source.meaning.negators.isdisjoint(source.plain[max(0, at - 16) : at].split()[-2:]):
                     place = _closeness(claim, source).place
                     start, end = source.spans[place] if source.spans else (0, 0)
                     return Judgement("supported", (), number, start, end, 1.0)
@@ -218,10 +219,13 @@ class Court:
                     for at in range(len(source.spans))
                     for one in source.fact(at).quantities
                 ]
+            is_alone = _is_alone(quantity, quantities)
             is_there = (
                 is_there
                 or any(
-                    (is_touched or _is_telling(quantity)) and quantity.unit == one.unit and same(quantity, one)
+                    (is_touched or is_alone or _is_telling(quantity))
+                    and (bool(quantity.unit) == bool(one.unit) or one.period or quantity.period)
+                    and same(quantity, one)
                     for one, is_touched in elsewhere or ()
                 )
                 or _hour(quantity) in hours
@@ -238,7 +242,11 @@ class Court:
             if is_there or may_differ:
                 yield "number", is_there
         for moment in claim.facts.moments:
-            yield "date", bears_out(moment, moments, years)
+            is_there = bears_out(moment, moments, years)
+            if not is_there and not moments:  # nothing speaks against a date of another sentence
+                everywhere = [one for part in _all_facts(near[0][1]) for one in part.moments]
+                is_there = bears_out(moment, everywhere, years | {one.year for one in everywhere if one.year})
+            yield "date", is_there
         if claim.facts.clocks:
             times = [one[2] for _, source in near for part in _all_facts(source) for one in part.clocks]
             hours_told = {_hour(one) for one in quantities}
@@ -290,8 +298,9 @@ class Court:
         if found is None and len(claim.names) > 1:
             start, end = source.spans[one.place]
             told = source.text[start:end]
-            names = claim.name_stems
-            if swaps(claim.text, told, claim.clauses, source.parts(one.place), names, claim.language):
+            around = [part for at in sorted(one.places) for part in source.parts(at)]
+            mine, theirs = (claim.text, claim.clauses), (told, source.parts(one.place))
+            if swaps(mine, theirs, around, claim.name_stems, claim.language):
                 return "role"
         return found
 
@@ -351,6 +360,14 @@ def _anchored(claim: Claim, source: Source) -> float:
 
 def _all_facts(source: Source) -> Iterable[Facts]:
     return (source.fact(at) for at in range(len(source.spans)))
+
+
+def _is_alone(quantity: Quantity, others: Sequence[Quantity]) -> bool:
+    """Whether the sentences that speak of the same have no other number of its kind: a unit's, or a year."""
+    if quantity.unit:
+        return all(one.unit != quantity.unit for one in others)
+    is_year = 1000 <= quantity.values[0] < 2200
+    return is_year and not any(1000 <= one.values[0] < 2200 and not one.unit for one in others)
 
 
 def _is_telling(quantity: Quantity) -> bool:

@@ -14,7 +14,7 @@ Stems = Callable[[str, str], Sequence[str]]
 LANGUAGES = ("en", "pt", "es")
 _PREFIX = 5
 """Letters that two longer stems share to be taken for one word's ("collected", "collection")."""
-_PHRASED = ("switch", "turn", "power", "rul", "deix", "dej")
+_PHRASED = ("switch", "turn", "power", "rul", "up", "down", "deix", "dej")
 """How words begin that make such a phrase."""
 
 
@@ -24,6 +24,8 @@ class Word(NamedTuple):
     stems: tuple[str, ...]
     marks: frozenset[str]
     """Its stems, the beginnings of long ones ("colle*"), and the groups that they are in ("=12")."""
+    is_telling: bool
+    """Whether it has a stem, denies nothing, and says more than "make" or "have"."""
     negates: bool
     """Whether it is a negator ("not", "sem")."""
     denies: bool
@@ -47,6 +49,7 @@ class Meaning:
         self.negators: frozenset[str] = frozenset()
         self._denying: frozenset[str] = frozenset()
         self._unclear: frozenset[str] = frozenset()
+        self._light: frozenset[str] = frozenset()
         if language in LANGUAGES:
             self._load((files("greenroom") / "data" / "meaning" / f"{language}.txt").read_text("utf-8"))
         self.word = lru_cache(maxsize=16_384)(self._word)
@@ -68,6 +71,8 @@ class Meaning:
                 denying.append(frozenset(rest.split()))
             elif kind == "?":
                 self._unclear = frozenset(rest.split())
+            elif kind == "-":
+                self._light = frozenset(rest.split())
         self.negators, self._denying = denying
 
     def _keys(self, word: str) -> Sequence[str]:
@@ -88,7 +93,8 @@ class Meaning:
         is_unclear = word in self._unclear
         sides = frozenset(side for key in {word, *stems} for side in self._sides.get(key, ()))
         may_turn = negates or denies or is_unclear or bool(sides) or word.startswith(_PHRASED)
-        return Word(stems, frozenset(marks), negates, denies, is_unclear, sides, may_turn)
+        is_telling = bool(stems) and not negates and word not in self._light
+        return Word(stems, frozenset(marks), is_telling, negates, denies, is_unclear, sides, may_turn)
 
     def wanted(self, stem: str) -> tuple[str, ...]:
         """The marks by which a stem is found in a text."""

@@ -59,18 +59,18 @@ _APPROXIMATE = re.compile(
     re.IGNORECASE,
 )
 _BEFORE = frozenset(
-    "about around approximately approx approx. roughly nearly almost some circa c. close estimated cerca de que aproximadamente"
+    "about around approximately approx approx. roughly nearly almost some circa c. close estimated cerca de da la que aproximadamente"
     " quase perto por volta torno uns umas casi unos unas alrededor a próximo than over above least of acima menos más mais"
     " under below most up to many much abaixo até máximo hasta debajo encima partir passar pasar".split()
 )
 """Of the two words before a number that say how exact it is, one is among these."""
 _MORE = re.compile(
-    r"(?:more than|over|above|at least|greater than|upwards of|mais de|acima de|pelo menos|más de|al menos"
+    r"(?:more than|over|above|at least|greater than|upwards of|mais d[ea]|acima de|pelo menos|más de(?: la)?|al menos"
     r"|por encima de|older than|mayores de|maiores de|passar de|pasar de|a partir de)\s*(?:US|R)?[$€£]?\s?\Z",
     re.IGNORECASE,
 )
 _LESS = re.compile(
-    r"(?:less than|under|below|fewer than|up to|at most|no more than|as many as|as much as|menos de|abaixo de|até|no máximo|hasta|por debajo de|younger than|menores de)"
+    r"(?:less than|menos d[ea]|menos de la|under|below|fewer than|up to|at most|no more than|as many as|as much as|menos de|abaixo de|até|no máximo|hasta|por debajo de|younger than|menores de)"
     r"\s*(?:US|R)?[$€£]?\s?\Z",
     re.IGNORECASE,
 )

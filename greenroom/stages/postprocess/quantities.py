@@ -54,6 +54,9 @@ def facts(text: str, language: str) -> Facts:
             values = tuple(value + next_.values[0] * _CENTS for value in one.values)
             found[at] = one._replace(values=values, end=next_.end)
             found[at + 1] = next_._replace(is_soft=True)
+        elif _is_money(one) and not next_.unit and text[one.end : next_.start].strip().lower() == "con":
+            found[at] = one._replace(values=tuple(value + next_.values[0] * _CENTS for value in one.values))
+            found[at + 1] = next_._replace(is_soft=True)  # "cuatro euros con sesenta"
     return Facts(found, dated, timed)
 
 
