@@ -32,6 +32,8 @@ _quoted = re.compile(r"[\"“«]([^\"“”«»\n]{3,200})[\"”»]")
 _marker = re.compile(r"\s?\[\d{1,3}(?:, ?\d{1,3})*\]|<[A-Z][A-Z_]*_\d+>")
 _accents = re.compile(r"[\u0300-\u036f]+")
 _markdown = re.compile(r"[*_`#>|]+|^\s*[-•+]\s", re.MULTILINE)
+
+
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -82,11 +84,7 @@ class Claim:
         self.language = language
         self.facts = facts(self.text, language)
         self.quotes = [one for one in _quoted.findall(self.text) if len(one.split()) > 1]
-        self.codes = [
-            one
-            for one in _code.findall(self.text)
-            if _counted.fullmatch(one) is None
-        ]
+        self.codes = [one for one in _code.findall(self.text) if _counted.fullmatch(one) is None]
         self.names = [
             tokens
             for tokens in _names(self.text, language, known, stems, self.facts)
@@ -110,7 +108,9 @@ class Claim:
     @cached_property
     def name_stems(self) -> list[str]:
         """The stems of its names, in order."""
-        return [stem for tokens in self.names for one in tokens for stem in self.meaning.word(one.lower()).stems]
+        return [
+            stem for tokens in self.names for one in tokens for stem in self.meaning.word(one.lower()).stems
+        ]
 
     @property
     def has_facts(self) -> bool:
@@ -123,9 +123,7 @@ class Claim:
         return len(self.stems) > 1 or self.has_facts
 
 
-def _names(
-    text: str, language: str, known: frozenset[str], stems: Stems, told: Facts
-) -> Iterable[list[str]]:
+def _names(text: str, language: str, known: frozenset[str], stems: Stems, told: Facts) -> Iterable[list[str]]:
     """Names: words with capitals, in runs; at a sentence's beginning only where more than that speaks for it.
 
     `known` are folded words that are names wherever they stand.
@@ -138,11 +136,16 @@ def _names(
         begins = not before or before[-1] in ".!?:…\n"
         if begins and len(tokens) == 1 and not _is_name(tokens[0], text[found.end() :], language, known):
             continue
-        if begins and len(tokens) > 1 and fold(tokens[0]) not in known and _article.match(found[0]) is not None:
+        if (
+            begins
+            and len(tokens) > 1
+            and fold(tokens[0]) not in known
+            and _article.match(found[0]) is not None
+        ):
             tokens = tokens[1:]  # "Decidió la Audiencia"
-        if told.covers(found.start(), found.start() + len(tokens[0])):
-            tokens = tokens[1:]
-        elif begins and (fold(tokens[0]) in _TITLES or (len(tokens) > 1 and not stems(tokens[0], language))):
+        if told.covers(found.start(), found.start() + len(tokens[0])) or (
+            begins and (fold(tokens[0]) in _TITLES or (len(tokens) > 1 and not stems(tokens[0], language)))
+        ):
             tokens = tokens[1:]
         tokens = [one for one in tokens if len(one) > 1 and fold(one) not in _TITLES]
         if tokens:
@@ -161,4 +164,3 @@ def _is_name(word: str, behind: str, language: str, known: frozenset[str]) -> bo
         return False
     follows = next_[0].lower()
     return follows in _STATES[language] or _PAST[language].search(follows) is not None
-

@@ -8,30 +8,34 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from greenroom.stages.postprocess.meaning import Meaning, Word
-from greenroom.stages.postprocess.measures import WORDS
+from greenroom.stages.postprocess.measures import WORDS, word_set
 
 _token = re.compile(r"\d+(?:[.,:]\d+)+|[^\W_]+(?:['’.&-][^\W_]+)*|[;:()—–,.]")
-_ENDS = frozenset(
-    "; : ( ) — – , . but mas pero while enquanto mientras porque because since pois pues yet although whereas".split()
+_ENDS = word_set(
+    "; : ( ) — – , . but mas pero while enquanto mientras porque because since pois pues yet although whereas"
 )
 """What stands between clauses."""
 _JOINS = frozenset({"and", "e", "y"})
-_OPENS = frozenset("without unless except when if sem exceto salvo quando sin excepto si cuando".split())
+_OPENS = word_set("without unless except when if sem exceto salvo quando sin excepto si cuando")
 """What a clause begins with."""
 _NUMBER = rf"(?:[$€£r]*\d|(?:{'|'.join(word for words in WORDS.values() for word in words)})\b)"
 _SOFT = re.compile(
-    r"\b(?:not only|no more than|no less than|no fewer than|no greater than|no later than|no longer than|not more than"
+    r"\b(?:not only|no more than|no less than|no fewer than|no greater than|no later than"
+    r"|no longer than|not more than"
     r"|not just|no longer|not until|no matter|no earlier|no other|at most|at least|never less than|up to"
-    r"|maximum of|(?:more than|less than|fewer than|above|below|mais de|menos de|acima de|abaixo de|más de)(?= " + _NUMBER + r")"
-    r"|a não ser|(?<!kg )(?<!% )(?<! m )(?<!anos )(?<!dias )(?<!reais )a menos que|não só|não apenas|não somente|nada menos|sem dúvida|nenhum outro|nenhuma outra|no máximo|pelo menos"
+    r"|maximum of|(?:more than|less than|fewer than|above|below|mais de|menos de|acima de|abaixo de"
+    r"|más de)(?= " + _NUMBER + r")"
+    r"|a não ser|(?<!kg )(?<!% )(?<! m )(?<!anos )(?<!dias )(?<!reais )a menos que|não só"
+    r"|não apenas|não somente|nada menos|sem dúvida|nenhum outro|nenhuma outra|no máximo|pelo menos"
     r"|nunca menos de|não mais (?:que|de)|ao menos|no mínimo|como mínimo"
-    r"|a no ser|no solo|no sólo|no solamente|sin duda|ningún otro|ninguna otra|al menos|como máximo|como mucho|por lo menos|no más de?"
+    r"|a no ser|no solo|no sólo|no solamente|sin duda|ningún otro|ninguna otra|al menos|como máximo"
+    r"|como mucho|por lo menos|no más de?"
     r"|no menos de)\b"
 )
 """What denies nothing, and compares with a number only."""
-_SOFTENS = frozenset(
-    "not no up at maximum never more less fewer above below mais menos acima abaixo más máximo mínimo mínimo mucho não nada sem"
-    " nenhum nenhuma nunca sin ningún ninguna ao al por como".split()
+_SOFTENS = word_set(
+    "not no up at maximum never more less fewer above below mais menos acima abaixo más máximo mínimo"
+    " mínimo mucho não nada sem nenhum nenhuma nunca sin ningún ninguna ao al por como"
 )
 """What such a phrase has in it."""
 _RULE_OUT = re.compile(r"\brul(?:e[sd]?|ing) out\b")
@@ -40,9 +44,7 @@ _CEASE = {
     "pt": re.compile(r"\bdeix\w+ de\b"),
     "es": re.compile(r"\b(?:dej\w+|ha dejado|han dejado) de\b"),
 }
-_RELATIVE = frozenset(
-    "que which who whose where cuyo cuya cuyos cuyas cujo cuja cujos cujas onde donde".split()
-)
+_RELATIVE = word_set("que which who whose where cuyo cuya cuyos cuyas cujo cuja cujos cujas onde donde")
 
 
 _FEW = 3
@@ -63,7 +65,8 @@ class Clause(NamedTuple):
     """The marks of the two words behind a negator; none where it is not plain what is denied."""
     is_unclear: bool
     around: frozenset[str]
-    """The marks of what it may speak of without saying so: the sentence's first words, or those before "which"."""
+    """The marks of what it may speak of without saying so: the sentence's first words, or those
+    before "which"."""
     sides: frozenset[tuple[int, int]]
     sided: frozenset[str]
     """The stems of the words that have a side."""

@@ -1,23 +1,25 @@
-"""Times of day of a text: in digits ("16:40", "9 p.m.", "7h30"), and in words ("half past six", "las seis y media")."""
+"""Times of day of a text: in digits ("16:40", "9 p.m."), and in words ("half past six", "las seis y media")."""
 
 import re
 from collections.abc import Iterator
 
-from greenroom.stages.postprocess.measures import WORDS
+from greenroom.stages.postprocess.measures import WORDS, word_set
 from greenroom.stages.postprocess.numerals import overlaps
 
 Clock = tuple[int, int, int]
 """(start, end, minute of the day; below 720 where nothing tells morning from evening)."""
 
 _clock = re.compile(
-    r"\b(?P<h>[01]?\d|2[0-3])(?:(?:(?::|\.(?=\d\d\s*[ap]\.?\s?m\b))(?P<m>[0-5]\d)|(?P<gap>\s?)h(?P<m2>[0-5]\d)?)(?![\w])"
+    r"\b(?P<h>[01]?\d|2[0-3])(?:(?:(?::|\.(?=\d\d\s*[ap]\.?\s?m\b))(?P<m>[0-5]\d)"
+    r"|(?P<gap>\s?)h(?P<m2>[0-5]\d)?)(?![\w])"
     r"(?:\s*(?P<p>[ap])\.?\s?m\b\.?)?|\s*(?P<p2>[ap])\.?\s?m\b\.?)",
     re.IGNORECASE,
 )
 _o_clock = re.compile(r"\b(?:às|as|las|at|das|by)\s\Z", re.IGNORECASE)
 _ONE = {"en": "one", "pt": "uma", "es": "una"}
 _HOURS = {
-    code: {_ONE[code]: 1, **{word: int(value) for word, value in words.items() if 1 < value < 13 and word != "twice"}}
+    code: {_ONE[code]: 1}
+    | {word: int(value) for word, value in words.items() if 1 < value < 13 and word != "twice"}
     for code, words in WORDS.items()
 }  # fmt: skip
 _NAMED = {
@@ -31,7 +33,8 @@ _PARTS = {
 }  # fmt: skip
 _spoken = {
     "en": re.compile(
-        rf"\b(?:(?P<part>half|(?:a\s+)?quarter|twenty-five|twenty|ten|five)\s+(?P<side>past|to)\s+)?{_NAMED['en']}\b"
+        rf"\b(?:(?P<part>half|(?:a\s+)?quarter|twenty-five|twenty|ten|five)\s+(?P<side>past"
+        rf"|to)\s+)?{_NAMED['en']}\b"
         r"(?P<clock>\s*o['’]clock)?(?P<day>\s+(?:in\s+the\s+(?:morning|afternoon|evening)|at\s+night))?",
         re.IGNORECASE,
     ),
@@ -48,8 +51,9 @@ _spoken = {
         re.IGNORECASE,
     ),
 }
-_SPEAKS = frozenset(
-    "clock past to morning afternoon evening night manhã tarde noite madrugada às as até meia mañana noche las la".split()
+_SPEAKS = word_set(
+    "clock past to morning afternoon evening night manhã tarde noite madrugada às as até meia mañana"
+    " noche las la"
 )
 """Words that a time in words has in it."""
 _has_digit = re.compile(r"\d").search
@@ -70,7 +74,11 @@ def clocks(text: str, language: str, words: frozenset[str], taken: list[tuple[in
         if half:
             hour = hour % 12 + (12 if half == "p" else 0)
         yield start, end, hour * 60 + int(found["m"] or found["m2"] or 0)
-    if language in _spoken and not words.isdisjoint(_SPEAKS) and (not words.isdisjoint(_HOURS[language]) or _has_digit(text)):
+    if (
+        language in _spoken
+        and not words.isdisjoint(_SPEAKS)
+        and (not words.isdisjoint(_HOURS[language]) or _has_digit(text))
+    ):
         yield from _in_words(text, language, taken)
 
 

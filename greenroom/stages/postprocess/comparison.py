@@ -5,7 +5,6 @@ from math import floor, isclose, log10
 from greenroom.stages.postprocess.dates import Moment
 from greenroom.stages.postprocess.numerals import Quantity
 
-
 _MONTH = 2_629_800
 """Seconds."""
 _MONEY = {"usd", "eur", "brl", "gbp", "mxn"}

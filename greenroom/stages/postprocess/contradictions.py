@@ -1,4 +1,4 @@
-"""Whether a sentence says the opposite of its source: a denial too many, the other of two opposites, swapped names.
+"""Whether a sentence says the opposite of its source: denials, opposites, names that changed places.
 
 Compares clauses that speak of the same, by the words they share. Knows no grammar beyond that.
 """
@@ -61,7 +61,9 @@ def _is_denied(one: Clause, rated: Sequence[tuple[int, Clause]]) -> bool:
 
 def _speak_of_it(one: Clause, other: Clause) -> bool:
     """Whether both have what one of them denies, and don't say it by opposites."""
-    if (one.denied and one.denied.isdisjoint(other.marks)) or (other.denied and other.denied.isdisjoint(one.marks)):
+    if (one.denied and one.denied.isdisjoint(other.marks)) or (
+        other.denied and other.denied.isdisjoint(one.marks)
+    ):
         return False
     return not _opposed(one, other)
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from greenroom.stages.postprocess.claims import Claim, fold, squeezed, words_of
-from greenroom.stages.postprocess.clauses import Clause, read_clauses
 from greenroom.stages.postprocess.comparison import bears_out, same, same_clock
 from greenroom.stages.postprocess.contradictions import Kind, contradicts, denies_more, swaps
-from greenroom.stages.postprocess.meaning import Meaning, Stems, meaning_of
+from greenroom.stages.postprocess.meaning import Stems
 from greenroom.stages.postprocess.numerals import Quantity
-from greenroom.stages.postprocess.quantities import Facts, facts
+from greenroom.stages.postprocess.quantities import Facts
+from greenroom.stages.postprocess.sources import Closeness, Source, closeness
 
 Label = Literal["supported", "partly", "not"]
 
@@ -28,12 +28,6 @@ _VERBATIM = 24
 """Characters from which a sentence that a passage has word for word needs no other look."""
 _NEAR = 0.6
 """Passages that have this share of what the closest has count as well."""
-_OWN = 0.25
-"""Share of a claim's words that make a passage's sentence one that its numbers may come from."""
-_ANCHORED = 0.5
-"""How much all names and numbers of a claim weigh, beside all its words, for which passage is closest."""
-_REACH = 1
-"""Sentences on each side of a matching one that count with it."""
 _FACTS = frozenset({"number", "date", "time", "name"})
 _OTHERS = 5
 """Passages that are looked at one by one for what the closest ones don't have."""
@@ -43,44 +37,6 @@ _AS_CLOSE = 0.9
 """How close a passage must be, beside the closest, to speak against a claim."""
 _HOUR = 3600.0
 _parts = re.compile(r"['’.&-]")
-
-
-class Source(NamedTuple):
-    """One passage, read for comparing."""
-
-    text: str
-    language: str
-    spans: list[tuple[int, int]]
-    """Its sentences."""
-    index: dict[str, list[int]]
-    """The sentences that have a mark of a word."""
-    turning: set[int]
-    """Sentences with a word that denies, or has an opposite."""
-    facts: dict[int, Facts]
-    """Those that were looked for, by sentence."""
-    words: frozenset[str]
-    """All words, folded; the title's too."""
-    plain: str
-    initials: str
-    meaning: Meaning
-    clauses: dict[int, list[Clause]]
-    """Those that were looked for, by sentence."""
-
-    def fact(self, at: int) -> Facts:
-        """What can be compared in a sentence."""
-        found = self.facts.get(at)
-        if found is None:
-            start, end = self.spans[at]
-            found = self.facts[at] = facts(self.text[start:end], self.language)
-        return found
-
-    def parts(self, at: int) -> list[Clause]:
-        """The clauses of a sentence."""
-        found = self.clauses.get(at)
-        if found is None:
-            start, end = self.spans[at]
-            found = self.clauses[at] = read_clauses(self.text[start:end], self.meaning)
-        return found
 
 
 class Judgement(NamedTuple):
@@ -93,37 +49,6 @@ class Judgement(NamedTuple):
     start: int
     end: int
     score: float
-
-
-def read_source(
-    text: str, title: str, language: str, spans: Sequence[tuple[int, int]], stems: Stems
-) -> Source:
-    """A passage made ready: its sentences' stems and facts, and all its words."""
-    meaning = meaning_of(language, stems)
-    index: dict[str, list[int]] = {}
-    turning: set[int] = set()
-    for at, (start, end) in enumerate(spans):
-        words = [meaning.word(one) for one in words_of(text[start:end].lower())]
-        for mark in frozenset().union(*(word.marks for word in words)):
-            index.setdefault(mark, []).append(at)
-        if any(word.may_turn for word in words):
-            turning.add(at)
-    titled, told = words_of(fold(title)), words_of(fold(text))
-    return Source(
-        text,
-        language,
-        list(spans),
-        index,
-        turning,
-        {},
-        frozenset(titled).union(
-            told, *(_parts.split(word) for word in (*titled, *told) if not word.isalnum())
-        ),
-        " ".join(told),
-        "".join(word[0].lower() for word in words_of(f"{title} {text}") if word[0].isupper()),
-        meaning,
-        {},
-    )
 
 
 class Court:
@@ -140,12 +65,14 @@ class Court:
         if len(said) >= _VERBATIM:
             for number, source in enumerate(self._sources):
                 at = source.plain.find(said)
-                if at >= 0 and source.meaning.negators.isdisjoint(source.plain[max(0, at - 16) : at].split()[-2:]):
-                    place = _closeness(claim, source).place
+                if at >= 0 and source.meaning.negators.isdisjoint(
+                    source.plain[max(0, at - 16) : at].split()[-2:]
+                ):
+                    place = closeness(claim, source).place
                     start, end = source.spans[place] if source.spans else (0, 0)
                     return Judgement("supported", (), number, start, end, 1.0)
         rated = sorted(
-            ((_closeness(claim, source), number) for number, source in enumerate(self._sources)),
+            ((closeness(claim, source), number) for number, source in enumerate(self._sources)),
             key=lambda pair: -pair[0].rank,
         )
         best, first = rated[0]
@@ -181,9 +108,7 @@ class Court:
             label = "partly" if held >= len(missing) and "negation" not in missing else "not"
         return Judgement(label, tuple(dict.fromkeys(missing)), first, start, end, round(best.share, 3))
 
-    def _weighed(
-        self, claim: Claim, near: Sequence[tuple["_Closeness", Source]]
-    ) -> tuple[int, list[str]]:
+    def _weighed(self, claim: Claim, near: Sequence[tuple[Closeness, Source]]) -> tuple[int, list[str]]:
         """How many facts are there, and the kinds of those that are not."""
         missing: list[str] = []
         held = 0
@@ -194,9 +119,7 @@ class Court:
                 missing.append(kind)
         return held, missing
 
-    def _checked(
-        self, claim: Claim, near: Sequence[tuple["_Closeness", Source]]
-    ) -> Iterable[tuple[str, bool]]:
+    def _checked(self, claim: Claim, near: Sequence[tuple[Closeness, Source]]) -> Iterable[tuple[str, bool]]:
         """Each fact of a claim, and whether the sentences that speak of the same have it."""
         told = claim.facts
         is_factual = told.quantities or told.moments or told.clocks
@@ -278,7 +201,7 @@ class Court:
             return True
         return all(fold(one) in self._asked for one in lost)
 
-    def _contradiction(self, claim: Claim, near: Sequence[tuple["_Closeness", Source]]) -> Kind | None:
+    def _contradiction(self, claim: Claim, near: Sequence[tuple[Closeness, Source]]) -> Kind | None:
         """What speaks against it in the sentences of the closest passage that speak of the same."""
         one, source = near[0]
         if not source.spans:
@@ -291,7 +214,11 @@ class Court:
             if 2 * close.counts.get(at, 0) >= max(close.counts.values(), default=0)
         ]
         found: Kind | None = None
-        if claim.may_turn or one.place in source.turning or any(at in other.turning for other, at in compared):
+        if (
+            claim.may_turn
+            or one.place in source.turning
+            or any(at in other.turning for other, at in compared)
+        ):
             found = contradicts(claim.clauses, [part for other, at in compared for part in other.parts(at)])
             if found is None and denies_more(claim.clauses, source.parts(one.place)):
                 return "negation"
@@ -303,59 +230,6 @@ class Court:
             if swaps(mine, theirs, around, claim.name_stems, claim.language):
                 return "role"
         return found
-
-
-class _Closeness(NamedTuple):
-    """How much of a claim's words a passage has: in its best sentences, which these are, and where else."""
-
-    share: float
-    place: int
-    places: frozenset[int]
-    touched: frozenset[int]
-    """Sentences with any of its words."""
-    rank: float
-    """The share, and more for its names and numbers."""
-    counts: dict[int, int]
-    """How many of its words a sentence has."""
-
-
-def _closeness(claim: Claim, source: Source) -> _Closeness:
-    """The largest share of the claim's stems in any three sentences running, the middle one counted more."""
-    wanted = claim.wanted
-    if not wanted or not source.index:
-        everywhere = frozenset(range(len(source.spans)))
-        return _Closeness(0.0, 0, everywhere, everywhere, _anchored(claim, source), {})
-    found = [0] * len(source.spans)  # a bit for each stem
-    for number, marks in enumerate(wanted):
-        for mark in marks:
-            for at in source.index.get(mark, ()):
-                found[at] |= 1 << number
-    best, place = -1.0, 0
-    counts: dict[int, int] = {}
-    last = 0
-    for at, own in enumerate(found):
-        around = last | own | (found[at + 1] if at + 1 < len(found) else 0)
-        last = own
-        if around:
-            count = own.bit_count()
-            if count:
-                counts[at] = count
-            score = (2 * around.bit_count() + count) / (3 * len(wanted))
-            if score > best:
-                best, place = score, at
-    best = max(best, 0.0)
-    places = {at for at, count in counts.items() if count >= _OWN * len(wanted)}
-    places |= {at for at in range(place - _REACH, place + _REACH + 1) if 0 <= at < len(found)}
-    return _Closeness(
-        best, place, frozenset(places), frozenset(counts), best + _anchored(claim, source), counts
-    )
-
-
-def _anchored(claim: Claim, source: Source) -> float:
-    """What a passage is the likelier for: the share of a claim's names and numbers that it has, at most a half."""
-    if not claim.anchors:
-        return 0.0
-    return _ANCHORED * sum(one in source.words for one in claim.anchors) / len(claim.anchors)
 
 
 def _all_facts(source: Source) -> Iterable[Facts]:
@@ -402,4 +276,3 @@ def _is_known(name: str, words: frozenset[str]) -> bool:
         for one in words
         if len(one) > 4 and one[:4] == name[:4] and one[-1] not in "ao"
     )
-

@@ -1,10 +1,11 @@
-"""Dates of a text, or what of one is said: in digits, in words, decades and centuries; English, Portuguese, Spanish."""
+"""Dates of a text, or what of one is said: in digits, in words, decades and centuries."""
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from greenroom.stages.postprocess.measures import MONTHS
+
 
 class Moment(NamedTuple):
     """A date, or what of one is said; `decade` and `century` count years."""

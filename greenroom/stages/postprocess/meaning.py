@@ -107,7 +107,9 @@ _NONE: frozenset[str] = frozenset()
 
 def _lacking(word: str) -> bool:
     """Whether it is one such as "flightless"."""
-    return word.endswith("less") and len(word) > 7 and word not in {"nevertheless", "nonetheless", "regardless"}
+    return (
+        word.endswith("less") and len(word) > 7 and word not in {"nevertheless", "nonetheless", "regardless"}
+    )
 
 
 @cache

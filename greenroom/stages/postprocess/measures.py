@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 
 
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
 def _table(text: str) -> dict[str, float]:
     pairs = (one.split(":") for one in text.split())
     return {name: float(value) for names, value in pairs for name in names.split("|")}
@@ -33,7 +38,8 @@ WORDS: Mapping[str, dict[str, float]] = {
         " setenta:70 ochenta:80 noventa:90 cien|ciento:100 doscientos|doscientas:200"
         " trescientos|trescientas:300 cuatrocientos|cuatrocientas:400 quinientos|quinientas:500"
         " seiscientos|seiscientas:600 setecientos|setecientas:700 ochocientos|ochocientas:800"
-        " novecientos|novecientas:900 mil:1e3 millón|millones|millon:1e6 billón|billones:1e12 docena:12 veintiuna:21"
+        " novecientos|novecientas:900 mil:1e3 millón|millones|millon:1e6 billón|billones:1e12 docena:12"
+        " veintiuna:21"
     ),
 }
 JOINED = {"en": {"and"}, "pt": {"e"}, "es": {"y"}}
@@ -111,4 +117,4 @@ MONTHS = {
     for name in names.split()
 }  # fmt: skip
 
-__all__ = ["JOINED", "MONEY", "MONTHS", "SCALES", "UNITS", "WORDS"]
+__all__ = ["JOINED", "MONEY", "MONTHS", "SCALES", "UNITS", "WORDS", "word_set"]

@@ -1,13 +1,13 @@
-"""Numbers in digits with their units, in forms that can be compared: what they may mean, and how exact they are.
+"""Numbers in digits with their units, in forms that can be compared: what they mean, and how exactly.
 
-Decimal points and commas, scales (million, milhão, mil), units brought to one of their kind (3 km is 3,000 m).
+Decimal points and commas, scales (million, milhão, mil), units brought to one kind (3 km is 3,000 m).
 """
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from greenroom.stages.postprocess.measures import MONEY, SCALES, UNITS
+from greenroom.stages.postprocess.measures import MONEY, SCALES, UNITS, word_set
 
 Readings = tuple[float, ...]
 """What a number may mean, likelier first: "3.000" is 3000 in Portuguese, and 3 in English."""
@@ -46,10 +46,12 @@ _after = re.compile(
     r"(?:[\s -]*(?P<scale>[^\W\d_]+)\b)?", re.IGNORECASE
 )  # fmt: skip
 _unit = re.compile(
-    r"[\s -]{0,2}(?:(?:de|of)\s+)?(?P<unit>por\s+cento|por\s+ciento|per\s+cent|%|[°º][CF]\b|km/h|m/s|(?:quil[oó]metros|kil[oó]metros|kilomet(?:er|re)s|miles)\s+(?:por|per|an)\s+hou?ra?\b|square\s+metres|square\s+meters|metros\s+(?:c|q)uadrados|[^\W\d_]+[²2]?)",
+    r"[\s -]{0,2}(?:(?:de|of)\s+)?(?P<unit>por\s+cento|por\s+ciento|per\s+cent|%|[°º][CF]\b|km/h"
+    r"|m/s|(?:quil[oó]metros|kil[oó]metros|kilomet(?:er|re)s|miles)\s+(?:por|per|an)\s+hou?ra?\b"
+    r"|square\s+metres|square\s+meters|metros\s+(?:c|q)uadrados|[^\W\d_]+[²2]?)",
     re.IGNORECASE,
 )
-_money_behind = re.compile(r"\s?(?P<money>(?:US|R)?\$|€|£)")
+_money = re.compile(r"\s?(?P<money>(?:US|R)?\$|€|£)")
 _MILLIONS = {"m", "mn"}
 _SIGNS = frozenset("€£$")
 _APPROXIMATE = re.compile(
@@ -58,19 +60,23 @@ _APPROXIMATE = re.compile(
     r"|casi|unos|unas|alrededor de|en torno a|próximo a)\s*(?:[^\W\d]+\s)?(?:US|R)?[$€£]?\s?\Z",
     re.IGNORECASE,
 )
-_BEFORE = frozenset(
-    "about around approximately approx approx. roughly nearly almost some circa c. close estimated cerca de da la que aproximadamente"
-    " quase perto por volta torno uns umas casi unos unas alrededor a próximo than over above least of acima menos más mais"
-    " under below most up to many much abaixo até máximo hasta debajo encima partir passar pasar".split()
+_BEFORE = word_set(
+    "about around approximately approx approx. roughly nearly almost some circa c. close estimated cerca"
+    " de da la que aproximadamente quase perto por volta torno uns umas casi unos unas alrededor a próximo"
+    " than over above least of acima menos más mais under below most up to many much abaixo até máximo"
+    " hasta debajo encima partir passar pasar"
 )
 """Of the two words before a number that say how exact it is, one is among these."""
 _MORE = re.compile(
-    r"(?:more than|over|above|at least|greater than|upwards of|mais d[ea]|acima de|pelo menos|más de(?: la)?|al menos"
-    r"|por encima de|older than|mayores de|maiores de|passar de|pasar de|a partir de)\s*(?:US|R)?[$€£]?\s?\Z",
+    r"(?:more than|over|above|at least|greater than|upwards of|mais d[ea]|acima de|pelo menos"
+    r"|más de(?: la)?|al menos"
+    r"|por encima de|older than|mayores de|maiores de|passar de|pasar de|a partir de)\s*(?:US"
+    r"|R)?[$€£]?\s?\Z",
     re.IGNORECASE,
 )
 _LESS = re.compile(
-    r"(?:less than|menos d[ea]|menos de la|under|below|fewer than|up to|at most|no more than|as many as|as much as|menos de|abaixo de|até|no máximo|hasta|por debajo de|younger than|menores de)"
+    r"(?:less than|menos d[ea]|menos de la|under|below|fewer than|up to|at most|no more than"
+    r"|as many as|as much as|menos de|abaixo de|até|no máximo|hasta|por debajo de|younger than|menores de)"
     r"\s*(?:US|R)?[$€£]?\s?\Z",
     re.IGNORECASE,
 )
@@ -107,14 +113,19 @@ def written(text: str, language: str, taken: list[tuple[int, int]]) -> Iterator[
                     more = SCALES.get(rest["scale"].lower(), 1.0)
                     factor, end = factor * more, rest.end() if more > 1 else end
         unit, scale, end = ("", 1.0, end) if is_ordinal else unit_at(text, end)
-        if found["money"] or (found_money := _money_behind.match(text, end)) is not None:
-            sign = found["money"] or found_money["money"]  # type: ignore[index]  # matched, as there is no other
+        sign = found["money"] or _money_behind(text, end)
+        if sign:
             unit, scale = MONEY[sign.lower()], 1.0
         if factor > 1 and unit == "g" and text[:end].lower().endswith(("pounds", "libras")):
             unit, scale = "gbp", 1.0
         values = tuple(one * factor * scale for one in values)
         made = quantity(text, found.start(), end, values, unit, digits, scale)
         yield made._replace(raw=found["digits"])
+
+
+def _money_behind(text: str, end: int) -> str | None:
+    found = _money.match(text, end)
+    return None if found is None else found["money"]
 
 
 def unit_at(text: str, end: int) -> tuple[str, float, int]:

@@ -28,9 +28,9 @@ class Facts(NamedTuple):
 
     def covers(self, start: int, end: int) -> bool:
         """Whether a stretch belongs to one of them."""
-        return overlaps([(one.start, one.end) for one in (*self.quantities, *self.moments)], start, end) or overlaps(
-            [(one[0], one[1]) for one in self.clocks], start, end
-        )
+        taken = [(one.start, one.end) for one in self.quantities]
+        taken += [(one.start, one.end) for one in self.moments]
+        return overlaps(taken + [(one[0], one[1]) for one in self.clocks], start, end)
 
 
 def facts(text: str, language: str) -> Facts:

@@ -3,21 +3,24 @@
 Numbers with their units, dates, names, quotations, denials, then words; supported, partly, or not, with the
 passage that comes closest. What claims nothing (greetings, questions, «não encontrei») is not judged. Text is
 never changed: it is annotated, asked for again, or refused, as the settings say. Of a stream, sentences are
-judged as they come, so that little is left for its end. Knows the exchange's passages and nothing of the world: what is true but not in them is not supported.
+judged as they come, so that little is left for its end. Knows the exchange's passages and nothing of the
+world: what is true but not in them is not supported.
 """
 
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
 from greenroom.contracts import Again, Ease, StepConfig, TextFilter
 from greenroom.exchange import Edit, Exchange, Passage, Verdict
 from greenroom.stages.postprocess.claims import Claim, fold
-from greenroom.stages.postprocess.court import Court, Judgement, Source, read_source
+from greenroom.stages.postprocess.court import Court, Judgement
 from greenroom.stages.postprocess.meaning import Stems
+from greenroom.stages.postprocess.silence import Unit, is_aside, is_talk, lines_of, may_claim
+from greenroom.stages.postprocess.sources import Source, read_source
 from greenroom.stages.postprocess.wording import again_message, listed
 from greenroom.wire.openai import ReplyChoice
 
@@ -41,35 +44,6 @@ _BEGINNING = 600
 _AT_ONCE = 3
 """Sentences that are judged with one piece of a stream, at most."""
 
-_SAYS_NOTHING = re.compile(
-    r"""^(?:[*_>#\s¡¿-]*)(?:
-    (?:hi|hello|hey|thanks|thank\ you|you're\ welcome|let\ me\ know|i\ hope|here\ (?:is|are)|here's|feel\ free
-      |i\ found\ (?:no|nothing)|i\ (?:could\ not|couldn't|did\ not|didn't|can't|cannot)\ find|i\ don't\ know
-      |i\ do\ not\ know|i\ am\ (?:the\ built-in|an\ ai|not\ sure|sorry)|i'm\ (?:an\ ai|not\ sure|sorry)|sorry
-      |unfortunately,?\ (?:i|the\ (?:passages|documents|sources))|there\ is\ no\ (?:information|mention)
-      |the\ (?:passages|documents|sources|context|text)\ (?:do(?:es)?\ not|don't|doesn't|say:|contain\ no)
-      |no\ information|add\ some\ with)
-    |(?:olá|oi\b|obrigad[oa]|de\ nada|espero\ (?:ter|que)|qualquer\ dúvida|se\ (?:precisar|quiser)|segue
-      |não\ encontrei|não\ (?:sei|há\ (?:informaç|menç))|desculpe|infelizmente,?\ (?:não|os)|aqui\ est
-      |os\ (?:documentos|trechos|textos)\ (?:não|dizem:)|nenhuma\ informação|sou\ (?:o\ leitor|uma?\ ia)
-      |adicione\ alguns)
-    |(?:hola|gracias|espero\ (?:que|haber)|si\ (?:necesita|quiere)|no\ encontré|no\ sé\b|lo\ siento
-      |lamentablemente,?\ (?:no|los)|aquí\ (?:est|tien)|no\ hay\ (?:informaci|menci)|ninguna\ información
-      |los\ (?:documentos|fragmentos|textos)\ (?:no|dicen:)|soy\ (?:el\ lector|una?\ ia)|añada\ algunos)
-    )""",
-    re.IGNORECASE | re.VERBOSE,
-)
-"""How sentences begin that claim nothing of what the passages are about."""
-_TALKS = re.compile(
-    r"""^(?:[*_>#\s¡¿-]*)(?:
-    (?:sure|certainly|of\ course|great|i\ can|i\ could|i'll|i\ will|i'd|please|if\ you|note\ that\ i|you\ can)
-    |(?:claro|certamente|com\ certeza|ótimo|posso|vou|você\ pode|por\ favor)
-    |(?:por\ supuesto|desde\ luego|puedo|voy\ a|puede\b|por\ favor)
-    )\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
-"""How talk between people begins; with a number or a name in it, it may claim something all the same."""
-
 
 class VerifyConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """[steps.verify]: what becomes of sentences that the passages do not bear out."""
@@ -80,17 +54,6 @@ class VerifyConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=
     """How often the model is asked again, with the sentences named; what is wrong after that is annotated."""
     strict: bool = False
     """Whether "partly" counts as wrong too, for ask_again and refuse."""
-
-
-class Unit(Protocol):
-    """A stretch of a text; `kind` is sentence, list, table, code or heading."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def kind(self) -> str: ...
 
 
 class Words(NamedTuple):
@@ -249,7 +212,7 @@ class Verify:
         key = language, sentence
         if key not in bench.judged:
             claim = Claim(sentence, language, self._words.stems, bench.names)
-            claims = claim.has_facts or (claim.says_something and _TALKS.match(sentence) is None)
+            claims = claim.has_facts or (claim.says_something and not is_talk(sentence))
             bench.judged[key] = bench.court.judge(claim) if claims else None
         return bench.judged[key]
 
@@ -266,7 +229,9 @@ class Verify:
             spans = [
                 span
                 for unit in self._words.units(one.text)
-                for span in (_lines(one.text, unit) if unit.kind != "sentence" else [(unit.start, unit.end)])
+                for span in (
+                    lines_of(one.text, unit) if unit.kind != "sentence" else [(unit.start, unit.end)]
+                )
             ]
             code = self._words.language(one.text)
             kept.append(read_source(one.text, one.title, code, spans, self._words.stems))
@@ -276,10 +241,10 @@ class Verify:
         for unit in self._words.units(text):
             if unit.kind in {"code", "heading"}:
                 continue
-            if _is_aside(text, unit.start, unit.end):
+            if is_aside(text, unit.start, unit.end):
                 continue
-            spans = [(unit.start, unit.end)] if unit.kind == "sentence" else _lines(text, unit)
-            found += [span for span in spans if _may_claim(text[span[0] : span[1]])]
+            spans = [(unit.start, unit.end)] if unit.kind == "sentence" else lines_of(text, unit)
+            found += [span for span in spans if may_claim(text[span[0] : span[1]])]
         return found
 
 
@@ -287,33 +252,6 @@ def _read_already(exchange: Exchange) -> list[Source]:
     found = exchange.context.setdefault("verify.sources", [])
     assert isinstance(found, list)
     return found
-
-
-def _is_aside(text: str, start: int, end: int) -> bool:
-    """Whether a sentence stands in a line that is in italics as a whole: a remark about the answer itself."""
-    first = text.rfind("\n", 0, start) + 1
-    last = text.find("\n", end)
-    line = (text[first:] if last < 0 else text[first:last]).strip()
-    return len(line) > 2 and line[0] == line[-1] == "*" and line[1] not in "* "
-
-
-def _may_claim(sentence: str) -> bool:
-    bare = sentence.strip().rstrip("*_ ")
-    if not bare or bare.endswith(("?", ":")) or _SAYS_NOTHING.match(sentence) is not None:
-        return False
-    return not (bare.startswith("**") and sentence.strip().endswith("**") and "\n" not in bare)
-
-
-def _lines(text: str, unit: Unit) -> list[tuple[int, int]]:
-    spans: list[tuple[int, int]] = []
-    at = unit.start
-    for line in text[unit.start : unit.end].splitlines(keepends=True):
-        bare = line.strip()
-        if bare and bare.strip("|-: "):
-            start = at + line.index(bare[0])
-            spans.append((start, start + len(bare)))
-        at += len(line)
-    return spans
 
 
 _inner = re.compile(r"(?<=[a-zà-ÿ,;] )[A-ZÀ-ÖØ-Þ][\w'’-]+")
