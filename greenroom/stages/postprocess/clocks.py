@@ -1,4 +1,4 @@
-"""Times of day of a text: in digits ("16:40", "9 p.m."), and in words ("half past six", "las seis y media")."""
+"""Times of day: in digits ("16:40", "9 p.m."), and in words ("half past six", "las seis y media")."""
 
 import re
 from collections.abc import Iterator
