@@ -22,7 +22,8 @@ _NUMBER = rf"(?:[$€£r]*\d|(?:{'|'.join(word for words in WORDS.values() for w
 _SOFT = re.compile(
     r"\b(?:not only|no more than|no less than|no fewer than|no greater than|no later than"
     r"|no longer than|not more than"
-    r"|not just|no longer|not until|no matter|no earlier|no other|at most|at least|never less than|up to"
+    r"|not just|no longer|not until|no matter|no earlier|not before|não antes|no antes|no other"
+    r"|at most|at least|never less than|up to"
     r"|maximum of|(?:more than|less than|fewer than|above|below|mais de|menos de|acima de|abaixo de"
     r"|más de)(?= " + _NUMBER + r")"
     r"|a não ser|(?<!kg )(?<!% )(?<! m )(?<!anos )(?<!dias )(?<!reais )a menos que|não só"
@@ -38,6 +39,11 @@ _SOFTENS = word_set(
     " mínimo mucho não nada sem nenhum nenhuma nunca sin ningún ninguna ao al por como"
 )
 """What such a phrase has in it."""
+_BOUNDS = re.compile(
+    r"\b(?:no|não|not|cannot|can't|mustn't)((?: \w+){1,4}?) (?:more than|más de|mais de|hasta|until"
+    r"|nada más|nada a mais)\b"
+)
+"""A denial that is a limit: "not ... more than two", "no ... hasta las nueve"."""
 _RULE_OUT = re.compile(r"\brul(?:e[sd]?|ing) out\b")
 _TURN = re.compile(r"\b(?:switch|turn|power)(?:s|e[sd]|ed|ing)?(?: \w+){0,2}? (on|off)\b")
 _CEASE = {
@@ -62,7 +68,7 @@ class Clause(NamedTuple):
     denials: int
     """How many words deny."""
     denied: frozenset[str]
-    """The marks of the two words behind a negator; none where it is not plain what is denied."""
+    """The marks of the word behind a negator; none where it is not plain what is denied."""
     is_unclear: bool
     around: frozenset[str]
     """The marks of what it may speak of without saying so: the sentence's first words, or those
@@ -76,7 +82,7 @@ def read_clauses(text: str, meaning: Meaning) -> list[Clause]:
     """Those with a word that means something."""
     plain = text.lower().replace("’", "'")
     if not _SOFTENS.isdisjoint(plain.split()):
-        plain = _SOFT.sub(" ", plain)
+        plain = _SOFT.sub(" ", _BOUNDS.sub(r"\1", plain))
     if meaning.language == "en":
         plain = _TURN.sub(r"turn turn\1", _RULE_OUT.sub("excluded", plain))
         plain = plain.replace(" up from ", " risen from ").replace(" down from ", " fallen from ")
@@ -124,7 +130,7 @@ def read_clauses(text: str, meaning: Meaning) -> list[Clause]:
 
 def _denied(words: Sequence[Word]) -> frozenset[str]:
     at = min(place for place, word in enumerate(words) if word.negates)
-    return _marks([word for word in words[at:] if word.is_telling][:2])
+    return _marks([word for word in words[at:] if word.is_telling][:1])
 
 
 def _cut(tokens: Sequence[str]) -> Iterator[tuple[list[str], bool]]:

@@ -48,7 +48,7 @@ def _near(one: float, two: float, claim: Quantity, source: Quantity) -> bool:
     if claim.bound and one and two and (two - one) * claim.bound > 0 and claim.digits < 3:
         return abs(two - one) <= 0.25 * abs(two)
     slack = max(claim.slack, source.slack)
-    if not two or (1000 <= one < 2200 and not claim.unit and one == int(one)):
+    if not two or (1000 <= one < 2200 and not claim.unit and not claim.is_word and one == int(one)):
         return bool(slack and one % 5 == 0 and abs(one - two) < 3)  # it may be a year
     if claim.digits < 2:
         slack *= 1.7  # "nearly fifty"

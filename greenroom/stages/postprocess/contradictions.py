@@ -40,6 +40,8 @@ def contradicts(claim: Sequence[Clause], source: Sequence[Clause]) -> Kind | Non
 
 def denies_more(claim: Sequence[Clause], source: Sequence[Clause]) -> bool:
     """Whether one of two sentences that are nearly the same words denies what the other doesn't."""
+    if any(one.is_unclear for one in (*claim, *source)):
+        return False
     mine = {stem for one in claim for stem in one.stems}
     theirs = {stem for one in source for stem in one.stems}
     both = len(mine & theirs)
@@ -54,6 +56,8 @@ def _is_denied(one: Clause, rated: Sequence[tuple[int, Clause]]) -> bool:
     if best < 2 or best < _LEAST * len(one.stems):
         return False
     close = [other for count, other in rated if count >= _NEARLY * best]
+    if any(other.is_unclear and not other.marks.isdisjoint(one.stems) for _, other in rated):
+        return False  # it may be the exception
     return not one.is_unclear and all(
         other.denies != one.denies and not other.is_unclear and _speak_of_it(one, other) for other in close
     )

@@ -6,6 +6,8 @@ claim's words the closest passage has. Knows no meaning beyond that.
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import combinations
+from math import isclose
 from typing import Literal, NamedTuple
 
 from greenroom.stages.postprocess.claims import Claim, fold, squeezed, words_of
@@ -18,7 +20,7 @@ from greenroom.stages.postprocess.sources import Closeness, Source, closeness
 
 Label = Literal["supported", "partly", "not"]
 
-_ENOUGH = 0.3
+_ENOUGH = 0.25
 """Share of a sentence's words that a passage must have when nothing else speaks for it."""
 _SOME = 0.1
 """The same where a number, date or name of the sentence is there too."""
@@ -33,8 +35,11 @@ _OTHERS = 5
 """Passages that are looked at one by one for what the closest ones don't have."""
 _PERHAPS = 0.4
 """How close they must be, beside the closest."""
-_AS_CLOSE = 0.9
+_AS_CLOSE = 1.0
 """How close a passage must be, beside the closest, to speak against a claim."""
+_compares = re.compile(
+    r"\b(?:less|fewer|more|shorter|longer|menos|más|mais)\b(?!\s+(?:than|de|d[eo]s?)\s+\d)", re.IGNORECASE
+).search
 _HOUR = 3600.0
 _parts = re.compile(r"['’.&-]")
 
@@ -131,6 +136,8 @@ class Court:
         hours = {minute // 60 for part in parts for _, _, minute in part.clocks}
         elsewhere: list[tuple[Quantity, bool]] | None = None
         confirmed: list[float] = []
+        closest_parts = near[0][1].fact(near[0][0].place) if told.quantities and near[0][1].spans else None
+        close_by = closest_parts.quantities if closest_parts is not None else []
         for quantity in claim.facts.quantities:
             is_there = any(same(quantity, one) for one in quantities) or any(
                 value in years and not quantity.unit for value in quantity.values
@@ -153,6 +160,7 @@ class Court:
                 )
                 or _hour(quantity) in hours
                 or _is_difference(quantity, confirmed, claim)
+                or _is_change(quantity, claim, close_by)
             )
             if is_there:
                 confirmed += quantity.values[:1]
@@ -254,6 +262,20 @@ def _hour(quantity: Quantity) -> float:
     if quantity.unit not in {"", "s"} or (quantity.unit and quantity.factor != _HOUR):
         return -1
     return quantity.values[0] / quantity.factor
+
+
+def _is_change(quantity: Quantity, claim: Claim, sources: Sequence[Quantity]) -> bool:
+    """Whether a number with more or less beside it is the difference of two of its source's."""
+    if _compares(claim.text) is None:
+        return False
+    value = quantity.values[0]
+    return any(
+        isclose(abs(one.values[0] - two.values[0]) / (1 if quantity.unit else one.factor), value)
+        for one, two in combinations(sources, 2)
+        if one.unit == two.unit
+        and (not quantity.unit or quantity.unit == one.unit)
+        and one.values != two.values
+    )
 
 
 def _is_difference(quantity: Quantity, confirmed: Sequence[float], claim: Claim) -> bool:

@@ -101,7 +101,10 @@ for _name in ("quilômetros", "quilometros", "kilómetros", "kilometros", "kilom
         UNITS[f"{_name}_{_per}"] = ("m/s", 0.27778)
 UNITS["miles_per_hour"] = UNITS["miles_an_hour"] = ("m/s", 0.44704)
 UNITS["fortnight"] = UNITS["quinzena"] = UNITS["quincena"] = ("s", 1_209_600.0)
-MONEY = {"us$": "usd", "u$": "usd", "$": "usd", "r$": "brl", "€": "eur", "£": "gbp"}
+MONEY = {
+    "us$": "usd", "u$": "usd", "$": "usd", "r$": "brl", "€": "eur", "£": "gbp",
+    "eur": "eur", "usd": "usd", "brl": "brl", "gbp": "gbp",
+}  # fmt: skip
 MONTHS = {
     name: number
     for number, names in enumerate(

@@ -38,7 +38,7 @@ class Quantity(NamedTuple):
 
 
 _numbers = re.compile(
-    r"(?<![\w.,])(?P<money>(?:US|R|U)?\$|€|£)?\s?(?P<sign>[-−+](?=\d))?"
+    r"(?<![\w.,])(?P<money>(?:US|R|U)?\$|€|£|EUR|USD|BRL|GBP)?\s?(?P<sign>[-−+](?=\d))?"
     r"(?P<digits>\d{1,3}(?:[.,   ]\d{3})+(?!\d)(?:[.,]\d{1,2}(?!\d))?|\d+(?:[.,]\d+)?)(?![.,]?\d)"
 )  # fmt: skip
 _after = re.compile(

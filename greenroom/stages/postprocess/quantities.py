@@ -4,7 +4,6 @@ English, Portuguese and Spanish. Knows one text.
 """
 
 import re
-from itertools import pairwise
 from typing import NamedTuple
 
 from greenroom.stages.postprocess.clocks import Clock, clocks
@@ -13,6 +12,7 @@ from greenroom.stages.postprocess.number_words import parts, spelled
 from greenroom.stages.postprocess.numerals import Quantity, overlaps, written
 
 _to = re.compile(r"\s*(?:-|–|—|to|and|or|a|e|y|ou|o|até|hasta)?\s*", re.IGNORECASE)
+_up_to = re.compile(r"\s(?:to|a|até|para|hasta)\s", re.IGNORECASE)
 _with = re.compile(r"\s*(?:e|y|con|com|and)\s+", re.IGNORECASE)
 _words = re.compile(r"[^\W\d_]+").findall
 _digit = re.compile(r"\d")
@@ -46,10 +46,14 @@ def facts(text: str, language: str) -> Facts:
         found += written(text, language, taken)
     found += spelled(text, language, words, taken)
     found.sort(key=lambda one: one.start)
-    for at, (one, next_) in enumerate(pairwise(found)):
+    for at in range(len(found) - 1):
+        one, next_ = found[at], found[at + 1]
         if next_.unit and not one.unit and _to.fullmatch(text, one.end, next_.start) is not None:
             values = tuple(value * next_.factor for value in one.values)  # "from 18 to 24 mm"
             found[at] = one._replace(values=values, unit=next_.unit, factor=next_.factor)
+        elif one.unit and not next_.unit and _up_to.fullmatch(text, one.end, next_.start) is not None:
+            values = tuple(value * one.factor for value in next_.values)  # "from 40 days to 26"
+            found[at + 1] = next_._replace(values=values, unit=one.unit, factor=one.factor)
         elif next_.unit == "¢" and _is_money(one) and _with.fullmatch(text, one.end, next_.start) is not None:
             values = tuple(value + next_.values[0] * _CENTS for value in one.values)
             found[at] = one._replace(values=values, end=next_.end)
