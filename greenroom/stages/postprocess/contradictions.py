@@ -40,13 +40,13 @@ def contradicts(claim: Sequence[Clause], source: Sequence[Clause]) -> Kind | Non
 
 def denies_more(claim: Sequence[Clause], source: Sequence[Clause]) -> bool:
     """Whether one of two sentences that are nearly the same words denies what the other doesn't."""
-    if any(one.is_unclear for one in (*claim, *source)):
-        return False
     mine = {stem for one in claim for stem in one.stems}
     theirs = {stem for one in source for stem in one.stems}
     both = len(mine & theirs)
     if both < _WORDS or both < _ALIKE * len(mine):
         return False
+    if both < _ALIKE * len(theirs) and any(one.is_unclear for one in (*claim, *source)):
+        return False  # it may be the exception
     more = sum(one.denials for one in claim) - sum(one.denials for one in source)
     return more > 0 or (more < 0 and both >= _MOST * len(theirs))
 
