@@ -4,8 +4,8 @@ Own rows (`verify_own.jsonl`, CC0) hold passages with sentences that say the sam
 wrong ones, written by hand in each language. The English and Portuguese passages of the retrieval sets get
 faults planted here, the same each time; of these copies and shortened copies are the faithful ones.
 
-The files `own/verify_*.txt` (CC0) are what the goals are for: faithful sentences in other words, and one fault
-each, by hand. Every second one was held out while the step was tuned by the others; figures are of those.
+The files `own/verify_*.txt` (CC0) are what the goals are for: faithful sentences in other words, and others
+with one fault, by hand. Every second one was held out while the step was tuned by the others; figures are of those.
 """
 
 import random

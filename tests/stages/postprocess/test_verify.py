@@ -11,7 +11,8 @@ from greenroom.gateway.pipeline import App, PostEntry, finish_whole
 from greenroom.grounding.passages import units
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
-from greenroom.stages.postprocess.court import Court
+from greenroom.stages.postprocess.claims import Claim
+from greenroom.stages.postprocess.court import Court, Judgement
 from greenroom.stages.postprocess.verify import Verify, VerifyConfig, Words
 from greenroom.testing import EchoUpstream, chop, make_app, make_exchange, run_filter
 
@@ -180,9 +181,12 @@ def test_of_a_stream_little_is_left_for_the_end(monkeypatch: pytest.MonkeyPatch)
     whole = Verify(VerifyConfig(), WORDS).judge(grounded(EN, OTHER), text)
     judged: list[str] = []
     judge = Court.judge
-    monkeypatch.setattr(
-        Court, "judge", lambda self, claim: (judged.append(claim.text), judge(self, claim))[1]
-    )
+
+    def noted(court: Court, claim: Claim) -> Judgement:
+        judged.append(claim.text)
+        return judge(court, claim)
+
+    monkeypatch.setattr(Court, "judge", noted)
     cut = Verify(VerifyConfig(), WORDS).open(grounded(EN, OTHER), "content")
     assert cut is not None
     for piece in chop(text, range(7, len(text), 7)):
