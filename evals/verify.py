@@ -5,7 +5,7 @@ wrong ones, written by hand in each language. The English and Portuguese passage
 faults planted here, the same each time; of these copies and shortened copies are the faithful ones.
 
 The files `own/verify_*.txt` (CC0) are what the goals are for: faithful sentences in other words, and others
-with one fault, by hand. Every second one was held out while the step was tuned by the others; figures are of those.
+with one fault, by hand. The step was tuned by every second passage, and is measured by the rest.
 """
 
 import random

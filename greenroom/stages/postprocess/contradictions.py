@@ -58,8 +58,6 @@ def _is_denied(one: Clause, rated: Sequence[tuple[int, Clause]]) -> bool:
     close = [other for count, other in rated if count >= _NEARLY * best]
     if any(other.is_unclear and not other.marks.isdisjoint(one.stems) for _, other in rated):
         return False  # it may be the exception
-    if best < _NEARLY * len(one.stems) and any(not other.denied and other.denies for other in close):
-        return False  # what is denied there may be anything
     return not one.is_unclear and all(
         other.denies != one.denies and not other.is_unclear and _speak_of_it(one, other) for other in close
     )
