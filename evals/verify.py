@@ -3,6 +3,9 @@
 Own rows (`verify_own.jsonl`, CC0) hold passages with sentences that say the same in other words, and with
 wrong ones, written by hand in each language. The English and Portuguese passages of the retrieval sets get
 faults planted here, the same each time; of these copies and shortened copies are the faithful ones.
+
+The files `own/verify_*.txt` (CC0) are what the goals are for: faithful sentences in other words, and others
+with one fault, by hand. The step was tuned by every second passage, and is measured by the rest.
 """
 
 import random
@@ -10,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from evals.figures import Row, cpu, read_rows, share
 from greenroom.exchange import Exchange, Passage
@@ -18,6 +22,7 @@ from greenroom.grounding.stems import language_of, tokens
 from greenroom.stages.postprocess.verify import Verify, VerifyConfig, Words
 from greenroom.testing import make_exchange
 
+_HELD_OUT = Path(__file__).parent / "own"
 _OWN = Path(__file__).parent / "verify_own.jsonl"
 _PASSAGES = 300
 _BESIDE = 5
@@ -50,8 +55,63 @@ def measure(data: Path) -> Iterator[Row]:
         yield from cpu(
             "verify", "verify_own, 20 sentences", language, [(answer, texts)] * 40, lambda one: _judge(*one)
         )
+        yield from _held_out(language)
     for language in ("en", "pt"):
         yield from _shares(_planted(data, language), f"retrieval_{language}, planted", language)
+
+
+class Told(NamedTuple):
+    """A passage with sentences about it."""
+
+    passage: str
+    faithful: list[str]
+    wrong: list[tuple[str, str]]
+    """Kind of the fault, and the sentence."""
+
+
+def read_told(path: Path) -> tuple[list[Told], list[Told], list[Told]]:
+    """The passages of such a file: to tune by, held out, and more to tune by."""
+    passages: list[Told] = []
+    more: list[Told] = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        mark, _, rest = line.partition(" ")
+        if mark in {"P", "T"}:
+            (passages if mark == "P" else more).append(now := Told(rest.partition(". ")[2], [], []))
+        elif mark == "+":
+            now.faithful.append(rest)
+        elif mark == "-":
+            kind, _, sentence = rest.partition(": ")
+            now.wrong.append((kind, sentence))
+        elif line and mark != "#":
+            raise ValueError(f"{path.name}, line {number}, begins with none of P, T, +, -, #.")
+    return passages[0::2], passages[1::2], more
+
+
+def counted(rows: Sequence[Told]) -> _Counts:
+    """Each sentence judged by its passage among four others; its faithful ones by the four alone, too."""
+    counts: _Counts = Counter()
+    for at, row in enumerate(rows):
+        others = [rows[(at + step) % len(rows)].passage for step in (1, 2, 3, 4)]
+        given = [*others[:2], row.passage, *others[2:]]
+        counts.update(("faithful", _flagged(one, given)) for one in row.faithful)
+        counts.update((kind, _flagged(one, given)) for kind, one in row.wrong)
+        counts.update(("unrelated", _flagged(one, others)) for one in row.faithful)
+    return counts
+
+
+def _held_out(language: str) -> Iterator[Row]:
+    counts = counted(read_told(_HELD_OUT / f"verify_{language}.txt")[1])
+    name = f"own/verify_{language}, held out"
+    kinds = sorted({kind for kind, _ in counts} - {"faithful", "unrelated"})
+    for kind in kinds:
+        caught, missed = counts[kind, True], counts[kind, False]
+        yield share("verify", f"wrong {kind} caught", name, language, caught, caught + missed, None)
+    caught, missed = (sum(counts[kind, is_flagged] for kind in kinds) for is_flagged in (True, False))
+    yield share("verify", "wrong caught", name, language, caught, caught + missed, (">=", 0.85))
+    flagged, passed = counts["faithful", True], counts["faithful", False]
+    yield share("verify", "faithful flagged", name, language, flagged, flagged + passed, ("<=", 0.08))
+    flagged, passed = counts["unrelated", True], counts["unrelated", False]
+    yield share("verify", "of other passages flagged", name, language, flagged, flagged + passed, None)
 
 
 def _shares(counts: _Counts, set: str, language: str) -> Iterator[Row]:

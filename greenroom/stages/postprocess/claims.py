@@ -5,12 +5,12 @@ Knows one sentence and its language, stems by a function it is given, and no pas
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from functools import cached_property
 
-from greenroom.stages.postprocess.quantities import facts
-
-Stems = Callable[[str, str], Sequence[str]]
-"""(text, language code) → stems in order, function words left out."""
+from greenroom.stages.postprocess.clauses import Clause, read_clauses
+from greenroom.stages.postprocess.meaning import Stems, meaning_of
+from greenroom.stages.postprocess.quantities import Facts, facts
 
 _LETTER = "A-ZÀ-ÖØ-Þ"
 _word = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*")
@@ -20,39 +20,24 @@ _name = re.compile(
     rf"|\s(?:de|da|do|das|dos|del|la|las|los|y|e|of|the|and|von|van|di)\s"
     rf"|\.\s)(?=[{_LETTER}])[{_LETTER}][\w'’&-]*){{0,6}}"
 )
+_article = re.compile(r"\S+\s(?:la|las|los|the)\s")
 _code = re.compile(
     r"(?<![\w.])\d+(?:\.\d+){2,}\b"
     r"|(?<![\w.])(?=[\w.-]*\d)(?=[\w.-]*[A-Za-z])[A-Za-z0-9]+(?:[-._][A-Za-z0-9]+)*\b"
 )
-_counted = re.compile(r"\d+(?:st|nd|rd|th|s|[a-zA-Z]{1,3})")
-"""A number with its unit or ending is no code."""
+_counted = re.compile(r"\d+(?:[.,]\d+)?(?:st|nd|rd|th|s|[a-zA-Z]{1,3})|\d{1,3}(?:\.\d{3})+")
+"""A number with its unit or ending is no code, nor is one in groups of three."""
+_digits = re.compile(r"\d+")
 _quoted = re.compile(r"[\"“«]([^\"“”«»\n]{3,200})[\"”»]")
 _marker = re.compile(r"\s?\[\d{1,3}(?:, ?\d{1,3})*\]|<[A-Z][A-Z_]*_\d+>")
+_accents = re.compile(r"[\u0300-\u036f]+")
 _markdown = re.compile(r"[*_`#>|]+|^\s*[-•+]\s", re.MULTILINE)
-_clause = re.compile(
-    r"[,;:()—–]|\b(?:but|mas|pero|and|while|enquanto|mientras|porque|because)\b", re.IGNORECASE
-)
 
 
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-NEGATORS = {
-    "en": _set(
-        "not no never none neither nor without cannot can't don't doesn't didn't isn't aren't wasn't weren't"
-        " won't wouldn't couldn't shouldn't hasn't haven't hadn't nobody nothing"
-    ),
-    "pt": _set("não nunca jamais nenhum nenhuma sem nem ninguém nada tampouco"),
-    "es": _set("no nunca jamás ningún ninguno ninguna sin ni nadie nada tampoco"),
-}
-_SOFT = re.compile(
-    r"\b(?:not only|no more than|no less than|no fewer than|not just|no longer|not until|no matter|unless"
-    r"|a não ser|a menos que|não só|não apenas|não somente|nada menos|sem dúvida"
-    r"|a no ser|no solo|no sólo|no solamente|sin duda)\b",
-    re.IGNORECASE,
-)
-"""Negators that deny nothing."""
 _STATES = {
     "en": _set("said won became wrote married died"),
     "pt": _set("é foi era são eram tem tinha será está estava disse venceu ganhou nasceu morreu"),
@@ -69,13 +54,12 @@ _COMMON_END = re.compile(
     r"|ción|sión|dad|miento|ncia|aje|mente|ly|ers|ists|ados|idos|ores|istas|antes|entes)\Z"
 )
 """Endings of words that are no names, capital or not."""
-_forbids = re.compile(r"\b(?:forb|prohib|proib|banned|vedad)", re.IGNORECASE)
-"""Words that deny what stands on either side of them."""
-_participle = re.compile(r"[ai]d[oa]s?\Z")
 _TITLES = _set(
     "mr mrs ms dr prof sir president king queen professor doctor sr sra dra presidente rei rainha rey reina"
     " professora senhor senhora señor señora the a an o os as la el los las in on at em no na en un una um"
-    " uma this these that those este esta esse essa ese esa i"
+    " uma this these that those este esta esse essa ese esa i for with since as by from to according segundo"
+    " segun conforme para por com con ninguem nadie nobody everyone everybody someone todos alguem alguien"
+    " tras apos desde if when once"
 )
 
 
@@ -83,9 +67,7 @@ def fold(text: str) -> str:
     """Lower case without accents."""
     if text.isascii():
         return text.lower()
-    return "".join(
-        letter for letter in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(letter)
-    )
+    return _accents.sub("", unicodedata.normalize("NFKD", text.lower()))
 
 
 def squeezed(text: str) -> str:
@@ -102,16 +84,33 @@ class Claim:
         self.language = language
         self.facts = facts(self.text, language)
         self.quotes = [one for one in _quoted.findall(self.text) if len(one.split()) > 1]
-        self.codes = [
-            one
-            for one in _code.findall(self.text)
-            if not re.fullmatch(r"\d+(?:st|nd|rd|th|s|[a-zA-Z]{1,3})", one)
-        ]
+        self.codes = [one for one in _code.findall(self.text) if _counted.fullmatch(one) is None]
         self.names = [
-            tokens for tokens in _names(self.text, language, known) if stems(" ".join(tokens), language)
+            tokens
+            for tokens in _names(self.text, language, known, stems, self.facts)
+            if stems(" ".join(tokens), language)
         ]
         self.stems = list(dict.fromkeys(one for one in stems(self.text, language) if one.isalpha()))
-        self.polarity = polarity(self.text, language, stems)
+        self.meaning = meaning_of(language, stems)
+        self.wanted = [self.meaning.wanted(one) for one in self.stems]
+        self.anchors = [fold(one) for tokens in self.names for one in tokens] + _digits.findall(self.text)
+
+    @cached_property
+    def clauses(self) -> list[Clause]:
+        """Its clauses."""
+        return read_clauses(self.text, self.meaning)
+
+    @cached_property
+    def may_turn(self) -> bool:
+        """Whether a word of it denies, or has an opposite."""
+        return any(self.meaning.word(one).may_turn for one in words_of(self.text.lower()))
+
+    @cached_property
+    def name_stems(self) -> list[str]:
+        """The stems of its names, in order."""
+        return [
+            stem for tokens in self.names for one in tokens for stem in self.meaning.word(one.lower()).stems
+        ]
 
     @property
     def has_facts(self) -> bool:
@@ -124,13 +123,12 @@ class Claim:
         return len(self.stems) > 1 or self.has_facts
 
 
-def _names(text: str, language: str, known: frozenset[str]) -> Iterable[list[str]]:
+def _names(text: str, language: str, known: frozenset[str], stems: Stems, told: Facts) -> Iterable[list[str]]:
     """Names: words with capitals, in runs; at a sentence's beginning only where more than that speaks for it.
 
     `known` are folded words that are names wherever they stand.
     """
-    letters = [letter for letter in text if letter.isalpha()]
-    if sum(letter.isupper() for letter in letters) > 0.5 * len(letters):
+    if sum(map(str.isupper, text)) > 0.5 * sum(map(str.isalpha, text)):
         return
     for found in _name.finditer(text):
         tokens = [one.rstrip(".'’") for one in re.split(r"[\s]+", found[0]) if one[:1].isupper()]
@@ -138,7 +136,16 @@ def _names(text: str, language: str, known: frozenset[str]) -> Iterable[list[str
         begins = not before or before[-1] in ".!?:…\n"
         if begins and len(tokens) == 1 and not _is_name(tokens[0], text[found.end() :], language, known):
             continue
-        if begins and fold(tokens[0]) in _TITLES:
+        if (
+            begins
+            and len(tokens) > 1
+            and fold(tokens[0]) not in known
+            and _article.match(found[0]) is not None
+        ):
+            tokens = tokens[1:]  # "Decidió la Audiencia"
+        if told.covers(found.start(), found.start() + len(tokens[0])) or (
+            begins and (fold(tokens[0]) in _TITLES or (len(tokens) > 1 and not stems(tokens[0], language)))
+        ):
             tokens = tokens[1:]
         tokens = [one for one in tokens if len(one) > 1 and fold(one) not in _TITLES]
         if tokens:
@@ -157,39 +164,3 @@ def _is_name(word: str, behind: str, language: str, known: frozenset[str]) -> bo
         return False
     follows = next_[0].lower()
     return follows in _STATES[language] or _PAST[language].search(follows) is not None
-
-
-def denials(text: str, language: str) -> int:
-    """How often a text denies something."""
-    words = _word.findall(_SOFT.sub(" ", text).lower().replace("’", "'"))
-    return sum(word in NEGATORS[language] for word in words)
-
-
-def polarity(text: str, language: str, stems: Stems) -> dict[str, set[bool]]:
-    """Stems → whether the negator before them, in their clause, is theirs; both for what is not clear.
-
-    It is that of the first word with a stem, the verb mostly; the two behind it may go with the verb.
-
-    A participle right behind one is denied alone ("dias não usados"): nothing is said of the rest.
-    """
-    negators = NEGATORS.get(language, frozenset())
-    found: dict[str, set[bool]] = {}
-    for clause in _clause.split(_SOFT.sub(" ", text)):
-        since, behind = 9, "-"
-        is_unclear = _forbids.search(clause) is not None
-        for word in _word.findall(clause.lower().replace("’", "'")):
-            if word in negators:
-                since = 0
-                behind = ""
-                continue
-            behind = behind or word
-            own = stems(word, language)
-            since += bool(own)
-            if since == 1 and language != "en" and _participle.search(word) is not None and word == behind:
-                since = 9
-                continue
-            for stem in own:
-                found.setdefault(stem, set()).update(
-                    (True, False) if is_unclear or since in {2, 3} else (since == 1,)
-                )
-    return found

@@ -5,90 +5,43 @@ claim's words the closest passage has. Knows no meaning beyond that.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from math import isclose
 from typing import Literal, NamedTuple
 
-from greenroom.stages.postprocess.claims import (
-    NEGATORS,
-    Claim,
-    Stems,
-    denials,
-    fold,
-    polarity,
-    squeezed,
-    words_of,
-)
+from greenroom.stages.postprocess.claims import Claim, fold, squeezed, words_of
 from greenroom.stages.postprocess.comparison import bears_out, same, same_clock
-from greenroom.stages.postprocess.quantities import Facts, facts
+from greenroom.stages.postprocess.contradictions import Kind, contradicts, denies_more, swaps
+from greenroom.stages.postprocess.meaning import Stems
+from greenroom.stages.postprocess.numerals import Quantity
+from greenroom.stages.postprocess.quantities import Facts
+from greenroom.stages.postprocess.sources import Closeness, Source, closeness
 
 Label = Literal["supported", "partly", "not"]
 
-_ENOUGH = 0.34
+_ENOUGH = 0.25
 """Share of a sentence's words that a passage must have when nothing else speaks for it."""
 _SOME = 0.1
 """The same where a number, date or name of the sentence is there too."""
 _LITTLE = 0.15
 """Below this a sentence without facts has nothing to do with the passages."""
-_SAME = 0.8
-"""Share of its words by which a sentence says what another one does."""
 _VERBATIM = 24
 """Characters from which a sentence that a passage has word for word needs no other look."""
 _NEAR = 0.6
 """Passages that have this share of what the closest has count as well."""
-_OWN = 0.25
-"""Share of a claim's words that make a passage's sentence one that its numbers may come from."""
-_REACH = 1
-"""Sentences on each side of a matching one that count with it."""
-_PREFIX = 5
-"""Letters that two longer stems share to be taken for one word's ("collected", "collection")."""
+_FACTS = frozenset({"number", "date", "time", "name"})
+_OTHERS = 5
+"""Passages that are looked at one by one for what the closest ones don't have."""
+_PERHAPS = 0.4
+"""How close they must be, beside the closest."""
+_AS_CLOSE = 1.0
+"""How close a passage must be, beside the closest, to speak against a claim."""
+_compares = re.compile(
+    r"\b(?:less|fewer|more|shorter|longer|menos|más|mais)\b(?!\s+(?:than|de|d[eo]s?)\s+\d)", re.IGNORECASE
+).search
+_HOUR = 3600.0
 _parts = re.compile(r"['’.&-]")
-
-
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    words = [tuple(pair.split("/")) for pair in text.split()]
-    return tuple(pair for one, other in words for pair in ((one, other), (other, one)))
-
-
-_OPPOSITES = {
-    "en": _pairs("""increase/decrease increased/decreased rose/fell rise/fall higher/lower highest/lowest
-        more/less before/after largest/smallest first/last always/never allowed/forbidden open/closed
-        maximum/minimum north/south east/west northern/southern eastern/western above/below success/failure
-        won/lost accepted/rejected male/female oldest/newest enabled/disabled older/younger gained/lost"""),
-    "pt": _pairs("""aumentou/diminuiu aumento/redução aumento/diminuição subiu/caiu maior/menor antes/depois
-        primeiro/último primeira/última sempre/nunca permitido/proibido aberto/fechado máximo/mínimo
-        norte/sul leste/oeste acima/abaixo venceu/perdeu ganhou/perdeu aceitou/rejeitou mais/menos
-        melhor/pior ativado/desativado obrigatório/opcional"""),
-    "es": _pairs("""aumentó/disminuyó aumento/reducción subió/cayó subió/bajó mayor/menor antes/después
-        primero/último primera/última siempre/nunca permitido/prohibido abierto/cerrado máximo/mínimo
-        norte/sur este/oeste encima/debajo ganó/perdió aceptó/rechazó más/menos mejor/peor
-        activado/desactivado obligatorio/opcional"""),
-}
-
-
-class Source(NamedTuple):
-    """One passage, read for comparing."""
-
-    text: str
-    language: str
-    spans: list[tuple[int, int]]
-    """Its sentences."""
-    stems: list[frozenset[str]]
-    facts: dict[int, Facts]
-    """Those that were looked for, by sentence."""
-    words: frozenset[str]
-    """All words, folded; the title's too."""
-    plain: str
-    initials: str
-    denied: dict[int, dict[str, set[bool]]]
-    """What is denied, by sentence, of those that were looked at."""
-
-    def fact(self, at: int) -> Facts:
-        """What can be compared in a sentence."""
-        found = self.facts.get(at)
-        if found is None:
-            start, end = self.spans[at]
-            found = self.facts[at] = facts(self.text[start:end], self.language)
-        return found
 
 
 class Judgement(NamedTuple):
@@ -101,30 +54,6 @@ class Judgement(NamedTuple):
     start: int
     end: int
     score: float
-
-
-def read_source(
-    text: str, title: str, language: str, spans: Sequence[tuple[int, int]], stems: Stems
-) -> Source:
-    """A passage made ready: its sentences' stems and facts, and all its words."""
-    parts = [text[start:end] for start, end in spans]
-    capitals = " ".join(one for one in words_of(f"{title} {text}") if one[:1].isupper() or len(one) < 4)
-    return Source(
-        text,
-        language,
-        list(spans),
-        [_with_prefixes(stems(part, language)) for part in parts],
-        {},
-        frozenset(
-            part
-            for word in words_of(f"{title} {text}")
-            for folded in (fold(word),)
-            for part in (folded, *(_parts.split(folded) if not folded.isalnum() else ()))
-        ),
-        squeezed(text),
-        "".join(word[0].lower() for word in capitals.split() if word[0].isupper()),
-        {},
-    )
 
 
 class Court:
@@ -140,29 +69,34 @@ class Court:
         said = squeezed(claim.text)
         if len(said) >= _VERBATIM:
             for number, source in enumerate(self._sources):
-                if said in source.plain:
-                    place = _closeness(claim, source).place
+                at = source.plain.find(said)
+                if at >= 0 and source.meaning.negators.isdisjoint(
+                    source.plain[max(0, at - 16) : at].split()[-2:]
+                ):
+                    place = closeness(claim, source).place
                     start, end = source.spans[place] if source.spans else (0, 0)
                     return Judgement("supported", (), number, start, end, 1.0)
         rated = sorted(
-            ((_closeness(claim, source), number) for number, source in enumerate(self._sources)),
-            key=lambda pair: -pair[0].share,
+            ((closeness(claim, source), number) for number, source in enumerate(self._sources)),
+            key=lambda pair: -pair[0].rank,
         )
         best, first = rated[0]
-        near = [(one, self._sources[number]) for one, number in rated[:3] if one.share >= _NEAR * best.share]
+        near = [(one, self._sources[number]) for one, number in rated[:3] if one.rank >= _NEAR * best.rank]
         if best.share < _LITTLE:  # no passage speaks of it in these words: its facts may be anywhere
             near = [
                 (one._replace(places=frozenset(range(len(source.spans)))), source)
                 for one, number in rated
                 for source in (self._sources[number],)
             ]
-        missing: list[str] = []
-        held = 0
-        for kind, is_there in self._checked(claim, near):
-            if is_there:
-                held += 1
-            else:
-                missing.append(kind)
+        held, missing = self._weighed(claim, near)
+        if missing and _FACTS.issuperset(missing):
+            for one, number in rated[:_OTHERS]:  # all of it may stand in one that shares fewer words
+                if one.rank < _PERHAPS * best.rank:
+                    break
+                others = self._weighed(claim, [(one, self._sources[number])])
+                if not others[1]:
+                    (held, missing), best, first = others, one, number
+                    break
         source = self._sources[first]
         start, end = source.spans[best.place] if source.spans else (0, 0)
         if not missing:
@@ -179,26 +113,76 @@ class Court:
             label = "partly" if held >= len(missing) and "negation" not in missing else "not"
         return Judgement(label, tuple(dict.fromkeys(missing)), first, start, end, round(best.share, 3))
 
-    def _checked(
-        self, claim: Claim, near: Sequence[tuple["_Closeness", Source]]
-    ) -> Iterable[tuple[str, bool]]:
+    def _weighed(self, claim: Claim, near: Sequence[tuple[Closeness, Source]]) -> tuple[int, list[str]]:
+        """How many facts are there, and the kinds of those that are not."""
+        missing: list[str] = []
+        held = 0
+        for kind, is_there in self._checked(claim, near):
+            if is_there:
+                held += 1
+            else:
+                missing.append(kind)
+        return held, missing
+
+    def _checked(self, claim: Claim, near: Sequence[tuple[Closeness, Source]]) -> Iterable[tuple[str, bool]]:
         """Each fact of a claim, and whether the sentences that speak of the same have it."""
-        parts = [source.fact(at) for one, source in near for at in sorted(one.places)]
+        told = claim.facts
+        is_factual = told.quantities or told.moments or told.clocks
+        parts = [source.fact(at) for one, source in near for at in sorted(one.places)] if is_factual else []
         quantities = [one for part in parts for one in part.quantities]
         moments = [one for part in parts for one in part.moments]
         years = {int(value) for one in quantities for value in one.values if 0 < value < 3000}
         years |= {one.year for one in moments if one.year is not None}
+        hours = {minute // 60 for part in parts for _, _, minute in part.clocks}
+        elsewhere: list[tuple[Quantity, bool]] | None = None
+        confirmed: list[float] = []
+        closest_parts = near[0][1].fact(near[0][0].place) if told.quantities and near[0][1].spans else None
+        close_by = closest_parts.quantities if closest_parts is not None else []
         for quantity in claim.facts.quantities:
             is_there = any(same(quantity, one) for one in quantities) or any(
                 value in years and not quantity.unit for value in quantity.values
             )
+            if not is_there and elsewhere is None:
+                closest, source = near[0]
+                elsewhere = [
+                    (one, at in closest.touched)
+                    for at in range(len(source.spans))
+                    for one in source.fact(at).quantities
+                ]
+            is_alone = _is_alone(quantity, quantities)
+            is_there = (
+                is_there
+                or any(
+                    (is_touched or is_alone or _is_telling(quantity))
+                    and (bool(quantity.unit) == bool(one.unit) or one.period or quantity.period)
+                    and same(quantity, one)
+                    for one, is_touched in elsewhere or ()
+                )
+                or _hour(quantity) in hours
+                or _is_difference(quantity, confirmed, claim)
+                or _is_change(quantity, claim, close_by)
+            )
+            if is_there:
+                confirmed += quantity.values[:1]
             is_small = quantity.is_word and quantity.values[0] < 13 and not quantity.unit
-            if is_there or not is_small or quantities:  # how many there are may have been counted
+            is_share = quantity.is_word and quantity.unit == "%"
+            if is_small or is_share:  # how many there are may have been counted
+                may_differ = any(one.unit == quantity.unit for one in quantities)
+            else:
+                may_differ = not quantity.is_soft
+            if is_there or may_differ:
                 yield "number", is_there
         for moment in claim.facts.moments:
-            yield "date", bears_out(moment, moments, years)
-        for _, _, minute in claim.facts.clocks:
-            yield "time", any(same_clock(minute, one) for part in parts for _, _, one in part.clocks)
+            is_there = bears_out(moment, moments, years)
+            if not is_there and not moments:  # nothing speaks against a date of another sentence
+                everywhere = [one for part in _all_facts(near[0][1]) for one in part.moments]
+                is_there = bears_out(moment, everywhere, years | {one.year for one in everywhere if one.year})
+            yield "date", is_there
+        if claim.facts.clocks:
+            times = [one[2] for _, source in near for part in _all_facts(source) for one in part.clocks]
+            hours_told = {_hour(one) for one in quantities}
+            for _, _, minute in claim.facts.clocks:
+                yield "time", any(same_clock(minute, one) for one in times) or minute / 60 in hours_told
         sources = [source for _, source in near]
         for quote in claim.quotes:
             yield "quotation", any(squeezed(quote) in source.plain for source in sources)
@@ -208,8 +192,9 @@ class Court:
         if sources[0].language == claim.language:
             for tokens in claim.names:
                 yield "name", self._is_named(tokens, words, sources)
-            if self._denies(claim, sources[0], near[0][0].place):
-                yield "negation", False
+            against = self._contradiction(claim, near)
+            if against is not None:
+                yield against, False
 
     def _is_named(self, tokens: list[str], words: frozenset[str], sources: list[Source]) -> bool:
         lost = [one for one in tokens if not _is_known(fold(one), words)]
@@ -224,66 +209,82 @@ class Court:
             return True
         return all(fold(one) in self._asked for one in lost)
 
-    def _denies(self, claim: Claim, source: Source, place: int) -> bool:
-        """Whether it says that something is not so which the source says is so, or the other way round."""
-        if claim.language not in NEGATORS or not source.spans:
-            return False
-        start, end = source.spans[place]
-        told = source.text[start:end]
-        theirs = source.denied.get(place)
-        if theirs is None:
-            theirs = source.denied[place] = polarity(told, source.language, self._stems)
-        mine = claim.polarity
-        shared = mine.keys() & theirs.keys()
-        flipped = [word for word in shared if not mine[word] & theirs[word]]
-        if flipped and len(shared) > 1 and len(shared) >= 0.4 * len(mine):
-            return True
-        stems = source.stems[place]
-        covered = sum(_has(stems, stem) for stem in claim.stems)
-        if claim.stems and covered >= _SAME * len(claim.stems):
-            more = denials(claim.text, claim.language) - denials(told, claim.language)
-            if more > 0 or (more < 0 and covered >= _SAME * _count(stems)):
-                return True
-        return _is_opposite(claim, told, shared)
+    def _contradiction(self, claim: Claim, near: Sequence[tuple[Closeness, Source]]) -> Kind | None:
+        """What speaks against it in the sentences of the closest passage that speak of the same."""
+        one, source = near[0]
+        if not source.spans:
+            return None
+        compared = [
+            (other, at)
+            for close, other in near
+            if close.rank >= _AS_CLOSE * one.rank
+            for at in sorted(close.places)
+            if 2 * close.counts.get(at, 0) >= max(close.counts.values(), default=0)
+        ]
+        found: Kind | None = None
+        if (
+            claim.may_turn
+            or one.place in source.turning
+            or any(at in other.turning for other, at in compared)
+        ):
+            found = contradicts(claim.clauses, [part for other, at in compared for part in other.parts(at)])
+            if found is None and denies_more(claim.clauses, source.parts(one.place)):
+                return "negation"
+        if found is None and len(claim.names) > 1:
+            start, end = source.spans[one.place]
+            told = source.text[start:end]
+            around = [part for at in sorted(one.places) for part in source.parts(at)]
+            mine, theirs = (claim.text, claim.clauses), (told, source.parts(one.place))
+            if swaps(mine, theirs, around, claim.name_stems, claim.language):
+                return "role"
+        return found
 
 
-class _Closeness(NamedTuple):
-    """How much of a claim's words a passage has: in its best sentences, which these are, and where else."""
-
-    share: float
-    place: int
-    places: frozenset[int]
+def _all_facts(source: Source) -> Iterable[Facts]:
+    return (source.fact(at) for at in range(len(source.spans)))
 
 
-def _closeness(claim: Claim, source: Source) -> _Closeness:
-    """The largest share of the claim's stems in any three sentences running, the middle one counted more."""
-    wanted = claim.stems
-    if not wanted or not source.stems:
-        return _Closeness(0.0, 0, frozenset(range(len(source.spans))))
-    found = [{at for at, stem in enumerate(wanted) if _has(stems, stem)} for stems in source.stems]
-    best, place = -1.0, 0
-    for at, own in enumerate(found):
-        around = own.union(*found[max(0, at - _REACH) : at + _REACH + 1])
-        score = (2 * len(around) + len(own)) / (3 * len(wanted))
-        if score > best:
-            best, place = score, at
-    places = {at for at, own in enumerate(found) if len(own) >= _OWN * len(wanted)}
-    places |= {at for at in range(place - _REACH, place + _REACH + 1) if 0 <= at < len(found)}
-    return _Closeness(best, place, frozenset(places))
+def _is_alone(quantity: Quantity, others: Sequence[Quantity]) -> bool:
+    """Whether the sentences that speak of the same have no other number of its kind: a unit's, or a year."""
+    if quantity.unit:
+        return all(one.unit != quantity.unit for one in others)
+    is_year = 1000 <= quantity.values[0] < 2200
+    return is_year and not any(1000 <= one.values[0] < 2200 and not one.unit for one in others)
 
 
-def _with_prefixes(stems: Iterable[str]) -> frozenset[str]:
-    """Stems, and the beginnings of longer ones with a mark behind."""
-    own = frozenset(stems)
-    return own | {f"{stem[:_PREFIX]}*" for stem in own if len(stem) > _PREFIX}
+def _is_telling(quantity: Quantity) -> bool:
+    """Whether a number is unlikely to stand in a passage by chance: two digits or more, with a unit."""
+    return bool(quantity.unit) and quantity.values[0] >= 10 * quantity.factor
 
 
-def _count(stems: frozenset[str]) -> int:
-    return sum(stem[-1] != "*" for stem in stems)
+def _hour(quantity: Quantity) -> float:
+    """The hour of the day that a number may mean ("from 8 to 23 hours"); -1 for none."""
+    if quantity.unit not in {"", "s"} or (quantity.unit and quantity.factor != _HOUR):
+        return -1
+    return quantity.values[0] / quantity.factor
 
 
-def _has(stems: frozenset[str], stem: str) -> bool:
-    return stem in stems or (len(stem) > _PREFIX and f"{stem[:_PREFIX]}*" in stems)
+def _is_change(quantity: Quantity, claim: Claim, sources: Sequence[Quantity]) -> bool:
+    """Whether a number with more or less beside it is the difference of two of its source's."""
+    if _compares(claim.text) is None:
+        return False
+    value = quantity.values[0]
+    return any(
+        isclose(abs(one.values[0] - two.values[0]) / (1 if quantity.unit else one.factor), value)
+        for one, two in combinations(sources, 2)
+        if one.unit == two.unit
+        and (not quantity.unit or quantity.unit == one.unit)
+        and one.values != two.values
+    )
+
+
+def _is_difference(quantity: Quantity, confirmed: Sequence[float], claim: Claim) -> bool:
+    """Whether a number is the difference or the sum of two others of its sentence, which its source has."""
+    others = {*confirmed, *(one.values[0] for one in claim.facts.quantities if one is not quantity)}
+    value = quantity.values[0]
+    return len(claim.facts.quantities) > 2 and any(
+        value in {one - two, one + two} for one in others for two in others if one > two > 0
+    )
 
 
 def _is_known(name: str, words: frozenset[str]) -> bool:
@@ -296,17 +297,4 @@ def _is_known(name: str, words: frozenset[str]) -> bool:
         (one.startswith(name[:-2]) or name.startswith(one)) and abs(len(one) - len(name)) < 4
         for one in words
         if len(one) > 4 and one[:4] == name[:4] and one[-1] not in "ao"
-    )
-
-
-def _is_opposite(claim: Claim, told: str, shared: Collection[str]) -> bool:
-    if not shared:
-        return False
-    mine = frozenset(words_of(claim.text.lower()))
-    theirs = frozenset(words_of(told.lower()))
-    if len(mine & theirs) < 0.6 * len(mine):
-        return False
-    return any(
-        here in mine and there in theirs and here not in theirs and there not in mine
-        for here, there in _OPPOSITES.get(claim.language, ())
     )

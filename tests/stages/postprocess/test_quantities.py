@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.stages.postprocess.comparison import bears_out, same
-from greenroom.stages.postprocess.quantities import facts, readings
+from greenroom.stages.postprocess.numerals import readings
+from greenroom.stages.postprocess.quantities import facts
 
 
 def are_same(claim: str, source: str, language: str, other: str | None = None) -> bool:

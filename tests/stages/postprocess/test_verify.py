@@ -11,6 +11,8 @@ from greenroom.gateway.pipeline import App, PostEntry, finish_whole
 from greenroom.grounding.passages import units
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.stages.postprocess.cite import Cite, CiteConfig
+from greenroom.stages.postprocess.claims import Claim
+from greenroom.stages.postprocess.court import Court, Judgement
 from greenroom.stages.postprocess.verify import Verify, VerifyConfig, Words
 from greenroom.testing import EchoUpstream, chop, make_app, make_exchange, run_filter
 
@@ -114,6 +116,90 @@ def test_a_number_of_another_sentence_does_not_count() -> None:
 
 
 ANSWER = "Hi! The tower is 84 metres high [1]. It was finished in 1931.\n\n- Ines Duarte drew the plans [1, 2].\n- 48 fish."
+
+
+EN_TERMS = """Opened jars keep for six weeks, and the smallest costs $4.60. The board voted by 9 to 4 to close Elm Road \
+to cars. Half of the 60 staff work three shifts a day. Prices rose 5% while demand fell. Rovers beat Harrow 3-1. \
+The gate opens at 4:30 p.m. and is locked unless a guard is there."""
+PT_TERMS = """Potes abertos duram seis semanas e o menor custa R$ 4,60. A Câmara aprovou a cobrança por 9 votos a 4. \
+Metade dos 60 funcionários trabalha oito horas. Os preços subiram 5%, mas a procura caiu. O portão abre às 16h30. \
+É proibido fumar no pátio."""
+ES_TERMS = """Los botes abiertos duran seis semanas y el menor cuesta 4,60 euros. El pleno aprobó la tasa por 9 votos a 4. \
+La mitad de los 60 empleados trabaja ocho horas. Los precios subieron un 5 %, pero la demanda cayó. La puerta abre a \
+las 16:30. Está prohibido fumar en el patio."""
+
+
+@pytest.mark.parametrize(
+    ("passage", "sentence"),
+    [
+        pytest.param(EN_TERMS, "A jar lasts 42 days once it is open.", id="en, weeks as days"),
+        pytest.param(EN_TERMS, "The smallest one is $4.60.", id="en, an amount alone"),
+        pytest.param(EN_TERMS, "50% of the 60 staff work three shifts.", id="en, half"),
+        pytest.param(
+            EN_TERMS, "The gate opens at half past four in the afternoon.", id="en, a time in words"
+        ),
+        pytest.param(EN_TERMS, "Prices increased by five percent.", id="en, another word"),
+        pytest.param(PT_TERMS, "Um pote aberto aguenta 42 dias.", id="pt, weeks as days"),
+        pytest.param(PT_TERMS, "O menor sai por quatro reais e sessenta centavos.", id="pt, reais and cents"),
+        pytest.param(PT_TERMS, "O portão é aberto às quatro e meia da tarde.", id="pt, a time in words"),
+        pytest.param(PT_TERMS, "Não se pode fumar no pátio.", id="pt, not allowed"),
+        pytest.param(ES_TERMS, "Un bote abierto aguanta 42 días.", id="es, weeks as days"),
+        pytest.param(ES_TERMS, "El menor vale cuatro euros con sesenta.", id="es, euros and cents"),
+        pytest.param(
+            ES_TERMS, "La puerta se abre a las cuatro y media de la tarde.", id="es, a time in words"
+        ),
+        pytest.param(ES_TERMS, "No se puede fumar en el patio.", id="es, not allowed"),
+    ],
+)
+def test_synonyms_and_other_forms_are_supported(passage: str, sentence: str) -> None:
+    assert labels(sentence, OTHER, passage) == ["supported"]
+
+
+@pytest.mark.parametrize(
+    ("passage", "sentence", "kind"),
+    [
+        pytest.param(EN_TERMS, "Prices fell 5% while demand rose.", "direction", id="en, the other way"),
+        pytest.param(EN_TERMS, "Harrow beat Rovers 3-1.", "role", id="en, who beat whom"),
+        pytest.param(EN_TERMS, "Opened jars keep for six months.", "number", id="en, a unit"),
+        pytest.param(EN_TERMS, "The gate opens at half past five in the afternoon.", "time", id="en, a time"),
+        pytest.param(PT_TERMS, "Os preços caíram 5%.", "direction", id="pt, the other way"),
+        pytest.param(PT_TERMS, "É permitido fumar no pátio.", "negation", id="pt, allowed"),
+        pytest.param(PT_TERMS, "O portão abre às cinco e meia da tarde.", "time", id="pt, a time"),
+        pytest.param(ES_TERMS, "Los precios bajaron un 5 %.", "direction", id="es, the other way"),
+        pytest.param(ES_TERMS, "No está prohibido fumar en el patio.", "negation", id="es, not forbidden"),
+        pytest.param(ES_TERMS, "La puerta abre a las cinco y media de la tarde.", "time", id="es, a time"),
+    ],
+)
+def test_what_is_turned_round_is_not_supported(passage: str, sentence: str, kind: str) -> None:
+    judged = Verify(VerifyConfig(), WORDS).judge(grounded(OTHER, passage), sentence)
+
+    assert [kind in one.judgement.missing for one in judged] == [True]
+
+
+def test_of_a_stream_little_is_left_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = " ".join(f"The tower is {number} metres high and has {number} steps." for number in range(20, 60))
+    whole = Verify(VerifyConfig(), WORDS).judge(grounded(EN, OTHER), text)
+    judged: list[str] = []
+    judge = Court.judge
+
+    def noted(court: Court, claim: Claim) -> Judgement:
+        judged.append(claim.text)
+        return judge(court, claim)
+
+    monkeypatch.setattr(Court, "judge", noted)
+    cut = Verify(VerifyConfig(), WORDS).open(grounded(EN, OTHER), "content")
+    assert cut is not None
+    for piece in chop(text, range(7, len(text), 7)):
+        cut.feed(piece)
+    before = len(judged)
+
+    cut.flush()
+
+    assert len(whole) == len(judged) == 40
+    assert before >= 34
+    assert [(one["start"], one["label"]) for one in cut.notes["sentences"]] == [  # type: ignore[attr-defined]  # notes
+        (one.start, one.judgement.label) for one in whole
+    ]
 
 
 @settings(max_examples=60, deadline=None)
