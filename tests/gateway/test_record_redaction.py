@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from greenroom.exchange import Change, Edit, Entity, Exchange, Passage, StepRecord, Verdict
@@ -166,6 +166,8 @@ prose = st.text(st.sampled_from("abc xyz ção\n\u200b\"'\\"), max_size=30)
 def test_no_value_survives_and_every_offset_fits(
     found: list[str], pieces: list[str], data: st.DataObject
 ) -> None:
+    plain = list(strings(redacted(make_exchange("a", "x", "x"))))
+    assume(not any(value in one for value in found for one in plain))  # a price, say
     masks = {value: f"<X{chr(97 + n)}>" for n, value in enumerate(found)}
     text = "".join(piece + data.draw(st.sampled_from(found)) for piece in pieces)
     start = data.draw(st.integers(0, len(text)))
