@@ -37,7 +37,7 @@ posts that do not answer a question the nearest has 0.44 or less for 19 question
 
 _QUERY_CHARACTERS = 4_000
 _QUERY_TERMS = 40
-_PAGE, _PAGE_TERMS = 80, 24
+_PAGE, _PAGE_TERMS = 80, 16
 """Of a question with more stems than `_PAGE` fewer are sought: each costs, and few passages have the rest."""
 
 
@@ -81,7 +81,7 @@ def weigh(
 ) -> list[Query]:
     """Weigh the stems of a question by how rare they are: one `Query` for each language it was read in.
 
-    Keeps the 40 rarest that are there, of a page of text 24. A word that no passage has makes all scores
+    Keeps the 40 rarest that are there, of a page of text 16. A word that no passage has makes all scores
     smaller: it was asked for, and is not there; a number that no passage has is the asker's own affair and
     does not count. All have one scale, that of the language whose words are best known.
     """

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
+from heapq import nlargest
 from math import inf
 from typing import NamedTuple, get_args
 
@@ -21,6 +22,8 @@ ALL = "*"
 
 _POSTINGS = 2_500
 """Rows that full-text search may have to add up; the commonest words propose none beyond that."""
+_PROPOSING = 20
+"""Words that propose passages: each costs two looks into the index of each collection."""
 _AGAIN = 0.4
 """What a word's second occurrence adds to its weight when passages are proposed."""
 _FREQUENCIES = 50_000
@@ -170,7 +173,7 @@ def proposal(weights: dict[str, float], counts: Counts) -> dict[str, float]:
     """Full-text queries and what each adds: the rarest words that are there, as many as time allows."""
     chosen: dict[str, float] = {}
     rows = 0
-    for term in sorted(weights, key=weights.__getitem__, reverse=True):
+    for term in nlargest(_PROPOSING, weights, weights.__getitem__):
         rows += sum(count for _, count in counts[term])
         if chosen and rows > _POSTINGS:
             break

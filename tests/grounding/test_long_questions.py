@@ -23,7 +23,7 @@ def test_of_a_page_the_rarest_words_are_sought() -> None:
 
     query = weigh([list(found)], found.get, Statistics(1000, 50.0))[0]
 
-    assert set(query.weights) == {f"w{number}" for number in range(1, 25)}
+    assert set(query.weights) == {f"w{number}" for number in range(1, 17)}
 
 
 @pytest.mark.parametrize("other", ["", _OTHER], ids=["alone", "in a page"])
