@@ -58,3 +58,17 @@ def test_passages_are_fetched_by_number_and_not_through_all_documents(
     steps = [row[3] for row in plan]
     assert any(step.startswith("SEARCH p USING INTEGER PRIMARY KEY") for step in steps)
     assert any(step.startswith("SEARCH d USING INTEGER PRIMARY KEY") for step in steps)
+
+
+def test_tidying_merges_the_parts_of_the_index_and_changes_nothing_found(index: DocumentIndex) -> None:
+    for number in range(12):
+        index.add("p", "c", f"{number}.md", f"The warranty of gearbox {number} ends after five years.".encode())
+    before = index.search("gearbox warranty", project="p", collections=["c"], limit=12)
+    generation = index.generation()
+
+    index.tidy()
+
+    db = index._db.connection()
+    assert db.execute("SELECT count(DISTINCT segid) FROM words_idx").fetchone()[0] == 1
+    assert index.search("gearbox warranty", project="p", collections=["c"], limit=12) == before
+    assert index.generation() == generation
