@@ -50,7 +50,7 @@ _UNHELD = """
     DELETE FROM files WHERE NOT stays AND created_at < ? AND id NOT IN (SELECT id FROM documents) RETURNING id
 """
 _MERGED_PAGES = 500
-"""Pages of 4 kB of the index of words merged at once, in some 20 ms; given to FTS5 below zero: of all parts."""
+"""Pages of 4 kB of the index of words that are merged at once; below zero means: of all parts."""
 _BY_ID = "SELECT id FROM collections WHERE project = ? AND store = ?"
 _BY_NAME = "SELECT id FROM collections WHERE project = ? AND name = ?"
 
