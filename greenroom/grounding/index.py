@@ -23,7 +23,7 @@ from greenroom.grounding.files import ORPHAN_S, Files, plain_name
 from greenroom.grounding.retrieval import Retrieval, passage_of
 from greenroom.grounding.stores import Stores, insert_collection
 from greenroom.grounding.vectors import Asked
-from greenroom.grounding.words import ALL, forget, marks
+from greenroom.grounding.words import ALL, forget, marks, merge
 
 _encode = Encoder().encode
 _Documents = list[DocumentRow]
@@ -49,8 +49,6 @@ _STILL = """
 _UNHELD = """
     DELETE FROM files WHERE NOT stays AND created_at < ? AND id NOT IN (SELECT id FROM documents) RETURNING id
 """
-_MERGED_PAGES = 500
-"""Pages of 4 kB of the index of words that are merged at once; below zero means: of all parts."""
 _BY_ID = "SELECT id FROM collections WHERE project = ? AND store = ?"
 _BY_NAME = "SELECT id FROM collections WHERE project = ? AND name = ?"
 
@@ -218,16 +216,12 @@ class DocumentIndex:
             )
 
     def tidy(self) -> None:
-        """Take away expired files, and what a crash left: bytes without a row, files that nothing holds.
-
-        Merges parts of the index of words too, a little each time: each document comes as a part of its own,
-        and a word is sought in all of them.
-        """
+        """Take away expired files, and what a crash left: bytes without a row, files that nothing holds."""
         for project, id in self.files.expired():
             self.remove_file(project, id)
         with self._db.writing("files") as db:
             unheld = db.execute(_UNHELD, (int(time.time()) - ORPHAN_S,)).fetchall()
-            db.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (-_MERGED_PAGES,))
+            merge(db)
         self.files.erase(id for (id,) in unheld)
         self.files.sweep()
 

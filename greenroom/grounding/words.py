@@ -27,6 +27,8 @@ _PROPOSING = 20
 _AGAIN = 0.4
 """What a word's second occurrence adds to its weight when passages are proposed."""
 _FREQUENCIES = 50_000
+_MERGED_PAGES = 500
+"""Pages of 4 kB merged at once; FTS5 takes a number below zero as: of all parts."""
 _SPELT_PASSAGES = 50
 """How many of the passages that hold a word's stem are looked at for its spelling."""
 _SPELT = """
@@ -193,6 +195,14 @@ def marks(home: int, heading: Sequence[str], body: Sequence[str]) -> str:
     for term in body:
         (often if term in seen else seen).add(term)
     return " ".join([*(f"{home}~{term}" for term in seen | often), *(f"{home}~{term}~" for term in often)])
+
+
+def merge(db: sqlite3.Connection) -> None:
+    """Join parts of the full-text index, a little each time: some 20 ms.
+
+    Each document comes as a part of its own, and a word is sought in all of them.
+    """
+    db.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (-_MERGED_PAGES,))
 
 
 def forget(
