@@ -62,7 +62,9 @@ def test_passages_are_fetched_by_number_and_not_through_all_documents(
 
 def test_tidying_merges_the_parts_of_the_index_and_changes_nothing_found(index: DocumentIndex) -> None:
     for number in range(12):
-        index.add("p", "c", f"{number}.md", f"The warranty of gearbox {number} ends after five years.".encode())
+        index.add(
+            "p", "c", f"{number}.md", f"The warranty of gearbox {number} ends after five years.".encode()
+        )
     before = index.search("gearbox warranty", project="p", collections=["c"], limit=12)
     generation = index.generation()
 
