@@ -93,8 +93,6 @@ def cost(wrong: str, right: str) -> float:
 
 def _between(one: str, two: str, before: str, after: str) -> float:
     """Weighted edit distance with swaps and sound groups. Source: Damerau, CACM 1964, with unequal costs."""
-    if (one, two) in _SOUND_ALIKE:
-        return SOUND
     if not one:
         return _missing(two, before, after)
     if not two:
@@ -126,7 +124,7 @@ def _between(one: str, two: str, before: str, after: str) -> float:
                     best = min(best, rows[-2][at - 2] + SWAPPED + ACCENT)
             row.append(best)
         rows.append(row)
-    return rows[-1][-1]
+    return min(rows[-1][-1], SOUND) if (one, two) in _SOUND_ALIKE else rows[-1][-1]
 
 
 def _instead(typed: str, wanted: str) -> float:
