@@ -81,6 +81,10 @@ class Retrieval:
         """Whether a search in this project could find anything."""
         return self._words.scope(project, ("*",)).statistics.passages > 0
 
+    def has_word(self, project: str, word: str) -> bool:
+        """Whether a passage of the project's has a word, spelt just so."""
+        return self._words.holds(project, word)
+
     def has_vectors(self, project: str, collections: tuple[str, ...]) -> bool:
         """Whether any passage of these collections has a vector."""
         state = self._db.state()

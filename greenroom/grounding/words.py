@@ -14,7 +14,7 @@ from msgspec.json import Encoder
 
 from greenroom.grounding.database import Database
 from greenroom.grounding.ranking import Statistics
-from greenroom.grounding.stems import Language
+from greenroom.grounding.stems import Language, tokens
 
 ALL = "*"
 """As the name of a collection: every collection of the project."""
@@ -24,6 +24,12 @@ _POSTINGS = 2_500
 _AGAIN = 0.4
 """What a word's second occurrence adds to its weight when passages are proposed."""
 _FREQUENCIES = 50_000
+_SPELT_PASSAGES = 50
+"""How many of the passages that hold a word's stem are looked at for its spelling."""
+_SPELT = f"""
+    SELECT EXISTS (SELECT 1 FROM passages WHERE instr(text, ?2)
+                   AND id IN (SELECT rowid FROM words WHERE words MATCH ?1 LIMIT {_SPELT_PASSAGES}))
+"""
 _LANGUAGES: tuple[Language, ...] = get_args(Language)
 _encode = Encoder().encode
 Counts = dict[str, list[tuple[int, int]]]
@@ -53,6 +59,7 @@ class Words:
         self._scopes: dict[tuple[str, tuple[str, ...]], tuple[Scope, float]] = {}
         """With the time when the first of its collections expires."""
         self._frequencies: dict[tuple[int, str], int] = {}
+        self._spelt: dict[tuple[str, str], bool] = {}
 
     def scope(self, project: str, collections: tuple[str, ...]) -> Scope:
         """The collections of a project by these names or ids, with `ALL` among them each; no expired one."""
@@ -62,6 +69,7 @@ class Words:
                 self._cached = generation
                 self._scopes.clear()
                 self._frequencies = {}
+                self._spelt = {}
             found = self._scopes.get((project, collections))
         if found is None or found[1] <= time.time():
             found = self._read_scope(project, collections)
@@ -125,6 +133,25 @@ class Words:
             )
             known.update((key, count) for key, (count,) in zip(missing, rows, strict=True))
         return {term: [(home, known[home, term]) for home in homes] for term, homes in asked.items()}
+
+    def holds(self, project: str, word: str) -> bool:
+        """Whether a passage of the project's has a word, spelt just so. Costs about 30 µs, once a word."""
+        scope = self.scope(project, (ALL,))
+        known = self._spelt
+        found = known.get((project, word))
+        if found is None:
+            marks = {
+                f'"{home}~{stem}"'
+                for language in scope.languages
+                for stem in tokens(word, language)
+                for home, languages in scope.homes
+                if language in languages
+            }
+            asked = (" OR ".join(marks), word)
+            found = bool(marks) and bool(self._db.connection().execute(_SPELT, asked).fetchone()[0])
+            if len(known) < _FREQUENCIES:
+                known[project, word] = found
+        return found
 
 
 def proposal(weights: dict[str, float], counts: Counts) -> dict[str, float]:

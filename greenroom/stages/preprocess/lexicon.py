@@ -41,7 +41,8 @@ def plain(word: str) -> str:
 
 def key_of(word: str) -> str:
     """What a word and its commonest slips share."""
-    return _DOUBLED.sub(r"\1", word.translate(_PLAIN))
+    key = word.translate(_PLAIN)
+    return _DOUBLED.sub(r"\1", key) if _DOUBLED.search(key) else key
 
 
 def shorter(key: str) -> set[str]:
@@ -101,8 +102,16 @@ class Lexicon:
         number = self._trie.get(word, -1)
         return (self._classes[number] & 0x7F) / STEPS_A_ZIPF if number >= 0 else -1.0
 
-    def sharing(self, keys: set[str]) -> dict[str, float]:
-        """The words that may be proposed and have one of these keys, or may: with their frequency (zipf)."""
+    def standing(self, word: str) -> int:
+        """-1 for a word that is not known, 0 for one that no dictionary has, 1 for a proper one."""
+        number = self._trie.get(word, -1)
+        return -1 if number < 0 else int(self._classes[number] < NO_DICTIONARY)
+
+    def sharing(self, keys: set[str], least: float = 0.0) -> dict[str, float]:
+        """The words that may be proposed and have one of these keys, or may: with their frequency (zipf).
+
+        Those rarer than `least` are left out, which costs less than leaving them out later.
+        """
         found: set[int] = set()
         bounds, entries, last = self._bounds, self._entries, self._last
         for key in keys:
@@ -115,7 +124,11 @@ class Lexicon:
                     if entry >> _ID_BITS == mark:
                         found.add(entry & _ID_MASK)
         restore, classes = self._trie.restore_key, self._classes
-        return {restore(number): (classes[number] & 0x7F) / STEPS_A_ZIPF for number in found}
+        return {
+            restore(number): zipf
+            for number in found
+            if (zipf := (classes[number] & 0x7F) / STEPS_A_ZIPF) >= least
+        }
 
 
 @cache

@@ -123,15 +123,17 @@ def known_to(word: str) -> frozenset[str]:
     A word of another language is a slip after all where it lacks nothing but the accents of a usual one:
     «familia» in Portuguese.
     """
-    known = {code for code in CODES if word in lexicon(code)}
-    if len(known) < len(CODES) and any(lexicon(code).is_proper(word) for code in CODES):
-        known |= {code for code in CODES if code not in known and not _accented(word, code)}
+    standing = {code: lexicon(code).standing(word) for code in CODES}
+    known = {code for code, how in standing.items() if how >= 0}
+    if 0 < len(known) < len(CODES) and 1 in standing.values():
+        key = key_of(word)
+        known.update(code for code in CODES if code not in known and not _accented(word, key, code))
     return frozenset(known)
 
 
-def _accented(word: str, code: str) -> bool:
-    """Whether a usual word is the same but for its accents."""
+def _accented(word: str, key: str, code: str) -> bool:
+    """Whether a usual word of that key is the same but for its accents."""
     if code == "en" or not word.isascii():
         return False
-    twins = lexicon(code).sharing({key_of(word)})
-    return any(zipf >= _USUAL and one != word and plain(one) == word for one, zipf in twins.items())
+    twins = lexicon(code).sharing({key}, _USUAL)
+    return any(one != word and plain(one) == word for one in twins)
