@@ -26,9 +26,9 @@ _AGAIN = 0.4
 _FREQUENCIES = 50_000
 _SPELT_PASSAGES = 50
 """How many of the passages that hold a word's stem are looked at for its spelling."""
-_SPELT = f"""
+_SPELT = """
     SELECT EXISTS (SELECT 1 FROM passages WHERE instr(text, ?2)
-                   AND id IN (SELECT rowid FROM words WHERE words MATCH ?1 LIMIT {_SPELT_PASSAGES}))
+                   AND id IN (SELECT rowid FROM words WHERE words MATCH ?1 LIMIT ?3))
 """
 _LANGUAGES: tuple[Language, ...] = get_args(Language)
 _encode = Encoder().encode
@@ -147,7 +147,7 @@ class Words:
                 for home, languages in scope.homes
                 if language in languages
             }
-            asked = (" OR ".join(marks), word)
+            asked = (" OR ".join(marks), word, _SPELT_PASSAGES)
             found = bool(marks) and bool(self._db.connection().execute(_SPELT, asked).fetchone()[0])
             if len(known) < _FREQUENCIES:
                 known[project, word] = found

@@ -77,6 +77,7 @@ class Lexicon:
 
     def __init__(self, folder: Path, code: str) -> None:
         self._trie: Any = Trie().mmap(str(folder / f"{code}.marisa"))  # Any: has no stubs
+        self._number = self._trie.get
         with (folder / f"{code}.edits").open("rb") as file:
             mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         magic, words, buckets, entries = HEAD.unpack_from(mapped)
@@ -94,24 +95,32 @@ class Lexicon:
 
     def is_proper(self, word: str) -> bool:
         """Whether the language's dictionaries have the word."""
-        number = self._trie.get(word, -1)
+        number = self._number(word, -1)
         return bool(number >= 0 and self._classes[number] < NO_DICTIONARY)
 
     def zipf(self, word: str) -> float:
         """How frequent a word is, from 0; -1 for one that is not known."""
-        number = self._trie.get(word, -1)
+        number = self._number(word, -1)
         return (self._classes[number] & 0x7F) / STEPS_A_ZIPF if number >= 0 else -1.0
 
     def standing(self, word: str) -> int:
         """-1 for a word that is not known, 0 for one that no dictionary has, 1 for a proper one."""
-        number = self._trie.get(word, -1)
+        number = self._number(word, -1)
         return -1 if number < 0 else int(self._classes[number] < NO_DICTIONARY)
 
-    def sharing(self, keys: set[str], least: float = 0.0) -> dict[str, float]:
-        """The words that may be proposed and have one of these keys, or may: with their frequency (zipf).
+    def has_twin(self, word: str, key: str, least: float) -> bool:
+        """Whether a word of this key, as frequent as `least` (zipf), differs by its accents alone."""
+        digest = crc32(key.encode())
+        bucket, mark, rarest = digest & self._last, digest >> _ID_BITS, least * STEPS_A_ZIPF
+        for entry in self._entries[self._bounds[bucket] : self._bounds[bucket + 1]]:
+            if entry >> _ID_BITS == mark and self._classes[entry & _ID_MASK] & 0x7F >= rarest:
+                twin = self._trie.restore_key(entry & _ID_MASK)
+                if twin != word and plain(twin) == word:
+                    return True
+        return False
 
-        Those rarer than `least` are left out, which costs less than leaving them out later.
-        """
+    def sharing(self, keys: set[str]) -> dict[str, float]:
+        """The words that may be proposed and have one of these keys, or may: with their frequency (zipf)."""
         found: set[int] = set()
         bounds, entries, last = self._bounds, self._entries, self._last
         for key in keys:
@@ -124,11 +133,7 @@ class Lexicon:
                     if entry >> _ID_BITS == mark:
                         found.add(entry & _ID_MASK)
         restore, classes = self._trie.restore_key, self._classes
-        return {
-            restore(number): zipf
-            for number in found
-            if (zipf := (classes[number] & 0x7F) / STEPS_A_ZIPF) >= least
-        }
+        return {restore(number): (classes[number] & 0x7F) / STEPS_A_ZIPF for number in found}
 
 
 @cache

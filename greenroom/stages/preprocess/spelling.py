@@ -14,6 +14,7 @@ from greenroom.stages.preprocess.lexicon import key_of, lexicon, plain, shorter
 from greenroom.stages.preprocess.slips import SLIP_WEIGHT, TOO_FAR, cost
 
 CODES = ("en", "pt", "es")
+_EVERYWHERE = frozenset(CODES)
 
 _STRANGE = 0.0
 """How frequent (zipf) one certain word is that no lexicon has."""
@@ -123,17 +124,16 @@ def known_to(word: str) -> frozenset[str]:
     A word of another language is a slip after all where it lacks nothing but the accents of a usual one:
     «familia» in Portuguese.
     """
-    standing = {code: lexicon(code).standing(word) for code in CODES}
-    known = {code for code, how in standing.items() if how >= 0}
-    if 0 < len(known) < len(CODES) and 1 in standing.values():
-        key = key_of(word)
+    standing = [lexicon(code).standing(word) for code in CODES]
+    if min(standing) >= 0:
+        return _EVERYWHERE
+    known = {code for code, how in zip(CODES, standing, strict=True) if how >= 0}
+    if 1 in standing:
+        key = key_of(word) if word.isascii() else ""
         known.update(code for code in CODES if code not in known and not _accented(word, key, code))
     return frozenset(known)
 
 
 def _accented(word: str, key: str, code: str) -> bool:
-    """Whether a usual word of that key is the same but for its accents."""
-    if code == "en" or not word.isascii():
-        return False
-    twins = lexicon(code).sharing({key}, _USUAL)
-    return any(one != word and plain(one) == word for one in twins)
+    """Whether a usual word of that key is the same but for its accents; none is without a key."""
+    return bool(key) and code != "en" and lexicon(code).has_twin(word, key, _USUAL)
