@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
-from greenroom.grounding.stems import STOP_WORDS, Language, fold, language_of, tokens
+from greenroom.grounding.stems import STOP_WORDS, Language, language_of, stems_of, words_of
 
 SATURATION = 0.9
 LENGTH = 0.6
@@ -36,7 +36,6 @@ posts that do not answer a question the nearest has 0.44 or less for 19 question
 
 _QUERY_CHARACTERS = 4_000
 _QUERY_TERMS = 40
-_EDGES = ".,;:!?¿¡\"'()"
 
 
 class Statistics(NamedTuple):
@@ -68,10 +67,11 @@ def query_terms(text: str, languages: Sequence[Language]) -> list[list[str]]:
         half = _QUERY_CHARACTERS // 2
         text = f"{text[:half]} {text[-half:]}"
     own = language_of(text)
+    words = words_of(text)
     if any(language != own for language in languages):
         stop = STOP_WORDS[own]
-        text = " ".join(word for word in text.split() if fold(word).strip(_EDGES) not in stop)
-    return [tokens(text, language) for language in languages]
+        words = [word for word in words if word not in stop]
+    return [stems_of(words, language) for language in languages]
 
 
 def weigh(
@@ -88,16 +88,21 @@ def weigh(
     for terms in readings:
         weights: dict[str, float] = {}
         for term in terms:
-            if term not in known:
-                found = min(frequency(term), statistics.passages)
-                known[term] = log(1 + (statistics.passages - found + 0.5) / (found + 0.5))
-                if found == 0 and any(letter.isdigit() for letter in term):
-                    known[term] = 0.0
-            if known[term]:
-                weights[term] = known[term]
+            weight = known.get(term)
+            if weight is None:
+                weight = known[term] = _weight(term, frequency(term), statistics.passages)
+            if weight:
+                weights[term] = weight
         weighed.append(weights)
     scale = min((sum(weights.values()) for weights in weighed if weights), default=1.0)
     return [_query(terms, weights, scale) for terms, weights in zip(readings, weighed, strict=True)]
+
+
+def _weight(term: str, found: int, passages: int) -> float:
+    if not found and not term.isalpha() and any(map(str.isdigit, term)):
+        return 0.0
+    found = min(found, passages)
+    return log(1 + (passages - found + 0.5) / (found + 0.5))
 
 
 def _query(terms: Sequence[str], weights: dict[str, float], scale: float) -> Query:

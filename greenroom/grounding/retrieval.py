@@ -36,14 +36,17 @@ _WITHIN = _BEST.format(
     AND words.rowid IN (SELECT id FROM passages WHERE document IN (SELECT value FROM json_each(?4)))
     """
 )
+# CROSS JOIN: in this order. SQLite would go through all documents of the project instead.
 _THESE = """
     SELECT p.id, p.heading, p.body, d.language
-    FROM json_each(?) AS found JOIN passages p ON p.id = found.value JOIN documents d ON d.number = p.document
+    FROM json_each(?) AS found CROSS JOIN passages p ON p.id = found.value
+    CROSS JOIN documents d ON d.number = p.document
     WHERE d.project = ? AND d.collection IN (SELECT value FROM json_each(?))
 """
 _SHOWN = """
     SELECT p.id, d.id, p.position, d.filename, p.title, p.text, p.start
-    FROM json_each(?) AS found JOIN passages p ON p.id = found.value JOIN documents d ON d.number = p.document
+    FROM json_each(?) AS found CROSS JOIN passages p ON p.id = found.value
+    CROSS JOIN documents d ON d.number = p.document
     WHERE d.project = ?
 """
 _encode = Encoder().encode

@@ -110,11 +110,13 @@ class Words:
 
     def counts(self, scope: Scope, readings: Sequence[Sequence[str]]) -> Counts:
         """For each stem: in how many passages of each collection it stands, where the languages agree."""
-        asked: dict[str, set[int]] = {}
+        asked: dict[str, tuple[int, ...]] = {}
         for language, terms in zip(scope.languages, readings, strict=True):
-            homes = [home for home, languages in scope.homes if language in languages]
-            for term in terms:
-                asked.setdefault(term, set()).update(homes)
+            homes = tuple(home for home, languages in scope.homes if language in languages)
+            for term in dict.fromkeys(terms):
+                others = asked.setdefault(term, homes)
+                if others != homes:
+                    asked[term] = tuple({*others, *homes})
         known = self._frequencies
         missing = [
             (home, term) for term, homes in asked.items() for home in homes if (home, term) not in known
