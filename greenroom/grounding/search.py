@@ -141,7 +141,7 @@ def rank_documents(query: str, documents: Sequence[Mapping[str, str]], *, limit:
     counted = ranking.frequencies([f"{heading} {body}" for heading, body in stems])
     statistics = Statistics(len(stems), sum(body.count(" ") + 1 for _, body in stems) / max(1, len(stems)))
     queries = ranking.weigh(
-        ranking.query_terms(query, languages), lambda term: counted.get(term, 0), statistics
+        ranking.query_terms(query, languages, language_of(query)), counted.get, statistics
     )
     by_language = dict(zip(languages, queries, strict=True))
     for passage, language, (heading, body) in zip(found, spoken, stems, strict=True):

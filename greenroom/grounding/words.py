@@ -33,7 +33,7 @@ _SPELT = """
 _LANGUAGES: tuple[Language, ...] = get_args(Language)
 _encode = Encoder().encode
 Counts = dict[str, list[tuple[int, int]]]
-"""Stem → (collection, in how many of its passages the stem stands)."""
+"""Stem → (collection, in how many of its passages the stem stands), where it stands in any."""
 
 
 class Scope(NamedTuple):
@@ -58,7 +58,9 @@ class Words:
         self._cached = -1
         self._scopes: dict[tuple[str, tuple[str, ...]], tuple[Scope, float]] = {}
         """With the time when the first of its collections expires."""
-        self._frequencies: dict[tuple[int, str], int] = {}
+        self._frequencies: dict[int, dict[str, int]] = {}
+        self._kept = 0
+        """How many of them."""
         self._spelt: dict[tuple[str, str], bool] = {}
 
     def scope(self, project: str, collections: tuple[str, ...]) -> Scope:
@@ -68,7 +70,7 @@ class Words:
             if generation != self._cached:
                 self._cached = generation
                 self._scopes.clear()
-                self._frequencies = {}
+                self._frequencies, self._kept = {}, 0
                 self._spelt = {}
             found = self._scopes.get((project, collections))
         if found is None or found[1] <= time.time():
@@ -110,22 +112,30 @@ class Words:
 
     def counts(self, scope: Scope, readings: Sequence[Sequence[str]]) -> Counts:
         """For each stem: in how many passages of each collection it stands, where the languages agree."""
-        asked: dict[str, tuple[int, ...]] = {}
-        for language, terms in zip(scope.languages, readings, strict=True):
-            homes = tuple(home for home, languages in scope.homes if language in languages)
-            for term in dict.fromkeys(terms):
-                others = asked.setdefault(term, homes)
-                if others != homes:
-                    asked[term] = tuple({*others, *homes})
-        known = self._frequencies
-        missing = [
-            (home, term) for term, homes in asked.items() for home in homes if (home, term) not in known
-        ]
+        counts: Counts = {}
+        for home, languages in scope.homes:
+            wanted = {
+                term
+                for language, terms in zip(scope.languages, readings, strict=True)
+                if language in languages
+                for term in terms
+            }
+            known = self._known(home, wanted)
+            for term in wanted:
+                if count := known[term]:
+                    counts.setdefault(term, []).append((home, count))
+        return counts
+
+    def _known(self, home: int, wanted: set[str]) -> dict[str, int]:
+        """In how many passages of one collection stems stand; these among them."""
+        known = self._frequencies.setdefault(home, {})
+        missing = list(wanted.difference(known))
         if missing:
-            if len(known) > _FREQUENCIES:
-                known = self._frequencies = {}
-                missing = [(home, term) for term, homes in asked.items() for home in homes]
-            words = _encode([f'"{home}~{term}"' for home, term in missing]).decode()
+            if self._kept > _FREQUENCIES:
+                known, missing, self._kept = {}, list(wanted), 0
+                self._frequencies = {home: known}
+            self._kept += len(missing)
+            words = _encode([f'"{home}~{term}"' for term in missing]).decode()
             rows = self._db.connection().execute(
                 """
                 SELECT (SELECT count(*) FROM words WHERE words MATCH asked.value)
@@ -133,8 +143,8 @@ class Words:
                 """,
                 (words,),
             )
-            known.update((key, count) for key, (count,) in zip(missing, rows, strict=True))
-        return {term: [(home, known[home, term]) for home in homes] for term, homes in asked.items()}
+            known.update((term, count) for term, (count,) in zip(missing, rows, strict=True))
+        return known
 
     def holds(self, project: str, word: str) -> bool:
         """Whether a passage of the project's has a word, spelt just so. Costs about 30 µs, once a word."""
@@ -164,10 +174,9 @@ def proposal(weights: dict[str, float], counts: Counts) -> dict[str, float]:
         rows += sum(count for _, count in counts[term])
         if chosen and rows > _POSTINGS:
             break
-        for home, count in counts[term]:
-            if count:
-                chosen[f'"{home}~{term}"'] = weights[term]
-                chosen[f'"{home}~{term}~"'] = weights[term] * _AGAIN
+        for home, _ in counts[term]:
+            chosen[f'"{home}~{term}"'] = weights[term]
+            chosen[f'"{home}~{term}~"'] = weights[term] * _AGAIN
     return chosen
 
 
