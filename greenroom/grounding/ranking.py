@@ -7,11 +7,12 @@ Source: Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Be
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from heapq import nlargest
 from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
-from greenroom.grounding.stems import STOP_WORDS, Language, fold, language_of, tokens
+from greenroom.grounding.stems import STOP_WORDS, Language, stems_of, words_of
 
 SATURATION = 0.9
 LENGTH = 0.6
@@ -36,7 +37,8 @@ posts that do not answer a question the nearest has 0.44 or less for 19 question
 
 _QUERY_CHARACTERS = 4_000
 _QUERY_TERMS = 40
-_EDGES = ".,;:!?¿¡\"'()"
+_PAGE, _PAGE_TERMS = 80, 24
+"""Of a question with more stems than `_PAGE` fewer are sought: each costs, and few passages have the rest."""
 
 
 class Statistics(NamedTuple):
@@ -58,52 +60,60 @@ class Query(NamedTuple):
     """The score of a passage of average length that has each word once; scores are divided by it."""
 
 
-def query_terms(text: str, languages: Sequence[Language]) -> list[list[str]]:
+def query_terms(text: str, languages: Sequence[Language], own: Language) -> list[list[str]]:
     """The stems of a question in each language; of a very long text its beginning and end.
 
-    Stop words of the question's own language are left out everywhere, so that one in Portuguese may find its
-    names and technical words in English documents.
+    Stop words of its `own` language are left out everywhere, so that one in Portuguese may find its names and
+    technical words in English documents.
     """
     if len(text) > _QUERY_CHARACTERS:
         half = _QUERY_CHARACTERS // 2
         text = f"{text[:half]} {text[-half:]}"
-    own = language_of(text)
+    words = words_of(text)
     if any(language != own for language in languages):
         stop = STOP_WORDS[own]
-        text = " ".join(word for word in text.split() if fold(word).strip(_EDGES) not in stop)
-    return [tokens(text, language) for language in languages]
+        words = [word for word in words if word not in stop]
+    return [stems_of(words, language) for language in languages]
 
 
 def weigh(
-    readings: Sequence[Sequence[str]], frequency: Callable[[str], int], statistics: Statistics
+    readings: Sequence[Sequence[str]], frequency: Callable[[str], int | None], statistics: Statistics
 ) -> list[Query]:
     """Weigh the stems of a question by how rare they are: one `Query` for each language it was read in.
 
-    Keeps the 40 rarest. A word that no passage has makes all scores smaller: it was asked for, and is not
-    there; a number that no passage has is the asker's own affair and does not count. All have one scale, that
-    of the language whose words are best known.
+    Keeps the 40 rarest that are there, of a page of text 24. A word that no passage has makes all scores
+    smaller: it was asked for, and is not there; a number that no passage has is the asker's own affair and
+    does not count. All have one scale, that of the language whose words are best known.
     """
-    known: dict[str, float] = {}
-    weighed: list[dict[str, float]] = []
+    passages = statistics.passages
+    nowhere = _weight(0, passages)
+    read: list[tuple[Sequence[str], dict[str, float]]] = []
+    scales: list[float] = []
     for terms in readings:
         weights: dict[str, float] = {}
-        for term in terms:
-            if term not in known:
-                found = min(frequency(term), statistics.passages)
-                known[term] = log(1 + (statistics.passages - found + 0.5) / (found + 0.5))
-                if found == 0 and any(letter.isdigit() for letter in term):
-                    known[term] = 0.0
-            if known[term]:
-                weights[term] = known[term]
-        weighed.append(weights)
-    scale = min((sum(weights.values()) for weights in weighed if weights), default=1.0)
-    return [_query(terms, weights, scale) for terms, weights in zip(readings, weighed, strict=True)]
+        missing = 0
+        for term in dict.fromkeys(terms):
+            found = frequency(term)
+            if found:
+                weights[term] = _weight(min(found, passages), passages)
+            elif term.isalpha() or not any(map(str.isdigit, term)):
+                missing += 1
+        if missing or weights:
+            scales.append(missing * nowhere + sum(weights.values()))
+        most = _QUERY_TERMS if missing + len(weights) <= _PAGE else _PAGE_TERMS
+        if len(weights) > most:
+            rarest = nlargest(most, weights, weights.__getitem__)
+            weights = {term: weights[term] for term in rarest}
+        read.append((terms, weights))
+    scale = min(scales, default=1.0)
+    return [_query(terms, weights, scale) for terms, weights in read]
+
+
+def _weight(found: int, passages: int) -> float:
+    return log(1 + (passages - found + 0.5) / (found + 0.5))
 
 
 def _query(terms: Sequence[str], weights: dict[str, float], scale: float) -> Query:
-    if len(weights) > _QUERY_TERMS:
-        rarest = sorted(weights, key=weights.__getitem__, reverse=True)[:_QUERY_TERMS]
-        weights = {term: weights[term] for term in rarest}
     return Query(
         weights,
         tuple((f" {term} ", weight) for term, weight in weights.items()),

@@ -22,6 +22,8 @@ from greenroom.grounding.vectors import EXACT, Asked, Vectors
 from greenroom.grounding.words import Scope, Words, proposal
 
 _CANDIDATES = 40
+_PAGE = 600
+"""Characters from which on a question with other wordings is sought in the first of them alone."""
 _KNOWN = 10_000
 _BEST = """
     SELECT p.id, p.heading, p.body, d.language
@@ -36,14 +38,17 @@ _WITHIN = _BEST.format(
     AND words.rowid IN (SELECT id FROM passages WHERE document IN (SELECT value FROM json_each(?4)))
     """
 )
+# CROSS JOIN: in this order. SQLite would go through all documents of the project instead.
 _THESE = """
     SELECT p.id, p.heading, p.body, d.language
-    FROM json_each(?) AS found JOIN passages p ON p.id = found.value JOIN documents d ON d.number = p.document
+    FROM json_each(?) AS found CROSS JOIN passages p ON p.id = found.value
+    CROSS JOIN documents d ON d.number = p.document
     WHERE d.project = ? AND d.collection IN (SELECT value FROM json_each(?))
 """
 _SHOWN = """
     SELECT p.id, d.id, p.position, d.filename, p.title, p.text, p.start
-    FROM json_each(?) AS found JOIN passages p ON p.id = found.value JOIN documents d ON d.number = p.document
+    FROM json_each(?) AS found CROSS JOIN passages p ON p.id = found.value
+    CROSS JOIN documents d ON d.number = p.document
     WHERE d.project = ?
 """
 _encode = Encoder().encode
@@ -81,6 +86,10 @@ class Retrieval:
         """Whether a search in this project could find anything."""
         return self._words.scope(project, ("*",)).statistics.passages > 0
 
+    def has_word(self, project: str, word: str) -> bool:
+        """Whether a passage of the project's has a word, spelt just so."""
+        return self._words.holds(project, word)
+
     def has_vectors(self, project: str, collections: tuple[str, ...]) -> bool:
         """Whether any passage of these collections has a vector."""
         state = self._db.state()
@@ -116,18 +125,24 @@ class Retrieval:
 
         `collections` are names; `ALL` among them means each of the project's, none at all finds nothing.
         `documents` confines the search to documents with these ids. `wordings` are the question in other
-        words: a passage counts by the one it answers best. `names` are people, places and the like that the
-        question names. The passage's id is the document's id, `#` and its place in it; `document` is the
-        file's name; its score, between 0 and 1, says how much of the question its words hold, or how near
-        its meaning is, and is no smaller than that of the passages behind it.
+        words: a passage counts by the one it answers best; of a page of text only the first of them is read.
+        `names` are people, places and the like that the question names. The passage's id is the document's
+        id, `#` and its place in it; `document` is the file's name; its score, between 0 and 1, says how much
+        of the question its words hold, or how near its meaning is, and is no smaller than that of the
+        passages behind it.
         Cost: 1 ms for 10,000 passages, 2 ms with a vector. Takes any text as a query.
         """
         scope = self._words.scope(project, tuple(collections))
         if not scope.statistics.passages or limit < 1:
             return []
         only = None if documents is None else self._numbers(project, documents)
+        if wordings and len(query) > _PAGE:
+            query, wordings = wordings[0], ()
+        own = language_of(query)
         texts = dict.fromkeys((query, *wordings))
-        asked = [self._wording(text, scope, 1.0 if text == query else ranking.REWORDED) for text in texts]
+        asked = [
+            self._wording(text, scope, own, 1.0 if text == query else ranking.REWORDED) for text in texts
+        ]
         most = max(_CANDIDATES, 3 * limit)
         candidates: dict[int, _Candidate] = {}
         for one in asked:
@@ -136,17 +151,16 @@ class Retrieval:
         cosines: dict[int, float] = {}
         if vector is not None:
             cosines = self._meant(vector, scope, project, candidates, most, only)
-        ordered = _ordered(language_of(query), asked, names, scope, candidates.values(), cosines)
+        ordered = _ordered(own, asked, names, scope, candidates.values(), cosines)
         stems = {stem for one in asked for read in one.queries.values() for stem in read.weights}
         kept = distinct((one.body for one, _ in ordered), stems, limit)
         return self._passages(project, [ordered[place] for place in kept])
 
-    def _wording(self, text: str, scope: Scope, share: float) -> _Wording:
-        readings = ranking.query_terms(text, scope.languages)
+    def _wording(self, text: str, scope: Scope, own: Language, share: float) -> _Wording:
+        readings = ranking.query_terms(text, scope.languages, own)
         counts = self._words.counts(scope, readings)
-        queries = ranking.weigh(
-            readings, lambda term: sum(count for _, count in counts[term]), scope.statistics
-        )
+        found = {term: sum(count for _, count in there) for term, there in counts.items()}
+        queries = ranking.weigh(readings, found.get, scope.statistics)
         weights = {term: weight for one in queries for term, weight in one.weights.items()}
         by_language = dict(zip(scope.languages, queries, strict=True))
         return _Wording(by_language, proposal(weights, counts), share)

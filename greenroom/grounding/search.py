@@ -14,7 +14,7 @@ from greenroom.contracts import Encoder
 from greenroom.exchange import Passage
 from greenroom.grounding import passages as cutting
 from greenroom.grounding import ranking
-from greenroom.grounding.index import ALL, DocumentIndex
+from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.ranking import Statistics
 from greenroom.grounding.stems import Language, language_of, tokens
 from greenroom.grounding.vectors import Asked
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 FRESH_S = 1.0
 """For so long «this project has no documents» is believed without asking again."""
 _THREADS = 2
-_SPELT_PASSAGES = 20
-"""How many of the passages that a word finds are looked at for its spelling."""
 _REQUEST_CHARACTERS = 1_000_000
 """Text of documents sent with a request that is looked at."""
 
@@ -83,11 +81,8 @@ class AsyncSearch:
         return found
 
     def has_word(self, project: str, word: str) -> bool:
-        """Whether a passage of the project's has a word, spelt just so. Blocks, for about 1 ms."""
-        if not self.may_find(project):
-            return False
-        found = self._search(word, project=project, collections=(ALL,), limit=_SPELT_PASSAGES)
-        return any(word in passage.text for passage in found or ())
+        """Whether a passage of the project's has a word, spelt just so. Blocks, for about 30 µs."""
+        return self.may_find(project) and self._index.has_word(project, word)
 
     def may_find(self, project: str) -> bool:
         """False only where the project had no documents within the last second."""
@@ -146,7 +141,7 @@ def rank_documents(query: str, documents: Sequence[Mapping[str, str]], *, limit:
     counted = ranking.frequencies([f"{heading} {body}" for heading, body in stems])
     statistics = Statistics(len(stems), sum(body.count(" ") + 1 for _, body in stems) / max(1, len(stems)))
     queries = ranking.weigh(
-        ranking.query_terms(query, languages), lambda term: counted.get(term, 0), statistics
+        ranking.query_terms(query, languages, language_of(query)), counted.get, statistics
     )
     by_language = dict(zip(languages, queries, strict=True))
     for passage, language, (heading, body) in zip(found, spoken, stems, strict=True):

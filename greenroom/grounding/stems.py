@@ -6,7 +6,7 @@ typed with them. Knows no synonyms; text without spaces between words (Chinese, 
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Literal
 
@@ -105,11 +105,10 @@ def language_of(text: str, default: Language = "en") -> Language:
     """The language most function words of the text's beginning belong to; `default` when none is known."""
     counts = dict.fromkeys(LANGUAGES, 0.0)
     sample = text[:_SAMPLE].lower()
-    for word in _plain_words.findall(sample):
-        owners = _WORDS_TELLING.get(word)
-        if owners is not None:
-            for owner in owners:
-                counts[owner] += 1.0 / len(owners)
+    for owners in filter(None, map(_WORDS_TELLING.get, _plain_words.findall(sample))):
+        share = 1.0 / len(owners)
+        for owner in owners:
+            counts[owner] += share
     if not sample.isascii():
         counts["pt"] += sum(map(sample.count, ("ã", "õ", "ç", "ê", "â", "à")))
         counts["es"] += sum(map(sample.count, ("ñ", "¿", "¡")))
@@ -136,23 +135,32 @@ def _make_stem(language: Language) -> Callable[[str], str]:
 _stems: dict[Language, Callable[[str], str]] = {name: _make_stem(name) for name in LANGUAGES}
 
 
-def tokens(text: str, language: str = "auto") -> list[str]:
-    """The stems of a text in order, stop words left out.
+def words_of(text: str) -> list[str]:
+    """The words of a text as `stems_of` takes them: lower case, without accents, joined ones whole."""
+    return _word.findall(fold(text))
 
-    Identifiers (`x-request-id`, `CPF_1`, `v1.2`) stand whole as well as split. "auto", and any language we do
-    not know, is told by `language_of`. Every token is letters, digits and `-_.@` only.
-    """
-    known: Language = language if language in STOP_WORDS else language_of(text)
-    stop, stem = STOP_WORDS[known], _stems[known]
+
+def stems_of(words: Iterable[str], language: Language) -> list[str]:
+    """The stems of words of one language in order, its stop words left out."""
+    stop, stem = STOP_WORDS[language], _stems[language]
     found: list[str] = []
     add = found.append
-    for word in _word.findall(fold(text)):
+    for word in words:
         if word.isascii() and word.isalnum():
             if word not in stop:
                 add(stem(word[:_LONGEST]))
         else:
             _add_unusual(word[: 4 * _LONGEST], found, stop, stem)
     return found
+
+
+def tokens(text: str, language: str = "auto") -> list[str]:
+    """The stems of a text in order, stop words left out.
+
+    Identifiers (`x-request-id`, `CPF_1`, `v1.2`) stand whole as well as split. "auto", and any language we do
+    not know, is told by `language_of`. Every token is letters, digits and `-_.@` only.
+    """
+    return stems_of(words_of(text), language if language in STOP_WORDS else language_of(text))
 
 
 def _add_unusual(word: str, found: list[str], stop: frozenset[str], stem: Callable[[str], str]) -> None:

@@ -29,6 +29,8 @@ _COMMAND = re.compile(
     r"sqlite3|redis-cli|ffmpeg|openssl|pytest|ruff|eslint|tsc)"
     r"[ \t][^\n]{0,120}?(?:(?<=[ \t])--?[A-Za-z]|&&|(?<=[ \t])\|(?=[ \t]))[^\n]*"
 )
+_FLAG = re.compile(r"[-&|](?:(?<=[ \t]-)-?[A-Za-z]|(?<=&)&|(?<=[ \t]\|)[ \t])").search
+"""What makes a line a command: without one `_COMMAND`, ten times as dear, finds nothing."""
 _SQL = re.compile(
     r"\b(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|(?:CREATE|ALTER|DROP) (?:TABLE|INDEX|VIEW))\b[^;\n]{0,600};?"
 )
@@ -136,7 +138,7 @@ def _candidates(text: str, kinds: frozenset[str]) -> Iterator[tuple[str, Iterabl
     if "code" in kinds and (has_ticks or "~~~" in text):
         yield "code", _fences(text)
     if "code" in kinds:
-        if " -" in text or "&&" in text or " | " in text:
+        if _FLAG(text):
             yield "code", _all(_COMMAND, text)
         if "SELECT" in text or "INSERT" in text or "UPDATE" in text or "DELETE" in text or "TABLE" in text:
             yield "code", _all(_SQL, text)

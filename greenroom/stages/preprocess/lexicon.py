@@ -41,7 +41,8 @@ def plain(word: str) -> str:
 
 def key_of(word: str) -> str:
     """What a word and its commonest slips share."""
-    return _DOUBLED.sub(r"\1", word.translate(_PLAIN))
+    key = word.translate(_PLAIN)
+    return _DOUBLED.sub(r"\1", key) if _DOUBLED.search(key) else key
 
 
 def shorter(key: str) -> set[str]:
@@ -76,6 +77,7 @@ class Lexicon:
 
     def __init__(self, folder: Path, code: str) -> None:
         self._trie: Any = Trie().mmap(str(folder / f"{code}.marisa"))  # Any: has no stubs
+        self._number = self._trie.get
         with (folder / f"{code}.edits").open("rb") as file:
             mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         magic, words, buckets, entries = HEAD.unpack_from(mapped)
@@ -93,13 +95,29 @@ class Lexicon:
 
     def is_proper(self, word: str) -> bool:
         """Whether the language's dictionaries have the word."""
-        number = self._trie.get(word, -1)
+        number = self._number(word, -1)
         return bool(number >= 0 and self._classes[number] < NO_DICTIONARY)
 
     def zipf(self, word: str) -> float:
         """How frequent a word is, from 0; -1 for one that is not known."""
-        number = self._trie.get(word, -1)
+        number = self._number(word, -1)
         return (self._classes[number] & 0x7F) / STEPS_A_ZIPF if number >= 0 else -1.0
+
+    def standing(self, word: str) -> int:
+        """-1 for a word that is not known, 0 for one that no dictionary has, 1 for a proper one."""
+        number = self._number(word, -1)
+        return -1 if number < 0 else int(self._classes[number] < NO_DICTIONARY)
+
+    def has_twin(self, word: str, key: str, least: float) -> bool:
+        """Whether a word of this key, as frequent as `least` (zipf), differs by its accents alone."""
+        digest = crc32(key.encode())
+        bucket, mark, rarest = digest & self._last, digest >> _ID_BITS, least * STEPS_A_ZIPF
+        for entry in self._entries[self._bounds[bucket] : self._bounds[bucket + 1]]:
+            if entry >> _ID_BITS == mark and self._classes[entry & _ID_MASK] & 0x7F >= rarest:
+                twin = self._trie.restore_key(entry & _ID_MASK)
+                if twin != word and plain(twin) == word:
+                    return True
+        return False
 
     def sharing(self, keys: set[str]) -> dict[str, float]:
         """The words that may be proposed and have one of these keys, or may: with their frequency (zipf)."""

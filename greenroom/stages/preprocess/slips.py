@@ -5,7 +5,7 @@ Costs were set by hand and moved once to make the right words of training pairs 
 tells how well they do on others.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 from greenroom.stages.preprocess.lexicon import plain as without_accents
 
@@ -52,6 +52,8 @@ _SOUND_ALIKE = {
 }
 _LONGEST = 12
 """Letters between the first and the last that differ: past that words are compared no further."""
+_LETTERS, _PAIRS, _TRIPLES = 256, 4_096, 16_384
+"""Costs of letters that are kept: those of a language's usual letters all find room."""
 
 
 @cache
@@ -97,36 +99,39 @@ def _between(one: str, two: str, before: str, after: str) -> float:
         return _missing(two, before, after)
     if not two:
         return _extra(one, before, after)
-    width = len(two) + 1
-    above: list[float] = []
+    wanted = [*zip(two, (before, *two), (*two[1:], after), map(_flat, two), strict=False)]
+    missing = [_missing_letter(letter, beside, behind) for letter, beside, behind, _ in wanted]
     row = [0.0]
-    for at in range(1, width):
-        row.append(row[-1] + _missing(two[at - 1], two[at - 2] if at > 1 else before, ""))
-    rows = [row]
-    for down, letter in enumerate(one, 1):
-        previous = one[down - 2] if down > 1 else before
-        row = [rows[-1][0] + _extra(letter, previous, "")]
-        above = rows[-1]
-        for at in range(1, width):
-            wanted = two[at - 1]
+    for letter, beside, _, _ in wanted:
+        row.append(row[-1] + _missing_letter(letter, beside, ""))
+    above: list[float] = []
+    previous = before
+    for down, typed in enumerate(one):
+        above, over = row, above
+        left = above[0] + _extra_letter(typed, previous, "")
+        row = [left]
+        flat, flat_before = _flat(typed), _flat(previous)
+        for at, (letter, beside, behind, meant) in enumerate(wanted):
             best = min(
-                above[at - 1] + _instead(letter, wanted),
-                above[at] + _extra(letter, two[at - 1], two[at] if at < len(two) else after),
-                row[at - 1]
-                + _missing(wanted, two[at - 2] if at > 1 else before, two[at] if at < len(two) else after),
+                above[at] + _instead(typed, letter),
+                above[at + 1] + _extra_letter(typed, letter, behind),
+                left + missing[at],
             )
-            if down > 1 and at > 1:
-                if letter == two[at - 2] and previous == wanted:
-                    best = min(best, rows[-2][at - 2] + SWAPPED)
-                elif without_accents(letter) == without_accents(two[at - 2]) and without_accents(
-                    previous
-                ) == without_accents(wanted):
-                    best = min(best, rows[-2][at - 2] + SWAPPED + ACCENT)
+            if down and at and flat_before == meant and flat == wanted[at - 1][3]:
+                is_exact = typed == beside and previous == letter
+                best = min(best, over[at - 1] + (SWAPPED if is_exact else SWAPPED + ACCENT))
             row.append(best)
-        rows.append(row)
-    return min(rows[-1][-1], SOUND) if (one, two) in _SOUND_ALIKE else rows[-1][-1]
+            left = best
+        previous = typed
+    return min(row[-1], SOUND) if (one, two) in _SOUND_ALIKE else row[-1]
 
 
+@lru_cache(maxsize=_LETTERS)
+def _flat(letter: str) -> str:
+    return without_accents(letter)
+
+
+@lru_cache(maxsize=_PAIRS)
 def _instead(typed: str, wanted: str) -> float:
     if typed == wanted:
         return 0.0
@@ -146,28 +151,33 @@ def _instead(typed: str, wanted: str) -> float:
 def _missing(letters: str, before: str, after: str) -> float:
     total = 0.0
     for letter in letters:
-        if letter in "'-’":
-            total += ACCENT
-        elif letter in {before, after}:
-            total += DOUBLED
-        elif letter == "h":
-            total += SOUND
-        else:
-            total += MISSING
+        total += _missing_letter(letter, before, after)
         before = letter
     return total
+
+
+@lru_cache(maxsize=_TRIPLES)
+def _missing_letter(letter: str, before: str, after: str) -> float:
+    if letter in "'-’":
+        return ACCENT
+    if letter in {before, after}:
+        return DOUBLED
+    return SOUND if letter == "h" else MISSING
 
 
 def _extra(letters: str, before: str, after: str) -> float:
     total = 0.0
     for letter in letters:
-        if letter in {before, after}:
-            total += DOUBLED
-        elif letter == "h":
-            total += SOUND
-        elif letter + before in _neighbours() or letter + after in _neighbours():
-            total += EXTRA_KEY
-        else:
-            total += EXTRA
+        total += _extra_letter(letter, before, after)
         before = letter
     return total
+
+
+@lru_cache(maxsize=_TRIPLES)
+def _extra_letter(letter: str, before: str, after: str) -> float:
+    if letter in {before, after}:
+        return DOUBLED
+    if letter == "h":
+        return SOUND
+    near = _neighbours()
+    return EXTRA_KEY if letter + before in near or letter + after in near else EXTRA

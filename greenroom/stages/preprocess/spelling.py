@@ -166,14 +166,18 @@ def known_to(word: str) -> frozenset[str]:
     A word of another language may be a slip after all: where it lacks nothing but the accents of a usual one
     («familia» in Portuguese), and where it is short and rare («coom»).
     """
-    known = {code for code in CODES if word in lexicon(code)}
-    if 0 < len(known) < len(CODES):
-        foreign = max(
-            (lexicon(code).zipf(word) for code in known if lexicon(code).is_proper(word)), default=-1.0
+    standing = [lexicon(code).standing(word) for code in CODES]
+    known = {code for code, how in zip(CODES, standing, strict=True) if how >= 0}
+    if len(known) < len(CODES) and 1 in standing:
+        zipf = max(lexicon(code).zipf(word) for code, how in zip(CODES, standing, strict=True) if how > 0)
+        key = key_of(word) if word.isascii() else ""
+        known.update(
+            code
+            for code in CODES
+            if code not in known
+            and (zipf >= _COMMON or _is_foreign(word, code))
+            and not _accented(word, key, code)
         )
-        for code in set(CODES) - known:
-            if foreign >= _COMMON or (foreign >= 0 and _is_foreign(word, code)):
-                known |= set() if _accented(word, code) else {code}
     return frozenset(code for code in known if word not in usual_slips(code))
 
 
@@ -182,9 +186,6 @@ def _is_foreign(word: str, code: str) -> bool:
     return len(word) > _LONGEST_CHANCE or is_derived(word, code)
 
 
-def _accented(word: str, code: str) -> bool:
-    """Whether a usual word is the same but for its accents."""
-    if code == "en" or not word.isascii():
-        return False
-    twins = lexicon(code).sharing({key_of(word)})
-    return any(zipf >= _USUAL and one != word and plain(one) == word for one, zipf in twins.items())
+def _accented(word: str, key: str, code: str) -> bool:
+    """Whether a usual word of that key is the same but for its accents; none is without a key."""
+    return bool(key) and code != "en" and lexicon(code).has_twin(word, key, _USUAL)
