@@ -201,8 +201,10 @@ class Spell:
             for word in words
             if (found := list(_places(value, word))) and not any(word in other for other in others)
         }
+        weighed: dict[str, list[Proposal]] = {}
         if len(places) <= _WEIGHED_FIRST:
-            places = {word: found for word, found in places.items() if self._meant(exchange, word, code)}
+            weighed = {word: meant for word in places if (meant := self._meant(exchange, word, code))}
+            places = {word: places[word] for word in weighed}
         if not places:
             return []
         bounds = [bound for start, end, _ in protected_spans(value) for bound in (start, end)]
@@ -211,7 +213,7 @@ class Spell:
             free = [at for at in found if bisect_right(bounds, at) % 2 == 0]
             if not word.islower():
                 free = [at for at in free if _is_first(value, at, at + len(word))]
-            if free and (meant := self._meant(exchange, word, code)):
+            if free and (meant := weighed.get(word) or self._meant(exchange, word, code)):
                 half = self._strange_half(word, code)
                 may_apply = half == word and word.islower()
                 if len(free) > 1 and meant[0].likelihood < _SURE_TWICE:
