@@ -106,9 +106,11 @@ def _lexicon(
         proper |= _accepted(frequencies, dictionary)
         titled = {word.capitalize(): word for word in frequencies}
         names |= {titled[word] for word in _accepted(titled, dictionary)}
-    slang = _own(own, f"in_use_{code}") | _own(own, "technical")
+    slang = _own(own, f"in_use_{code}") | _own(own, "technical") | _own(own, "borrowed")
     zipf = {word: frequencies.get(word, 1.5) for word in proper | slang}
-    bare = set() if code == "en" else _accents_left_out(proper, frequencies) - _own(own, f"two_words_{code}")
+    bare = set()
+    if code != "en":
+        bare = _accents_left_out(code, proper, frequencies) - _own(own, f"two_words_{code}")
     proper -= bare
     zipf = {word: zipf for word, zipf in zipf.items() if word not in bare}
     near = _by_key(proper, frequencies)
@@ -150,7 +152,7 @@ def _others(word: str, near: dict[str, list[str]]) -> set[str]:
     return {other for variant in variants for other in near.get(variant, ())}
 
 
-def _accents_left_out(proper: set[str], frequencies: dict[str, float]) -> set[str]:
+def _accents_left_out(code: str, proper: set[str], frequencies: dict[str, float]) -> set[str]:
     """Words that dictionaries have, but that mostly stand for one with accents: «historia»."""
     accented: dict[str, str] = {}
     for word in proper:
@@ -162,7 +164,7 @@ def _accents_left_out(proper: set[str], frequencies: dict[str, float]) -> set[st
         for bare, word in accented.items()
         if bare in proper
         and frequencies[word] >= frequencies[bare] + TWIN
-        and not (bare[-1] in "oaei" and word[-1] in "óáéí")  # «realizo», «realizó»: both are forms in use
+        and (code != "es" or bare[-1] not in "oaei" or word[-1] not in "óáéí")  # «realizo», «realizó»: both
     }
 
 

@@ -95,8 +95,6 @@ def cost(wrong: str, right: str) -> float:
 
 def _between(one: str, two: str, before: str, after: str) -> float:
     """Weighted edit distance with swaps and sound groups. Source: Damerau, CACM 1964, with unequal costs."""
-    if (one, two) in _SOUND_ALIKE:
-        return SOUND
     if not one:
         return _missing(two, before, after)
     if not two:
@@ -125,7 +123,7 @@ def _between(one: str, two: str, before: str, after: str) -> float:
             row.append(best)
             left = best
         previous = typed
-    return row[-1]
+    return min(row[-1], SOUND) if (one, two) in _SOUND_ALIKE else row[-1]
 
 
 @lru_cache(maxsize=_LETTERS)

@@ -1,7 +1,8 @@
 """`spell`: typos in the newest user message, where one correction is clearly meant.
 
-Looks at words in small letters only; names, code, links, numbers and quotations stay, and so do words of the
+Changes words in small letters only; names, code, links, numbers and quotations stay, and so do words of the
 other two languages, words people write on purpose, and words the conversation or the app's documents use.
+For a capitalised word that begins a sentence, and for a half of a hyphenated one, it only suggests.
 Most prompts cost one pass over their bytes: every word is known. With tools in the request, in an unsure
 language, or where it is less sure, a correction is only suggested: the search uses it, the model gets the
 text as written.
@@ -27,6 +28,8 @@ _MOST_STRANGE = 40
 _STRANGE_SHARE = 0.5
 """The same as a share of its words, in a text of `_FEW_WORDS` or more."""
 _FEW_WORDS = 12
+_MOST_NAMES = 10
+"""Unknown capitalised words past which they are taken for a list of names."""
 _MOST_INLINE = 8
 """More unknown words are looked up in a thread: each may take 0.1 ms, two slips in a long word 0.3 ms."""
 _WEIGHED_FIRST = 2
@@ -36,19 +39,23 @@ _SURE_LANGUAGE = 0.75
 _KNOWN_WORDS = 50_000
 """Words told to be known that are kept, at about 90 bytes each."""
 
-_APPLIED = 0.9
-_SUGGESTED = 0.3
+_APPLIED = 0.94
+_SUGGESTED = 0.2
+_SUGGESTED_NAME = 0.6
+"""The same for a capitalised word, which may be a name nobody has on a list."""
+_SURE_TWICE = 0.99
+"""How likely a correction must be of a word that stands in the text more than once: it may be meant."""
 
 
 def _table() -> bytes:
-    """Latin-1 bytes → small letters, hyphens and apostrophes; "A" where no plain word is; else a blank."""
+    """Latin-1 bytes → letters, hyphens and apostrophes; "0" where no plain word is; else a blank."""
     table = bytearray(b" " * 256)
     for code in range(256):
         letter = chr(code)
-        if letter.islower() and letter.isalpha() and letter not in "ªº":
+        if letter.isalpha() and letter not in "ªº":
             table[code] = code
-        elif letter.isupper() or letter.isdigit() or letter in "_@#\\/=<>{}$|~^&%+`":
-            table[code] = ord("A")
+        elif letter.isdigit() or letter in "_@#\\/=<>{}$|~^&%+`":
+            table[code] = ord("0")
     for sign in b"-'":
         table[sign] = sign
     return bytes(table)
@@ -58,6 +65,12 @@ _WORDS = _table()
 _ALL = frozenset(CODES)
 _NOT_BEFORE = frozenset("_@#\\/=<>{}$|~^&%+`'’-.")
 _NOT_BEHIND = frozenset("_@\\/=<>{}$|~^&%+`'’-(")
+_ENDS = frozenset(".!?…\n")
+"""Before the first word of a sentence, with any of `_OPENS` between."""
+_OPENS = frozenset(' \t¿¡«“"(*_#-')
+_PRONOUN = frozenset(("I ", "I'", "I’"))
+_SHORTEST_HALF = 4
+"""Letters of each of two words joined by a hyphen that are looked at."""
 
 
 class SpellConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -70,12 +83,13 @@ class SpellConfig(StepConfig, kw_only=True, frozen=True, forbid_unknown_fields=T
 
 
 class _Slip(NamedTuple):
-    """An unknown word, where it stands, and what may have been meant."""
+    """An unknown word, where it stands, what may have been meant, and whether more than suggesting is due."""
 
     start: int
     end: int
     word: str
     meant: list[Proposal]
+    may_apply: bool
 
 
 def uses_none(project: str, word: str) -> bool:
@@ -126,29 +140,32 @@ class Spell:
             exchange.steps[-1].notes["looked_at"] = len(value)
         words = value.encode("latin-1", "replace").translate(_WORDS).split()
         told = {raw: self._known_to(raw) for raw in set(words) - self._known}
-        if all(len(languages) == len(CODES) for languages in told.values()):
+        doubtful = {
+            raw.strip(b"-'").decode("latin-1"): languages
+            for raw, languages in told.items()
+            if len(languages) < len(CODES)
+        }
+        names = [word for word in doubtful if not word.islower()]
+        firsts = [word for word in names if _begins(value, word)] if len(names) <= _MOST_NAMES else []
+        if len(doubtful) == len(names) and not firsts:
             return None
         code, _ = language_of(exchange)
-        strange = [raw for raw, languages in told.items() if code not in languages] if code in CODES else []
-        if not strange:
+        if code not in CODES:
             return None
+        strange = [word for word, known in doubtful.items() if code not in known and word.islower()]
         if len(strange) > _MOST_STRANGE or (
             len(words) >= _FEW_WORDS and len(strange) > _STRANGE_SHARE * len(words)
         ):
             exchange.steps[-1].notes["skipped"] = "too many unknown words"
             return None
-        return text, value, sorted({raw.strip(b"-'").decode("latin-1") for raw in strange})
+        strange += firsts
+        return (text, value, sorted(strange)) if strange else None
 
     def _known_to(self, raw: bytes) -> frozenset[str]:
         """The languages to which what stands between two blanks is no slip; told once, then remembered."""
         told = self._partly.get(raw)
         if told is None:
-            word = raw.strip(b"-'").decode("latin-1")
-            told = _ALL
-            if b"A" not in raw and _SHORTEST <= len(word) <= _LONGEST and "-" not in word:
-                told = known_to(word)
-                if len(told) < len(CODES) and (word in self._own or is_written_on_purpose(word)):
-                    told = _ALL
+            told = self._told(raw.strip(b"-'").decode("latin-1"))
             if len(self._known) + len(self._partly) > _KNOWN_WORDS:
                 self._known.clear()
                 self._partly.clear()
@@ -157,6 +174,23 @@ class Spell:
             else:
                 self._partly[raw] = told
         return told
+
+    def _told(self, word: str) -> frozenset[str]:
+        """The same of one word, in small letters or with a capital, or of two joined by a hyphen.
+
+        With a capital, a word of any of the languages is no slip.
+        """
+        if "-" in word:
+            one, _, other = word.partition("-")
+            if "-" in other or not word.islower() or min(len(one), len(other)) < _SHORTEST_HALF:
+                return _ALL
+            first, second = self._told(one), self._told(other)
+            return _ALL - (first ^ second)
+        small = word if word.islower() else word[:1].lower() + word[1:]
+        is_word = _SHORTEST <= len(word) <= _LONGEST and small.islower() and "0" not in word
+        known = known_to(small) if is_word else _ALL
+        is_fine = small in self._own or is_written_on_purpose(small) if len(known) < len(CODES) else True
+        return _ALL if is_fine or (known and small != word) else known
 
     def slips(self, exchange: Exchange, text: Text, value: str, words: list[str]) -> list[_Slip]:
         """The unknown words that stand in plain prose, with what was meant, in the order of the text."""
@@ -167,24 +201,40 @@ class Spell:
             for word in words
             if (found := list(_places(value, word))) and not any(word in other for other in others)
         }
+        weighed: dict[str, list[Proposal]] = {}
         if len(places) <= _WEIGHED_FIRST:
-            places = {word: found for word, found in places.items() if self._meant(exchange, word, code)}
+            weighed = {word: meant for word in places if (meant := self._meant(exchange, word, code))}
+            places = {word: places[word] for word in weighed}
         if not places:
             return []
         bounds = [bound for start, end, _ in protected_spans(value) for bound in (start, end)]
-        slips = []
+        slips: list[_Slip] = []
         for word, found in places.items():
             free = [at for at in found if bisect_right(bounds, at) % 2 == 0]
-            if free and (meant := self._meant(exchange, word, code)):
-                slips += [_Slip(at, at + len(word), word, meant) for at in free]
+            if not word.islower():
+                free = [at for at in free if _is_first(value, at, at + len(word))]
+            if free and (meant := weighed.get(word) or self._meant(exchange, word, code)):
+                half = self._strange_half(word, code)
+                may_apply = half == word and word.islower()
+                if len(free) > 1 and meant[0].likelihood < _SURE_TWICE:
+                    may_apply = False
+                offset = word.rindex(half)
+                slips += [_Slip(at + offset, at + offset + len(half), half, meant, may_apply) for at in free]
         return sorted(slips)
 
     def _meant(self, exchange: Exchange, word: str, code: str) -> list[Proposal]:
         """What may have been meant; nothing where no proposal is likely, or the documents use the word."""
-        meant = [one for one in proposals(word, code) if one.likelihood >= 0.02]
-        if not meant or meant[0].likelihood < _SUGGESTED:
+        half = self._strange_half(word, code)
+        meant = [one for one in proposals(half.lower(), code) if one.likelihood >= 0.02]
+        least = _SUGGESTED if word.islower() else _SUGGESTED_NAME
+        if not meant or meant[0].likelihood < least or self._uses_word(exchange.caller.project, half):
             return []
-        return [] if self._uses_word(exchange.caller.project, word) else meant
+        return meant if word.islower() else [one._replace(word=one.word.capitalize()) for one in meant]
+
+    def _strange_half(self, word: str, code: str) -> str:
+        """Which of two words joined by a hyphen is not known, or the word itself."""
+        one, hyphen, other = word.partition("-")
+        return other if hyphen and code in self._told(one) else one
 
     def _record(self, exchange: Exchange, text: Text, slips: list[_Slip]) -> None:
         code, sureness = language_of(exchange)
@@ -197,7 +247,7 @@ class Spell:
                 reason="spelling",
                 rule=f"spell.{code}",
                 confidence=round(slip.meant[0].likelihood, 3),
-                applied=applies and slip.meant[0].likelihood >= self._sureness,
+                applied=applies and slip.may_apply and slip.meant[0].likelihood >= self._sureness,
             )
             for slip in slips
         ]
@@ -225,6 +275,19 @@ def _places(text: str, word: str) -> Iterator[int]:
         before, behind = text[at - 1 : at], text[end : end + 1]
         if not (
             before.isalnum() or before in _NOT_BEFORE or behind.isalnum() or behind in _NOT_BEHIND
-        ) and not (behind and behind in ".:" and text[end + 1 : end + 2].isalnum()):
+        ) and not (behind and behind in ".:*" and text[end + 1 : end + 2].isalnum()):
             yield at
         at = text.find(word, end)
+
+
+def _begins(text: str, word: str) -> bool:
+    """Whether a word begins a sentence, and no name."""
+    return any(_is_first(text, at, at + len(word)) for at in _places(text, word))
+
+
+def _is_first(text: str, at: int, end: int) -> bool:
+    """The same of one place: before it a sentence or a line ends, behind it no capitalised word follows."""
+    while at and text[at - 1] in _OPENS:
+        at -= 1
+    is_first = at == 0 or text[at - 1] in _ENDS
+    return is_first and (text[end + 1 : end + 3] in _PRONOUN or not text[end + 1 : end + 2].isupper())

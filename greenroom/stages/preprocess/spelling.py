@@ -6,7 +6,8 @@ one no lexicon has. Knows single words of one language. Source: Kernighan, Churc
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 from typing import NamedTuple
 
 from greenroom.stages.preprocess.derived import is_derived
@@ -14,10 +15,12 @@ from greenroom.stages.preprocess.lexicon import key_of, lexicon, plain, shorter
 from greenroom.stages.preprocess.slips import SLIP_WEIGHT, TOO_FAR, cost
 
 CODES = ("en", "pt", "es")
-_EVERYWHERE = frozenset(CODES)
 
 _STRANGE = 0.0
-"""How frequent (zipf) one certain word is that no lexicon has."""
+"""How frequent (zipf) one certain word of six letters is that no lexicon has."""
+_STRANGE_LETTER = 0.2
+"""How much more frequent, in decades, with each letter less: short words have neighbours by chance."""
+_STRANGE_LEAST, _STRANGE_MOST = -1.0, 1.0
 _SHORT_COST = 1.0
 """The most a slip may cost in a word of three letters."""
 _DERIVED = 0.6
@@ -25,10 +28,16 @@ _DERIVED = 0.6
 _USUAL = 3.0
 _FOREIGN = 2.0
 """How much rarer, in decades, a word of another language is than among its own."""
+_COMMON = 3.0
+"""How frequent (zipf) a word of another language is that nobody is asked about."""
+_LONGEST_CHANCE = 5
+"""Letters of a slip that may happen to be a rare word of another language."""
 _FAR_COST = 2.6
 """Where nothing nearer costs less, words with a second slip are looked for."""
 _FAR_LETTERS = 5
 _INFORMAL = 0.7
+_USUAL_SLIP = 0.995
+"""How likely a slip that many make is meant for what the list says."""
 
 _STRETCHED = re.compile(r"(.)\1\1(?:\1|$)|([aeiouyáàâãéêíóôõú])\2\2")
 _VOWEL = re.compile("[aeiouyáàâãéêíóôõúü]")
@@ -49,40 +58,73 @@ def is_written_on_purpose(word: str) -> bool:
     return _STRETCHED.search(word) is not None or _VOWEL.search(word) is None
 
 
+@cache
+def usual_slips(code: str) -> dict[str, str]:
+    """Words that many misspell → what they mean, from `greenroom/data/slips`."""
+    lines = (files("greenroom") / "data" / "slips" / f"{code}.txt").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split() for line in lines if not line.startswith("#"))
+    return {wrong: right.replace("_", " ") for wrong, right in pairs}
+
+
 @lru_cache(maxsize=4096)
 def proposals(word: str, code: str) -> tuple[Proposal, ...]:
-    """What may have been meant by a word that the language's lexicon does not have, likeliest first.
+    """What may have been meant by a word that is none of the language, likeliest first.
 
     Cost: about 0.1 ms, with two slips in a long word 0.5 ms.
     """
+    ranked = _ranked(word, code)
+    usual = usual_slips(code).get(word)
+    if usual is None:
+        return ranked
+    likelihood = min(_USUAL_SLIP, _most(word, usual, code))
+    first = Proposal(usual, likelihood, cost(word, usual), max(lexicon(code).zipf(usual), 0.0))
+    rest = (one for one in ranked if one.word != usual)
+    return (first, *(one._replace(likelihood=one.likelihood * (1 - _USUAL_SLIP)) for one in rest))
+
+
+def _ranked(word: str, code: str) -> tuple[Proposal, ...]:
     words = lexicon(code)
     key = key_of(word)
     keys = {key, *shorter(key)} if len(key) > 3 else {key, *_swapped(key)}
+    keys.add(plain(word))  # «proose»: one letter less in «propose» makes two of one
     found = dict(_weighed(word, words.sharing(keys)))
     if len(word) == 3:
         found = {one: told for one, told in found.items() if told[0] <= _SHORT_COST}
     if len(key) >= _FAR_LETTERS and min((one[0] for one in found.values()), default=TOO_FAR) > _FAR_COST:
         found.update(_weighed(word, words.sharing(_far(key))))
     foreign = max((lexicon(one).zipf(word) for one in CODES if lexicon(one).is_proper(word)), default=0.0)
-    if foreign:
+    if foreign >= _COMMON:
         found = {one: told for one, told in found.items() if plain(one) == plain(word)}
     if not found:
         return ()
     if foreign:
         strange = 10 ** (foreign - _FOREIGN)
     else:
-        strange = 10 ** (_STRANGE + (_DERIVED if is_derived(word, code) else 0.0))
+        letters = min(max(_STRANGE_LETTER * (6 - len(word)), _STRANGE_LEAST), _STRANGE_MOST)
+        strange = 10 ** (_STRANGE + letters + (_DERIVED if is_derived(word, code) else 0.0))
     weights = {one: 10 ** (zipf - SLIP_WEIGHT * slip) for one, (slip, zipf) in found.items()}
     total = sum(weights.values()) + strange
     ranked = sorted(weights, key=lambda one: (-weights[one], one))
     return tuple(
-        Proposal(one, min(weights[one] / total, _most(word, one)), *found[one]) for one in ranked[:5]
+        Proposal(one, min(weights[one] / total, _most(word, one, code, foreign > 0)), *found[one])
+        for one in ranked[:5]
     )
 
 
-def _most(word: str, meant: str) -> float:
-    """Without their apostrophes many write on purpose: that is suggested, never applied."""
-    return _INFORMAL if "'" in meant and "'" not in word else 1.0
+def _most(word: str, meant: str, code: str, is_foreign: bool = False) -> float:
+    """What may well be written on purpose is suggested, never applied.
+
+    Words without their apostrophes or blanks; words with accents in English, and others of another language
+    that lack more than accents; «chegara», which need not be «chegará».
+    """
+    is_meant = (
+        " " in meant
+        or ("'" in meant and "'" not in word)
+        or (code == "en" and not word.isascii())
+        or (is_foreign and plain(meant) != plain(word))
+        or (code == "pt" and word.endswith("ra") and meant == word[:-1] + "á" and is_derived(word, code))
+    )
+    return _INFORMAL if is_meant else 1.0
 
 
 def _weighed(word: str, candidates: dict[str, float]) -> Iterator[tuple[str, tuple[float, float]]]:
@@ -119,19 +161,29 @@ _LIKELY = {
 
 
 def known_to(word: str) -> frozenset[str]:
-    """The languages in whose texts a word is no slip: it is one of theirs, or a common one of another.
+    """The languages in whose texts a word is no slip: it is one of theirs, or one of another.
 
-    A word of another language is a slip after all where it lacks nothing but the accents of a usual one:
-    «familia» in Portuguese.
+    A word of another language may be a slip after all: where it lacks nothing but the accents of a usual one
+    («familia» in Portuguese), and where it is short and rare («coom»).
     """
     standing = [lexicon(code).standing(word) for code in CODES]
-    if min(standing) >= 0:
-        return _EVERYWHERE
     known = {code for code, how in zip(CODES, standing, strict=True) if how >= 0}
-    if 1 in standing:
+    if len(known) < len(CODES) and 1 in standing:
+        zipf = max(lexicon(code).zipf(word) for code, how in zip(CODES, standing, strict=True) if how > 0)
         key = key_of(word) if word.isascii() else ""
-        known.update(code for code in CODES if code not in known and not _accented(word, key, code))
-    return frozenset(known)
+        known.update(
+            code
+            for code in CODES
+            if code not in known
+            and (zipf >= _COMMON or _is_foreign(word, code))
+            and not _accented(word, key, code)
+        )
+    return frozenset(code for code in known if word not in usual_slips(code))
+
+
+def _is_foreign(word: str, code: str) -> bool:
+    """Whether a rare word of another language is too long to be a slip by chance, or could be of this one."""
+    return len(word) > _LONGEST_CHANCE or is_derived(word, code)
 
 
 def _accented(word: str, key: str, code: str) -> bool:

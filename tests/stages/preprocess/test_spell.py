@@ -184,6 +184,85 @@ async def test_every_place_of_a_slip_is_mended() -> None:
     assert text_of(exchange) == "a document, another document; (document) and documents"
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong", "right"),
+    [
+        ("Recieve the parcel today. It is late.", "Recieve", "Receive"),
+        ("The parcel is late. Tommorow I will call them.", "Tommorow", "Tomorrow"),
+        ("Preciso do relatório. Proucre a versão nova.", "Proucre", "Procure"),
+        ("Quiero el informe.\n- Escrive un resumen corto", "Escrive", "Escribe"),
+    ],
+)
+async def test_for_a_capitalised_slip_that_begins_a_sentence_a_word_is_suggested(
+    text: str, wrong: str, right: str
+) -> None:
+    exchange = await spelt(text)
+
+    (edit,) = edits_of(exchange)
+    assert text_of(exchange) == text
+    assert (edit.before, edit.text, edit.applied) == (wrong, right, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We asked Recieve about the price.",
+        "Tommorow Sundgaard is on the line.",
+    ],
+    ids=["within a sentence", "with a second name"],
+)
+async def test_for_what_may_be_a_name_nothing_is(text: str) -> None:
+    assert edits_of(await spelt(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong", "right"),
+    [
+        ("A reunião ficou para segunda-efira de manhã.", "efira", "feira"),
+        ("It is a well-knwon problem of this printer.", "knwon", "known"),
+    ],
+)
+async def test_for_half_of_a_hyphenated_word_a_word_is_suggested(text: str, wrong: str, right: str) -> None:
+    exchange = await spelt(text)
+
+    (edit,) = edits_of(exchange)
+    assert (edit.before, edit.text, edit.applied) == (wrong, right, False)
+    assert exchange.context["spell.query"] == text.replace(wrong, right)
+
+
+async def test_names_joined_by_hyphens_are_left_alone() -> None:
+    assert edits_of(await spelt("the services acount-servce and usr-servce-v2 are down")) == []
+
+
+async def test_a_word_written_twice_the_same_way_may_be_meant() -> None:
+    once = await spelt("The price is sepending on the size of the parcel.")
+    twice = await spelt("The price is sepending on the size, and the size sepending on the parcel.")
+
+    assert [edit.applied for edit in edits_of(once)] == [True]
+    assert [edit.applied for edit in edits_of(twice)] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("i have alot of work today", "a lot"),
+        ("concerteza o cliente vai gostar", "com certeza"),
+        ("necesito ayuda porfavor con esta carta", "por favor"),
+    ],
+)
+async def test_words_run_together_are_suggested_apart(text: str, right: str) -> None:
+    exchange = await spelt(text)
+
+    (edit,) = edits_of(exchange)
+    assert (edit.text, edit.applied) == (right, False)
+
+
+async def test_a_foreign_word_in_english_is_never_changed() -> None:
+    text = "Champdor is a commune in the département of Ain, with a small castle."
+
+    assert text_of(await spelt(text)) == text
+
+
 async def test_a_text_in_another_language_is_left_alone() -> None:
     text = "Bonjour, je voudrais annuler ma commandde parce que le produitt est cassé."
 
