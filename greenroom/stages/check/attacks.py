@@ -1,6 +1,6 @@
 """The signs of an injected instruction: phrases in English, Portuguese and Spanish, on folded text.
 
-Each kind of sign is one pattern. A sign alone proves little: «what does "ignore previous instructions" mean?»
+Each kind of sign is one pattern, asked only of texts that have an anchor of some sign. A sign alone proves little: «what does "ignore previous instructions" mean?»
 has one too. That is why signs of talk about attacks are sought as well, and `injection` weighs them all,
 together with the n-gram classifier, in one score.
 """
@@ -78,19 +78,19 @@ _TELL = (
 )
 
 OVERRIDE = (
-    rf"\b{_DROP_EN} {_GAP}{_PAST_EN} (?:{_W} ){{0,2}}{_RULES_EN}\b|"
-    rf"\b{_DROP_EN} (?:all |any |every )?(?:of )?(?:your|you're|these|those|the) (?:{_W} ){{0,2}}"
+    rf"«\b{_DROP_EN} »{_GAP}{_PAST_EN} (?:{_W} ){{0,2}}{_RULES_EN}\b",
+    rf"«\b{_DROP_EN} »(?:all |any |every )?(?:of )?(?:your|you're|these|those|the) (?:{_W} ){{0,2}}"
     r"(?:instructions|rules|guidelines|directives|restrictions|policies|training|programming|guardrails|"
-    r"prompt|constraints)\b|"
-    rf"\b{_DROP_EN} (?:{_W} ){{0,1}}(?:everything|anything|all|whatever)(?: that| which)? (?:you|i|was|"
-    rf"were|came|is|above|before|said|they|they've|written)\b|"
-    rf"\b{_DROP_PT} (?:{_W} ){{0,4}}{_RULES_PT} (?:{_W} ){{0,2}}{_PAST_ROMANCE}\b|"
-    rf"\b{_DROP_PT} (?:{_W} ){{0,2}}(?:as |o |os |a )?(?:suas|seu|seus|sua|tuas|teu) (?:{_W} "
-    rf"){{0,2}}{_RULES_PT}\b|"
-    rf"\b{_DROP_PT} (?:tudo|qualquer coisa)(?: o)? que\b|"
-    rf"\b{_DROP_ES} (?:{_W} ){{0,4}}{_RULES_ES} (?:{_W} ){{0,2}}{_PAST_ROMANCE}\b|"
-    rf"\b{_DROP_ES} (?:{_W} ){{0,2}}(?:tus?|sus?) (?:{_W} ){{0,2}}{_RULES_ES}\b|"
-    rf"\b{_DROP_ES} (?:todo lo|cualquier cosa|lo) (?:que|anterior)\b"
+    r"prompt|constraints)\b",
+    rf"«\b{_DROP_EN} »(?:{_W} ){{0,1}}(?:everything|anything|all|whatever)(?: that| which)? (?:you|i|was|"
+    rf"were|came|is|above|before|said|they|they've|written)\b",
+    rf"«\b{_DROP_PT} »(?:{_W} ){{0,4}}{_RULES_PT} (?:{_W} ){{0,2}}{_PAST_ROMANCE}\b",
+    rf"«\b{_DROP_PT} »(?:{_W} ){{0,2}}(?:as |o |os |a )?(?:suas|seu|seus|sua|tuas|teu) (?:{_W} "
+    rf"){{0,2}}{_RULES_PT}\b",
+    rf"«\b{_DROP_PT} »(?:tudo|qualquer coisa)(?: o)? que\b",
+    rf"«\b{_DROP_ES} »(?:{_W} ){{0,4}}{_RULES_ES} (?:{_W} ){{0,2}}{_PAST_ROMANCE}\b",
+    rf"«\b{_DROP_ES} »(?:{_W} ){{0,2}}(?:tus?|sus?) (?:{_W} ){{0,2}}{_RULES_ES}\b",
+    rf"«\b{_DROP_ES} »(?:todo lo|cualquier cosa|lo) (?:que|anterior)\b",
 )
 RELEASE = (
     r"\b(?:rules?|guidelines?|restrictions?|policies|instructions|filters?|safeguards?|limits?) (?:above |"
@@ -118,7 +118,7 @@ RELEASE = (
     r"\bsem (?:nenhum |nenhuma |qualquer )?(?:filtros?|regras|restricoes|limites|censura) (?:e|nem|ou|etic)|"
     r"\bsin (?:ningun |ninguna )?(?:filtros?|reglas|restricciones|limites|censura) (?:y|ni|o|etic)|"
     r"\b(?:regras|reglas|instrucoes|instrucciones|restricoes|restricciones) (?:(?:ya )?no|nao) (?:valem|"
-    r"valen|se aplic|aplican|contam|cuentan)"
+    r"valen|se aplic|aplican|contam|cuentan)",
 )
 PERSONA = (
     r"\b(?:you are|you're|act as|acting as|pretend to be|pretend you are|roleplay as|role-play as|become|"
@@ -126,8 +126,8 @@ PERSONA = (
     r"play the role of|you will (?:be|play|act)|take on the role of|embody) (?:now )?(?:(?:an?|the|in) )?(?:"
     + _W
     + r" ){0,4}"
-    r"(?:dan|jailbroken|jailbreak|unfiltered|uncensored|unrestricted|amoral|evil|unethical|unhinged|rebel|"
-    r"rogue)\b|"
+    r"«\b(?:dan|jailbroken|jailbreak|unfiltered|uncensored|unrestricted|amoral|evil|unethical|unhinged|rebel|"
+    r"rogue)\b»",
     r"\b(?:dan|stan|dude|aim|jailbreak|developer|god|debug|unrestricted|sudo|root|evil|opposite|"
     r"uncensored) mode\b|"
     r"\bdo anything now\b|\b(?:stay|remain) in character\b|\b(?:never|don't|do not) break (?:character|the "
@@ -143,28 +143,28 @@ PERSONA = (
     r"\b(?:a partir de agora|de agora em diante|daqui pra frente|de aqui en adelante|desde ahora),? "
     r"(?:voce|tu|eres|so|solo|se|es) |"
     r"\bagora voce e\b|\bvoce agora e\b|\bahora eres\b|\byou are (?:now )?(?:going to|about to) (?:act|"
-    r"pretend|simulate|immerse)\b"
+    r"pretend|simulate|immerse)\b",
 )
 EXTRACT = (
-    rf"\b{_TELL}\b[^.!?\n]{{0,60}}\b{_HIDDEN}\b|"
+    rf"\b{_TELL}\b[^.!?\n]{{0,60}}«\b{_HIDDEN}\b»",
     rf"\b{_TELL} (?:me |us |out |back |verbatim |exactly |a mim |-me )*(?:your|seu|sua|seus|suas|tu|tus|"
     rf"teu|tua) (?:exact |own |full |first |last )?"
     r"(?:instructions?|prompts?|guidelines|rules|directives|password|passphrase|secret|configuration|"
-    r"instrucoes|regras|senha|instrucciones|reglas|contrasena|configuracion|configuracao)\b|"
+    r"instrucoes|regras|senha|instrucciones|reglas|contrasena|configuracion|configuracao)\b",
     r"\b(?:repeat|print|copy|recite|output|return|echo|translate) (?:"
     + _W
-    + r" ){0,4}(?:words|text|everything|all|lines|sentences|content|instructions?)(?: that (?:is|was|"
-    r"comes?|came))? (?:above|before this|preceding)\b|"
+    + r" ){0,4}«\b(?:words|text|everything|all|lines|sentences|content|instructions?)(?: that (?:is|was|"
+    r"comes?|came))? (?:above|before this|preceding)\b»",
     r"\b(?:what (?:was|is|were)|which) (?:written|said|told|the (?:text|first (?:line|sentence))) (?:to "
-    r"you )?(?:above|before|at the (?:top|beginning|start))\b|"
+    r"you )?(?:above|before|at the (?:top|beginning|start))\b",
     r"\b(?:repita|copie|transcreva|repite|copia|transcribe) (?:"
     + _W
-    + r" ){0,5}(?:ao pe da letra|al pie de la letra|palavra por palavra|palabra por palabra|(?:tudo|todo|"
+    + r" ){0,5}«\b(?:ao pe da letra|al pie de la letra|palavra por palavra|palabra por palabra|(?:tudo|todo|"
     r"texto|palavras|palabras|linhas|lineas) (?:o |lo )?(?:que )?(?:esta |veio |vino |se escribio )?(?:de )?"
-    r"(?:acima|arriba|antes))\b|"
-    r"\b(?:start|begin) (?:your|the|with)[^.\n]{0,30}[\"'](?:you are|my instructions|sure|absolutely)|"
+    r"(?:acima|arriba|antes))\b»",
+    r"\b(?:start|begin) (?:your|the|with)[^.\n]{0,30}«[\"'](?:you are|my instructions|sure|absolutely)»",
     r"\bwhat (?:are|were) (?:you told|you instructed|your (?:exact|initial|original|real|true|secret|"
-    r"hidden))\b"
+    r"hidden))\b",
 )
 ROLE_TAG = (
     r"<\|?(?:im_start|im_end|system|endoftext|start_header_id|eot_id|user|assistant)\|?>|\[/?inst\]|"
@@ -172,34 +172,34 @@ ROLE_TAG = (
     r"\[/?system\]|</?(?:system|instructions?|admin|user_input|untrusted)>|###? ?(?:system|instructions?|"
     r"new instructions?|instrucao|instruccion|sistema)\b ?:?|"
     r"(?:^|\n) ?(?:system|sistema|developer|admin) ?(?:override|message|prompt|note|notice|command)? ?: |"
-    r"-{3,} ?(?:end|fim|fin|begin|start|new|inicio)(?: of| do| del)? (?:" + _W + r" ){0,3}-{2,}|"
-    r"\bbegin(?:ning)? (?:of )?(?:new )?system (?:message|prompt)|<!--[^>]{0,40}(?:ai|llm|assistant|system|"
-    r"model|bot|ia|instruction)\b"
+    r"\bbegin(?:ning)? (?:of )?(?:new )?system (?:message|prompt)",
+    r"«-{3,} ?(?:end|fim|fin|begin|start|new|inicio)»(?: of| do| del)? (?:" + _W + r" ){0,3}-{2,}",
+    r"«<!--»[^>]{0,40}(?:ai|llm|assistant|system|model|bot|ia|instruction)\b",
 )
 EXFILTRATE = (
-    r"!\[[^\]]{0,80}\]\(https?://[^)\s]{0,200}[?&=/][^)\s]{0,80}(?:\{|\[|%7b|data|dados|datos|secret|"
-    r"conversation|history|prompt)|"
-    r"\b(?:send|forward|post|upload|email|exfiltrate|transmit|leak|envi[ea]|mand[ea]|encaminh[ea]|"
-    r"reenvi[ea]|publi[cq]u?[ea]) "
+    r"«!\[»[^\]]{0,80}\]\(https?://[^)\s]{0,200}[?&=/][^)\s]{0,80}(?:\{|\[|%7b|data|dados|datos|secret|"
+    r"conversation|history|prompt)",
+    r"«\b(?:send|forward|post|upload|email|exfiltrate|transmit|leak|envi[ea]|mand[ea]|encaminh[ea]|"
+    r"reenvi[ea]|publi[cq]u?[ea]) »"
     r"(?:"
     + _W
     + r" ){0,6}(?:conversation|history|data|chat|records|credentials|passwords?|keys?|files|conversa|"
     r"dados|historico|arquivos|senhas?|conversacion|datos|historial|archivos|claves?|contrasenas) "
     r"(?:"
     + _W
-    + r" ){0,3}(?:to|para|a|at|em|en) (?:me|mim|mi|https?:|an? |um |un |this|este|[a-z0-9._-]{1,40}@)"
+    + r" ){0,3}(?:to|para|a|at|em|en) (?:me|mim|mi|https?:|an? |um |un |this|este|[a-z0-9._-]{1,40}@)",
 )
 TOOL_CALL = (
     r"\b(?:call|use|run|invoke|execute|trigger|chame|use|execute|acione|llama|usa|ejecuta|invoca) (?:the |"
     r"a |la |el |o )?(?:tool |function |ferramenta |herramienta |funcion |funcao )?"
-    r"[a-z]{2,20}_[a-z_]{2,30}\b|\b(?:without|before) (?:asking|telling|informing|notifying) (?:the "
-    r")?(?:user|anyone|human)|"
+    r"[a-z]{2,20}«_[a-z_]{2}»[a-z_]{0,28}\b",
+    r"\b(?:without|before) (?:asking|telling|informing|notifying) (?:the )?(?:user|anyone|human)|"
     r"\b(?:do not|don't|never) (?:tell|mention|inform|reveal|show|let)(?: this| it| anything)?(?: to)? "
     r"(?:the |your )?(?:users?|human|reader|customer)\b|"
     r"\b(?:sem|sin) (?:avisar|perguntar|preguntar|contar|informar)(?: ao| al| a| o)? (?:el )?(?:usuario|"
-    r"cliente|ninguem|nadie)\b|"
-    r"\b(?:nao|nunca|no) (?:conte|fale|mostre|avise|mencione|cuentes|digas|muestres|avises|menciones)(?: "
-    r"\w+){0,2} (?:ao|al) (?:usuario|leitor|lector|cliente)\b"
+    r"cliente|ninguem|nadie)\b",
+    r"«\b(?:nao|nunca|no) (?:conte|fale|mostre|avise|mencione|cuentes|digas|muestres|avises|menciones)»(?: "
+    r"\w+){0,2} (?:ao|al) (?:usuario|leitor|lector|cliente)\b",
 )
 ADDRESSED = (
     r"\b(?:attention|note to|message (?:to|for)|hey|dear|to any|if you are an?|instructions? (?:to|for)|"
@@ -209,44 +209,44 @@ ADDRESSED = (
     r"lenguaje)|assistente|asistente|robo|robot|agente de ia)\b(?:[:,]| read| process| must| should| that| "
     r"que)|"
     r"\b(?:ai|llm|language) (?:models?|agents?|assistants?|systems?)(?: that| which| who)? (?:reading|"
-    r"process|summari|read|must|should|are required)|"
-    r"\b(?:when|while|before|if) (?:you (?:are )?)?(?:summari[sz]ing|processing|answering|translating|"
-    r"asked about|reading) (?:"
+    r"process|summari|read|must|should|are required)",
+    r"«\b(?:when|while|before|if) (?:you (?:are )?)?(?:summari[sz]ing|processing|answering|translating|"
+    r"asked about|reading) »(?:"
     + _W
     + r" ){0,3}(?:page|document|text|email|e-mail|article|content|this)\b[^.\n]{0,12}(?:also|must|always|"
-    r"first|include|say|add|output|instead)"
+    r"first|include|say|add|output|instead)",
 )
 PRIORITY = (
-    r"\b(?:new|updated|urgent|important|final|revised|real|actual|secret|nova|novas|nueva|nuevas) "
+    r"«\b(?:new|updated|urgent|important|final|revised|real|actual|secret|nova|novas|nueva|nuevas) "
     r"(?:system |top[- ]priority |high[- ]priority )?(?:instructions?|task|directive|orders?|command|"
-    r"objective|instrucao|instrucoes|tarefa|ordem|diretriz|instruccion|instrucciones|tarea|orden)(?: with "
-    r"[a-z ]{0,24}| com [a-z ]{0,24}| con [a-z ]{0,24})? ?:|"
+    r"objective|instrucao|instrucoes|tarefa|ordem|diretriz|instruccion|instrucciones|tarea|orden)»(?: with "
+    r"[a-z ]{0,24}| com [a-z ]{0,24}| con [a-z ]{0,24})? ?:",
     r"\b(?:i am|i'm|this is|speaking as|sou|eu sou|aqui e|soy|habla) (?:"
     + _W
-    + r" ){0,2}(?:your |the |o |a |el |tu |seu |um |un )?(?:developer|creator|administrator|system owner|"
-    r"admin|openai|anthropic|desenvolvedor|criador|administrador|desarrollador|creador)\b|"
-    r"\b(?:replaces?|overrides?|supersedes?|takes? precedence over|outranks?|substitui|revoga|anula|"
-    r"reemplaza|revoca|tem prioridade sobre|tiene prioridad sobre) (?:"
+    + r" ){0,2}(?:your |the |o |a |el |tu |seu |um |un )?«\b(?:developer|creator|administrator|system owner|"
+    r"admin|openai|anthropic|desenvolvedor|criador|administrador|desarrollador|creador)\b»",
+    r"«\b(?:replaces?|overrides?|supersedes?|takes? precedence over|outranks?|substitui|revoga|anula|"
+    r"reemplaza|revoca|tem prioridade sobre|tiene prioridad sobre) »(?:"
     + _W
     + r" ){0,3}(?:(?:everything|all|anything) (?:you|above|so far|that you|in your)|instructions|rules|"
-    r"prompt|regras|instrucoes|reglas|instrucciones|tudo o que (?:veio|voce)|todo lo (?:que|anterior))\b|"
+    r"prompt|regras|instrucoes|reglas|instrucciones|tudo o que (?:veio|voce)|todo lo (?:que|anterior))\b",
     r"\b(?:system|admin|developer|security|policy|root) override\b|\boverride (?:code|protocol|mode)\b|"
-    r"\bsudo (?:mode|reveal|show|print|ignore|tell)\b"
+    r"\bsudo (?:mode|reveal|show|print|ignore|tell)\b",
 )
 ABOUT = (
     r"\b(?:what|why|how|explain|define|describe|examples? of|meaning of|o que|por que|como|que (?:e|es|"
     r"significa)|significa|explique|explica|define|defina)\b[^.!?\n]{0,60}"
-    r"(?:prompt injection|jailbreak|injection attack|system prompt|ignore (?:all |the )?(?:previous|prior)|"
+    r"«(?:prompt injection|jailbreak|injection attack|system prompt|ignore (?:all |the )?(?:previous|prior)|"
     r"injecao de prompt|inyeccion de prompt|prompt de sistema|ignore as instrucoes|ignora las "
-    r"instrucciones|do anything now|\bdan\b)|"
+    r"instrucciones|do anything now|\bdan\b)»",
     r"\b(?:detect|prevent|defend|protect|mitigat|classif|block|against|test|audit|research|paper|article|"
     r"dataset|vulnerab|detectar|prevenir|defender|proteger|bloquear|contra|evitar)\w* (?:"
     + _W
-    + r" ){0,5}(?:prompt injections?|jailbreaks?|injection|attacks?|leak\w*|injecao|inyeccion|ataques?)|"
+    + r" ){0,5}«\b(?:prompt injections?|jailbreaks?|injection|attacks?|leak\w*|injecao|inyeccion|ataques?)»",
     r"\b(?:write|draft|create|design|improve|escreva|monte|crie|escribe|crea|prepara|mejora) (?:"
     + _W
-    + r" ){0,3}(?:system prompt|prompt de sistema|instructions|instrucoes|instrucciones|guidelines|"
-    r"rules) (?:for|para)\b"
+    + r" ){0,3}«\b(?:system prompt|prompt de sistema|instructions|instrucoes|instrucciones|guidelines|"
+    r"rules) (?:for|para)\b»",
 )
 
 KINDS = (
@@ -262,7 +262,20 @@ KINDS = (
     "about",
 )
 """Kinds of signs, in the order of the weights; "about" speaks against an attack."""
-PATTERNS = (OVERRIDE, RELEASE, PERSONA, EXTRACT, ROLE_TAG, EXFILTRATE, TOOL_CALL, ADDRESSED, PRIORITY, ABOUT)
+_PHRASES = (OVERRIDE, RELEASE, PERSONA, EXTRACT, ROLE_TAG, EXFILTRATE, TOOL_CALL, ADDRESSED, PRIORITY, ABOUT)
+"""Phrases by kind. What a phrase has between « and » must occur in a text that has it; without these, all of it."""
+
+
+def _anchor(phrase: str) -> str:
+    return phrase.partition("«")[2].partition("»")[0] or phrase
+
+
+PATTERNS = tuple("|".join(phrases).replace("«", "").replace("»", "") for phrases in _PHRASES)
+ANCHOR = "|".join(dict.fromkeys(_anchor(phrase) for phrases in _PHRASES for phrase in phrases))
+"""A pattern that occurs in every folded text that has a sign, and in few others.
+
+It counts no words, as the phrases do: their automaton grows with every new text, this one's does not.
+"""
 
 _which = pattern_set(PATTERNS)
 _where = tuple(first_spot(one) for one in PATTERNS)
