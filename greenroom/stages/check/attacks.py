@@ -5,6 +5,7 @@ has one too. That is why signs of talk about attacks are sought as well, and `in
 together with the n-gram classifier, in one score.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from greenroom.stages.check.linear import first_spot, pattern_set
@@ -270,15 +271,15 @@ def _anchor(phrase: str) -> str:
     return phrase.partition("«")[2].partition("»")[0] or phrase
 
 
-PATTERNS = tuple("|".join(phrases).replace("«", "").replace("»", "") for phrases in _PHRASES)
-ANCHOR = "|".join(dict.fromkeys(_anchor(phrase) for phrases in _PHRASES for phrase in phrases))
-"""A pattern that occurs in every folded text that has a sign, and in few others.
+_PATTERNS = tuple("|".join(phrases).replace("«", "").replace("»", "") for phrases in _PHRASES)
+ANCHORS = tuple("|".join(dict.fromkeys(map(_anchor, phrases))) for phrases in _PHRASES)
+"""For each kind a pattern that occurs in every folded text that has such a sign, and in few others.
 
-It counts no words, as the phrases do: their automaton grows with every new text, this one's does not.
+They count no words, as the phrases do: their automaton does not grow with every new text.
 """
 
-_which = pattern_set(PATTERNS)
-_where = tuple(first_spot(one) for one in PATTERNS)
+_look = pattern_set(ANCHORS)
+_where = tuple(first_spot(one) for one in _PATTERNS)
 
 
 class Sign(NamedTuple):
@@ -289,13 +290,13 @@ class Sign(NamedTuple):
     end: int
 
 
-def signs(folded: bytes) -> list[Sign]:
-    """The kinds that a folded text shows, each where it stands first. Linear time."""
-    hits = _which(folded)
-    if not hits:
-        return []
+def signs(folded: bytes, anchored: Iterable[int] | None = None) -> list[Sign]:
+    """The kinds that a folded text shows, each where it stands first. Linear time.
+
+    `anchored`: the numbers of the `ANCHORS` that occur, where they were looked for already.
+    """
     found: list[Sign] = []
-    for number in sorted(hits):
+    for number in sorted((_look(folded) or ()) if anchored is None else anchored):
         span = _where[number](folded)
         if span is not None:
             found.append(Sign(KINDS[number], *span))

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.json import decode
 
 from greenroom.exchange import ChatRequest, Exchange, Text
-from greenroom.stages.check.attacks import ANCHOR, Sign, signs
+from greenroom.stages.check.attacks import ANCHORS, Sign, signs
 from greenroom.stages.check.insults import Word, shipped, words_in
 from greenroom.stages.check.insults import pattern as word_pattern
 from greenroom.stages.check.linear import pattern_set
@@ -91,7 +91,7 @@ def _looks() -> Callable[[bytes], list[int] | None]:
 
 @cache
 def _anchors() -> Callable[[bytes], list[int] | None]:
-    return pattern_set((word_pattern(shipped()), ANCHOR))
+    return pattern_set((*ANCHORS, word_pattern(shipped())))
 
 
 class Glance(NamedTuple):
@@ -101,8 +101,8 @@ class Glance(NamedTuple):
     """The looks of `reading` that match."""
     may_offend: bool
     """Whether a list word may stand there."""
-    may_attack: bool
-    """Whether a sign of an attack may."""
+    attacks: list[int]
+    """The numbers of the signs of attacks that may."""
 
 
 def glance(folded: bytes) -> Glance | None:
@@ -115,7 +115,7 @@ def glance(folded: bytes) -> Glance | None:
     if not looks and not anchors:
         return None
     anchors = anchors or []
-    return Glance(looks or [], 0 in anchors, 1 in anchors)
+    return Glance(looks or [], len(ANCHORS) in anchors, [one for one in anchors if one < len(ANCHORS)])
 
 
 class Judged(NamedTuple):
@@ -146,7 +146,7 @@ def assess(text: str, engine: Engine) -> Assessment:
     seen = glance(plainly.folded)
     if seen is None and engine == "rules" and plainly.places is None:
         return _harmless(len(text))
-    looks, may_offend, may_attack = seen or _NOTHING
+    looks, may_offend, anchored = seen or _NOTHING
     blends = model()
     score = classifier().score if engine == "full" else None
     attack: Judged | None = None
@@ -157,7 +157,7 @@ def assess(text: str, engine: Engine) -> Assessment:
         size = len(one.folded)
         nothing = ((0.0, 0, size), (0.0, 0, size))
         (attacks, *window), (offends, *rude) = score(one.folded) if score is not None else nothing
-        shown = signs(one.folded) if may_attack or one is not plainly else []
+        shown = signs(one.folded, anchored if one is plainly else None)
         kinds = tuple(sign.kind for sign in shown)
         attacks = blends.injection[engine].score(attacks, kinds, size)
         if attack is None or attacks > attack.score:
@@ -177,7 +177,7 @@ def assess(text: str, engine: Engine) -> Assessment:
     return Assessment(attack, offense, worst, tuple(one.kind for one in found if one.kind))
 
 
-_NOTHING = Glance([], may_offend=False, may_attack=False)
+_NOTHING = Glance([], may_offend=False, attacks=[])
 
 
 @lru_cache(1024)

@@ -16,7 +16,7 @@ from greenroom.errors import ConfigError
 from greenroom.exchange import Entity, Exchange, Reply, Stage, Text
 from greenroom.stages.ground import patterns
 from greenroom.stages.ground.found import Found, settled
-from greenroom.stages.language import detect
+from greenroom.stages.language import code_of
 
 NAMES = ("PER", "LOC", "ORG")
 TYPES = (*NAMES, *patterns.KINDS)
@@ -133,7 +133,7 @@ class _Language:
 
     def __call__(self) -> str:
         if not self._code or self._code == "und":
-            self._code = detect(self._text)[0]
+            self._code = code_of(self._text)
         return self._code
 
 
