@@ -27,7 +27,7 @@ _MOST_WORDS = 60
 _CEILING = 100
 """What one word can say against a language: 2.5 decades, in the table's counts."""
 _WEIGHTS = ((70, 28), (100, 40))
-"""In hundredths: of an ending, and a capitalised word's, as half of those are names; of a word, and such a word."""
+"""In hundredths: of an ending and a capitalised word's, of a word and a capitalised one (half are names)."""
 _DECADE = 100 * _COUNTS_A_DECADE
 _PLAIN_CASE = 5 * _DECADE
 """A lead that ends the count early."""
@@ -39,7 +39,7 @@ _SURE_VOTE = 1.6
 """Decades that a vote of cld2 weighs where it stands by it."""
 _UNSURE_VOTE = 0.7
 _SAFE_LEAD = 2.0
-"""A lead in decades that no vote of cld2 takes, nor makes so small that the language would count as unknown."""
+"""A lead in decades that no vote of cld2 takes, nor makes so small that the language would be unknown."""
 _FEW_WORDS = 4
 """Of fewer words cld2 knows less than it says."""
 _OURS = (0.7, 0.7, 0.7, 0.0, 0.0, 0.0, 0.0, -1.2)
@@ -126,15 +126,17 @@ def detect(text: str, before: str = "") -> tuple[str, float]:
     return _voted(sample, *_score(sample), before)
 
 
-def code_of(text: str) -> str:
-    """The code that `detect` gives, alone: cld2 is not asked where its vote would not change it."""
+def is_in(code: str, text: str) -> bool:
+    """Whether `detect` says this of our languages: cld2 is not asked where its vote would not change that."""
     sample = _sample(text)
     scores, words, known = _score(sample)
-    if known and 2 * known >= words and _is_latin(sample):
-        first, second = sorted(scores)[:-3:-1]
-        if first - second > _SAFE_LEAD:
-            return _LANGUAGES[scores.index(first)]
-    return _voted(sample, scores, words, known)[0]
+    own = scores[_LANGUAGES.index(code)]
+    first, second = sorted(scores)[:-3:-1]
+    if first - own > _SURE_VOTE:
+        return False
+    if own == first and first - second > _SAFE_LEAD and known and 2 * known >= words and _is_latin(sample):
+        return True
+    return _voted(sample, scores, words, known)[0] == code
 
 
 def _sample(text: str) -> str:
@@ -145,9 +147,7 @@ def _sample(text: str) -> str:
     return text if prose is text or _word.search(prose) is None else prose
 
 
-def _voted(
-    sample: str, scores: list[float], words: int, known: int, before: str = ""
-) -> tuple[str, float]:
+def _voted(sample: str, scores: list[float], words: int, known: int, before: str = "") -> tuple[str, float]:
     """What the words say, and cld2, and the conversation so far."""
     voted, share, is_reliable = _ask_cld2(sample)
     if not _is_latin(sample) and len(_other_script.findall(sample)) * 3 > len(sample):

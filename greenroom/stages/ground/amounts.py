@@ -46,7 +46,6 @@ _CODE = "|".join(_CODES)
 _WORD = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
 
 
-
 def _money_with(number: str) -> str:
     return (
         rf"(?i){_SIGN} ?(?:{number}){_MANY}|\b(?:{_CODE}) ?(?:{number}){_MANY}|"
@@ -130,9 +129,9 @@ def find_money(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
         if mark is None or _is_inside_word(text, start):
             continue
         currency = _SIGNS.get(mark.upper()) or _WORDS.get(mark.lower()) or mark.upper()
-        if currency == "$" and setting.language() == "en":
+        if currency == "$" and setting.is_english():
             currency = "USD"
-        amount = decimal_of(one["number"], setting.language, is_money=True) * times(one["times"])
+        amount = decimal_of(one["number"], setting.is_english, is_money=True) * times(one["times"])
         yield Found(start, one.end(), "MONEY", f"{plain(amount)} {currency}")
 
 
@@ -141,7 +140,7 @@ def find_percentages(text: str, encoded: bytes, setting: Setting) -> Iterator[Fo
     for start, end in _percent_spots(encoded):
         one = _number(text, start, end)
         if one is not None and not _is_inside_word(text, start):
-            yield Found(start, end, "PERCENT", f"{plain(decimal_of(one[0], setting.language))}%")
+            yield Found(start, end, "PERCENT", f"{plain(decimal_of(one[0], setting.is_english))}%")
 
 
 def find_measures(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
@@ -150,7 +149,7 @@ def find_measures(text: str, encoded: bytes, setting: Setting) -> Iterator[Found
         one = _measure(text, start, end)
         if one is None or _is_inside_word(text, start):
             continue
-        value = _measured(decimal_of(one["number"], setting.language) * times(one["times"]), one["unit"])
+        value = _measured(decimal_of(one["number"], setting.is_english) * times(one["times"]), one["unit"])
         if value:
             yield Found(start, one.end(), "MEASURE", value)
 

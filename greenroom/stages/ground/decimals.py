@@ -28,11 +28,11 @@ _FACTORS = {
 _group = re.compile(r"[.,' \xa0]")
 
 
-def decimal_of(text: str, language: Callable[[], str], *, is_money: bool = False) -> Decimal:
+def decimal_of(text: str, is_english: Callable[[], bool], *, is_money: bool = False) -> Decimal:
     """The number that `text` (a match of `NUMBER`) writes.
 
-    Of money, three digits behind a sign are thousands; of anything else the language says, and only then is
-    it asked.
+    Of money, three digits behind a sign are thousands; of anything else the language decides, and only then
+    is it asked for.
     """
     signs = _group.findall(text)
     if not signs:
@@ -45,7 +45,7 @@ def decimal_of(text: str, language: Callable[[], str], *, is_money: bool = False
         else last in ".," and signs.count(last) == 1 and len(signs) > 1
     )
     if len(signs) == 1 and last in ".," and len(rest) == 3 and not is_money:
-        is_fraction = len(whole) > 3 or whole == "0" or (last == ".") == (language() == "en")
+        is_fraction = len(whole) > 3 or whole == "0" or (last == ".") == is_english()
     if is_fraction:
         return Decimal(f"{_group.sub('', whole)}.{rest}")
     return Decimal(_group.sub("", text))

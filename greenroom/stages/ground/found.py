@@ -8,8 +8,8 @@ from typing import NamedTuple
 class Setting(NamedTuple):
     """What a text does not say of itself, for those finders that must know."""
 
-    language: Callable[[], str]
-    """"en", "pt", "es" or another: dear to tell, so asked only where it decides on a value."""
+    is_english: Callable[[], bool]
+    """Dear to tell, so asked only where it decides on a value."""
     today: date | None = None
     """The day on which it was written, where that is known."""
 

@@ -124,19 +124,19 @@ def find_dates(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
         if year is not None:
             yield Found(end - 4, end, "DATE", year[1])
             continue
-        value = _date_value(piece, setting.language)
+        value = _date_value(piece, setting.is_english)
         if value:
             yield Found(start, end, "DATE", value)
 
 
-def _date_value(piece: str, language: Callable[[], str]) -> str:
+def _date_value(piece: str, is_english: Callable[[], bool]) -> str:
     if one := _year_first(piece):
         day = _day(int(one[1]), int(one[2]), int(one[3]))
         return day + (one[4] or "") if day else ""
     if one := _month_year(piece):
         return f"{one[2]}-{int(one[1]):02d}" if 1 <= int(one[1]) <= 12 else ""
     if one := _numbers(piece):
-        return _from_numbers(one, language)
+        return _from_numbers(one, is_english)
     if one := _day_first(piece):
         return _day(_int(one[3]), _MONTHS[one[2].lower()], int(one[1]))
     if one := _month_first(piece):
@@ -148,16 +148,16 @@ def _date_value(piece: str, language: Callable[[], str]) -> str:
     return ""
 
 
-def _from_numbers(one: re.Match[str], language: Callable[[], str]) -> str:
+def _from_numbers(one: re.Match[str], is_english: Callable[[], bool]) -> str:
     first, second = int(one[1]), int(one[3])
     year = _int(one[5])
-    if year is None and (one[2] != "/" or language() == "en"):
+    if year is None and (one[2] != "/" or is_english()):
         return ""  # «3/4» is a fraction or a score in English, «1.5» a number
     if one[4] is not None and one[4] != one[2]:
         return ""
     if year is not None and year < 100:
         year += 2000 if year < 50 else 1900
-    if first <= 12 and language() == "en":
+    if first <= 12 and is_english():
         first, second = second, first
     return _day(year, second, first)
 

@@ -1,7 +1,7 @@
 """Dates, times, amounts, measures, identifiers and addresses in a text, found by patterns and normalised.
 
-One look asks for the anchors of all finders, and only those whose anchor occurs read the text: most texts cost
-that look. All patterns are RE2's: the time is linear in the text.
+One look asks for the anchors of all finders, and only those whose anchor occurs read the text: most texts
+cost that look. All patterns are RE2's: the time is linear in the text.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ Finder = Callable[[str, bytes, Setting], Iterable[Found]]
 
 _MOST = 500
 """Entities of one text: a table of numbers is none of use."""
-_FINDERS: tuple[tuple[str, Finder], ...] = (
+FINDERS: tuple[tuple[str, Finder], ...] = (
     (handles.FORMED, handles.find_formed),
     (handles.NUMBERED, handles.find_numbered),
     (handles.PHONE, handles.find_phones),
@@ -31,22 +31,22 @@ _FINDERS: tuple[tuple[str, Finder], ...] = (
     (moments.SAID, moments.find_said),
     (moments.NOON, moments.find_noons),
 )
-"""An anchor, without which a finder finds nothing, and the finder. Of two that find the same, the first wins."""
-_look = pattern_set(anchor for anchor, _ in _FINDERS)
+"""An anchor, without which the finder finds nothing, and the finder; of equal finds the first stays."""
+_look = pattern_set(anchor for anchor, _ in FINDERS)
 
 
-def find(text: str, language: Callable[[], str], today: date | None = None) -> list[Found]:
+def find(text: str, is_english: Callable[[], bool], today: date | None = None) -> list[Found]:
     """The first 500 of them, in order, not overlapping.
 
-    `language` gives "en", "pt", "es" or another, and is asked only where it decides on a decimal sign, a
-    currency, or the order of day and month. With `today` words such as «amanhã» get a value.
+    `is_english` is asked only where the language decides on a decimal sign, a currency, or the order of day
+    and month. With `today` words such as «amanhã» get a value.
     """
     encoded = text.encode("latin-1", "replace")
     hits = _look(encoded)
     if not hits:
         return []
-    setting = Setting(language, today)
+    setting = Setting(is_english, today)
     found: list[Found] = []
     for number in sorted(hits):
-        found += _FINDERS[number][1](text, encoded, setting)
+        found += FINDERS[number][1](text, encoded, setting)
     return settled(found)[:_MOST]
