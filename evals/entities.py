@@ -64,7 +64,7 @@ def _find(tagger: Tagger, language: str) -> Callable[[str], object]:
 
 
 def _find_values(language: str) -> Callable[[str], list[Found]]:
-    return lambda text: patterns.find(text, lambda: language)
+    return lambda text: patterns.find(text, lambda: language == "en")
 
 
 def _names(tagger: Tagger, which: str, sets: dict[str, tuple[str, list[Marked]]]) -> Iterator[Row]:

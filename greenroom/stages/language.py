@@ -7,11 +7,12 @@ Catalan well enough not to take them for one of these, and leaves the rest to cl
 
 import importlib
 import re
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from importlib.resources import files
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from struct import Struct
+from typing import Any, NamedTuple
 
 from greenroom.exchange import Exchange
 
@@ -26,18 +27,20 @@ _SAMPLE_TAIL = 80
 _MOST_WORDS = 60
 _CEILING = 100
 """What one word can say against a language: 2.5 decades, in the table's counts."""
-_PLAIN_CASE = 5 * _COUNTS_A_DECADE
+_WEIGHTS = ((70, 28), (100, 40))
+"""In hundredths: of an ending and a capitalised word's, of a word and a capitalised one (half are names)."""
+_DECADE = 100 * _COUNTS_A_DECADE
+_PLAIN_CASE = 5 * _DECADE
 """A lead that ends the count early."""
-_CAPITAL_SHARE = 0.4
-"""What a capitalised word counts: half of them are names."""
-_ENDING_SHARE = 0.7
-_WEIGHTS = (1.0, _CAPITAL_SHARE, _ENDING_SHARE, _CAPITAL_SHARE * _ENDING_SHARE)
-"""Of a word, a capitalised one, an ending, and a capitalised word's."""
-_ROW = 2 * len(_LANGUAGES)
-"""Bytes of a row in memory: 60 words of at most 100 counts fit in two each."""
+_ROW = len(_LANGUAGES)
+_WIDE = 4 * _ROW
+"""Bytes of rows added up: 60 words of at most 100 counts, in hundredths, fit in four each."""
+_counts = Struct(f"<{_ROW}I").unpack
 _SURE_VOTE = 1.6
 """Decades that a vote of cld2 weighs where it stands by it."""
 _UNSURE_VOTE = 0.7
+_SAFE_LEAD = 2.0
+"""A lead in decades that no vote of cld2 takes, nor makes so small that the language would be unknown."""
 _FEW_WORDS = 4
 """Of fewer words cld2 knows less than it says."""
 _OURS = (0.7, 0.7, 0.7, 0.0, 0.0, 0.0, 0.0, -1.2)
@@ -73,10 +76,33 @@ _BELIEVED = frozenset(
 )  # fmt: skip
 """Other languages in Latin letters that cld2 is believed about; the rest it mostly sees in names."""
 
-_word = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_noisy = re.compile(r"[@/\\_=<>{}\[\]#$|`\d]|\w\.\w")
-_token = re.compile(r"\S+")
-_special = re.compile(f"[{''.join(_LETTERS)}]")
+_blank = re.compile(r"\s").search
+
+
+class _Script(NamedTuple):
+    """What a sample is read with."""
+
+    words: Callable[[str], list[str]]
+    word: Callable[[str], re.Match[str] | None]
+    noisy: Callable[[str, int], re.Match[str] | None]
+    """Finds what no word of prose has; a full stop within a word is such a thing."""
+    special: Callable[[str], list[str]]
+
+
+def _script(letter: str, digit: str, special: str) -> _Script:
+    word = re.compile(f"{letter}+(?:['’]{letter}+)?")
+    noisy = re.compile(rf"[@/\\_=<>{{}}\[\]#$|`{digit}.](?:(?<!\.)|(?<=\w\.)(?=\w))")
+    return _Script(word.findall, word.search, noisy.search, re.compile(f"[{special}]").findall)
+
+
+_LETTER = r"[^\W\d_]"
+_ANY = _script(_LETTER, r"\d", "".join(_LETTERS))
+_LATIN = _script(
+    f"[{''.join(filter(re.compile(_LETTER).match, map(chr, range(256))))}]",
+    "0-9",
+    "".join(letter for letter in _LETTERS if ord(letter) < 256),
+)
+"""The same for texts that Latin-1 holds: sets of its characters cost a tenth of what classes of all do."""
 _other_script = re.compile(
     "[\u0370-\u1dff\u2c00-\ud7ff\uf900-\ufdff\ufe70-\uffdc\U00010000-\U0001efff\U00020000-\U0003ffff]"
 )
@@ -84,16 +110,11 @@ _other_script = re.compile(
 
 @cache
 def _table() -> tuple[Any, bytes]:  # Any: marisa_trie has no types
-    """Words and "-endings" → row; the rows: how far each language is from the likeliest, in counts.
-
-    A count is at most `_CEILING` and has two bytes, so that rows can be added as whole numbers.
-    """
+    """Words and "-endings" → row; the rows: how far each language is from the likeliest, in counts."""
     folder = Path(str(files("greenroom") / "data" / "lexica"))
     trie = importlib.import_module("marisa_trie").Trie().mmap(str(folder / "languages.marisa"))
     counts = (folder / "languages.bytes").read_bytes()
-    wide = bytearray(2 * len(counts))
-    wide[::2] = counts.translate(bytes(min(one, _CEILING) for one in range(256)))
-    return trie, bytes(wide)
+    return trie, counts.translate(bytes(min(one, _CEILING) for one in range(256)))
 
 
 @cache
@@ -124,16 +145,37 @@ def detect(text: str, before: str = "") -> tuple[str, float]:
     Looks at the first 240 and last 80 characters; `before` is the language of what was said before. Cost:
     about 40 µs, and once 10 ms to load cld2.
     """
-    sample = (
-        text if len(text) <= _SAMPLE_HEAD + _SAMPLE_TAIL else f"{text[:_SAMPLE_HEAD]} {text[-_SAMPLE_TAIL:]}"
-    )
-    if _noisy.search(sample):
-        prose = _token.sub(_unless_noisy, sample)
-        sample = prose if _word.search(prose) else sample
+    sample, script = _sample(text)
+    return _voted(sample, *_score(sample, script), before)
+
+
+def is_in(code: str, text: str) -> bool:
+    """Whether `detect` says this of our languages: cld2 is not asked where its vote would not change that."""
+    sample, script = _sample(text)
+    scores, words, known = _score(sample, script)
+    own = scores[_LANGUAGES.index(code)]
+    first, second = sorted(scores)[:-3:-1]
+    if first - own > _SURE_VOTE:
+        return False
+    if own == first and first - second > _SAFE_LEAD and known and 2 * known >= words and script is _LATIN:
+        return True
+    return _voted(sample, scores, words, known)[0] == code
+
+
+def _sample(text: str) -> tuple[str, _Script]:
+    """Beginning and end, without noise where something is left then, and what to read them with."""
+    if len(text) > _SAMPLE_HEAD + _SAMPLE_TAIL:
+        text = f"{text[:_SAMPLE_HEAD]} {text[-_SAMPLE_TAIL:]}"
+    script = _LATIN if _is_latin(text) else _ANY
+    prose = _prose(text, script)
+    return text if prose is text or script.word(prose) is None else prose, script
+
+
+def _voted(sample: str, scores: list[float], words: int, known: int, before: str = "") -> tuple[str, float]:
+    """What the words say, and cld2, and the conversation so far."""
     voted, share, is_reliable = _ask_cld2(sample)
-    if not sample.isascii() and len(_other_script.findall(sample)) * 3 > len(sample):
+    if not _is_latin(sample) and len(_other_script.findall(sample)) * 3 > len(sample):
         return (voted, share) if voted else (UNKNOWN, 0.0)
-    scores, words, known = _score(sample)
     if not words:
         return UNKNOWN, 0.0
     if voted in _BELIEVED and is_reliable and words > 2 and share > 0.5 and known < 0.5 * words:
@@ -151,49 +193,79 @@ def detect(text: str, before: str = "") -> tuple[str, float]:
     return _LANGUAGES[scores.index(best)], round(likely, 3)
 
 
-def _unless_noisy(token: re.Match[str]) -> str:
-    return " " if _noisy.search(token[0]) else token[0]
+def _prose(sample: str, script: _Script) -> str:
+    """The sample with a blank for each noisy token; itself where there is none."""
+    pieces: list[str] = []
+    at = 0
+    while (hit := script.noisy(sample, at)) is not None:
+        start = hit.start()
+        blank = _blank(sample, start)
+        while start > at and not sample[start - 1].isspace():
+            start -= 1
+        pieces.append(sample[at:start])
+        at = len(sample) if blank is None else blank.start()
+    if not pieces:
+        return sample
+    pieces.append(sample[at:])
+    return " ".join(pieces)
 
 
-def _score(sample: str) -> tuple[list[float], int, int]:
+def _is_latin(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _score(sample: str, script: _Script) -> tuple[list[float], int, int]:
     """Decades for or against each language; how many words there are, and how many are known."""
-    trie, table = _table()
-    sums = [0] * len(_WEIGHTS)
-    words = known = 0
-    for match in islice(_word.finditer(sample), _MOST_WORDS):
+    found = script.words(sample)[:_MOST_WORDS]
+    words = known = total = 0
+    for word in found:
         if words & 7 == 0 and words:
-            first, second = sorted(_against(sums))[:-3:-1]
+            first, second = sorted(_against(total))[:-3:-1]
             if first - second > _PLAIN_CASE:
                 break
-        word = match[0]
-        words += 1
-        small = word.lower()
-        kind = 1 if small is not word and word[0].isupper() and match.start() else 0
-        row = trie.get(small, -1)
-        if row < 0:
-            row = _ending_row(trie, small)
-            kind += 2
-            if row < 0:
-                continue
+        if words == 0 and sample.startswith(word):
+            one, is_known = _weighed(word, is_capital=False)
         else:
-            known += 1
-        row *= _ROW
-        sums[kind] += int.from_bytes(table[row : row + _ROW], "little")
-    against = _against(sums)
-    scores = [ours + one / _COUNTS_A_DECADE for ours, one in zip(_OURS, against, strict=True)]
+            one, is_known = _told(word)
+        words += 1
+        known += is_known
+        total += one
+    scores = [ours + one / _DECADE for ours, one in zip(_OURS, _against(total), strict=True)]
     if not sample.isascii():
-        for letter in set(_special.findall(sample)):
+        for letter in set(script.special(sample)):
             for number in _LETTERS[letter]:
                 scores[number] += _LETTER_WEIGHT
     return scores, words, known
 
 
-def _against(sums: list[int]) -> list[float]:
-    """What rows, added up by the weight of their words, say against each language."""
-    return [
-        -sum(weight * ((one >> shift) & 0xFFFF) for weight, one in zip(_WEIGHTS, sums, strict=True) if one)
-        for shift in range(0, 8 * _ROW, 16)
-    ]
+def _against(total: int) -> list[int]:
+    """What rows, added up, say against each language."""
+    return [-one for one in _counts(total.to_bytes(_WIDE, "little"))]
+
+
+@lru_cache(8192)
+def _told(word: str) -> tuple[int, bool]:
+    """What a word within a text says: most of a text's words are those of any text."""
+    return _weighed(word, is_capital=word[0].isupper())
+
+
+def _weighed(word: str, *, is_capital: bool) -> tuple[int, bool]:
+    """Its row, or its ending's, by what such a word weighs; whether the word itself is known."""
+    trie, table = _table()
+    small = word.lower()
+    row: int = trie.get(small, -1)
+    is_known = row >= 0
+    if not is_known:
+        row = _ending_row(trie, small)
+        if row < 0:
+            return 0, False
+    wide = bytearray(_WIDE)
+    wide[::4] = table[row * _ROW : (row + 1) * _ROW]
+    return _WEIGHTS[is_known][is_capital] * int.from_bytes(wide, "little"), is_known
 
 
 def _ending_row(trie: Any, word: str) -> int:  # Any: marisa_trie has no types

@@ -97,12 +97,15 @@ class Injection:
 
     def _judge(self, exchange: Exchange, record: StepRecord, text: Text, found: Assessment) -> bool:
         is_tool = text.role in ("tool", "function")
-        where: Where = "tool" if is_tool else "input"
         usual = (
             self._usual(found, "redact", self._config.tool)
             if is_tool
             else self._usual(found, "block", self._config.block)
         )
+        if usual is None:
+            _note(record.notes, found)
+            return False
+        where: Where = "tool" if is_tool else "input"
         start, end = (
             text.to_original(found.injection.start),
             text.to_original(found.injection.end, is_end=True),
@@ -168,9 +171,7 @@ class Injection:
         """Write one text's score, and its finding if it is one; what is done about it."""
         judged = found.injection
         notes = record.notes
-        notes["score"] = max(float(str(notes["score"])), round(judged.score, 4))
-        if found.disguises:
-            _add(notes, "disguises", found.disguises)
+        _note(notes, found)
         if usual is None:
             return None
         against = [one for one in judged.signs if one != "about"]
@@ -195,6 +196,17 @@ class Injection:
             start=start, end=end, text=_NOTICES[refusal_language(exchange)], before=value[start:end],
             rule="injection", reason="tried to give the assistant orders", applied=self._applies,
         )  # fmt: skip
+
+
+def _note(notes: dict[str, object], found: Assessment) -> None:
+    """The highest score so far, and what had to be undone."""
+    score = round(found.injection.score, 4)
+    known = notes["score"]
+    assert isinstance(known, float)
+    if score > known:
+        notes["score"] = score
+    if found.disguises:
+        _add(notes, "disguises", found.disguises)
 
 
 def _add(notes: dict[str, object], key: str, values: Iterable[str]) -> None:

@@ -67,13 +67,10 @@ class WordList:
 
 def pattern(lines: list[str]) -> str:
     """A pattern (re2) that matches where a word of the list may stand."""
-    words = [
-        word.rstrip("*")
-        for line in lines
-        if line and line[0] != "#"
-        for word in line.split("\t")[2].split(", ")
-    ]
-    return rf"\b(?:{'|'.join(map(re.escape, words))})"
+    words = [word for line in lines if line and line[0] != "#" for word in line.split("\t")[2].split(", ")]
+    open_ended = [re.escape(word[:-1]) for word in words if word[-1] == "*"]
+    closed = [re.escape(word) for word in words if word[-1] != "*"]
+    return rf"\b(?:{'|'.join(open_ended)}|(?:{'|'.join(closed)})s?(?:[^a-z0-9_]|\z))"
 
 
 def shipped() -> list[str]:

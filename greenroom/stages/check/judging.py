@@ -8,7 +8,7 @@ passages and messages that steps put in are handed over by `injection` itself.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from math import exp, log2
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.json import decode
 
 from greenroom.exchange import ChatRequest, Exchange, Text
-from greenroom.stages.check.attacks import Sign, signs
+from greenroom.stages.check.attacks import ANCHORS, Sign, signs
 from greenroom.stages.check.insults import Word, shipped, words_in
 from greenroom.stages.check.insults import pattern as word_pattern
 from greenroom.stages.check.linear import pattern_set
@@ -85,20 +85,37 @@ def classifier() -> "Classifier":
 
 
 @cache
-def _glance() -> Callable[[bytes], list[int] | None]:
-    return pattern_set((*LOOKS, word_pattern(shipped())))
+def _looks() -> Callable[[bytes], list[int] | None]:
+    return pattern_set(LOOKS)
 
 
-def glance(folded: bytes) -> tuple[list[int], bool]:
-    """Which looks of `reading` match, and whether a list word may stand there, in one pass.
+@cache
+def _anchors() -> Callable[[bytes], list[int] | None]:
+    return pattern_set((*ANCHORS, word_pattern(shipped())))
 
-    Most texts have neither. Signs have a pass of their own: one automaton of all is larger than the caches of
-    a processor, and takes longer than two.
+
+class Glance(NamedTuple):
+    """What a text's plain reading may hold; most hold nothing."""
+
+    looks: list[int]
+    """The looks of `reading` that match."""
+    may_offend: bool
+    """Whether a list word may stand there."""
+    attacks: list[int]
+    """The numbers of the signs of attacks that may."""
+
+
+def glance(folded: bytes) -> Glance | None:
+    """Look for everything at once, in two passes: None where there is nothing.
+
+    One automaton of all would be larger than the caches of a processor, and take longer than two.
     """
-    hits = _glance()(folded)
-    if not hits:
-        return [], False
-    return [one for one in hits if one < len(LOOKS)], len(LOOKS) in hits
+    looks = _looks()(folded)
+    anchors = _anchors()(folded)
+    if not looks and not anchors:
+        return None
+    anchors = anchors or []
+    return Glance(looks or [], len(ANCHORS) in anchors, [one for one in anchors if one < len(ANCHORS)])
 
 
 class Judged(NamedTuple):
@@ -125,19 +142,22 @@ class Assessment(NamedTuple):
 
 def assess(text: str, engine: Engine) -> Assessment:
     """Read and score one text. Linear time."""
+    shown_text, plainly = plain(text)
+    seen = glance(plainly.folded)
+    if seen is None and engine == "rules" and plainly.places is None:
+        return _harmless(len(text))
+    looks, may_offend, anchored = seen or _NOTHING
     blends = model()
     score = classifier().score if engine == "full" else None
     attack: Judged | None = None
     offense: Judged | None = None
     worst: list[Word] = []
-    shown_text, plainly = plain(text)
-    looks, may_offend = glance(plainly.folded)
     found = further(shown_text, plainly, looks)
     for one in found:
         size = len(one.folded)
         nothing = ((0.0, 0, size), (0.0, 0, size))
         (attacks, *window), (offends, *rude) = score(one.folded) if score is not None else nothing
-        shown = signs(one.folded)
+        shown = signs(one.folded, anchored if one is plainly else None)
         kinds = tuple(sign.kind for sign in shown)
         attacks = blends.injection[engine].score(attacks, kinds, size)
         if attack is None or attacks > attack.score:
@@ -155,6 +175,17 @@ def assess(text: str, engine: Engine) -> Assessment:
     assert attack is not None
     assert offense is not None
     return Assessment(attack, offense, worst, tuple(one.kind for one in found if one.kind))
+
+
+_NOTHING = Glance([], may_offend=False, attacks=[])
+
+
+@lru_cache(1024)
+def _harmless(size: int) -> Assessment:
+    """What the rules say of a text of this size that holds nothing."""
+    blends = model()
+    attack = Judged(blends.injection["rules"].score(0.0, (), size), 0, size, (), "")
+    return Assessment(attack, attack._replace(score=blends.offense["rules"].score(0.0, (), size)), [], ())
 
 
 def _led_back(reading: Reading, word: Word) -> Word:

@@ -64,8 +64,9 @@ class Offense:
     def _judge(self, exchange: Exchange, record: StepRecord, text: Text, found: Assessment) -> str:
         """Write down what was found; the category to refuse for, or nothing."""
         judged = found.offense
-        notes = record.notes
-        notes["score"] = max(float(str(notes["score"])), round(judged.score, 4))
+        known = record.notes["score"]
+        assert isinstance(known, float)
+        record.notes["score"] = max(known, round(judged.score, 4))
         if judged.score < self._config.warn:
             return ""
         category, severity = self._kind(found)

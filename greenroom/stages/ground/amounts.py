@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from greenroom.stages.check.linear import spots
 from greenroom.stages.ground.decimals import NUMBER, TIMES, decimal_of, plain, times
-from greenroom.stages.ground.found import Found
+from greenroom.stages.ground.found import Found, Setting
 
 _SIGNS = {
     "R$": "BRL", "US$": "USD", "U$S": "USD", "U$": "USD", "A$": "AUD", "C$": "CAD", "MX$": "MXN", "€": "EUR",
@@ -45,17 +45,27 @@ _SIGN = r"(?:R\$|US\$|U\$S|U\$|A\$|C\$|MX\$|[$€£¥])"
 _CODE = "|".join(_CODES)
 _WORD = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
 
-_money_spots = spots(
-    rf"(?i){_SIGN} ?(?:{NUMBER}){_MANY}|\b(?:{_CODE}) ?(?:{NUMBER}){_MANY}|"
-    rf"(?:{NUMBER}){_MANY}(?: ?[€£$]| ?\b(?:{_CODE})\b| (?:de )?(?:{_WORD})\b)"
-)
+
+def _money_with(number: str) -> str:
+    return (
+        rf"(?i){_SIGN} ?(?:{number}){_MANY}|\b(?:{_CODE}) ?(?:{number}){_MANY}|"
+        rf"(?:{number}){_MANY}(?: ?[€£$]| ?\b(?:{_CODE})\b| (?:de )?(?:{_WORD})\b)"
+    )
+
+
+MONEY = _money_with("[0-9]")
+"""What a text has that names money: numbers begin and end with a digit."""
+_money_spots = spots(_money_with(NUMBER))
 _money = re.compile(
     rf"(?P<sign>{_SIGN})?(?P<code>{_CODE})? ?(?P<number>{NUMBER})(?: ?(?P<times>{TIMES})\b)?"
     rf"(?: ?(?P<sign2>[€£$])| ?\b(?P<code2>{_CODE})\b| (?:de )?(?P<word>{_WORD})\b)?",
     re.IGNORECASE,
 ).match
 
-_percent_spots = spots(rf"(?i)(?:{NUMBER})(?: ?%| (?:por cento|por ciento|percent|per cent|pct)\b)")
+_PER_HUNDRED = r"(?: ?%| (?:por cento|por ciento|percent|per cent|pct)\b)"
+PERCENT = rf"(?i)[0-9]{_PER_HUNDRED}"
+"""What a text has that names a percentage."""
+_percent_spots = spots(rf"(?i)(?:{NUMBER}){_PER_HUNDRED}")
 _number = re.compile(NUMBER).match
 
 _SI: dict[str, tuple[str, str]] = {
@@ -99,16 +109,17 @@ _UNITS = "|".join(
     re.escape(unit) + (r"(?:e?s)?" if len(unit) > 2 and unit[-1].isalpha() else "")
     for unit in sorted((*_SI, *_WARMTH, *_SPANS), key=len, reverse=True)
 )
-_measure_spots = spots(
-    rf"(?i)(?:{NUMBER})(?: ?(?:{TIMES}))?(?: de)? ?-?(?:{_UNITS})(?:[^0-9A-Za-zÀ-ÿ_/²³]|\z)"
-)
+_MEASURED = rf"(?: ?(?:{TIMES}))?(?: de)? ?-?(?:{_UNITS})(?:[^0-9A-Za-zÀ-ÿ_/²³]|\z)"
+MEASURE = rf"(?i)[0-9]{_MEASURED}"
+"""What a text has that names a measure."""
+_measure_spots = spots(rf"(?i)(?:{NUMBER}){_MEASURED}")
 _measure = re.compile(
     rf"(?P<number>{NUMBER})(?: ?(?P<times>{TIMES})\b)?(?: de)? ?-?(?P<unit>{_UNITS})(?![^\W_]|[/²³])",
     re.IGNORECASE,
 ).match
 
 
-def find_money(text: str, encoded: bytes, language: str) -> Iterator[Found]:
+def find_money(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
     """`R$ 1.250,50`, `US$ 3 million`, `20 euros`."""
     for start, end in _money_spots(encoded):
         one = _money(text, start, end)
@@ -118,27 +129,27 @@ def find_money(text: str, encoded: bytes, language: str) -> Iterator[Found]:
         if mark is None or _is_inside_word(text, start):
             continue
         currency = _SIGNS.get(mark.upper()) or _WORDS.get(mark.lower()) or mark.upper()
-        if currency == "$" and language == "en":
+        if currency == "$" and setting.is_english():
             currency = "USD"
-        amount = decimal_of(one["number"], language, is_money=True) * times(one["times"])
+        amount = decimal_of(one["number"], setting.is_english, is_money=True) * times(one["times"])
         yield Found(start, one.end(), "MONEY", f"{plain(amount)} {currency}")
 
 
-def find_percentages(text: str, encoded: bytes, language: str) -> Iterator[Found]:
+def find_percentages(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
     """`12,5 %`, `ten` excepted: digits only."""
     for start, end in _percent_spots(encoded):
         one = _number(text, start, end)
         if one is not None and not _is_inside_word(text, start):
-            yield Found(start, end, "PERCENT", f"{plain(decimal_of(one[0], language))}%")
+            yield Found(start, end, "PERCENT", f"{plain(decimal_of(one[0], setting.is_english))}%")
 
 
-def find_measures(text: str, encoded: bytes, language: str) -> Iterator[Found]:
+def find_measures(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
     """`5 km`, `70 quilos`, `2 horas`."""
     for start, end in _measure_spots(encoded):
         one = _measure(text, start, end)
         if one is None or _is_inside_word(text, start):
             continue
-        value = _measured(decimal_of(one["number"], language) * times(one["times"]), one["unit"])
+        value = _measured(decimal_of(one["number"], setting.is_english) * times(one["times"]), one["unit"])
         if value:
             yield Found(start, one.end(), "MEASURE", value)
 

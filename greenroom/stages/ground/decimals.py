@@ -4,6 +4,7 @@ Where «1.234» could be a thousand or one and a bit, the language of the text d
 """
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 
 NUMBER = r"[0-9]{1,3}(?:[.,' \xa0][0-9]{3}){1,6}(?:[.,][0-9]{1,6})?|[0-9]{1,15}(?:[.,][0-9]{1,9})?"
@@ -27,10 +28,11 @@ _FACTORS = {
 _group = re.compile(r"[.,' \xa0]")
 
 
-def decimal_of(text: str, language: str, *, is_money: bool = False) -> Decimal:
+def decimal_of(text: str, is_english: Callable[[], bool], *, is_money: bool = False) -> Decimal:
     """The number that `text` (a match of `NUMBER`) writes.
 
-    Of money, three digits behind a sign are thousands.
+    Of money, three digits behind a sign are thousands; of anything else the language decides, and only then
+    is it asked for.
     """
     signs = _group.findall(text)
     if not signs:
@@ -43,7 +45,7 @@ def decimal_of(text: str, language: str, *, is_money: bool = False) -> Decimal:
         else last in ".," and signs.count(last) == 1 and len(signs) > 1
     )
     if len(signs) == 1 and last in ".," and len(rest) == 3 and not is_money:
-        is_fraction = (last == ".") == (language == "en") or len(whole) > 3 or whole == "0"
+        is_fraction = len(whole) > 3 or whole == "0" or (last == ".") == is_english()
     if is_fraction:
         return Decimal(f"{_group.sub('', whole)}.{rest}")
     return Decimal(_group.sub("", text))

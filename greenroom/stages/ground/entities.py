@@ -5,7 +5,6 @@ identifiers and addresses by patterns, with a value in one normal form. Reads, a
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Literal, Protocol
@@ -16,7 +15,7 @@ from greenroom.errors import ConfigError
 from greenroom.exchange import Entity, Exchange, Reply, Stage, Text
 from greenroom.stages.ground import patterns
 from greenroom.stages.ground.found import Found, settled
-from greenroom.stages.language import detect
+from greenroom.stages.language import detect, is_in
 
 NAMES = ("PER", "LOC", "ORG")
 TYPES = (*NAMES, *patterns.KINDS)
@@ -81,7 +80,10 @@ class Entities:
                     exchange.entities.append(_entity(one, text))
         if exchange.entities:
             notes["found"] = len(exchange.entities)
-            notes["types"] = dict(Counter(one.type for one in exchange.entities))
+            types: dict[str, int] = {}
+            for entity in exchange.entities:
+                types[entity.type] = types.get(entity.type, 0) + 1
+            notes["types"] = types
         return None
 
     async def _find(self, text: str, exchange: Exchange, notes: dict[str, object]) -> Sequence[Found]:
@@ -92,9 +94,10 @@ class Entities:
             if len(text) > _PATTERNS_MOST:
                 notes["read"] = f"the first {_PATTERNS_MOST} characters"
             if len(text) > _PATTERNS_AT_ONCE:
-                found = await asyncio.to_thread(patterns.find, text[:_PATTERNS_MOST], language, today)
+                head = text[:_PATTERNS_MOST]
+                found = await asyncio.to_thread(patterns.find, head, language.is_english, today)
             else:
-                found = patterns.find(text, language, today)
+                found = patterns.find(text, language.is_english, today)
         if self._names is not None:
             if len(text) <= _AT_ONCE:
                 found += self._names.find(text, language())
@@ -125,16 +128,23 @@ class Entities:
 class _Language:
     """The language of the exchange, or of the text; told only when asked."""
 
-    __slots__ = ("_code", "_text")
+    __slots__ = ("_code", "_is_english", "_text")
 
     def __init__(self, exchange: Exchange, text: str) -> None:
         self._code = exchange.language[0] if exchange.language is not None else ""
+        self._is_english: bool | None = None if self._code in ("", "und") else self._code == "en"
         self._text = text
 
     def __call__(self) -> str:
         if not self._code or self._code == "und":
             self._code = detect(self._text)[0]
         return self._code
+
+    def is_english(self) -> bool:
+        """Whether the code is "en", for half the cost."""
+        if self._is_english is None:
+            self._is_english = is_in("en", self._text)
+        return self._is_english
 
 
 def _entity(one: Found, text: Text) -> Entity:

@@ -1,7 +1,17 @@
-"""What a finder of the `entities` step hands over, and how overlapping ones are settled."""
+"""What a finder of the `entities` step may ask and hands over, and how overlapping ones are settled."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import date
 from typing import NamedTuple
+
+
+class Setting(NamedTuple):
+    """What a text does not say of itself, for those finders that must know."""
+
+    is_english: Callable[[], bool]
+    """Dear to tell, so asked only where it decides on a value."""
+    today: date | None = None
+    """The day on which it was written, where that is known."""
 
 
 class Found(NamedTuple):

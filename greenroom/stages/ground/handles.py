@@ -8,11 +8,18 @@ import re
 from collections.abc import Iterator
 
 from greenroom.stages.check.linear import spots
-from greenroom.stages.ground.found import Found
+from greenroom.stages.ground.found import Found, Setting
 
+LINK = r"@|://|www\."
+"""What a text has that names an address."""
 _link_spots = spots(r"(?i)\b(?:https?://|www\.)[^ \t\r\n<>\"]+|[0-9a-z_.+-]+@[0-9a-z-]+(?:\.[0-9a-z-]+)+")
 _OPEN = {")": "(", "]": "[", "}": "{"}
 
+FORMED = (
+    r"[0-9]{3}-[0-9]{2}|/[0-9A-Z]{4}-[0-9]{2}|[0-9]-[0-9]{2}\.[0-9]{4}\.|-[0-9a-f]{4}-[0-9a-f]{4}-"
+    r"|[A-Z]{2}[0-9]{9}|[A-Z]{2}-[0-9]"
+)
+"""What a text has that holds a number known by its form."""
 _number_spots = spots(
     r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}|[0-9A-Z]{2}\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-[0-9]{2}"
     r"|[0-9]{5}-[0-9]{3}|[0-9]{2}\.[0-9]{3}-[0-9]{3}|[0-9]{7}-[0-9]{2}\.[0-9]{4}\.[0-9]\.[0-9]{2}\.[0-9]{4}"
@@ -45,9 +52,15 @@ _SAYS = {
 }  # fmt: skip
 _SAY = "|".join(sorted(_SAYS, key=len, reverse=True))
 _NUMBERED = r"(?: (?:id|code|código|number|número|num\.?|no\.?|nº|n°|n\.º|n\.?))?"
+NUMBERED = rf"(?i)\b(?:{_SAY}){_NUMBERED} ?[:#]? ?#?[0-9A-Z./-]*[0-9]"
+"""What a text has that holds a number known by the word before it."""
 _said_spots = spots(rf"(?i)\b(?:{_SAY}){_NUMBERED} ?[:#]? ?#?[0-9A-Z][0-9A-Z./-]{{2,40}}")
 _said = re.compile(rf"({_SAY}){_NUMBERED} ?[:#]? ?(#?)([0-9A-Z][0-9A-Z./\-]{{2,40}})", re.IGNORECASE).match
 
+PHONE = (
+    r"\+[0-9]|\([0-9]{2,3}\) ?[0-9]|[0-9]-[0-9]{4}|[0-9]{3}[.-][0-9]{3}[.-]|[0-9] [0-9]{3} [0-9]{3}\b|\b0800"
+)
+"""What a text has that holds a telephone number."""
 _phone_spots = spots(
     r"\+[0-9]{1,3}[ .-]?(?:\([0-9]{1,4}\)|[0-9]{1,4})(?:[ .-]?[0-9]{2,5}){1,4}"
     r"|\([0-9]{2,3}\) ?[0-9]{3,5}[ .-]?[0-9]{4}|\b[0-9]{2} 9?[0-9]{4}-[0-9]{4}"
@@ -56,7 +69,7 @@ _phone_spots = spots(
 )
 
 
-def find_links(text: str, encoded: bytes) -> Iterator[Found]:
+def find_links(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
     """Web addresses without what ends their sentence, and mail addresses."""
     for start, end in _link_spots(encoded):
         piece = text[start:end]
@@ -74,8 +87,8 @@ def find_links(text: str, encoded: bytes) -> Iterator[Found]:
             yield Found(start, start + len(piece), "URL", piece)
 
 
-def find_numbers(text: str, encoded: bytes) -> Iterator[Found]:
-    """Numbers that their form or the word before them tells."""
+def find_formed(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
+    """Numbers that their form tells."""
     for start, end in _number_spots(encoded):
         if _is_part(text, start, end):
             continue
@@ -83,6 +96,10 @@ def find_numbers(text: str, encoded: bytes) -> Iterator[Found]:
         kind = next(name for pattern, name in _KINDS if pattern.fullmatch(piece))
         bare = piece if kind in ("uuid", "ticket", "case") else re.sub(r"[./-]", "", piece)
         yield Found(start, end, "ID", f"{kind}:{bare}")
+
+
+def find_numbered(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
+    """Numbers that the word before them tells."""
     for start, end in _said_spots(encoded):
         one = _said(text, start, end)
         if one is None or text[start - 1 : start].isalnum():
@@ -96,7 +113,7 @@ def find_numbers(text: str, encoded: bytes) -> Iterator[Found]:
         yield Found(at, at + len(piece), "ID", f"{kind}:{bare}")
 
 
-def find_phones(text: str, encoded: bytes) -> Iterator[Found]:
+def find_phones(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
     """Telephone numbers in the forms of Brazil, Portugal, Spain and North America, and international ones."""
     for start, end in _phone_spots(encoded):
         if _is_part(text, start, end):

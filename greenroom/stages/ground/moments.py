@@ -5,11 +5,11 @@ known on which day they were said. English writes the month first («3/4/2024» 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
 from greenroom.stages.check.linear import spots
-from greenroom.stages.ground.found import Found
+from greenroom.stages.ground.found import Found, Setting
 
 _MONTHS = {
     name: number
@@ -51,6 +51,12 @@ _LAST = r"últim[oa] (?:semana|mês|ano|mes|año|fim de semana)"
 _WORD = "|".join(sorted(_SHIFTS, key=len, reverse=True))
 
 _BEFORE_YEAR = "em|in|en|since|desde|until|até|hasta|ano de|año|year"
+DATE = (
+    r"(?i)[0-9]/[0-9]|[0-9][.-][0-9]{1,2}[/.-][0-9]"
+    rf"|[0-9](?:º|ª|st|nd|rd|th)?,? (?:de |of )?(?:{_MONTH})\b|\b(?:{_MONTH})\.?,? (?:del? |of )?[0-9]"
+    rf"|\b(?:{_BEFORE_YEAR}) (?:1[5-9]|20)[0-9]"
+)
+"""What a text has that names a date with a digit."""
 _date_spots = spots(
     r"(?i)[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:T[0-9:.]{4,15}(?:Z|[+-][0-9:]{4,6})?)?"
     r"|[0-9]{1,2}[/.-][0-9]{1,2}[/.-](?:[0-9]{4}|[0-9]{2})|[0-9]{1,2}/[0-9]{1,2}|[0-9]{1,2}/(?:19|20)[0-9]{2}"
@@ -72,13 +78,17 @@ _month_first = re.compile(
 _month_of_year = re.compile(rf"({_MONTH})\b\.?,? (?:del? |of )?([0-9]{{4}})", re.IGNORECASE).fullmatch
 _year = re.compile(rf"(?:{_BEFORE_YEAR}) ([0-9]{{4}})", re.IGNORECASE).fullmatch
 
-_said_spots = spots(
+SAID = (
     rf"(?i)(?:{_LAST}|\b(?:{_WORD}|{_VAGUE}|"
     rf"(?:em|in|en|desde|since|until|até|hasta) (?:{_LONG_MONTH})))(?:[^0-9A-Za-zÀ-ÿ_]|\z)"
 )
+"""A day, a week or a month in words."""
+_said_spots = spots(SAID)
 _in_month = re.compile(rf"(?:em|in|en|desde|since|until|até|hasta) ({_LONG_MONTH})", re.IGNORECASE).fullmatch
 _not_tomorrow = re.compile(r"(?:\b(?:la|esta|de|una|cada|toda la) )\Z", re.IGNORECASE).search
 
+TIME = r"(?i)[0-9]:[0-9]{2}|[0-9]h|[0-9] ?[ap]\.?m\b|(?:\b(?:as|até as|até às|das|a las|las)|às) [0-9]"
+"""What a text has that names a time of day with a digit."""
 _time_spots = spots(
     r"(?i)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?: ?(?:[ap]\.?m\b\.?|hs?\b|horas\b))?"
     r"|[0-9]{1,2}h(?:[0-9]{2})?(?:min)?\b"
@@ -94,11 +104,13 @@ _NOONS = {
     "noon": "12:00", "meio-dia": "12:00", "mediodía": "12:00",
     "midnight": "00:00", "meia-noite": "00:00", "medianoche": "00:00",
 }  # fmt: skip
-_noon_spots = spots(r"(?i)\b(?:noon|midnight|meio-dia|meia-noite|mediodía|medianoche)\b")
+NOON = r"(?i)\b(?:noon|midnight|meio-dia|meia-noite|mediodía|medianoche)\b"
+"""A time of day in one word."""
+_noon_spots = spots(NOON)
 _led = re.compile(r"(?:^|\W)(?:às|as|até|das|a las|las|at|by|until) \Z", re.IGNORECASE).search
 
 
-def find_dates(text: str, encoded: bytes, language: str) -> Iterator[Found]:
+def find_dates(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
     """Dates with a digit."""
     for start, stop in _date_spots(encoded):
         before, after = text[start - 1 : start], text[stop : stop + 1]
@@ -112,19 +124,19 @@ def find_dates(text: str, encoded: bytes, language: str) -> Iterator[Found]:
         if year is not None:
             yield Found(end - 4, end, "DATE", year[1])
             continue
-        value = _date_value(piece, language)
+        value = _date_value(piece, setting.is_english)
         if value:
             yield Found(start, end, "DATE", value)
 
 
-def _date_value(piece: str, language: str) -> str:
+def _date_value(piece: str, is_english: Callable[[], bool]) -> str:
     if one := _year_first(piece):
         day = _day(int(one[1]), int(one[2]), int(one[3]))
         return day + (one[4] or "") if day else ""
     if one := _month_year(piece):
         return f"{one[2]}-{int(one[1]):02d}" if 1 <= int(one[1]) <= 12 else ""
     if one := _numbers(piece):
-        return _from_numbers(one, language)
+        return _from_numbers(one, is_english)
     if one := _day_first(piece):
         return _day(_int(one[3]), _MONTHS[one[2].lower()], int(one[1]))
     if one := _month_first(piece):
@@ -136,16 +148,16 @@ def _date_value(piece: str, language: str) -> str:
     return ""
 
 
-def _from_numbers(one: re.Match[str], language: str) -> str:
+def _from_numbers(one: re.Match[str], is_english: Callable[[], bool]) -> str:
     first, second = int(one[1]), int(one[3])
     year = _int(one[5])
-    if year is None and (one[2] != "/" or language == "en"):
+    if year is None and (one[2] != "/" or is_english()):
         return ""  # «3/4» is a fraction or a score in English, «1.5» a number
     if one[4] is not None and one[4] != one[2]:
         return ""
     if year is not None and year < 100:
         year += 2000 if year < 50 else 1900
-    if language == "en" and first <= 12:
+    if first <= 12 and is_english():
         first, second = second, first
     return _day(year, second, first)
 
@@ -163,8 +175,9 @@ def _day(year: int | None, month: int, day: int) -> str:
     return f"-{shown[4:]}" if year is None else shown
 
 
-def find_said(text: str, encoded: bytes, today: date | None) -> Iterator[Found]:
+def find_said(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
     """«amanhã», «next week», «in March»."""
+    today = setting.today
     for start, stop in _said_spots(encoded):
         end = stop if text[stop - 1].isalpha() else stop - 1
         word = text[start:end].lower()
@@ -186,7 +199,7 @@ def _is_month(text: str, place: int, month: str) -> bool:
     return month not in ("may", "march") or text[place].isupper()
 
 
-def find_times(text: str, encoded: bytes) -> Iterator[Found]:
+def find_times(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
     """`14h30`, `2:30 p.m.`, «às 9 horas»."""
     for start, end in _time_spots(encoded):
         before, after = text[start - 1 : start], text[end : end + 1]
@@ -209,7 +222,7 @@ def find_times(text: str, encoded: bytes) -> Iterator[Found]:
         yield Found(one.start("hour"), one.end(), "TIME", value)
 
 
-def find_noons(text: str, encoded: bytes) -> Iterator[Found]:
+def find_noons(text: str, encoded: bytes, setting: Setting) -> Iterator[Found]:
     """«noon», «meia-noite»."""
     for start, end in _noon_spots(encoded):
         yield Found(start, end, "TIME", _NOONS[text[start:end].lower()])

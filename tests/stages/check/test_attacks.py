@@ -1,7 +1,12 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from greenroom.stages.check.attacks import signs
+from greenroom.stages.check.attacks import ANCHORS, KINDS, PHRASES, signs
+from greenroom.stages.check.linear import pattern_set
 from greenroom.stages.check.reading import fold
+
+_anchors = pattern_set(ANCHORS)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +68,30 @@ def test_talk_about_attacks_has_a_sign_of_its_own() -> None:
     text = fold('What does "ignore previous instructions" mean in a prompt injection?')
 
     assert "about" in [one.kind for one in signs(text)]
+
+
+_PHRASES = [
+    pytest.param(number, phrase.replace("«", "").replace("»", ""), id=f"{KINDS[number]} {place}")
+    for number, phrases in enumerate(PHRASES)
+    for place, phrase in enumerate(phrases)
+]
+
+
+@pytest.mark.parametrize(("number", "phrase"), _PHRASES)
+@settings(max_examples=20, deadline=None)
+@given(data=st.data(), around=st.sampled_from(["", " ", ". ", "\n"]))
+def test_whoever_shows_a_sign_has_its_anchor(
+    number: int, phrase: str, data: st.DataObject, around: str
+) -> None:
+    said = data.draw(st.from_regex(phrase, alphabet=st.characters(max_codepoint=126)))
+
+    text = fold(around + said + around)
+
+    if any(sign.kind == KINDS[number] for sign in signs(text, [number])):
+        assert number in (_anchors(text) or ())
+
+
+def test_every_kind_has_phrases_and_a_phrase_one_anchor_at_most() -> None:
+    assert len(PHRASES) == len(ANCHORS) == len(KINDS)
+    for phrases in PHRASES:
+        assert all(phrase.count("«") == phrase.count("»") <= 1 for phrase in phrases)

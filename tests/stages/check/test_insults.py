@@ -1,6 +1,7 @@
 import pytest
 
-from greenroom.stages.check.insults import WordList, words_in
+from greenroom.stages.check.insults import WordList, pattern, shipped, word_list, words_in
+from greenroom.stages.check.linear import pattern_set
 from greenroom.stages.check.reading import fold, readings
 
 
@@ -62,3 +63,20 @@ def test_of_overlapping_words_the_first_and_longest_counts() -> None:
     words = WordList(["a\t1\tone two", "b\t2\tone two three, two three four"])
 
     assert [one.category for one in words(b"one two three four")] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", "{}s", "{}!", "{}s,", "{}_", "{}xyz", "a{}", "say {} now", "({}s)", "{}xs."]
+)
+def test_where_a_word_of_the_list_stands_its_pattern_matches(form: str) -> None:
+    lines = shipped()
+    may_stand = pattern_set([pattern(lines)])
+    words = [word for line in lines if line[0] != "#" for word in line.split("\t")[2].split(", ")]
+
+    for word in words:
+        text = fold(form.format(word.rstrip("*")))
+        assert not word_list()(text) or may_stand(text), text
+
+
+def test_a_word_that_only_begins_like_one_of_the_list_needs_no_look_at_the_list() -> None:
+    assert not pattern_set([pattern(shipped())])(fold("O assunto da reunião é a assinatura do contrato."))

@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.stages.ground.patterns import KINDS, find
+from greenroom.stages.ground.found import Found, Setting, settled
+from greenroom.stages.ground.patterns import FINDERS, KINDS, find
 
 
 def found(text: str, language: str = "en", today: date | None = None) -> list[tuple[str, str, str]]:
-    return [(text[one.start : one.end], one.kind, one.value) for one in find(text, lambda: language, today)]
+    all_found = find(text, lambda: language == "en", today)
+    return [(text[one.start : one.end], one.kind, one.value) for one in all_found]
 
 
 @pytest.mark.parametrize(
@@ -88,10 +90,48 @@ def test_a_link_keeps_its_brackets() -> None:
 @settings(deadline=None)
 def test_spans_are_in_order_and_inside_the_text(text: str) -> None:
     end = 0
-    for one in find(text, lambda: "pt"):
+    for one in find(text, lambda: False):
         assert end <= one.start < one.end <= len(text)
         assert one.kind in KINDS
         end = one.end
+
+
+_PIECES = (
+    "1", "12", "2024", "345", "9912", "98765", "000", "7.5", "1.250,00", "-", "/", ".", ",", ":", "+", "(", ")", "$",
+    "R$", "€", "%", "h", "am", "p.m.", "km", "kg", "horas", "mil", "milhões", "reais", "USD", "por cento", "de",
+    "março", "March", "dec.", "Mai", "em", "since", "às", "das", "pedido", "Ticket", "nº", "id", "#", "AB", "ABC", "ff",
+    "@", "x.org", "www.", "https://", "tomorrow", "mañana", "next week", "noon", "ª", "\u2019", "0800", "\n", " ", " ",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=14), st.booleans())
+@settings(deadline=None, max_examples=400)
+def test_a_finder_that_was_not_asked_would_have_found_nothing(pieces: list[str], is_english: bool) -> None:
+    text = "".join(pieces)
+    encoded = text.encode("latin-1", "replace")
+    setting = Setting(lambda: is_english)
+    all_found: list[Found] = []
+    for _, finder in FINDERS:
+        if finder.__name__ != "find_links" or "@" in text or "://" in text or "www." in text:
+            all_found += finder(text, encoded, setting)
+
+    assert find(text, lambda: is_english) == settled(all_found)
+
+
+def test_the_language_is_asked_only_where_it_decides() -> None:
+    asked: list[str] = []
+
+    def is_english() -> bool:
+        asked.append("")
+        return True
+
+    find("On 18 March 2024 at 14:30 I paid R$ 1.250,00 for 5 km, see x@example.com", is_english)
+    assert not asked
+
+    assert [one.value for one in find("12/03/2026, $480.50 and 1.234 km", is_english)] == [
+        "2026-12-03", "480.5 USD", "1234 m",
+    ]  # fmt: skip
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize("piece", ["1", "1.", "a@", "a.", "R$ ", "1/", "+1 ", "pedido ", "https://", "em 1"])
@@ -99,6 +139,6 @@ def test_hostile_texts_take_linear_time(piece: str) -> None:
     text = piece * (100_000 // len(piece))
 
     start = process_time()
-    find(text, lambda: "pt")
+    find(text, lambda: False)
 
     assert process_time() - start < 5
