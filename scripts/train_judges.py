@@ -40,6 +40,8 @@ SHIPPED = ROOT / "greenroom" / "data" / "judges"
 LANGUAGES = ("en", "pt", "es")
 DRAWN = {"attack": 900, "hidden": 500, "harmless": 900, "chore": 300}
 """Sentences drawn from each language's grammar."""
+DRAWN_OF_LINE = 8
+"""Texts drawn from one line of a file of frames, at most."""
 ROUNDS = 2
 FOLDS = 2
 RULES_WARN, RULES_BLOCK = 1.3, 3.0
@@ -107,6 +109,22 @@ def _said(text: str, chance: random.Random) -> str:
     return text
 
 
+def framed(folder: str, language: str) -> Iterator[tuple[str, bool]]:
+    """Texts of training/FOLDER/frames.LANGUAGE.txt and whether they are bad: up to `DRAWN_OF_LINE` of each line."""
+    path = ROOT / "training" / folder / f"frames.{language}.txt"
+    if not path.exists():
+        return
+    for line in path.read_text("utf-8").splitlines():
+        if line[:2] not in ("+ ", "- "):
+            continue
+        chance = random.Random(line)
+        pattern = line[2:].replace("\\{", "\1").replace("\\}", "\2").replace("\\|", "\3")
+        drawn = {_said(_expand(pattern, {}, chance), chance): None for _ in range(2 * DRAWN_OF_LINE)}
+        for text in list(drawn)[:DRAWN_OF_LINE]:
+            plain = text.replace("\1", "{").replace("\2", "}").replace("\3", "|")
+            yield plain.replace("\\n", "\n").replace("\\N", "\n"), line[0] == "+"
+
+
 # rows
 
 
@@ -140,6 +158,7 @@ def injection_texts(data: Path, *, share_alike: bool) -> list[Text]:
                 Text(one, section in ("attack", "hidden"), f"grammar {section}")
                 for one in draw(language, section, count, number)
             ]
+        texts += [Text(one, is_bad, f"frames {language}") for one, is_bad in framed("injection", language)]
     texts += [Text(row["text"], False, "unsafe") for row in rows(safety / "unsafe_request.train.jsonl.gz")]
     texts += [Text(row["text"], False, "rude") for row in _toxicity(safety, share_alike=share_alike)[::6]]
     for name in ("pii", "secrets"):
