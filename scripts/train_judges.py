@@ -42,6 +42,8 @@ DRAWN = {"attack": 900, "hidden": 500, "harmless": 900, "chore": 300}
 """Sentences drawn from each language's grammar."""
 DRAWN_OF_LINE = 8
 """Texts drawn from one line of a file of frames, at most."""
+ESCAPES = (("\\n", "\1"), ("\\{", "\2"), ("\\}", "\3"), ("\\|", "\4"))
+"""What stands for a new line and for the signs of a choice, and what keeps their place while one is drawn."""
 ROUNDS = 2
 FOLDS = 2
 RULES_WARN, RULES_BLOCK = 1.3, 3.0
@@ -110,19 +112,28 @@ def _said(text: str, chance: random.Random) -> str:
 
 
 def framed(folder: str, language: str) -> Iterator[tuple[str, bool]]:
-    """Texts of training/FOLDER/frames.LANGUAGE.txt and whether they are bad: up to `DRAWN_OF_LINE` of each line."""
+    """Texts of training/FOLDER/frames.LANGUAGE.txt and whether they are bad: some of each line."""
     path = ROOT / "training" / folder / f"frames.{language}.txt"
     if not path.exists():
         return
-    for line in path.read_text("utf-8").splitlines():
-        if line[:2] not in ("+ ", "- "):
-            continue
-        chance = random.Random(line)
-        pattern = line[2:].replace("\\{", "\1").replace("\\}", "\2").replace("\\|", "\3")
-        drawn = {_said(_expand(pattern, {}, chance), chance): None for _ in range(2 * DRAWN_OF_LINE)}
-        for text in list(drawn)[:DRAWN_OF_LINE]:
-            plain = text.replace("\1", "{").replace("\2", "}").replace("\3", "|")
-            yield plain.replace("\\n", "\n").replace("\\N", "\n"), line[0] == "+"
+    rules: dict[str, list[str]] = {}
+    name = ""
+    written = path.read_text("utf-8")
+    for escape, mark in ESCAPES:
+        written = written.replace(escape, mark)
+    for line in written.splitlines():
+        if section := re.fullmatch(r"\[([a-z]+)\]", line):
+            name = section[1]
+            rules[name] = []
+        elif line.startswith(("+ ", "- ")):
+            chance = random.Random(line)
+            drawn = {_said(_expand(line[2:], rules, chance), chance): None for _ in range(2 * DRAWN_OF_LINE)}
+            for text in list(drawn)[:DRAWN_OF_LINE]:
+                for (escape, mark) in ESCAPES:
+                    text = text.replace(mark, "\n" if escape == "\\n" else escape[1:])
+                yield text, line[0] == "+"
+        elif not line.startswith("#") and name:
+            rules[name].append(line)
 
 
 # rows
@@ -194,6 +205,7 @@ def offense_texts(data: Path, *, share_alike: bool) -> list[Text]:
         if row["label"] == "benign"
     ]
     for number, language in enumerate(LANGUAGES):
+        texts += [Text(one, is_bad, f"frames {language}") for one, is_bad in framed("offense", language)]
         for section in ("harmless", "chore"):
             drawn = draw(language, section, 500, 100 + number)
             texts += [Text(one, False, f"grammar {section} {language}") for one in drawn]
