@@ -46,7 +46,7 @@ DRAWN_OF_LINE = 20
 """Texts drawn from one line of a file of frames, at most."""
 ESCAPES = (("\\n", "\1"), ("\\{", "\2"), ("\\}", "\3"), ("\\|", "\4"))
 """What stands for a new line and for the signs of a choice, and what keeps their place while one is drawn."""
-WORTH = {"frames": 3.0, "corpus": 3.0, "TuPy-Dataset": 6.0}
+WORTH = {"frames": 2.0, "corpus": 3.0, "grammar": 2.0, "own": 2.0, "TuPy-Dataset": 9.0}
 """How much more a text counts: own ones are more varied, and only TuPy has Portuguese comments."""
 PENALTY = 1.0
 """Of the squared weights: less and what is rare is learnt by heart, more and it is missed."""
@@ -214,6 +214,8 @@ def offense_texts(data: Path, *, share_alike: bool) -> list[Text]:
     ]
     for number, language in enumerate(LANGUAGES):
         texts += framed("offense", language)
+        asked = [one.text for one in framed("injection", language) if not one.is_bad]
+        texts += [Text(one, False, "prompts") for one in asked[::3]]
         for section in ("harmless", "chore"):
             drawn = draw(language, section, 500, 100 + number)
             texts += [Text(one, False, f"grammar {section} {language}") for one in drawn]
@@ -428,14 +430,15 @@ def blend(
 def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float, float]:
     """Where warning and blocking begin, on texts that were held out.
 
-    `injection`: at 1 % and 0.4 % of harmless texts, sources weighed, without prose: hardly any of it is near.
+    `injection`: at 1 % and 0.4 % of harmless texts, sources weighed, without prose, of which hardly any is
+    near, and without frames, of which more is near than people ever write.
     `offense`: warning where F1 over the sources is best, but at no more than 0.5 % of ordinary prompts;
     blocking is by severity there.
     """
     bad = np.array([one.is_bad for one in texts])
     weight = weights_of(texts)
     if judge == "injection":
-        near = ~bad & np.array([not one.source.startswith("prose") for one in texts])
+        near = ~bad & np.array([not one.source.startswith(("prose", "frames")) for one in texts])
         return quantile(total[near], weight[near], 0.99), quantile(total[near], weight[near], 0.996)
     prompts = np.array(
         [one.source.startswith(("prompts", "grammar", "sample", "pii", "secrets")) for one in texts]
