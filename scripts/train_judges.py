@@ -2,7 +2,7 @@
 
     python scripts/train_judges.py --data DIR [--out DIR] [--share-alike]
 
-DIR holds `safety/*.train.jsonl.gz`. Own rows and grammars come from training/injection and training/offense;
+DIR holds `safety/*.train.jsonl.gz`. Own rows, grammars and frames: training/injection, training/offense;
 harmless prose from training/entities, training/memory, the documentation, LeNER-Br and WikiGold (`text/ner`).
 Rows under CC BY-SA are left out unless `--share-alike` asks for them; such weights are for people who may use
 them, and never go into the package: `--out` must then name another folder. How the score blends classifier
@@ -21,8 +21,10 @@ import json
 import random
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +42,14 @@ SHIPPED = ROOT / "greenroom" / "data" / "judges"
 LANGUAGES = ("en", "pt", "es")
 DRAWN = {"attack": 900, "hidden": 500, "harmless": 900, "chore": 300}
 """Sentences drawn from each language's grammar."""
+DRAWN_OF_LINE = 20
+"""Texts drawn from one line of a file of frames, at most."""
+ESCAPES = (("\\n", "\1"), ("\\{", "\2"), ("\\}", "\3"), ("\\|", "\4"))
+"""What stands for a new line and for the signs of a choice, and what keeps their place while one is drawn."""
+WORTH = {"frames": 2.0, "corpus": 3.0, "grammar": 2.0, "own": 2.0, "TuPy-Dataset": 9.0}
+"""How much more a text counts: own ones are more varied, and only TuPy has Portuguese comments."""
+PENALTY = 1.0
+"""Of the squared weights: less and what is rare is learnt by heart, more and it is missed."""
 ROUNDS = 2
 FOLDS = 2
 RULES_WARN, RULES_BLOCK = 1.3, 3.0
@@ -49,11 +59,12 @@ HARDEST = 5
 
 
 class Text(NamedTuple):
-    """One training text; `source` only weighs it."""
+    """One training text; `source` only weighs it. Texts drawn from one `line` are held out together."""
 
     text: str
     is_bad: bool
     source: str
+    line: str = ""
 
 
 # own grammars
@@ -107,6 +118,32 @@ def _said(text: str, chance: random.Random) -> str:
     return text
 
 
+def framed(folder: str, language: str) -> Iterator[Text]:
+    """Texts drawn from training/FOLDER/frames.LANGUAGE.txt, where there is one: some of each line."""
+    path = ROOT / "training" / folder / f"frames.{language}.txt"
+    if not path.exists():
+        return
+    rules: dict[str, list[str]] = {}
+    name = ""
+    written = path.read_text("utf-8")
+    for escape, mark in ESCAPES:
+        written = written.replace(escape, mark)
+    for line in written.splitlines():
+        if section := re.fullmatch(r"\[([a-z]+)\]", line):
+            name = section[1]
+            rules[name] = []
+        elif line.startswith(("+ ", "- ")):
+            chance = random.Random(line)
+            drawn = {_said(_expand(line[2:], rules, chance), chance): None for _ in range(2 * DRAWN_OF_LINE)}
+            for text in list(drawn)[:DRAWN_OF_LINE]:
+                plain = text
+                for escape, mark in ESCAPES:
+                    plain = plain.replace(mark, "\n" if escape == "\\n" else escape[1:])
+                yield Text(plain, line[0] == "+", f"frames {language}", line)
+        elif not line.startswith("#") and name:
+            rules[name].append(line)
+
+
 # rows
 
 
@@ -140,6 +177,7 @@ def injection_texts(data: Path, *, share_alike: bool) -> list[Text]:
                 Text(one, section in ("attack", "hidden"), f"grammar {section}")
                 for one in draw(language, section, count, number)
             ]
+        texts += framed("injection", language)
     texts += [Text(row["text"], False, "unsafe") for row in rows(safety / "unsafe_request.train.jsonl.gz")]
     texts += [Text(row["text"], False, "rude") for row in _toxicity(safety, share_alike=share_alike)[::6]]
     for name in ("pii", "secrets"):
@@ -175,6 +213,9 @@ def offense_texts(data: Path, *, share_alike: bool) -> list[Text]:
         if row["label"] == "benign"
     ]
     for number, language in enumerate(LANGUAGES):
+        texts += framed("offense", language)
+        asked = [one.text for one in framed("injection", language) if not one.is_bad]
+        texts += [Text(one, False, "prompts") for one in asked[::3]]
         for section in ("harmless", "chore"):
             drawn = draw(language, section, 500, 100 + number)
             texts += [Text(one, False, f"grammar {section} {language}") for one in drawn]
@@ -291,7 +332,7 @@ def regress(
         pull = -weight * y / (1 + np.exp(np.clip(margin, -60, 60)))
         return value, np.append(transposed @ pull.astype(np.float32) + penalty * at[:-1], pull.sum())
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 36, "maxcor": 6})
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 60, "maxcor": 6})
     return np.asarray(found.x)
 
 
@@ -306,11 +347,14 @@ def scores(bags: Sequence[Bag], at: np.ndarray) -> list[np.ndarray]:
     return out
 
 
-def weights_of(texts: Sequence[Text]) -> np.ndarray:
-    """Sources count by the root of their size, so that templates drown nothing; classes count alike."""
+def weights_of(texts: Sequence[Text], worth: Mapping[str, float] = MappingProxyType({})) -> np.ndarray:
+    """Sources count by the root of their size, so that templates drown nothing; classes count alike.
+
+    `worth`: how much more the texts of a source count, by the first word of its name.
+    """
     keys = [(one.source, one.is_bad) for one in texts]
-    sizes = {key: keys.count(key) for key in set(keys)}
-    weight = np.array([sizes[key] ** -0.4 for key in keys])
+    sizes = Counter(keys)
+    weight = np.array([sizes[key] ** -0.4 * worth.get(key[0].split(" ")[0], 1.0) for key in keys])
     bad = np.array([one.is_bad for one in texts])
     weight[bad] /= weight[bad].sum()
     weight[~bad] /= weight[~bad].sum()
@@ -320,7 +364,7 @@ def weights_of(texts: Sequence[Text]) -> np.ndarray:
 def learn(texts: Sequence[Text], bags: Sequence[Bag], penalty: float) -> np.ndarray:
     """Weights and bias after all rounds."""
     y = np.array([1.0 if one.is_bad else -1.0 for one in texts])
-    weight = weights_of(texts)
+    weight = weights_of(texts, WORTH)
     at = np.zeros(ngrams.SLOTS + 1)
     chosen: list[list[int]] = [[0] for _ in bags]
     for number in range(ROUNDS):
@@ -338,7 +382,7 @@ def learn(texts: Sequence[Text], bags: Sequence[Bag], penalty: float) -> np.ndar
 
 def held_out(texts: Sequence[Text], bags: Sequence[Bag], penalty: float) -> np.ndarray:
     """The score of each text by weights that never saw it: its strongest window."""
-    part = np.array([random.Random(one.text).randrange(FOLDS) for one in texts])
+    part = np.array([random.Random(one.line or one.text).randrange(FOLDS) for one in texts])
     out = np.zeros(len(texts))
     for number in range(FOLDS):
         seen, unseen = np.flatnonzero(part != number), np.flatnonzero(part == number)
@@ -386,21 +430,24 @@ def blend(
 def bounds(texts: Sequence[Text], total: np.ndarray, judge: str) -> tuple[float, float]:
     """Where warning and blocking begin, on texts that were held out.
 
-    `injection`: at 1 % and 0.4 % of harmless texts, sources weighed, without prose: hardly any of it is near.
+    `injection`: at 1 % and 0.4 % of harmless texts, sources weighed, without prose, of which hardly any is
+    near, and without frames, of which more is near than people ever write.
     `offense`: warning where F1 over the sources is best, but at no more than 0.5 % of ordinary prompts;
     blocking is by severity there.
     """
     bad = np.array([one.is_bad for one in texts])
     weight = weights_of(texts)
     if judge == "injection":
-        near = ~bad & np.array([not one.source.startswith("prose") for one in texts])
+        near = ~bad & np.array([not one.source.startswith(("prose", "frames")) for one in texts])
         return quantile(total[near], weight[near], 0.99), quantile(total[near], weight[near], 0.996)
     prompts = np.array(
         [one.source.startswith(("prompts", "grammar", "sample", "pii", "secrets")) for one in texts]
     )
+    drawn = np.array([one.source.startswith("frames") for one in texts])
     tries = np.quantile(total, np.linspace(0.3, 0.95, 60))
-    # By count, not by weight: as often as they come, harmless texts are the greater part.
-    rude = total[~prompts], bad[~prompts]
+    # By count, not by weight: as often as they come, harmless texts are the greater part. What was drawn from
+    # frames comes as often as the script wants.
+    rude = total[~prompts & ~drawn], bad[~prompts & ~drawn]
     warn = max(tries, key=lambda one: _f1(rude[0] > one, rude[1]))
     warn = max(float(warn), quantile(total[prompts], weight[prompts], 0.995))
     return warn, max(warn + 1.0, float(np.quantile(total[~bad], 0.98)))
@@ -442,16 +489,16 @@ def main() -> int:
         parser.error("weights made from share-alike rows are not shipped: name another folder with --out")
     columns: list[np.ndarray] = []
     made: dict[str, Any] = {"scales": [], "biases": []}
-    for judge, gather, penalty in (("injection", injection_texts, 2.0), ("offense", offense_texts, 2.0)):
+    for judge, gather in (("injection", injection_texts), ("offense", offense_texts)):
         texts = gather(asked.data, share_alike=asked.share_alike)
         bags = [bag(one.text) for one in texts]
         print(judge, len(texts), "texts,", sum(one.is_bad for one in texts), "bad", file=sys.stderr)
         shown = [kinds_of(one.text, judge) for one in texts]
         made[judge] = {
-            "full": blend(texts, shown, held_out(texts, bags, penalty), judge),
+            "full": blend(texts, shown, held_out(texts, bags, PENALTY), judge),
             "rules": blend(texts, shown, None, judge),
         }
-        at = learn(texts, bags, penalty)
+        at = learn(texts, bags, PENALTY)
         scale = float(np.abs(at[:-1]).max()) / 127
         columns.append(np.round(at[:-1] / scale).astype(np.int8))
         made["scales"].append(scale)
