@@ -16,6 +16,8 @@ Stage = Literal["preprocess", "ground", "check", "postprocess"]
 StepOutcome = Literal["unchanged", "changed", "refused", "failed", "skipped"]
 Outcome = Literal["open", "answered", "cached", "refused", "failed", "cancelled"]
 Where = Literal["input", "passage", "tool", "output"]
+Surface = Literal["chat", "messages", "responses", "completions", "embeddings", "moderations"]
+"""What an exchange came through."""
 Action = Literal["mask", "redact", "block", "warn", "log", "route"]
 
 
@@ -286,6 +288,7 @@ class Exchange(Struct, eq=False):
     caller: Caller
     request: ChatRequest
     app: str
+    surface: Surface = "chat"
     created_ns: int = field(default_factory=time_ns)
     deadline: float = 0.0
     """Monotonic loop time, in seconds, after which the whole request is given up."""

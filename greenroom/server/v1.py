@@ -1,11 +1,12 @@
-"""The fast routes: `/v1/chat/completions`, `/v1/embeddings`, `/v1/moderations`, `/v1/models`, `/api/inspect`.
+"""The fast routes: `/v1/chat/completions` and its fronts, embeddings, moderations, models, `/api/inspect`.
 
 Reads the head, asks the gateway, writes the answer. Knows HTTP and the dialect; no step, no provider.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter_ns
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,6 +25,8 @@ from greenroom.gateway.access import BudgetExceeded, Grant, Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
+from greenroom.gateway.relay import Outlet
+from greenroom.server.fronts import COMMENT, OPENAI, Envelope, Events, Failure, Front, Translated
 from greenroom.server.head import Refusal, Request
 from greenroom.server.incoming import Incoming
 from greenroom.server.protocol import HttpProtocol
@@ -39,6 +42,7 @@ MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 _POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})
 KEEP_ALIVE_S = 10.0
+_NO_FRONTS: Mapping[bytes, Front] = MappingProxyType({})
 _CODES = {408: "request_timeout", 413: "request_too_large", 503: "shutting_down"}
 
 
@@ -60,17 +64,34 @@ class V1:
     """Answers the fast routes."""
 
     def __init__(
-        self, gateway: Gateway, record: Callable[[Exchange], dict[str, Any]], started_at: int
-    ) -> None:  # Any: JSON
+        self,
+        gateway: Gateway,
+        record: Callable[[Exchange], dict[str, Any]],  # Any: JSON
+        started_at: int,
+        fronts: Mapping[bytes, Front] = _NO_FRONTS,
+    ) -> None:
         self.gateway = gateway
         self._record = record
         self._started_at = started_at
+        self._fronts = fronts
+        """Other dialects, by path."""
+        self._posted = _POSTED | frozenset(fronts)
 
-    def refusal(self, status: int, message: str) -> Refusal:
+    def refusal(self, status: int, message: str, path: bytes = b"") -> Refusal:
         """The answer to a request that could not be parsed, or that broke."""
         kind = "invalid_request_error" if status < 500 else "server_error"
         code = _CODES.get(status, "malformed_request" if status < 500 else "internal_error")
-        return Refusal(status, openai.error_body(message, kind, code), _id_header(self.gateway.new_id()))
+        return self._refusal(Failure(status, message, kind, code), path)
+
+    def _refusal(self, failure: Failure, path: bytes, headers: bytes = b"") -> Refusal:
+        id = self.gateway.new_id()
+        envelope = self._envelope(path)
+        head = _id_header(id) + envelope.id_header(id) + headers
+        return Refusal(failure.status, envelope.error(failure, id), head)
+
+    def _envelope(self, path: bytes) -> Envelope:
+        front = self._fronts.get(path)
+        return OPENAI if front is None else front.envelope
 
     def admit(self, request: Request) -> Refusal | None:
         """Path, method and key, before a body is read."""
@@ -79,32 +100,32 @@ class V1:
         if not is_chat and not path.startswith(b"/v1/") and path != INSPECT:
             return None
         request.is_fast = True
-        refusal = None if is_chat and request.method == b"POST" else self._misdirected(request)
-        if refusal is None:
-            try:
-                request.context = self.gateway.access.identify(request.headers)
-                if not is_chat and path.startswith(KNOWLEDGE):
-                    request.is_fast = False
-                    if path == FILES and request.method == b"POST":
-                        request.incoming = Incoming()
-                return None
-            except GreenroomError as error:
-                refusal = Refusal(*_shown(error))
-        return refusal._replace(headers=_id_header(self.gateway.new_id()) + refusal.headers)
+        try:
+            if not is_chat or request.method != b"POST":
+                self._check_route(request)
+            request.context = self.gateway.access.identify(request.headers)
+            if not is_chat and path.startswith(KNOWLEDGE):
+                request.is_fast = False
+                if path == FILES and request.method == b"POST":
+                    request.incoming = Incoming()
+            return None
+        except _Misdirected as error:
+            return self._refusal(error.failure, path, error.headers)
+        except GreenroomError as error:
+            return self._refusal(_failure(error), path, _retry_headers(error))
 
-    def _misdirected(self, request: Request) -> Refusal | None:
+    def _check_route(self, request: Request) -> None:
         path = request.path
         if path.startswith(KNOWLEDGE):
-            return None  # the ASGI app knows these
-        wanted = b"POST" if path in _POSTED else b"GET"
-        if path != MODELS and path not in _POSTED and not path.startswith(MODELS + b"/"):
+            return  # the ASGI app knows these
+        wanted = b"POST" if path in self._posted else b"GET"
+        if path != MODELS and path not in self._posted and not path.startswith(MODELS + b"/"):
             message = f"There is no route {path.decode('latin-1')[:100]}."
-            return Refusal(404, openai.error_body(message, "invalid_request_error", "not_found"))
+            raise _Misdirected(Failure(404, message, "invalid_request_error", "not_found"))
         if request.method != wanted and not (wanted == b"GET" and request.method == b"HEAD"):
             message = f"This route takes {wanted.decode()} only."
-            body = openai.error_body(message, "invalid_request_error", "method_not_allowed")
-            return Refusal(405, body, b"allow: %b\r\n" % wanted)
-        return None
+            failure = Failure(405, message, "invalid_request_error", "method_not_allowed")
+            raise _Misdirected(failure, b"allow: %b\r\n" % wanted)
 
     async def answer(self, request: Request, out: HttpProtocol) -> None:
         """One request whose key is known."""
@@ -122,6 +143,8 @@ class V1:
                 else:
                     body = await gateway.whole(exchange, app, grant, began)
                     out.respond_fine(body, _answer_headers(exchange))
+            elif request.path in self._fronts:
+                await self._translated(self._fronts[request.path], id, key, request, out, began)
             elif request.path == EMBEDDINGS:
                 exchange, wanted, embedder = gateway.open_embeddings(
                     id, key.caller, request.body, request.headers
@@ -138,32 +161,59 @@ class V1:
         except GreenroomError as error:
             if out.started:
                 raise
-            status, body, headers = _shown(error)
-            out.respond(status, body, _id_header(id) + headers)
+            failure, envelope = _failure(error), self._envelope(request.path)
+            head = _id_header(id) + envelope.id_header(id) + _retry_headers(error)
+            out.respond(failure.status, envelope.error(failure, id), head)
+
+    async def _translated(
+        self, front: Front, id: str, key: Key, request: Request, out: HttpProtocol, began: int
+    ) -> None:
+        gateway = self.gateway
+        turn = await front.read(request, key.caller)
+        exchange, app = gateway.open(id, key.caller, turn.chat, request.headers)
+        exchange.surface = front.surface
+        if turn.dropped:
+            exchange.context["dropped"] = turn.dropped
+        grant = gateway.access.admit(key)
+        head = front.envelope.id_header(id)
+        if exchange.request.stream:
+            await self._stream(exchange, app, grant, out, began, turn.events(exchange), head)
+        else:
+            body = await gateway.whole(exchange, app, grant, began)
+            out.respond_fine(await turn.whole(exchange, body), head + _answer_headers(exchange))
 
     async def _stream(
-        self, exchange: Exchange, app: App, grant: Grant, out: HttpProtocol, began: int
+        self,
+        exchange: Exchange,
+        app: App,
+        grant: Grant,
+        out: HttpProtocol,
+        began: int,
+        events: Events | None = None,
+        headers: bytes = b"",
     ) -> None:
-        beat = _Beat(out, exchange)
+        outlet: Outlet = out if events is None else Translated(out, events)
+        head = _id_header(exchange.id) + headers
+        beat = _Beat(out, head, COMMENT if events is None else events.keep_alive)
         stream = None
         try:
             stream = await self.gateway.begin_stream(exchange, app, grant, began)
             beat.stop()
             if not out.started:
-                out.begin(_id_header(exchange.id) + _dropped_header(exchange))
-            await stream.run(out)
+                out.begin(head + _dropped_header(exchange))
+            await stream.run(outlet)
             out.end()
         except asyncio.CancelledError:
             if out.is_cut and out.started:
                 message = openai.error_body("The server is shutting down.", "server_error", "shutting_down")
-                out.raw(b"%x\r\ndata: %b\n\n\r\n" % (len(message) + 8, message))
+                outlet.send(b"data: %b\n\n" % message)
                 out.end()
             raise
         except GreenroomError as error:
             if not out.started:
                 raise
             _, kind, code, param = openai.error_of(error)
-            out.send(b"data: " + openai.error_body(str(error), kind, code, param) + b"\n\n")
+            outlet.send(b"data: " + openai.error_body(str(error), kind, code, param) + b"\n\n")
             out.end()
         finally:
             beat.stop()
@@ -212,18 +262,19 @@ class V1:
 
 
 class _Beat:
-    """After ten seconds without content, sends the head and then comments, so that nobody hangs up."""
+    """After ten seconds without content, sends the head and then signs of life, so that nobody hangs up."""
 
-    def __init__(self, out: HttpProtocol, exchange: Exchange) -> None:
+    def __init__(self, out: HttpProtocol, head: bytes, sign: bytes) -> None:
         self._out = out
-        self._exchange = exchange
+        self._head = head
+        self._sign = sign
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = self._loop.call_later(KEEP_ALIVE_S, self._tick)
 
     def _tick(self) -> None:
         if not self._out.started:
-            self._out.begin(_id_header(self._exchange.id))
-        self._out.raw(b"6\r\n: ka\n\n\r\n")
+            self._out.begin(self._head)
+        self._out.send(self._sign)
         self._timer = self._loop.call_later(KEEP_ALIVE_S, self._tick)
 
     def stop(self) -> None:
@@ -291,17 +342,30 @@ def _answer_headers(exchange: Exchange) -> bytes:
     return head + _dropped_header(exchange) if "dropped" in exchange.context else head
 
 
-def _shown(error: GreenroomError) -> tuple[int, bytes, bytes]:
-    """Status, body and headers that an error shows to a client."""
+class _Misdirected(Exception):
+    """A request whose path or method no route takes."""
+
+    def __init__(self, failure: Failure, headers: bytes = b"") -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.headers = headers
+
+
+def _failure(error: GreenroomError) -> Failure:
+    """What an error shows to a client."""
     status, kind, code, param = openai.error_of(error)
-    headers = b""
+    return Failure(status, str(error), kind, code, param)
+
+
+def _retry_headers(error: GreenroomError) -> bytes:
+    """When to try again, if that helps and is known."""
     if isinstance(error, BudgetExceeded):
-        headers = b"x-should-retry: false\r\n"
-    elif isinstance(error, (QuotaExceeded, Overloaded)):
-        headers = b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (
+        return b"x-should-retry: false\r\n"
+    if isinstance(error, (QuotaExceeded, Overloaded)):
+        return b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (
             int(error.retry_after_s) + 1,
             int(error.retry_after_s * 1000),
         )
-    elif isinstance(error, UpstreamError) and error.retry_after_s is not None:
-        headers = b"retry-after: %d\r\n" % (int(error.retry_after_s) + 1)
-    return status, openai.error_body(str(error), kind, code, param), headers
+    if isinstance(error, UpstreamError) and error.retry_after_s is not None:
+        return b"retry-after: %d\r\n" % (int(error.retry_after_s) + 1)
+    return b""
