@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping
 from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import unquote
 
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
 from greenroom.errors import (
     GreenroomError,
-    ModelNotFound,
     Overloaded,
     QuotaExceeded,
     UpstreamError,
@@ -29,6 +27,8 @@ from greenroom.gateway.relay import Outlet
 from greenroom.server.fronts import COMMENT, OPENAI, Envelope, Events, Failure, Front, Translated
 from greenroom.server.head import Refusal, Request
 from greenroom.server.incoming import Incoming
+from greenroom.server.listing import Listing
+from greenroom.server.messages import ANTHROPIC, COUNT_TOKENS, MESSAGES, Counter, asked, count_body
 from greenroom.server.protocol import HttpProtocol
 from greenroom.wire import moderation, openai, openai_request
 
@@ -42,6 +42,7 @@ MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 _POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})
 KEEP_ALIVE_S = 10.0
+_NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 _NO_FRONTS: Mapping[bytes, Front] = MappingProxyType({})
 _CODES = {408: "request_timeout", 413: "request_too_large", 503: "shutting_down"}
 
@@ -69,29 +70,34 @@ class V1:
         record: Callable[[Exchange], dict[str, Any]],  # Any: JSON
         started_at: int,
         fronts: Mapping[bytes, Front] = _NO_FRONTS,
+        count: Counter | None = None,
     ) -> None:
         self.gateway = gateway
         self._record = record
-        self._started_at = started_at
+        self._listing = Listing(started_at)
         self._fronts = fronts
         """Other dialects, by path."""
-        self._posted = _POSTED | frozenset(fronts)
+        self._count = count
+        counting = () if count is None else (COUNT_TOKENS,)
+        self._posted = _POSTED | frozenset((*fronts, *counting))
 
     def refusal(self, status: int, message: str, path: bytes = b"") -> Refusal:
         """The answer to a request that could not be parsed, or that broke."""
         kind = "invalid_request_error" if status < 500 else "server_error"
         code = _CODES.get(status, "malformed_request" if status < 500 else "internal_error")
-        return self._refusal(Failure(status, message, kind, code), path)
+        return self._refusal(Failure(status, message, kind, code), self._envelope(path, _NO_HEADERS))
 
-    def _refusal(self, failure: Failure, path: bytes, headers: bytes = b"") -> Refusal:
+    def _refusal(self, failure: Failure, envelope: Envelope, headers: bytes = b"") -> Refusal:
         id = self.gateway.new_id()
-        envelope = self._envelope(path)
         head = _id_header(id) + envelope.id_header(id) + headers
         return Refusal(failure.status, envelope.error(failure, id), head)
 
-    def _envelope(self, path: bytes) -> Envelope:
+    def _envelope(self, path: bytes, headers: Mapping[bytes, bytes]) -> Envelope:
         front = self._fronts.get(path)
-        return OPENAI if front is None else front.envelope
+        if front is not None:
+            return front.envelope
+        is_anthropics = path.startswith(MODELS) and b"anthropic-version" in headers
+        return ANTHROPIC if is_anthropics or path.startswith(MESSAGES) else OPENAI
 
     def admit(self, request: Request) -> Refusal | None:
         """Path, method and key, before a body is read."""
@@ -110,9 +116,10 @@ class V1:
                     request.incoming = Incoming()
             return None
         except _Misdirected as error:
-            return self._refusal(error.failure, path, error.headers)
+            return self._refusal(error.failure, self._envelope(path, request.headers), error.headers)
         except GreenroomError as error:
-            return self._refusal(_failure(error), path, _retry_headers(error))
+            envelope = self._envelope(path, request.headers)
+            return self._refusal(_failure(error), envelope, _retry_headers(error))
 
     def _check_route(self, request: Request) -> None:
         path = request.path
@@ -152,16 +159,19 @@ class V1:
                 grant = gateway.access.admit(key)
                 body = await gateway.embed(exchange, wanted, embedder, grant, began)
                 out.respond_fine(body, _answer_headers(exchange))
+            elif request.path == COUNT_TOKENS:
+                await self._count_tokens(id, key, request, out)
             elif request.path == INSPECT:
                 await self._inspect(id, key, request, out)
             elif request.path == MODERATIONS:
                 await self._moderate(id, key, request, out)
             else:
-                out.respond(200, self._models(request.path, key), _id_header(id))
+                envelope = self._envelope(request.path, request.headers)
+                out.respond(200, self._models(request, key), _id_header(id) + envelope.id_header(id))
         except GreenroomError as error:
             if out.started:
                 raise
-            failure, envelope = _failure(error), self._envelope(request.path)
+            failure, envelope = _failure(error), self._envelope(request.path, request.headers)
             head = _id_header(id) + envelope.id_header(id) + _retry_headers(error)
             out.respond(failure.status, envelope.error(failure, id), head)
 
@@ -238,27 +248,32 @@ class V1:
         out.respond(200, openai.encode(self._record(exchange)), _id_header(id))
 
     async def _moderate(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
-        asked = moderation.parse(request.body)
+        texts = moderation.parse(request.body)
         grant = self.gateway.access.admit(key)
         try:
-            body = await moderate(self.gateway, id, key.caller, asked, request.headers)
+            body = await moderate(self.gateway, id, key.caller, texts, request.headers)
         finally:
             grant.release(0, 0)
         out.respond(200, openai.encode(body), _id_header(id))
 
-    def _models(self, path: bytes, key: Key) -> bytes:
-        names = [
-            name for name in self.gateway.rooms.names() if not key.caller.apps or name in key.caller.apps
-        ]
-        if path == MODELS:
-            return openai.encode({"object": "list", "data": [self._model(name) for name in names]})
-        name = unquote(path[len(MODELS) + 1 :].decode("latin-1"))
-        if name not in names:
-            raise ModelNotFound(f"No app or model goes by '{name[:100]}'.", "model")
-        return openai.encode(self._model(name))
+    def _models(self, request: Request, key: Key) -> bytes:
+        apps = key.caller.apps
+        names = [name for name in self.gateway.rooms.names() if not apps or name in apps]
+        if request.path == MODELS:
+            return self._listing.page(names, request.query)
+        return self._listing.one(names, request.path[len(MODELS) + 1 :])
 
-    def _model(self, name: str) -> dict[str, object]:
-        return {"id": name, "object": "model", "created": self._started_at, "owned_by": "greenroom"}
+    async def _count_tokens(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
+        assert self._count is not None, "the route is there only with it"
+        read = asked(request, counting=True)
+        exchange, app = self.gateway.open(id, key.caller, read.chat, request.headers)
+        grant = self.gateway.access.admit(key)
+        try:
+            count = await self._count(exchange.request, app.model)
+        finally:
+            grant.release(0, 0)
+        headers = b"x-greenroom-estimated: true\r\n" if count.error else b""
+        out.respond(200, count_body(count), _id_header(id) + ANTHROPIC.id_header(id) + headers)
 
 
 class _Beat:
