@@ -55,9 +55,7 @@ class Native(Struct):
     stop_details: Raw = Raw(b"null")
 
 
-class Facts(Struct):
-    """What is read of our own facts."""
-
+class _Facts(Struct):
     outcome: str | None = None
     reason: str | None = None
 
@@ -95,7 +93,7 @@ class Stop(NamedTuple):
 
 
 _completion = Decoder(_Completion)
-_facts = Decoder(Facts)
+_facts = Decoder(_Facts)
 _dict = Decoder(dict[str, Raw])
 _any: Decoder[Any] = Decoder()  # Any: annotations, which other services write as well
 
@@ -117,7 +115,7 @@ def to_message(body: bytes, id: str, passages: Sequence[Passage] = ()) -> bytes:
         choice.finish_reason, choice.native, refusal=message.refusal, calls=bool(message.tool_calls)
     )
     if stop.reason == "refusal" and stop.details is None:
-        stop = stop._replace(details=refused(text))
+        stop = stop._replace(details=refused(answer.greenroom, text))
     whole: _Object = {
         "id": message_id(answer.id, id),
         "type": "message",
@@ -153,12 +151,20 @@ def stop_of(
     reason = STOP_REASONS.get(finish_reason or "", "end_turn")
     if reason == "end_turn":
         reason = "refusal" if refusal else "tool_use" if calls else reason
-    return Stop(reason, None, refused(refusal) if refusal and reason == "refusal" else None)
+    return Stop(reason, None, _details(refusal) if refusal and reason == "refusal" else None)
 
 
-def refused(explanation: str) -> _Object:
-    """`stop_details` of a refusal; our categories are none of Anthropic's, and stand under `greenroom`."""
-    return {"type": "refusal", "category": None, "explanation": explanation or None}
+def refused(greenroom: Raw, text: str) -> _Object:
+    """`stop_details` of a refusal: the reason where it is ours, which is the text where nothing went before.
+
+    Our categories are none of Anthropic's; they stand under `greenroom`.
+    """
+    facts = _facts_of(greenroom)
+    return _details(facts.reason or text if facts.outcome == "refused" else None)
+
+
+def _details(explanation: str | None) -> _Object:
+    return {"type": "refusal", "category": None, "explanation": explanation}
 
 
 def usage_of(usage: ChatUsage, *, tier: str | None = None) -> _Object:
@@ -196,12 +202,11 @@ def tool_input(arguments: str) -> object:
     return Raw(arguments.encode())
 
 
-def facts_of(greenroom: Raw) -> Facts:
-    """Our own facts of an answer; none where there are none."""
+def _facts_of(greenroom: Raw) -> _Facts:
     try:
         return _facts.decode(greenroom)
     except (DecodeError, UnicodeDecodeError, RecursionError):
-        return Facts()
+        return _Facts()
 
 
 def citations(annotations: Raw, passages: Sequence[Passage]) -> list[_Object]:

@@ -16,7 +16,6 @@ from greenroom.wire.messages_answer import (
     ChatUsage,
     Native,
     citations,
-    facts_of,
     message_id,
     refused,
     stop_of,
@@ -280,7 +279,7 @@ class MessageEvents:
             self._finish, self._native, refusal=self._refusal or None, calls=self._live is not None
         )
         if stop.reason == "refusal" and stop.details is None:
-            stop = stop._replace(details=refused(facts_of(self._facts).reason or self._last_text))
+            stop = stop._replace(details=refused(self._facts, self._last_text))
         usage = self._usage or ChatUsage(self._counted(), (self._said + 3) // 4)
         ending: dict[str, object] = {
             "delta": {
