@@ -21,13 +21,18 @@ class Listing:
         self._created_at = datetime.fromtimestamp(started_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def page(self, names: Sequence[str], query: bytes) -> bytes:
-        """A list: all of it, or what `limit`, `after_id` and `before_id` ask for. Raises MalformedRequest."""
+        """A list: all of it, or what `limit`, `after_id` and `before_id` ask for. Raises MalformedRequest.
+
+        A page beside a model that there is no more has nothing on it: that ends the list.
+        """
         asked = dict(parse_qsl(query.decode("latin-1")))
         chosen = list(names)
         if "after_id" in asked:
-            chosen = chosen[_place(chosen, asked["after_id"], "after_id") + 1 :]
+            after = asked["after_id"]
+            chosen = chosen[chosen.index(after) + 1 :] if after in chosen else []
         if "before_id" in asked:
-            chosen = chosen[: _place(chosen, asked["before_id"], "before_id")]
+            before = asked["before_id"]
+            chosen = chosen[: chosen.index(before)] if before in chosen else []
         limit = asked.get("limit")
         has_more = False
         if limit is not None:
@@ -66,10 +71,3 @@ class Listing:
             "max_input_tokens": None,
             "max_tokens": None,
         }
-
-
-def _place(names: Sequence[str], name: str, parameter: str) -> int:
-    try:
-        return list(names).index(name)
-    except ValueError:
-        raise MalformedRequest(f"'{parameter}' names no model of this list.", parameter) from None

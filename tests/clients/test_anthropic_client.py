@@ -222,5 +222,6 @@ async def test_models_are_listed_to_both_clients(stage: Stage) -> None:
     assert [model.id for model in page.data] == theirs[1:2]
     back = await stage.client.models.list(limit=1, before_id=theirs[1])
     assert [model.id for model in back.data] == theirs[:1]
+    assert (await stage.client.models.list(after_id="gone")).data == []
     with pytest.raises(anthropic.BadRequestError):
         await stage.client.models.list(limit=5000)
