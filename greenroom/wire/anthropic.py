@@ -89,7 +89,7 @@ def to_messages(body: bytes, model: str, default_max_tokens: int, *, native: boo
     """Translate a chat-completions body; also name the fields Anthropic cannot carry.
 
     With `native` the body came through a front: it may hold the extensions of the neutral dialect, with
-    Anthropic's own fields and headers under `native`, and system messages between turns stay there.
+    Anthropic's own fields and headers under `native`.
 
     Raises MalformedRequest when the body is not a chat body, RequestError for what no Anthropic model can
     answer: `n` above 1, audio, files by id, a message of an unknown role, nothing but system messages.
@@ -106,7 +106,7 @@ def to_messages(body: bytes, model: str, default_max_tokens: int, *, native: boo
     if chat.native is not None and not native:
         lost.append("native")
     version, beta = own.pop("anthropic-version", None), own.pop("anthropic-beta", None)
-    system, turns = _turns(chat.messages, lost, in_place=native)
+    system, turns = _turns(chat.messages, lost, native=native)
     out: _Object = {
         **own,
         "model": model,
@@ -126,12 +126,11 @@ def to_messages(body: bytes, model: str, default_max_tokens: int, *, native: boo
     return Translated(_encode(out), list(dict.fromkeys(lost)), version, beta)
 
 
-def _turns(
-    messages: list[Message], lost: list[str], *, in_place: bool
-) -> tuple[list[_Object], list[_Object]]:
+def _turns(messages: list[Message], lost: list[str], *, native: bool) -> tuple[list[_Object], list[_Object]]:
     """Blocks of the system prompt, and the turns with neighbours of one role merged.
 
-    System messages go to the prompt from wherever they stand, but `in_place` only from the beginning.
+    System messages go to the prompt from wherever they stand, but for those that a caller of this dialect put
+    between turns.
     """
     system: list[_Object] = []
     turns: list[_Object] = []
@@ -141,7 +140,7 @@ def _turns(
         match message.role:
             case "system" | "developer":
                 blocks = blocks_of(message.content, f"messages[{index}].content", lost)
-                if not (in_place and turns):
+                if not (native and message.native and turns):
                     system += [block for block in blocks if block["type"] == "text"]
                     continue
                 role = "system"

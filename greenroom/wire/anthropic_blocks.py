@@ -40,6 +40,7 @@ class Message(Struct):
     thinking_blocks: list[_Object] | None = None
     is_error: bool | None = None
     cache_control: _Object | None = None
+    native: _Object | None = None
 
 
 _BAD_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
@@ -53,17 +54,23 @@ def blocks_of(content: str | list[_Object] | None, place: str, lost: list[str]) 
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content.strip() else []
     blocks = []
+    about: dict[str, str] = {}
+    """What was said about the next document."""
     for part, one in enumerate(content):
         match one:
-            case {"type": "text", "text": str(text), "native": {"document": {} as said}}:
+            case {"type": "text", "text": str(text), "native": {"of_next": str(name)}}:
+                about[name] = text
+                continue
+            case {"type": "text", "text": str(text), "native": {"type": "document"}}:
                 source = {"type": "text", "media_type": "text/plain", "data": text}
-                block: _Object = {"type": "document", "source": source, **said}
-            case {"type": "text", "text": str(text), "native": {"search_result": {} as said}}:
-                block = {"type": "search_result", **said, "content": [{"type": "text", "text": text}]}
-            case {"type": "file", "file": {"file_url": str(url)}, "native": {"document": {} as said}}:
-                block = {"type": "document", "source": {"type": "url", "url": url}, **said}
-            case {"type": "file", "file": {"file_data": str(url)}, "native": {"document": {} as said}}:
-                block = {**_document(url, None, f"{place}[{part}]"), **said}
+                block: _Object = {"type": "document", "source": source, **about}
+            case {"type": "text", "text": str(text), "native": {"type": "search_result"}}:
+                said = [{"type": "text", "text": text}]
+                block = {"type": "search_result", "source": "", "title": "", **about, "content": said}
+            case {"type": "file", "file": {"file_url": str(url)}, "native": {"type": "document"}}:
+                block = {"type": "document", "source": {"type": "url", "url": url}, **about}
+            case {"type": "file", "file": {"file_data": str(url)}, "native": {"type": "document"}}:
+                block = {**_document(url, None, f"{place}[{part}]"), **about}
             case {"type": "text" | "input_text" | "output_text", "text": str(text)}:
                 block = {"type": "text", "text": text}
             case {"type": "refusal", "refusal": str(text)}:
@@ -83,6 +90,7 @@ def blocks_of(content: str | list[_Object] | None, place: str, lost: list[str]) 
             case _:
                 kind = str(one.get("type"))[:40]
                 raise RequestError(f"Anthropic cannot take a part of type {kind!r}.", f"{place}[{part}]")
+        about = {}
         if isinstance(one.get("cache_control"), dict):
             block["cache_control"] = one["cache_control"]
         if block["type"] != "text" or block["text"].strip():

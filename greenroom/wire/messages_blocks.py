@@ -27,7 +27,9 @@ def system_content(content: str | list[_Object], place: str, dropped: list[str])
     for index, block in enumerate(content):
         if block.get("type") != "text":
             raise _unfit(block, f"{place}[{index}]", "a system prompt is made of text blocks")
-    return _short([_part(block, f"{place}[{index}]", dropped) for index, block in enumerate(content)])
+    return _short(
+        [one for index, block in enumerate(content) for one in _parts(block, f"{place}[{index}]", dropped)]
+    )
 
 
 def user_messages(content: str | list[_Object], place: str, dropped: list[str]) -> list[_Object]:
@@ -41,7 +43,7 @@ def user_messages(content: str | list[_Object], place: str, dropped: list[str]) 
         if block.get("type") == "tool_result":
             results.append(_result(block, where, dropped))
         else:
-            parts.append(_part(block, where, dropped))
+            parts += _parts(block, where, dropped)
     if parts:
         results.append({"role": "user", "content": _short(parts)})
     return results
@@ -70,7 +72,7 @@ def assistant_messages(
         elif kind == "tool_use":
             now.calls.append(_call(block, inputs[index], where))
         elif kind == "text":
-            now.parts.append(_part(block, where, dropped))
+            now.parts += _parts(block, where, dropped)
         else:
             raise _unfit(block, where, "an assistant says text, thinking and tool_use blocks")
     return [one.message() for one in spoken if one.thinking or one.parts or one.calls]
@@ -163,39 +165,47 @@ def _read(block: _Object, kind: type[_T], place: str) -> _T:
         raise malformed(error, b"", place) from None
 
 
-def _part(block: _Object, place: str, dropped: list[str]) -> _Object:
+def _parts(block: _Object, place: str, dropped: list[str]) -> list[_Object]:
+    """A block as parts: what is said about a document is a text before it, and is checked like any."""
     match block.get("type"):
         case "text":
             text = _read(block, _Text, place)
             if block.get("citations"):
                 dropped.append("citations")  # of an answer before; a provider has no use for ours
-            return _cached({"type": "text", "text": text.text}, text.cache_control)
+            return [_cached({"type": "text", "text": text.text}, text.cache_control)]
         case "image":
             image = _read(block, _Image, place)
             part: _Object = {"type": "image_url", "image_url": {"url": _url(image.source, place, "image/")}}
             if block.get("transformations"):
                 part["native"] = {"transformations": block["transformations"]}
-            return _cached(part, image.cache_control)
+            return [_cached(part, image.cache_control)]
         case "document":
             document = _read(block, _Document, place)
             if document.citations and document.citations.get("enabled"):
                 dropped.append("document.citations")
-            return _cached(_document(document, place), document.cache_control)
+            said = {"title": document.title, "context": document.context}
+            return [*_about(said), _cached(_document(document.source, place), document.cache_control)]
         case "search_result":
             found = _read(block, _Found, place)
             if found.citations and found.citations.get("enabled"):
                 dropped.append("search_result.citations")
-            native = {"search_result": {"source": found.source, "title": found.title}}
-            said = _texts(found.content, f"{place}.content")
-            return _cached({"type": "text", "text": said, "native": native}, found.cache_control)
+            text_of = _texts(found.content, f"{place}.content")
+            part = {"type": "text", "text": text_of, "native": {"type": "search_result"}}
+            said = {"source": found.source, "title": found.title}
+            return [*_about(said), _cached(part, found.cache_control)]
         case _:
             raise _unfit(block, place, "it must be text, image, document, search_result or tool_result")
 
 
-def _document(document: _Document, place: str) -> _Object:
-    said = {"title": document.title, "context": document.context}
-    native: _Object = {"document": {name: value for name, value in said.items() if value is not None}}
-    source = document.source
+def _about(said: dict[str, str | None]) -> list[_Object]:
+    """Parts that tell about the one behind them."""
+    return [
+        {"type": "text", "text": text, "native": {"of_next": name}} for name, text in said.items() if text
+    ]
+
+
+def _document(source: _Source, place: str) -> _Object:
+    native = {"type": "document"}
     match source.type:
         case "text" if source.data is not None:
             return {"type": "text", "text": source.data, "native": native}
@@ -204,10 +214,8 @@ def _document(document: _Document, place: str) -> _Object:
             text = text if isinstance(text, str) else _texts(text, where)
             return {"type": "text", "text": text, "native": native}
         case "url" if source.url is not None:
-            return {"type": "file", "file": {"file_url": source.url}, "native": native}
-    file = {"file_data": _url(source, place, "application/pdf")}
-    if document.title is not None:
-        file["filename"] = document.title
+            return {"type": "file", "file": {"file_url": _url(source, place, "")}, "native": native}
+    file = {"file_data": _url(source, place, "application/pdf"), "filename": "document.pdf"}
     return {"type": "file", "file": file, "native": native}
 
 
@@ -251,7 +259,11 @@ def _result(block: _Object, place: str, dropped: list[str]) -> _Object:
         content = result.content
     elif result.content is not None:
         content = _short(
-            [_part(one, f"{place}.content[{index}]", dropped) for index, one in enumerate(result.content)]
+            [
+                part
+                for index, one in enumerate(result.content)
+                for part in _parts(one, f"{place}.content[{index}]", dropped)
+            ]
         )
     message: _Object = {"role": "tool", "tool_call_id": result.tool_use_id, "content": content}
     if result.is_error:

@@ -170,11 +170,12 @@ def _turns(request: _Request, raw: bytes, dropped: list[str]) -> list[_Object]:
                 for one in user_messages(message.content, place, dropped):
                     _add(turns, one)
             case "assistant":
-                content = inputs[index].content
-                given = [bytes(one.input) for one in content] if isinstance(content, list) else ()
+                blocks = inputs[index].content
+                given = [bytes(one.input) for one in blocks] if isinstance(blocks, list) else ()
                 turns += assistant_messages(message.content, given, place, dropped)
             case "system":
-                turns.append({"role": "system", "content": system_content(message.content, place, dropped)})
+                content = system_content(message.content, place, dropped)
+                turns.append({"role": "system", "content": content, "native": {"in_place": True}})
     if all(turn["role"] == "system" for turn in turns):
         raise MalformedRequest("'messages' holds no text, image or document.", "messages")
     return turns

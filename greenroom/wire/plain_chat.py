@@ -1,7 +1,7 @@
 """Chat bodies of other fronts, made plain for a provider that speaks chat completions and nothing more.
 
 Sans-io. The neutral extensions are taken out, and what is lost with them is named. What can be said in plain
-words is: a document's title stands before its text, images of a tool's result follow in a user's message.
+words is: images of a tool's result follow in a user's message.
 """
 
 from typing import Any
@@ -60,6 +60,7 @@ def plain(body: bytes) -> tuple[bytes, list[str]]:
 def _plain_message(message: _Object, lost: list[str]) -> list[_Object]:
     """Take out of a message what is not plain; gives what must follow the results of tools."""
     _drop_mark(message, lost)
+    message.pop("native", None)
     if message.pop("thinking_blocks", None) is not None or message.get("reasoning_content"):
         lost.append("thinking_blocks")
     message.pop("reasoning_content", None)
@@ -89,11 +90,6 @@ def _plain_part(part: _Object, lost: list[str]) -> None:
         raise RequestError(
             "This model's provider takes no document by its address. Send it as base64.", "messages"
         )
-    said = native.get("document") or native.get("search_result")
-    if said and part["type"] == "text":
-        part["text"] = "\n".join([*map(str, said.values()), "", part["text"]])
-    elif said and "context" in said:
-        lost.append("document.context")
     if "transformations" in native:
         lost.append("image.transformations")
 

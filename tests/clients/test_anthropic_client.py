@@ -62,6 +62,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
             f'[providers.up]\nkind = "openai_compatible"\nbase_url = "{upstream.base_url}"\n'
             f'[providers.claude]\nkind = "anthropic"\nbase_url = "{upstream.origin}"\n'
             '[models.main]\ntargets = ["up/scripted"]\n[apps.bare]\nmodel = "main"\nground = []\n'
+            '[apps.native]\nmodel = "claude/scripted"\nground = []\n'
         )
         with ServerProcess(tmp_path / "data", config) as server:
             made = Stage(server, upstream)
@@ -174,17 +175,17 @@ async def test_arguments_of_tools_are_unmasked_whole_and_streamed(stage: Stage) 
 async def test_a_personal_number_in_a_document_or_a_tools_result_stays_here_too(stage: Stage) -> None:
     source: Any = {"type": "text", "media_type": "text/plain", "data": f"O CPF dela é {CPF}."}
     messages: Any = [
-        {"role": "user", "content": [{"type": "document", "source": source, "title": "Ficha"}]},
+        {"role": "user", "content": [{"type": "document", "source": source, "title": f"Ficha do CPF {CPF}"}]},
         {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "find", "input": {"cpf": CPF}}]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": f"Achei {CPF}."}]},
     ]  # fmt: skip
-    for model in ("up/scripted", "claude/scripted"):
+    for model in ("bare", "native"):
         await stage.client.messages.create(model=model, max_tokens=99, messages=messages)
 
     chat, native = [one.json() for one in stage.upstream.requests]
     assert CPF.encode() not in stage.upstream.log.bytes_received()
     assert native["messages"][0]["content"][0]["type"] == "document"  # type: ignore[index]  # JSON
-    assert json.dumps(chat).count("<CPF_1>") == json.dumps(native).count("<CPF_1>") == 3
+    assert json.dumps(chat).count("<CPF_1>") == json.dumps(native).count("<CPF_1>") == 4
 
 
 async def test_tokens_are_counted_without_a_model(stage: Stage) -> None:

@@ -257,11 +257,14 @@ async def test_a_provider_of_openais_dialect_gets_what_chat_can_say_and_the_rest
                 {"type": "text", "text": "What is this?"},
                 {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
                 {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+                {"type": "text", "text": "Rules"},
+                {"type": "text", "text": "of the house"},
                 {"type": "file", "file": {
-                    "file_data": "data:application/pdf;base64,JVBERi0=", "filename": "Rules"
+                    "file_data": "data:application/pdf;base64,JVBERi0=", "filename": "document.pdf"
                 }},
-                {"type": "text", "text": "Notes\n\nNo shoes."},
-                {"type": "text", "text": "https://example.com\nFound\n\nIt is a cat."},
+                *({"type": "text", "text": text} for text in (
+                    "Notes", "No shoes.", "https://example.com", "Found", "It is a cat."
+                )),
             ]},
             {"role": "assistant", "content": "I look.", "tool_calls": [
                 {"id": "toolu_1", "type": "function",
@@ -291,7 +294,7 @@ async def test_a_provider_of_openais_dialect_gets_what_chat_can_say_and_the_rest
         **({"stream": True, "stream_options": {"include_usage": True}} if stream else {}),
     }  # fmt: skip
     assert exchange.context["dropped"] == [
-        "thinking", "inference_geo", "cache_control", "document.context", "thinking_blocks", "is_error",
+        "thinking", "inference_geo", "cache_control", "thinking_blocks", "is_error",
         "tools.input_examples",
     ]  # fmt: skip
 

@@ -108,6 +108,19 @@ def test_numbers_in_a_tools_input_keep_every_digit() -> None:
     assert messages[1]["tool_calls"][0]["function"]["arguments"] == given
 
 
+def test_system_messages_of_the_caller_stay_between_turns_and_ours_go_to_the_prompt() -> None:
+    later = {"role": "system", "content": "Now in Spanish."}
+    body = chat(system="Be kind.", messages=[*SMALL["messages"], later])
+    body["messages"].append({"role": "system", "content": "Passages."})
+
+    native = json.loads(to_messages(json.dumps(body).encode(), "m", 1, native=True).body)
+    made = json.loads(plain(json.dumps(body).encode())[0])
+
+    assert native["messages"] == [*SMALL["messages"], later]
+    assert [block["text"] for block in native["system"]] == ["Be kind.", "Passages."]
+    assert made["messages"][2] == later
+
+
 def test_thinking_without_a_signature_is_kept_as_reasoning_only() -> None:
     thought = {"type": "thinking", "thinking": "Hm.", "signature": ""}
     messages = [
