@@ -575,3 +575,46 @@ async def test_pings_keep_a_slow_stream_alive(
     assert kinds[:3] == ["ping"] * 3
     assert kinds[kinds.index("message_start") :].count("ping") == 0
     assert content_of(message) == [{"type": "text", "text": "Good morning."}]
+
+
+async def test_a_stream_that_is_cut_by_the_shutdown_says_so_in_its_own_words(upstream: FaultUpstream) -> None:
+    upstream.script("m", recipe(SSE, Chunk(openai_events()[0]), Wait(5.0)))
+    async with serving(upstream) as (room, _), room.client(timeout_s=8.0) as client:
+        await client.send(request_bytes({**HELLO, "stream": True}, path="/v1/messages", key=KEY))
+        begun = await client.read_until(b"text_delta")
+        for connection in list(room.shared.connections):
+            connection.cut()
+        rest = await client.read_to_end()
+
+    assert b"message_start" in begun
+    assert b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"' in rest
+    assert rest.endswith(b"0\r\n\r\n")
+
+
+async def test_a_client_that_leaves_ends_the_call_and_its_record_says_so(upstream: FaultUpstream) -> None:
+    upstream.script("m", recipe(SSE, Chunk(openai_events()[0]), Wait(5.0)))
+    async with serving(upstream) as (room, _):
+        async with room.client(timeout_s=8.0) as client:
+            await client.send(request_bytes({**HELLO, "stream": True}, path="/v1/messages", key=KEY))
+            await client.read_until(b"text_delta")
+        exchange = await room.kept.next()
+        await upstream.log.wait("gone")
+
+    assert exchange.outcome == "cancelled"
+    assert exchange.surface == "messages"
+    assert exchange.usage is not None
+
+
+async def test_another_provider_answers_where_the_first_fails_before_content(upstream: FaultUpstream) -> None:
+    upstream.script("m", error(500))
+    async with (
+        FaultUpstream() as good,
+        Room([upstream.base_url, good.base_url], fronts={MESSAGES: Messages()}) as room,
+    ):
+        answer = await raw_ask(room, {**FULL, "messages": HELLO["messages"], "stream": True})
+        exchange = await room.kept.next()
+
+    assert [json.loads(data)["type"] for data in answer.events()][-1] == "message_stop"
+    assert exchange.target == "p1/m"
+    dropped = answer.header("x-greenroom-dropped")
+    assert dropped == "thinking, inference_geo, cache_control, tools.input_examples"
