@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 
+from greenroom.errors import UpstreamProtocol
 from greenroom.exchange import Passage
 from greenroom.wire.openai import ToolCall, ToolFunction, encode
 
@@ -64,7 +65,7 @@ class _Message(Struct):
     content: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
-    thinking_blocks: list[Raw] = []
+    thinking_blocks: list[Raw] | None = None
     tool_calls: list[ToolCall] | None = None
     annotations: Raw = Raw(b"[]")
 
@@ -99,11 +100,17 @@ _any: Decoder[Any] = Decoder()  # Any: annotations, which other services write a
 
 
 def to_message(body: bytes, id: str, passages: Sequence[Passage] = ()) -> bytes:
-    """A whole Message from a `chat.completion`; `id` is the exchange's, `passages` are what it could cite."""
-    answer = _completion.decode(body)
+    """A whole Message from a `chat.completion`; `id` is the exchange's, `passages` are what it could cite.
+
+    Raises UpstreamProtocol for what a provider wrote in fields that nobody has looked at before.
+    """
+    try:
+        answer = _completion.decode(body)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        raise UpstreamProtocol("The provider's answer is not a chat completion.") from None
     choice = answer.choices[0]
     message = choice.message
-    content: list[object] = list(message.thinking_blocks)
+    content: list[object] = list(message.thinking_blocks or ())
     if message.reasoning_content and not content:
         content.append({"type": "thinking", "thinking": message.reasoning_content, "signature": ""})
     text = message.content or ("" if choice.native is not None else message.refusal) or ""

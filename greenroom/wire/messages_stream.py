@@ -198,15 +198,18 @@ class MessageEvents:
         self._delta(b'"thinking_delta","thinking"', text)
 
     def _sign(self, block: dict[str, Any]) -> None:  # Any: as in `_Delta`
-        """A block of thinking is whole: what was written of it is signed, or it stands by itself."""
-        if block.get("type") != "thinking":
+        """What was written of a block of thinking is signed now, or it stands by itself.
+
+        A block without a signature says again what was written: some services send one with each piece.
+        """
+        if block.get("type") == "redacted_thinking":
             self._start("redacted", block)
-        else:
+            self._close()
+        elif block.get("signature"):
             if self._open != "thinking":
                 self._start("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-            if block.get("signature"):
-                self._delta(b'"signature_delta","signature"', block["signature"])
-        self._close()
+            self._delta(b'"signature_delta","signature"', str(block["signature"]))
+            self._close()
 
     def _call(self, piece: ToolDelta) -> None:
         call = self._calls.get(piece.index)

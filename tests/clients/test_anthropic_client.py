@@ -207,6 +207,19 @@ async def test_tokens_are_counted_without_a_model(stage: Stage) -> None:
         await count(model="default", messages=[])
 
 
+async def test_a_count_is_a_request_of_the_key(stage: Stage) -> None:
+    made = await stage.admin.post(
+        "/keys", body={"name": "counter", "requests_per_minute": 1}, cast_to=dict[str, Any]
+    )
+    async with anthropic.AsyncAnthropic(
+        base_url=stage.server.url, api_key=made["key"], max_retries=0
+    ) as client:
+        await asyncio.sleep(1.1)  # by then the server has noticed the key
+        await client.messages.count_tokens(model="default", messages=HELLO)
+        with pytest.raises(anthropic.RateLimitError):
+            await client.messages.count_tokens(model="default", messages=HELLO)
+
+
 async def test_models_are_listed_to_both_clients(stage: Stage) -> None:
     theirs = [model.id async for model in stage.openai.models.list()]
     ours = [model async for model in stage.client.models.list(limit=1)]

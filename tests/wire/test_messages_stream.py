@@ -191,6 +191,52 @@ def test_an_answer_of_nothing_is_a_message_of_no_blocks() -> None:
     assert message_of(events)["content"] == []
 
 
+def test_blocks_that_repeat_each_piece_of_thinking_do_not_cut_it() -> None:
+    payloads = [
+        piece({"reasoning_content": one, "thinking_blocks": [{"type": "thinking", "thinking": one}]})
+        for one in ("Let", " me", " see")
+    ]
+    signed = {"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": "c2ln"}]}
+
+    message = message_of(events_of([*payloads, piece(signed), piece({"content": "Oi"}, "stop"), b"[DONE]"]))
+
+    assert message["content"] == [
+        {"type": "thinking", "thinking": "Let me see", "signature": "c2ln"},
+        {"type": "text", "text": "Oi"},
+    ]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["type", "signature"]), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+deltas = st.dictionaries(
+    st.sampled_from(
+        ["content", "reasoning_content", "thinking_blocks", "tool_calls", "annotations", "refusal"]
+    ),
+    json_values,
+    max_size=3,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(given_=st.lists(deltas, max_size=4), native=json_values, facts=json_values)
+def test_whatever_a_provider_writes_the_stream_ends_as_a_message_or_an_error(
+    given_: list[Body], native: object, facts: object
+) -> None:
+    writer = MessageEvents("0123", "asked")
+    last = {"index": 0, "delta": {}, "finish_reason": "stop", "native": native}
+    ending = json.dumps({"choices": [last], "greenroom": facts}).encode()
+
+    written = b"".join(map(writer.feed, [*map(piece, given_), ending, b"[DONE]"]))
+
+    assert b"event: message_stop\n" in written or b"event: error\n" in written
+
+
 words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 inputs = st.dictionaries(st.sampled_from("ab"), words, max_size=2).map(json.dumps) | st.just("")
 
