@@ -30,6 +30,7 @@ from greenroom.server.incoming import Incoming
 from greenroom.server.listing import Listing
 from greenroom.server.messages import ANTHROPIC, COUNT_TOKENS, MESSAGES, Counter, asked, count_body
 from greenroom.server.protocol import HttpProtocol
+from greenroom.server.timing import ms, stage_times
 from greenroom.wire import moderation, openai, openai_request
 
 CHAT = b"/v1/chat/completions"
@@ -309,35 +310,6 @@ def _dropped_header(exchange: Exchange) -> bytes:
     return b"x-greenroom-dropped: %b\r\n" % ", ".join(dropped).encode("ascii", "replace")
 
 
-_MS = tuple(b"%d.%03d" % divmod(microseconds, 1000) for microseconds in range(4096))
-"""Short times as they are written: what a step takes is among them."""
-
-
-def _ms(ns: int) -> bytes:
-    """Milliseconds with three decimals."""
-    microseconds = ns // 1000
-    return _MS[microseconds] if 0 <= microseconds < 4096 else b"%d.%03d" % divmod(microseconds, 1000)
-
-
-def _stage_times(exchange: Exchange) -> bytes:
-    before = ground = check = behind = 0
-    for record in exchange.steps:
-        stage = record.stage
-        if stage == "postprocess":
-            behind += record.ns
-        elif stage == "check":
-            check += record.ns
-        elif stage == "preprocess":
-            before += record.ns
-        else:
-            ground += record.ns
-    try:
-        times = (_MS[before // 1000], _MS[ground // 1000], _MS[check // 1000], _MS[behind // 1000])
-    except IndexError:
-        times = (_ms(before), _ms(ground), _ms(check), _ms(behind))
-    return b"pre;dur=%b, ground;dur=%b, check;dur=%b, post;dur=%b, " % times
-
-
 def _answer_headers(exchange: Exchange) -> bytes:
     """What every whole answer says of itself."""
     cost = exchange.cost_usd
@@ -350,9 +322,9 @@ def _answer_headers(exchange: Exchange) -> bytes:
         (exchange.target or exchange.app).encode("latin-1", "replace"),
         b"" if cost is None else b"x-greenroom-cost-usd: %b\r\n" % cost.encode(),
         b"miss" if exchange.outcome != "cached" else str(exchange.context["cache"]).encode(),
-        _stage_times(exchange) if exchange.steps else b"",
-        _ms(model_ns),
-        _ms(exchange.total_ns - model_ns),
+        stage_times(exchange) if exchange.steps else b"",
+        ms(model_ns),
+        ms(exchange.total_ns - model_ns),
     )
     return head + _dropped_header(exchange) if "dropped" in exchange.context else head
 
