@@ -140,7 +140,9 @@ class Anthropic:
     async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
         """Translate, send, translate back. What Anthropic cannot carry is noted in `context["dropped"]`."""
         native = exchange.surface != "chat"
-        sent = anthropic.to_messages(body, model, self._default_max_tokens, native=native)
+        sent = anthropic.to_messages(
+            body, model, self._default_max_tokens, native=native, hidden=exchange.redactions
+        )
         _note_lost(exchange, sent.lost)
         head = self._headed(sent.version, sent.beta) if sent.version or sent.beta else self._head
         request = b"%b%d\r\n\r\n%b" % (head, len(sent.body), sent.body)

@@ -6,6 +6,7 @@ blocks in `anthropic_blocks`; answers are read in `anthropic_answer`, streams in
 against the types of Anthropic's Python client 2.13.0 (November 2026).
 """
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from msgspec import DecodeError, Raw, Struct
@@ -85,11 +86,19 @@ class Translated(NamedTuple):
     """The caller's own headers `anthropic-version` and `anthropic-beta`."""
 
 
-def to_messages(body: bytes, model: str, default_max_tokens: int, *, native: bool = False) -> Translated:
+def to_messages(
+    body: bytes,
+    model: str,
+    default_max_tokens: int,
+    *,
+    native: bool = False,
+    hidden: Collection[str] = (),
+) -> Translated:
     """Translate a chat-completions body; also name the fields Anthropic cannot carry.
 
     With `native` the body came through a front: it may hold the extensions of the neutral dialect, with
-    Anthropic's own fields and headers under `native`.
+    Anthropic's own fields and headers under `native`. Thinking can't be masked, since it is signed: what
+    holds one of the `hidden` values is left out.
 
     Raises MalformedRequest when the body is not a chat body, RequestError for what no Anthropic model can
     answer: `n` above 1, audio, files by id, a message of an unknown role, nothing but system messages.
@@ -102,6 +111,11 @@ def to_messages(body: bytes, model: str, default_max_tokens: int, *, native: boo
     if chat.n is not None and chat.n != 1:
         raise RequestError(f"Anthropic models answer once; 'n' is {chat.n}. Leave it out or ask again.", "n")
     lost = [name for name, raw in given.items() if name not in _CARRIED and bytes(raw) not in _SAYS_NOTHING]
+    for message in chat.messages if hidden else ():
+        said = "".join(str(block.get("thinking", "")) for block in message.thinking_blocks or ())
+        if any(value in said for value in hidden):
+            message.thinking_blocks = message.reasoning_content = None
+            lost.append("thinking_blocks")
     own = dict(chat.native or {}) if native else {}
     if chat.native is not None and not native:
         lost.append("native")

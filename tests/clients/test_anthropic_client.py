@@ -176,11 +176,17 @@ async def test_a_personal_number_in_a_document_or_a_tools_result_stays_here_too(
     source: Any = {"type": "text", "media_type": "text/plain", "data": f"O CPF dela é {CPF}."}
     messages: Any = [
         {"role": "user", "content": [{"type": "document", "source": source, "title": f"Ficha do CPF {CPF}"}]},
-        {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "find", "input": {"cpf": CPF}}]},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": f"It is {CPF}.", "signature": "c2ln"},
+            {"type": "tool_use", "id": "t", "name": "find", "input": {"cpf": CPF}},
+        ]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": f"Achei {CPF}."}]},
     ]  # fmt: skip
     for model in ("bare", "native"):
-        await stage.client.messages.create(model=model, max_tokens=99, messages=messages)
+        raw = await stage.client.messages.with_raw_response.create(
+            model=model, max_tokens=99, messages=messages
+        )
+        assert raw.headers["x-greenroom-dropped"] == "thinking_blocks"
 
     chat, native = [one.json() for one in stage.upstream.requests]
     assert CPF.encode() not in stage.upstream.log.bytes_received()
