@@ -6,7 +6,7 @@ it; pages show it. All offsets are code points, end excluded.
 
 from collections.abc import AsyncIterator, Callable
 from time import time_ns
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Raw, Struct, field
 
@@ -16,6 +16,10 @@ Stage = Literal["preprocess", "ground", "check", "postprocess"]
 StepOutcome = Literal["unchanged", "changed", "refused", "failed", "skipped"]
 Outcome = Literal["open", "answered", "cached", "refused", "failed", "cancelled"]
 Where = Literal["input", "passage", "tool", "output"]
+Surface = Literal["chat", "messages", "responses", "completions", "embeddings", "moderations"]
+"""What an exchange came through."""
+SURFACES: tuple[Surface, ...] = get_args(Surface)
+"""All of them; their places are stored, so new ones go to the end."""
 Action = Literal["mask", "redact", "block", "warn", "log", "route"]
 
 
@@ -286,6 +290,7 @@ class Exchange(Struct, eq=False):
     caller: Caller
     request: ChatRequest
     app: str
+    surface: Surface = "chat"
     created_ns: int = field(default_factory=time_ns)
     deadline: float = 0.0
     """Monotonic loop time, in seconds, after which the whole request is given up."""

@@ -26,6 +26,7 @@ from starlette.responses import Response
 from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
+from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
 from greenroom.assembly.stores import SEALED
 from greenroom.errors import ConfigError, GreenroomError
@@ -152,7 +153,13 @@ class _Server(uvicorn.Server):
     def __init__(self, house: House, listener: socket.socket) -> None:
         table = house.config.server
         desk = Desk(house, self)
-        v1 = V1(house.gateway, lambda exchange: to_record(exchange, detect), int(desk.started_at))
+        v1 = V1(
+            house.gateway,
+            lambda exchange: to_record(exchange, detect),
+            int(desk.started_at),
+            FRONTS,
+            counter(lambda: house.config),
+        )
         host, port = listener.getsockname()[:2]
         self.house = house
         self.shared = Shared(v1, _limits(house), _hosts(house, host, port))

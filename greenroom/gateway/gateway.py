@@ -77,7 +77,7 @@ class Gateway:
         may_use(caller, request.model)
         embedder = self.rooms.embedder(request.model)
         kept = ChatRequest(summary(request), request.model, user=request.user)
-        exchange = Exchange(id, caller, kept, EMBEDDINGS)
+        exchange = Exchange(id, caller, kept, EMBEDDINGS, "embeddings")
         _read_facts(exchange, headers)
         return exchange, request, embedder
 

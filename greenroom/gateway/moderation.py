@@ -32,6 +32,7 @@ async def moderate(
         )
         if not app.checks:
             raise MalformedRequest(f"The app '{app.name}' has no checks to run.", "model")
+        exchange.surface = "moderations"
         exchange.why = "asked to be judged, not answered"
         name = app.name
         refusal = await gateway.check(exchange, app)

@@ -6,11 +6,12 @@ for answers to the caller whose text it is.
 
 from collections.abc import Mapping
 
-from greenroom.exchange import Exchange
+from greenroom.exchange import SURFACES, Exchange
 from greenroom.store.material import (
     ESTIMATED,
     SEMANTIC,
     STREAMED,
+    SURFACE_BIT,
     Body,
     Detect,
     Record,
@@ -38,6 +39,8 @@ def row_of(exchange: Exchange, flags: int = 0) -> Row:
     caller, usage = exchange.caller, exchange.usage
     if exchange.request.stream:
         flags |= STREAMED
+    if exchange.surface != "chat":
+        flags |= SURFACES.index(exchange.surface) << SURFACE_BIT
     if exchange.outcome == "cached" and exchange.context.get("cache") == "semantic":
         flags |= SEMANTIC
     if usage is not None and usage.estimated:
@@ -91,6 +94,8 @@ def body_of(exchange: Exchange) -> Body:
         exchange.finish_reason,
         exchange.error,
         0.0 if language is None else language[1],
+        (0, 0),
+        exchange.context.get("dropped", []),  # type: ignore[arg-type]  # a list of names wherever it is set
     )
 
 

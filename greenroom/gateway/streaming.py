@@ -68,6 +68,7 @@ class Answer:
         self._texts: dict[int, Prose] = {}
         self._arguments: dict[tuple[int, int], Chain | None] = {}
         self._finishing: dict[int, str] = {}
+        self._native: dict[int, bytes] = {}
         self._usage: Usage | None = None
         self._writer = ChunkWriter(
             f"chatcmpl-{exchange.id}", exchange.created_ns // 1_000_000_000, exchange.asked
@@ -148,7 +149,8 @@ class Answer:
         delta = choice.delta
         if delta is None or choice.finish_reason is not None or not delta.content:
             return
-        if not (delta.role or delta.tool_calls or delta.refusal or delta.reasoning_content):
+        other = delta.role or delta.tool_calls or delta.refusal or delta.reasoning_content
+        if not other and not bytes(delta.thinking_blocks):
             one = self._text(choice.index)
             if self.mold.learn(payload, delta.content, len(one.raw)):
                 self.fit = one
@@ -213,15 +215,18 @@ class Answer:
                 if delta.tool_calls:
                     self._flush_content(choice.index, out)
                     self._write_calls(choice, out)
-                if delta.refusal or delta.reasoning_content:
+                if delta.refusal or delta.reasoning_content or bytes(delta.thinking_blocks):
                     rest = {"refusal": delta.refusal, "reasoning_content": delta.reasoning_content}
                     present: dict[str, object] = {name: value for name, value in rest.items() if value}
+                    if bytes(delta.thinking_blocks):
+                        present["thinking_blocks"] = delta.thinking_blocks
                     out += (_START, self._writer.delta(choice.index, present), _END)
             if choice.finish_reason is not None:
                 self._exchange.finish_reason = choice.finish_reason
                 self._flush_content(choice.index, out)
                 self._flush_arguments(choice.index, out)
                 self._finishing[choice.index] = choice.finish_reason
+                self._native[choice.index] = bytes(choice.native)
             if self.stop_if_rejected(out):
                 return
 
@@ -312,7 +317,7 @@ class Answer:
         for index, reason in sorted(self._finishing.items()):
             exchange.finish_reason = reason
             delta: dict[str, object] = {"annotations": annotations} if annotations and index == 0 else {}
-            out += (_START, self._writer.last(index, delta, reason, facts), _END)
+            out += (_START, self._writer.last(index, delta, reason, facts, self._native[index]), _END)
         if exchange.request.include_usage:
             out += (_START, self._writer.usage(exchange.usage), _END)
         out.append(DONE)

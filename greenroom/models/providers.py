@@ -5,7 +5,7 @@ an `UpstreamError` whose message holds no address and no key; dispatch adds the 
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Protocol, Self
 
@@ -28,10 +28,16 @@ from greenroom.wire import anthropic
 from greenroom.wire.anthropic_stream import StreamTranslator
 from greenroom.wire.openai import decode_completion
 from greenroom.wire.openai_request import refuse_repeated_keys
+from greenroom.wire.plain_chat import plain
 from greenroom.wire.source import Taker
 from greenroom.wire.sse import EventParser, NamedEventParser
 
 MESSAGE_LIMIT = 500
+VERSION = "2023-06-01"
+"""The version of Anthropic's API that is asked for when the caller asks for none."""
+LOST_BEFORE = "dropped.before"
+"""Where an exchange's context keeps what was lost before any provider was asked."""
+_LENGTH = b"Content-Length: "
 
 
 class Provider(Protocol):
@@ -85,7 +91,9 @@ class OpenAICompatible:
         return await response.read()
 
     async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
-        """Send the body as it is."""
+        """Send the body as it is; one that came through another front without its extensions."""
+        if exchange.surface != "chat":
+            body = _made_plain(exchange, body)
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
         response = await self._pool.request(self._origin, request, limits, whole=not exchange.request.stream)
         if response.status != 200:
@@ -99,7 +107,11 @@ class OpenAICompatible:
 
 
 class Anthropic:
-    """Anthropic's Messages API, translated both ways."""
+    """Anthropic's Messages API, translated both ways.
+
+    What came through another front keeps its extensions, and the caller's `anthropic-version` and
+    `anthropic-beta` go along.
+    """
 
     def __init__(
         self, name: str, base_url: str, key: str | None, pool: Pool, headers: Mapping[str, str],
@@ -109,29 +121,45 @@ class Anthropic:
         self._origin = Origin.parse(base_url)
         self._pool = pool
         self._default_max_tokens = default_max_tokens
-        extra = {"anthropic-version": "2023-06-01", **headers}
+        extra = dict(headers)
         if key:
             extra["x-api-key"] = key
-        self._head = _request_head(self._origin, "/v1/messages", extra)
+        self._pinned = frozenset(name.lower() for name in headers)
+        self._open_head = _request_head(self._origin, "/v1/messages", extra).removesuffix(_LENGTH)
+        self._head = self._headed(VERSION, None)
+
+    def _headed(self, version: str | None, beta: str | None) -> bytes:
+        """The head with the caller's headers; those of the configuration stand above them."""
+        lines = [
+            b"%b: %b\r\n" % (name.encode(), value.encode("latin-1"))
+            for name, value in (("anthropic-version", version or VERSION), ("anthropic-beta", beta))
+            if value is not None and name not in self._pinned
+        ]
+        return b"".join((self._open_head, *lines, _LENGTH))
 
     async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
         """Translate, send, translate back. What Anthropic cannot carry is noted in `context["dropped"]`."""
-        translated, lost = anthropic.to_messages(body, model, self._default_max_tokens)
-        if lost:
-            exchange.context["dropped"] = lost
-        request = b"%b%d\r\n\r\n%b" % (self._head, len(translated), translated)
+        native = exchange.surface != "chat"
+        sent = anthropic.to_messages(
+            body, model, self._default_max_tokens, native=native, hidden=exchange.redactions
+        )
+        _note_lost(exchange, sent.lost)
+        head = self._headed(sent.version, sent.beta) if sent.version or sent.beta else self._head
+        request = b"%b%d\r\n\r\n%b" % (head, len(sent.body), sent.body)
         response = await self._pool.request(self._origin, request, limits, whole=not exchange.request.stream)
         if response.status != 200:
             raise await _refused(response, anthropic.error_from)
         created = exchange.created_ns // 1_000_000_000
         if exchange.request.stream:
             _expect_events(response)
-            translator = StreamTranslator(exchange.asked, created, True)
-            return Reply(chunks=_anthropic_events(response, translator), close=response.close)
+            translator = StreamTranslator(exchange.asked, created, True, native=native)
+            return Reply(chunks=_anthropic_events(response, translator, exchange), close=response.close)
         data = await response.read()
         if not data.lstrip().startswith(b"{"):
             raise UpstreamProtocol("The provider did not answer with JSON.")
-        answer = anthropic.from_message(data, asked=exchange.asked, created=created)
+        lost: list[str] = []
+        answer = anthropic.from_message(data, asked=exchange.asked, created=created, native=native, lost=lost)
+        _note_lost(exchange, [*sent.lost, *lost])
         return Reply(body=answer, view=_read_completion(answer))
 
 
@@ -148,6 +176,28 @@ class BuiltIn:
         if reply.body:
             reply.view = _read_completion(reply.body)
         return reply
+
+
+def _made_plain(exchange: Exchange, body: bytes) -> bytes:
+    made, lost = plain(body)
+    _note_lost(exchange, lost)
+    if made != body:
+        exchange.sent = made
+    return made
+
+
+def _note_lost(exchange: Exchange, lost: Sequence[str], *, more: bool = False) -> None:
+    """Name what this target can't carry, behind what the front could not; `more` adds to what it named."""
+    context = exchange.context
+    by_front = context.setdefault(LOST_BEFORE, context.get("dropped", []))
+    assert isinstance(by_front, list)
+    before = context.get("dropped", []) if more else by_front
+    assert isinstance(before, list)
+    names = list(dict.fromkeys([*before, *lost]))
+    if names:
+        context["dropped"] = names
+    else:
+        context.pop("dropped", None)
 
 
 def _request_head(origin: Origin, path: str, headers: Mapping[str, str]) -> bytes:
@@ -260,7 +310,9 @@ class OpenAIEvents:
         self._response.resume()
 
 
-async def _anthropic_events(response: Response, translator: StreamTranslator) -> AsyncIterator[list[bytes]]:
+async def _anthropic_events(
+    response: Response, translator: StreamTranslator, exchange: Exchange
+) -> AsyncIterator[list[bytes]]:
     parser = NamedEventParser()
     try:
         async for data in response:
@@ -268,6 +320,7 @@ async def _anthropic_events(response: Response, translator: StreamTranslator) ->
             if payloads:
                 yield payloads
             if translator.done:
+                _note_lost(exchange, translator.lost, more=True)
                 yield [b"[DONE]"]
                 await response.read()
                 return

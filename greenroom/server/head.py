@@ -38,12 +38,12 @@ class Request(Struct, eq=False):
     headers: dict[bytes, bytes]
     raw_headers: list[tuple[bytes, bytes]]
     is_fast: bool = False
-    """Whether the front answers it, not the ASGI app."""
+    """Whether `FastRoutes` answers it, not the ASGI app."""
     body: bytes = b""
     incoming: "Incoming | None" = None
     """Where the body comes from piece by piece if it is an upload: the app starts before it is whole."""
     context: object = None
-    """What `Front.admit` left for `Front.answer`."""
+    """What `FastRoutes.admit` left for `FastRoutes.answer`."""
 
 
 class Refusal(NamedTuple):
@@ -54,8 +54,8 @@ class Refusal(NamedTuple):
     headers: bytes = b""
 
 
-class Front(Protocol):
-    """Answers the fast routes without ASGI."""
+class FastRoutes(Protocol):
+    """Answers its routes without ASGI."""
 
     def admit(self, request: Request) -> Refusal | None:
         """Look at the head alone (path, method, key): refuse now, before a body is read, or go on.
@@ -68,8 +68,8 @@ class Front(Protocol):
         """Answer through `out.respond` or `out.begin`, `out.write`, `out.end`."""
         ...
 
-    def refusal(self, status: int, message: str) -> Refusal:
-        """The answer to a request that could not even be parsed, or that broke."""
+    def refusal(self, status: int, message: str, path: bytes = b"") -> Refusal:
+        """The answer to a request that could not even be parsed, or that broke; `path` where it is known."""
         ...
 
 

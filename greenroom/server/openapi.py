@@ -134,8 +134,63 @@ _MODERATION = {
         "model": {"type": "string", "description": "omni-moderation-latest, or an app whose checks to run."},
     },
 }
+_SAID = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "required": ["role", "content"],
+        "properties": {
+            "role": {"enum": ["user", "assistant", "system"]},
+            "content": {"type": ["string", "array"]},
+        },
+    },
+}
+_COUNT = {
+    "type": "object",
+    "required": ["model", "messages"],
+    "properties": {
+        "model": {"type": "string", "minLength": 1, "maxLength": 256},
+        "messages": _SAID,
+        "system": {"type": ["string", "array", "null"]},
+        "tools": {"type": ["array", "null"], "items": {"type": "object"}},
+    },
+    "additionalProperties": True,
+}
+_MESSAGES = {
+    **_COUNT,
+    "required": ["model", "max_tokens", "messages"],
+    "properties": {
+        **_COUNT["properties"],  # type: ignore[dict-item]  # a literal above
+        "max_tokens": {"type": "integer", "minimum": 1},
+        "stream": {"type": ["boolean", "null"]},
+        "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+    },
+}
+_MESSAGE = {
+    "type": "object",
+    "required": ["id", "type", "role", "model", "content", "stop_reason", "usage"],
+    "properties": {
+        "id": {"type": "string"},
+        "type": {"const": "message"},
+        "role": {"const": "assistant"},
+        "model": {"type": "string"},
+        "content": {"type": "array", "items": {"type": "object", "required": ["type"]}},
+        "stop_reason": {"type": "string"},
+        "stop_sequence": {"type": ["string", "null"]},
+        "usage": {"type": "object", "required": ["input_tokens", "output_tokens"]},
+        "greenroom": {"type": "object"},
+    },
+}
 _FAST: tuple[tuple[str, str, str, object], ...] = (
     ("/v1/chat/completions", "post", "Answer a conversation, whole or as a stream of events.", CHAT_SCHEMA),
+    (
+        "/v1/messages",
+        "post",
+        "The same in Anthropic's dialect; errors have Anthropic's envelope.",
+        _MESSAGES,
+    ),
+    ("/v1/messages/count_tokens", "post", "Count the tokens of a request, without a model.", _COUNT),
     (
         "/v1/moderations",
         "post",
@@ -152,6 +207,7 @@ _FAST: tuple[tuple[str, str, str, object], ...] = (
         _INSPECT,
     ),
 )
+_STREAMED: dict[str, object] = {"/v1/chat/completions": _COMPLETION, "/v1/messages": _MESSAGE}
 
 
 def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # Any: JSON
@@ -166,9 +222,10 @@ def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # An
                 {"name": name, "in": "header", "description": said, "schema": {"type": "string"}}
                 for name, said in _HEADERS.items()
             ]
-        if schema is CHAT_SCHEMA:
+        answer = _STREAMED.get(path)
+        if answer is not None:
             operation["responses"] = _responses(
-                200, {"application/json": {"schema": _COMPLETION}, "text/event-stream": {}}
+                200, {"application/json": {"schema": answer}, "text/event-stream": {}}
             )
         paths.setdefault(path, {})[method] = operation
     for route in routes:

@@ -1,7 +1,7 @@
 """HTTP/1.1 on one socket: our protocol class under uvicorn's server.
 
 Parses with httptools, refuses what is ambiguous and closes, keeps limits on headers, bodies and time, and
-hands the fast routes to the front; all else goes to the ASGI app. Knows bytes; nothing of JSON.
+hands the fast routes to what answers them; all else goes to the ASGI app. Knows bytes; nothing of JSON.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from greenroom.server.asgi import AsgiCycle
 from greenroom.server.head import (
     HEADER_LIMIT_BYTES,
     URL_LIMIT_BYTES,
-    Front,
+    FastRoutes,
     Limits,
     Refusal,
     Refused,
@@ -46,8 +46,8 @@ _FINE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
 class Shared:
     """What all connections of one server share. Made once, in assembly."""
 
-    def __init__(self, front: Front, limits: Limits, hosts: frozenset[bytes]) -> None:
-        self.front = front
+    def __init__(self, fast: FastRoutes, limits: Limits, hosts: frozenset[bytes]) -> None:
+        self.fast = fast
         self.limits = limits
         self.hosts = hosts
         """Host names that are answered; anything else may be a rebound name."""
@@ -234,7 +234,7 @@ class HttpProtocol(asyncio.Protocol):
         elif length is not None and not length.isdigit():
             raise Refused(400, "The Content-Length is not a number.")
         request = Request(method, self._path, self._query, headers, fields)
-        refusal = self.shared.front.admit(request)
+        refusal = self.shared.fast.admit(request)
         limits = self.shared.limits
         self._limit = limits.body_bytes if request.incoming is None else limits.file_bytes
         if refusal is None:
@@ -340,7 +340,7 @@ class HttpProtocol(asyncio.Protocol):
             self.respond(*request.context)
             self._ended(None)
         else:
-            run = self._run = Run(self.shared.front.answer(request, self), self.loop, self._ended)
+            run = self._run = Run(self.shared.fast.answer(request, self), self.loop, self._ended)
             run.step()
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
@@ -370,19 +370,19 @@ class HttpProtocol(asyncio.Protocol):
 
     def _end_badly(self, error: BaseException) -> None:
         """The edge: nothing that an answer raises may end the server."""
-        front = self.shared.front
+        fast = self.shared.fast
         if isinstance(error, asyncio.CancelledError):
             if not self.is_cut:
                 self.abort()
             elif not self._started:
-                self.respond(*front.refusal(503, "The server is shutting down. Try again."))
+                self.respond(*fast.refusal(503, "The server is shutting down. Try again.", self._path))
             self.shutdown_after_cut()
             return
         log.error("request failed", exc_info=error)
         if self._started:
             self.abort()
         else:
-            self.respond(*front.refusal(500, "Something went wrong here. Try again."))
+            self.respond(*fast.refusal(500, "Something went wrong here. Try again.", self._path))
 
     # answering
 
@@ -510,7 +510,7 @@ class HttpProtocol(asyncio.Protocol):
             self._closing = True
             half.fail((TooLarge if status == 413 else MalformedRequest)(message))
         elif status:
-            self._refuse_with(self.shared.front.refusal(status, message))
+            self._refuse_with(self.shared.fast.refusal(status, message, self._path))
 
     def _refuse_with(self, refusal: Refusal) -> None:
         """Answer and close: what follows on this connection can't be trusted or is not wanted."""

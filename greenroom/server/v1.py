@@ -1,20 +1,19 @@
-"""The fast routes: `/v1/chat/completions`, `/v1/embeddings`, `/v1/moderations`, `/v1/models`, `/api/inspect`.
+"""The fast routes: `/v1/chat/completions` and its fronts, embeddings, moderations, models, `/api/inspect`.
 
 Reads the head, asks the gateway, writes the answer. Knows HTTP and the dialect; no step, no provider.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter_ns
+from types import MappingProxyType
 from typing import Any
-from urllib.parse import unquote
 
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
 from greenroom.errors import (
     GreenroomError,
-    ModelNotFound,
     Overloaded,
     QuotaExceeded,
     UpstreamError,
@@ -24,9 +23,14 @@ from greenroom.gateway.access import BudgetExceeded, Grant, Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
+from greenroom.gateway.relay import Outlet
+from greenroom.server.fronts import COMMENT, OPENAI, Envelope, Events, Failure, Front, Translated
 from greenroom.server.head import Refusal, Request
 from greenroom.server.incoming import Incoming
+from greenroom.server.listing import Listing
+from greenroom.server.messages import ANTHROPIC, COUNT_TOKENS, MESSAGES, Counter, asked, count_body
 from greenroom.server.protocol import HttpProtocol
+from greenroom.server.timing import ms, stage_times
 from greenroom.wire import moderation, openai, openai_request
 
 CHAT = b"/v1/chat/completions"
@@ -39,6 +43,8 @@ MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 _POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})
 KEEP_ALIVE_S = 10.0
+_NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
+_NO_FRONTS: Mapping[bytes, Front] = MappingProxyType({})
 _CODES = {408: "request_timeout", 413: "request_too_large", 503: "shutting_down"}
 
 
@@ -60,17 +66,39 @@ class V1:
     """Answers the fast routes."""
 
     def __init__(
-        self, gateway: Gateway, record: Callable[[Exchange], dict[str, Any]], started_at: int
-    ) -> None:  # Any: JSON
+        self,
+        gateway: Gateway,
+        record: Callable[[Exchange], dict[str, Any]],  # Any: JSON
+        started_at: int,
+        fronts: Mapping[bytes, Front] = _NO_FRONTS,
+        count: Counter | None = None,
+    ) -> None:
         self.gateway = gateway
         self._record = record
-        self._started_at = started_at
+        self._listing = Listing(started_at)
+        self._fronts = fronts
+        """Other dialects, by path."""
+        self._count = count
+        counting = () if count is None else (COUNT_TOKENS,)
+        self._posted = _POSTED | frozenset((*fronts, *counting))
 
-    def refusal(self, status: int, message: str) -> Refusal:
+    def refusal(self, status: int, message: str, path: bytes = b"") -> Refusal:
         """The answer to a request that could not be parsed, or that broke."""
         kind = "invalid_request_error" if status < 500 else "server_error"
         code = _CODES.get(status, "malformed_request" if status < 500 else "internal_error")
-        return Refusal(status, openai.error_body(message, kind, code), _id_header(self.gateway.new_id()))
+        return self._refusal(Failure(status, message, kind, code), self._envelope(path, _NO_HEADERS))
+
+    def _refusal(self, failure: Failure, envelope: Envelope, headers: bytes = b"") -> Refusal:
+        id = self.gateway.new_id()
+        head = _id_header(id) + envelope.id_header(id) + headers
+        return Refusal(failure.status, envelope.error(failure, id), head)
+
+    def _envelope(self, path: bytes, headers: Mapping[bytes, bytes]) -> Envelope:
+        front = self._fronts.get(path)
+        if front is not None:
+            return front.envelope
+        is_anthropics = path.startswith(MODELS) and b"anthropic-version" in headers
+        return ANTHROPIC if is_anthropics or path.startswith(MESSAGES) else OPENAI
 
     def admit(self, request: Request) -> Refusal | None:
         """Path, method and key, before a body is read."""
@@ -79,32 +107,33 @@ class V1:
         if not is_chat and not path.startswith(b"/v1/") and path != INSPECT:
             return None
         request.is_fast = True
-        refusal = None if is_chat and request.method == b"POST" else self._misdirected(request)
-        if refusal is None:
-            try:
-                request.context = self.gateway.access.identify(request.headers)
-                if not is_chat and path.startswith(KNOWLEDGE):
-                    request.is_fast = False
-                    if path == FILES and request.method == b"POST":
-                        request.incoming = Incoming()
-                return None
-            except GreenroomError as error:
-                refusal = Refusal(*_shown(error))
-        return refusal._replace(headers=_id_header(self.gateway.new_id()) + refusal.headers)
+        try:
+            if not is_chat or request.method != b"POST":
+                self._check_route(request)
+            request.context = self.gateway.access.identify(request.headers)
+            if not is_chat and path.startswith(KNOWLEDGE):
+                request.is_fast = False
+                if path == FILES and request.method == b"POST":
+                    request.incoming = Incoming()
+            return None
+        except _Misdirected as error:
+            return self._refusal(error.failure, self._envelope(path, request.headers), error.headers)
+        except GreenroomError as error:
+            envelope = self._envelope(path, request.headers)
+            return self._refusal(_failure(error), envelope, _retry_headers(error))
 
-    def _misdirected(self, request: Request) -> Refusal | None:
+    def _check_route(self, request: Request) -> None:
         path = request.path
         if path.startswith(KNOWLEDGE):
-            return None  # the ASGI app knows these
-        wanted = b"POST" if path in _POSTED else b"GET"
-        if path != MODELS and path not in _POSTED and not path.startswith(MODELS + b"/"):
+            return  # the ASGI app knows these
+        wanted = b"POST" if path in self._posted else b"GET"
+        if path != MODELS and path not in self._posted and not path.startswith(MODELS + b"/"):
             message = f"There is no route {path.decode('latin-1')[:100]}."
-            return Refusal(404, openai.error_body(message, "invalid_request_error", "not_found"))
+            raise _Misdirected(Failure(404, message, "invalid_request_error", "not_found"))
         if request.method != wanted and not (wanted == b"GET" and request.method == b"HEAD"):
             message = f"This route takes {wanted.decode()} only."
-            body = openai.error_body(message, "invalid_request_error", "method_not_allowed")
-            return Refusal(405, body, b"allow: %b\r\n" % wanted)
-        return None
+            failure = Failure(405, message, "invalid_request_error", "method_not_allowed")
+            raise _Misdirected(failure, b"allow: %b\r\n" % wanted)
 
     async def answer(self, request: Request, out: HttpProtocol) -> None:
         """One request whose key is known."""
@@ -122,6 +151,8 @@ class V1:
                 else:
                     body = await gateway.whole(exchange, app, grant, began)
                     out.respond_fine(body, _answer_headers(exchange))
+            elif request.path in self._fronts:
+                await self._translated(self._fronts[request.path], id, key, request, out, began)
             elif request.path == EMBEDDINGS:
                 exchange, wanted, embedder = gateway.open_embeddings(
                     id, key.caller, request.body, request.headers
@@ -129,41 +160,71 @@ class V1:
                 grant = gateway.access.admit(key)
                 body = await gateway.embed(exchange, wanted, embedder, grant, began)
                 out.respond_fine(body, _answer_headers(exchange))
+            elif request.path == COUNT_TOKENS:
+                await self._count_tokens(id, key, request, out)
             elif request.path == INSPECT:
                 await self._inspect(id, key, request, out)
             elif request.path == MODERATIONS:
                 await self._moderate(id, key, request, out)
             else:
-                out.respond(200, self._models(request.path, key), _id_header(id))
+                envelope = self._envelope(request.path, request.headers)
+                out.respond(200, self._models(request, key), _id_header(id) + envelope.id_header(id))
         except GreenroomError as error:
             if out.started:
                 raise
-            status, body, headers = _shown(error)
-            out.respond(status, body, _id_header(id) + headers)
+            failure, envelope = _failure(error), self._envelope(request.path, request.headers)
+            head = _id_header(id) + envelope.id_header(id) + _retry_headers(error)
+            out.respond(failure.status, envelope.error(failure, id), head)
+
+    async def _translated(
+        self, front: Front, id: str, key: Key, request: Request, out: HttpProtocol, began: int
+    ) -> None:
+        gateway = self.gateway
+        turn = await front.read(request, key.caller)
+        exchange, app = gateway.open(id, key.caller, turn.chat, request.headers)
+        exchange.surface = front.surface
+        if turn.dropped:
+            exchange.context["dropped"] = turn.dropped
+        grant = gateway.access.admit(key)
+        head = front.envelope.id_header(id)
+        if exchange.request.stream:
+            await self._stream(exchange, app, grant, out, began, turn.events(exchange), head)
+        else:
+            body = await gateway.whole(exchange, app, grant, began)
+            out.respond_fine(await turn.whole(exchange, body), head + _answer_headers(exchange))
 
     async def _stream(
-        self, exchange: Exchange, app: App, grant: Grant, out: HttpProtocol, began: int
+        self,
+        exchange: Exchange,
+        app: App,
+        grant: Grant,
+        out: HttpProtocol,
+        began: int,
+        events: Events | None = None,
+        headers: bytes = b"",
     ) -> None:
-        beat = _Beat(out, exchange)
+        outlet: Outlet = out if events is None else Translated(out, events)
+        head = _id_header(exchange.id) + headers
+        beat = _Beat(out, head, COMMENT if events is None else events.keep_alive)
         stream = None
         try:
             stream = await self.gateway.begin_stream(exchange, app, grant, began)
             beat.stop()
             if not out.started:
-                out.begin(_id_header(exchange.id) + _dropped_header(exchange))
-            await stream.run(out)
+                out.begin(head + _dropped_header(exchange))
+            await stream.run(outlet)
             out.end()
         except asyncio.CancelledError:
             if out.is_cut and out.started:
                 message = openai.error_body("The server is shutting down.", "server_error", "shutting_down")
-                out.raw(b"%x\r\ndata: %b\n\n\r\n" % (len(message) + 8, message))
+                outlet.send(b"data: %b\n\n" % message)
                 out.end()
             raise
         except GreenroomError as error:
             if not out.started:
                 raise
             _, kind, code, param = openai.error_of(error)
-            out.send(b"data: " + openai.error_body(str(error), kind, code, param) + b"\n\n")
+            outlet.send(b"data: " + openai.error_body(str(error), kind, code, param) + b"\n\n")
             out.end()
         finally:
             beat.stop()
@@ -188,42 +249,48 @@ class V1:
         out.respond(200, openai.encode(self._record(exchange)), _id_header(id))
 
     async def _moderate(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
-        asked = moderation.parse(request.body)
+        texts = moderation.parse(request.body)
         grant = self.gateway.access.admit(key)
         try:
-            body = await moderate(self.gateway, id, key.caller, asked, request.headers)
+            body = await moderate(self.gateway, id, key.caller, texts, request.headers)
         finally:
             grant.release(0, 0)
         out.respond(200, openai.encode(body), _id_header(id))
 
-    def _models(self, path: bytes, key: Key) -> bytes:
-        names = [
-            name for name in self.gateway.rooms.names() if not key.caller.apps or name in key.caller.apps
-        ]
-        if path == MODELS:
-            return openai.encode({"object": "list", "data": [self._model(name) for name in names]})
-        name = unquote(path[len(MODELS) + 1 :].decode("latin-1"))
-        if name not in names:
-            raise ModelNotFound(f"No app or model goes by '{name[:100]}'.", "model")
-        return openai.encode(self._model(name))
+    def _models(self, request: Request, key: Key) -> bytes:
+        apps = key.caller.apps
+        names = [name for name in self.gateway.rooms.names() if not apps or name in apps]
+        if request.path == MODELS:
+            return self._listing.page(names, request.query)
+        return self._listing.one(names, request.path[len(MODELS) + 1 :])
 
-    def _model(self, name: str) -> dict[str, object]:
-        return {"id": name, "object": "model", "created": self._started_at, "owned_by": "greenroom"}
+    async def _count_tokens(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
+        assert self._count is not None, "the route is there only with it"
+        read = asked(request, counting=True)
+        exchange, app = self.gateway.open(id, key.caller, read.chat, request.headers)
+        grant = self.gateway.access.admit(key)
+        try:
+            count = await self._count(exchange.request, app.model)
+        finally:
+            grant.release(0, 0)
+        headers = b"x-greenroom-estimated: true\r\n" if count.error else b""
+        out.respond(200, count_body(count), _id_header(id) + ANTHROPIC.id_header(id) + headers)
 
 
 class _Beat:
-    """After ten seconds without content, sends the head and then comments, so that nobody hangs up."""
+    """After ten seconds without content, sends the head and then signs of life, so that nobody hangs up."""
 
-    def __init__(self, out: HttpProtocol, exchange: Exchange) -> None:
+    def __init__(self, out: HttpProtocol, head: bytes, sign: bytes) -> None:
         self._out = out
-        self._exchange = exchange
+        self._head = head
+        self._sign = sign
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = self._loop.call_later(KEEP_ALIVE_S, self._tick)
 
     def _tick(self) -> None:
         if not self._out.started:
-            self._out.begin(_id_header(self._exchange.id))
-        self._out.raw(b"6\r\n: ka\n\n\r\n")
+            self._out.begin(self._head)
+        self._out.send(self._sign)
         self._timer = self._loop.call_later(KEEP_ALIVE_S, self._tick)
 
     def stop(self) -> None:
@@ -243,35 +310,6 @@ def _dropped_header(exchange: Exchange) -> bytes:
     return b"x-greenroom-dropped: %b\r\n" % ", ".join(dropped).encode("ascii", "replace")
 
 
-_MS = tuple(b"%d.%03d" % divmod(microseconds, 1000) for microseconds in range(4096))
-"""Short times as they are written: what a step takes is among them."""
-
-
-def _ms(ns: int) -> bytes:
-    """Milliseconds with three decimals."""
-    microseconds = ns // 1000
-    return _MS[microseconds] if 0 <= microseconds < 4096 else b"%d.%03d" % divmod(microseconds, 1000)
-
-
-def _stage_times(exchange: Exchange) -> bytes:
-    before = ground = check = behind = 0
-    for record in exchange.steps:
-        stage = record.stage
-        if stage == "postprocess":
-            behind += record.ns
-        elif stage == "check":
-            check += record.ns
-        elif stage == "preprocess":
-            before += record.ns
-        else:
-            ground += record.ns
-    try:
-        times = (_MS[before // 1000], _MS[ground // 1000], _MS[check // 1000], _MS[behind // 1000])
-    except IndexError:
-        times = (_ms(before), _ms(ground), _ms(check), _ms(behind))
-    return b"pre;dur=%b, ground;dur=%b, check;dur=%b, post;dur=%b, " % times
-
-
 def _answer_headers(exchange: Exchange) -> bytes:
     """What every whole answer says of itself."""
     cost = exchange.cost_usd
@@ -284,24 +322,37 @@ def _answer_headers(exchange: Exchange) -> bytes:
         (exchange.target or exchange.app).encode("latin-1", "replace"),
         b"" if cost is None else b"x-greenroom-cost-usd: %b\r\n" % cost.encode(),
         b"miss" if exchange.outcome != "cached" else str(exchange.context["cache"]).encode(),
-        _stage_times(exchange) if exchange.steps else b"",
-        _ms(model_ns),
-        _ms(exchange.total_ns - model_ns),
+        stage_times(exchange) if exchange.steps else b"",
+        ms(model_ns),
+        ms(exchange.total_ns - model_ns),
     )
     return head + _dropped_header(exchange) if "dropped" in exchange.context else head
 
 
-def _shown(error: GreenroomError) -> tuple[int, bytes, bytes]:
-    """Status, body and headers that an error shows to a client."""
+class _Misdirected(Exception):
+    """A request whose path or method no route takes."""
+
+    def __init__(self, failure: Failure, headers: bytes = b"") -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.headers = headers
+
+
+def _failure(error: GreenroomError) -> Failure:
+    """What an error shows to a client."""
     status, kind, code, param = openai.error_of(error)
-    headers = b""
+    return Failure(status, str(error), kind, code, param)
+
+
+def _retry_headers(error: GreenroomError) -> bytes:
+    """When to try again, if that helps and is known."""
     if isinstance(error, BudgetExceeded):
-        headers = b"x-should-retry: false\r\n"
-    elif isinstance(error, (QuotaExceeded, Overloaded)):
-        headers = b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (
+        return b"x-should-retry: false\r\n"
+    if isinstance(error, (QuotaExceeded, Overloaded)):
+        return b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (
             int(error.retry_after_s) + 1,
             int(error.retry_after_s * 1000),
         )
-    elif isinstance(error, UpstreamError) and error.retry_after_s is not None:
-        headers = b"retry-after: %d\r\n" % (int(error.retry_after_s) + 1)
-    return status, openai.error_body(str(error), kind, code, param), headers
+    if isinstance(error, UpstreamError) and error.retry_after_s is not None:
+        return b"retry-after: %d\r\n" % (int(error.retry_after_s) + 1)
+    return b""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from msgspec import DecodeError, Struct, ValidationError, field, msgpack, to_builtins
 from msgspec.json import Decoder
 
-from greenroom.exchange import Attempt, Entity, Passage, StepRecord, Usage
+from greenroom.exchange import SURFACES, Attempt, Entity, Passage, StepRecord, Usage
 
 _UNREADABLE = (DecodeError, ValidationError, UnicodeDecodeError, RecursionError)
 
@@ -30,6 +30,8 @@ LOST_BODY = 4
 ESTIMATED = 8
 """Tokens were counted by us."""
 SEMANTIC = 16
+SURFACE_BIT = 8
+"""From this bit on, flags hold the place of the exchange's surface among all."""
 
 
 class Row(NamedTuple):
@@ -79,6 +81,8 @@ class Body(Struct, array_like=True):
     error: str | None = None
     confidence: float = 0.0
     shared: tuple[int, int] = (0, 0)
+    dropped: list[str] = field(default_factory=list)
+    """Fields of the request and the answer that could not be carried, by name."""
 
 
 class _Chat(Struct):
@@ -188,6 +192,7 @@ def summary_of(row: Row) -> Record:
         "project": row.project,
         "key": row.key,
         "app": row.app,
+        "surface": surface_of(row),
         "session": row.session,
         "user": row.user,
         "model": {"asked": row.asked, "used": row.used},
@@ -215,6 +220,7 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         "session": row.session,
         "user": row.user,
         "tags": body.tags,
+        "surface": surface_of(row),
         "model": {
             "asked": row.asked,
             "used": row.used,
@@ -233,6 +239,7 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         "usage": plain(body.usage or _usage(row)),
         "cost_usd": dollars(row.cost_nano),
         "cache": _cache(row),
+        "dropped": body.dropped,
         "outcome": row.outcome,
         "status": row.status,
         "error": body.error,
@@ -281,6 +288,12 @@ def _usage(row: Row) -> Usage:
         output_tokens=row.output_tokens or 0,
         estimated=bool(row.flags & ESTIMATED),
     )
+
+
+def surface_of(row: Row) -> str:
+    """What an exchange came through."""
+    place = row.flags >> SURFACE_BIT
+    return SURFACES[place] if place < len(SURFACES) else "chat"
 
 
 def _cache(row: Row) -> str:

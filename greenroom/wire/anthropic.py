@@ -1,42 +1,23 @@
 """Anthropic's Messages dialect: chat bodies to `/v1/messages` bodies.
 
 Sans-io. Knows the two dialects and nothing of sockets, keys or prices. What Anthropic has no field for is
-reported by name, never dropped in silence; what would change the question itself is refused. Whole answers
-and errors are read in `anthropic_answer`, streams in `anthropic_stream`. Checked against the types of
-Anthropic's Python client 2.13.0 (November 2026).
+reported by name, never dropped in silence; what would change the question itself is refused. Messages become
+blocks in `anthropic_blocks`; answers are read in `anthropic_answer`, streams in `anthropic_stream`. Checked
+against the types of Anthropic's Python client 2.13.0 (November 2026).
 """
 
-import re
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder, Encoder
-from msgspec.json import decode as decode_json
 
 from greenroom.errors import MalformedRequest, RequestError
 from greenroom.wire.anthropic_answer import error_from, from_message
+from greenroom.wire.anthropic_blocks import Message, blocks_of, result, spoken
 
 # A part, block or schema is any JSON object: Any stands for "looked at by name, the rest goes through".
 _Object = dict[str, Any]
-
-
-class _Function(Struct):
-    name: str
-    arguments: str = ""
-
-
-class _Call(Struct):
-    id: str = ""
-    function: _Function | None = None
-
-
-class _Message(Struct):
-    role: str
-    content: str | list[_Object] | None = None
-    refusal: str | None = None
-    tool_calls: list[_Call] | None = None
-    tool_call_id: str = ""
-    name: str | None = None
 
 
 class _Declared(Struct):
@@ -49,6 +30,8 @@ class _Declared(Struct):
 class _Tool(Struct):
     type: str = "function"
     function: _Declared | None = None
+    cache_control: _Object | None = None
+    native: _Object | None = None
 
 
 class _Schema(Struct):
@@ -61,7 +44,7 @@ class _Format(Struct):
 
 
 class _Chat(Struct):
-    messages: list[_Message]
+    messages: list[Message]
     n: int | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
@@ -79,6 +62,7 @@ class _Chat(Struct):
     user: str | None = None
     safety_identifier: str | None = None
     service_tier: str | None = None
+    native: _Object | None = None
 
 
 _chat = Decoder(_Chat)
@@ -89,12 +73,32 @@ _CARRIED = frozenset(_Chat.__struct_fields__) | {"model", "stream_options"}
 _SAYS_NOTHING = frozenset({b"null", b"false", b"0", b"0.0", b"{}", b"[]", b'["text"]', b'""'})
 _EFFORTS = {"minimal": "low", **{same: same for same in ("low", "medium", "high", "xhigh", "max")}}
 _TIERS = {"auto": "auto", "default": "standard_only"}
-_BAD_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.-]+)*?(;base64)?,", re.ASCII)
 
 
-def to_messages(body: bytes, model: str, default_max_tokens: int) -> tuple[bytes, list[str]]:
+class Translated(NamedTuple):
+    """A body of `/v1/messages`."""
+
+    body: bytes
+    lost: list[str]
+    """Fields that Anthropic cannot carry."""
+    version: str | None = None
+    beta: str | None = None
+    """The caller's own headers `anthropic-version` and `anthropic-beta`."""
+
+
+def to_messages(
+    body: bytes,
+    model: str,
+    default_max_tokens: int,
+    *,
+    native: bool = False,
+    hidden: Collection[str] = (),
+) -> Translated:
     """Translate a chat-completions body; also name the fields Anthropic cannot carry.
+
+    With `native` the body came through a front: it may hold the extensions of the neutral dialect, with
+    Anthropic's own fields and headers under `native`. Thinking can't be masked, since it is signed: what
+    holds one of the `hidden` values is left out.
 
     Raises MalformedRequest when the body is not a chat body, RequestError for what no Anthropic model can
     answer: `n` above 1, audio, files by id, a message of an unknown role, nothing but system messages.
@@ -107,14 +111,25 @@ def to_messages(body: bytes, model: str, default_max_tokens: int) -> tuple[bytes
     if chat.n is not None and chat.n != 1:
         raise RequestError(f"Anthropic models answer once; 'n' is {chat.n}. Leave it out or ask again.", "n")
     lost = [name for name, raw in given.items() if name not in _CARRIED and bytes(raw) not in _SAYS_NOTHING]
-    system, turns = _turns(chat.messages, lost)
+    for message in chat.messages if hidden else ():
+        said = "".join(str(block.get("thinking", "")) for block in message.thinking_blocks or ())
+        if any(value in said for value in hidden):
+            message.thinking_blocks = message.reasoning_content = None
+            lost.append("thinking_blocks")
+    own = dict(chat.native or {}) if native else {}
+    if chat.native is not None and not native:
+        lost.append("native")
+    version, beta = own.pop("anthropic-version", None), own.pop("anthropic-beta", None)
+    system, turns = _turns(chat.messages, lost, native=native)
     out: _Object = {
+        **own,
         "model": model,
         "max_tokens": chat.max_completion_tokens or chat.max_tokens or default_max_tokens,
         "messages": turns,
     }
     if system:
-        out["system"] = "\n\n".join(system)
+        is_plain = all(block.keys() == {"type", "text"} for block in system) and not native
+        out["system"] = "\n\n".join([block["text"] for block in system]) if is_plain else system
     _put_sampling(out, chat, lost)
     _put_tools(out, chat, lost)
     _put_output(out, chat, lost)
@@ -122,27 +137,33 @@ def to_messages(body: bytes, model: str, default_max_tokens: int) -> tuple[bytes
         out["metadata"] = {"user_id": who}
     if chat.stream:
         out["stream"] = True
-    return _encode(out), list(dict.fromkeys(lost))
+    return Translated(_encode(out), list(dict.fromkeys(lost)), version, beta)
 
 
-def _turns(messages: list[_Message], lost: list[str]) -> tuple[list[str], list[_Object]]:
-    """System texts, and the turns with neighbours of one role merged."""
-    system: list[str] = []
+def _turns(messages: list[Message], lost: list[str], *, native: bool) -> tuple[list[_Object], list[_Object]]:
+    """Blocks of the system prompt, and the turns with neighbours of one role merged.
+
+    System messages go to the prompt from wherever they stand, but for those that a caller of this dialect put
+    between turns.
+    """
+    system: list[_Object] = []
     turns: list[_Object] = []
     for index, message in enumerate(messages):
         if message.name is not None:
             lost.append("messages.name")
         match message.role:
             case "system" | "developer":
-                blocks = _blocks(message.content, f"messages[{index}].content", lost)
-                system += [block["text"] for block in blocks if block["type"] == "text"]
-                continue
+                blocks = blocks_of(message.content, f"messages[{index}].content", lost)
+                if not (native and message.native and turns):
+                    system += [block for block in blocks if block["type"] == "text"]
+                    continue
+                role = "system"
             case "user":
-                role, blocks = "user", _blocks(message.content, f"messages[{index}].content", lost)
+                role, blocks = "user", blocks_of(message.content, f"messages[{index}].content", lost)
             case "assistant":
-                role, blocks = "assistant", _spoken(message, f"messages[{index}].content", lost)
+                role, blocks = "assistant", spoken(message, f"messages[{index}].content", lost)
             case "tool":
-                role, blocks = "user", [_result(message, f"messages[{index}].content", lost)]
+                role, blocks = "user", [result(message, f"messages[{index}].content", lost)]
             case other:
                 raise RequestError(f"Anthropic has no role {other[:40]!r}.", f"messages[{index}].role")
         if not blocks:
@@ -162,111 +183,6 @@ def _turns(messages: list[_Message], lost: list[str]) -> tuple[list[str], list[_
         if len(content) == 1 and content[0].keys() == {"type", "text"}:
             turn["content"] = content[0]["text"]
     return system, turns
-
-
-def _blocks(content: str | list[_Object] | None, place: str, lost: list[str]) -> list[_Object]:
-    """Content as Anthropic's blocks, without empty texts, which it refuses."""
-    if content is None:
-        return []
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content.strip() else []
-    blocks = []
-    for part, one in enumerate(content):
-        if "cache_control" in one:
-            lost.append("cache_control")
-        match one:
-            case {"type": "text" | "input_text" | "output_text", "text": str(text)}:
-                block: _Object = {"type": "text", "text": text}
-            case {"type": "refusal", "refusal": str(text)}:
-                block = {"type": "text", "text": text}
-            case {"type": "image_url", "image_url": {"url": str(url)} as image}:
-                if image.get("detail", "auto") != "auto":
-                    lost.append("image_url.detail")
-                block = {"type": "image", "source": _source(url, f"{place}[{part}]")}
-            case {"type": "image_url", "image_url": str(url)}:
-                block = {"type": "image", "source": _source(url, f"{place}[{part}]")}
-            case {"type": "file", "file": {"file_data": str(url)} as file}:
-                block = _document(url, file.get("filename"), f"{place}[{part}]")
-            case _:
-                kind = str(one.get("type"))[:40]
-                raise RequestError(f"Anthropic cannot take a part of type {kind!r}.", f"{place}[{part}]")
-        if block["type"] != "text" or block["text"].strip():
-            blocks.append(block)
-    return blocks
-
-
-def _source(url: str, place: str) -> _Object:
-    if url.startswith(("https://", "http://")):
-        return {"type": "url", "url": url}
-    media, is_base64, data = _split_data_url(url, place)
-    if not is_base64:
-        raise RequestError("A data URL of an image must be base64.", place)
-    return {"type": "base64", "media_type": media or "image/png", "data": data}
-
-
-def _document(url: str, name: object, place: str) -> _Object:
-    media, is_base64, data = _split_data_url(url, place)
-    if not is_base64:
-        raise RequestError("A data URL of a file must be base64.", place)
-    if media != "application/pdf":
-        raise RequestError(f"Anthropic takes PDF files; this is {(media or 'of no type')[:60]!r}.", place)
-    block: _Object = {
-        "type": "document",
-        "source": {"type": "base64", "media_type": media, "data": data},
-    }
-    return {**block, "title": name} if isinstance(name, str) and name else block
-
-
-def _split_data_url(url: str, place: str) -> tuple[str | None, bool, str]:
-    head = _DATA_URL.match(url[:256])
-    if head is None:
-        raise RequestError("This is neither an http(s) address nor a data URL.", place)
-    return head[1], head[2] is not None, url[head.end() :]
-
-
-def _spoken(message: _Message, place: str, lost: list[str]) -> list[_Object]:
-    blocks = _blocks(message.content, place, lost)
-    if message.refusal and message.refusal.strip():
-        blocks.append({"type": "text", "text": message.refusal})
-    for call in message.tool_calls or ():
-        if call.function is None:
-            where = place.replace("content", "tool_calls")
-            raise RequestError("Anthropic knows calls of functions only.", where)
-        blocks.append(
-            {
-                "type": "tool_use",
-                "id": _tool_id(call.id),
-                "name": call.function.name,
-                "input": _input(call.function.arguments),
-            }
-        )
-    return blocks
-
-
-def _result(message: _Message, place: str, lost: list[str]) -> _Object:
-    block: _Object = {"type": "tool_result", "tool_use_id": _tool_id(message.tool_call_id)}
-    content = _blocks(message.content, place, lost)
-    if len(content) == 1 and content[0]["type"] == "text":
-        block["content"] = content[0]["text"]
-    elif content:
-        block["content"] = content
-    return block
-
-
-def _tool_id(id: str) -> str:
-    """The id with what Anthropic's pattern forbids replaced; a call and its result change alike."""
-    return _BAD_IN_ID.sub("_", id) or "_"
-
-
-def _input(arguments: str) -> object:
-    """The arguments as an object, number for number as they were; text that is none stands under `_raw`."""
-    if not arguments.strip():
-        return {}
-    try:
-        value = decode_json(arguments)
-    except (DecodeError, UnicodeDecodeError, RecursionError):
-        return {"_raw": arguments}
-    return Raw(arguments.encode()) if isinstance(value, dict) else {"_raw": arguments}
 
 
 def _put_sampling(out: _Object, chat: _Chat, lost: list[str]) -> None:
@@ -296,12 +212,18 @@ def _put_sampling(out: _Object, chat: _Chat, lost: list[str]) -> None:
 def _put_tools(out: _Object, chat: _Chat, lost: list[str]) -> None:
     tools: list[_Object] = []
     for tool in chat.tools or ():
+        own = tool.native or {}
+        if own.get("type") == tool.type:
+            tools.append(own)
+            continue
         if tool.type != "function" or tool.function is None:
             lost.append(f"tools.{tool.type[:40]}")
             continue
         one = tool.function
         schema = one.parameters or {"properties": {}}
-        declared: _Object = {"name": one.name, "input_schema": {"type": "object", **schema}}
+        declared: _Object = {**own, "name": one.name, "input_schema": {"type": "object", **schema}}
+        if tool.cache_control is not None:
+            declared["cache_control"] = tool.cache_control
         if one.description:
             declared["description"] = one.description
         if one.strict:

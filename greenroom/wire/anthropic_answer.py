@@ -1,7 +1,8 @@
 """What Anthropic sends back: whole messages to `chat.completion` bodies, errors to a message and a type.
 
 Sans-io. Knows nothing of requests. Blocks that chat completions have no place for (server tools, redacted
-thinking, signatures) are left out.
+thinking, signatures) are left out; for an exchange that came through another front, thinking goes along as
+`thinking_blocks`, what only Anthropic says under `native`, and what is left out is named.
 """
 
 import json
@@ -60,6 +61,8 @@ class StopDetails(Struct):
     """Why the model declined."""
 
     explanation: str | None = None
+    category: str | None = None
+    type: str = "refusal"
 
 
 class ErrorDetail(Struct):
@@ -75,6 +78,8 @@ class Block(Struct):
     type: str
     text: str = ""
     thinking: str = ""
+    signature: str = ""
+    data: str = ""
     id: str = ""
     name: str = ""
     input: Raw = Raw(b"{}")
@@ -85,6 +90,7 @@ class _Answer(Struct):
     type: str = ""
     content: list[Block] | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: StopDetails | None = None
     usage: WireUsage | None = None
     error: ErrorDetail | None = None
@@ -99,8 +105,15 @@ _failure = Decoder(_Failure)
 _encode = Encoder().encode
 
 
-def from_message(body: bytes, *, asked: str, created: int) -> bytes:
+_CARRIED = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+
+
+def from_message(
+    body: bytes, *, asked: str, created: int, native: bool = False, lost: list[str] | None = None
+) -> bytes:
     """Translate a whole Message to a `chat.completion`; `asked` is the model's name for the client.
+
+    With `native` the neutral extensions are written, and kinds of blocks left out are added to `lost`.
 
     Usage that is missing or cannot be true is left out. Raises UpstreamRefused for an error envelope,
     UpstreamProtocol for everything else that is not a finished Message: broken or ambiguous JSON (NaN,
@@ -136,19 +149,25 @@ def from_message(body: bytes, *, asked: str, created: int) -> bytes:
         message["reasoning_content"] = thinking
     if calls:
         message["tool_calls"] = calls
+    choice: dict[str, object] = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": FINISH_REASONS.get(answer.stop_reason, "stop"),
+    }
+    if native:
+        choice["native"] = native_stop(answer.stop_reason, answer.stop_sequence, answer.stop_details)
+        blocks = [block for one in answer.content if (block := thinking_block(one)) is not None]
+        if blocks:
+            message["thinking_blocks"] = blocks
+        if lost is not None:
+            lost += [f"content.{block.type[:40]}" for block in answer.content if block.type not in _CARRIED]
     completion: dict[str, object] = {
         "id": answer.id,
         "object": "chat.completion",
         "created": created,
         "model": asked,
-        "choices": [
-            {
-                "index": 0,
-                "message": message,
-                "logprobs": None,
-                "finish_reason": FINISH_REASONS.get(answer.stop_reason, "stop"),
-            }
-        ],
+        "choices": [choice],
     }
     usage = openai_usage(answer.usage)
     if usage is not None:
@@ -177,6 +196,23 @@ def openai_usage(usage: WireUsage | None) -> dict[str, object] | None:
         "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
         "completion_tokens_details": {"reasoning_tokens": min(thinking, usage.output_tokens)},
     }
+
+
+def thinking_block(block: Block) -> dict[str, object] | None:
+    """A block of thinking as it has to come back in the next turn; None for any other."""
+    if block.type == "thinking":
+        return {"type": "thinking", "thinking": block.thinking, "signature": block.signature}
+    return {"type": "redacted_thinking", "data": block.data} if block.type == "redacted_thinking" else None
+
+
+def native_stop(reason: str, sequence: str | None, details: StopDetails | None) -> dict[str, object]:
+    """Why the model stopped, in Anthropic's own words."""
+    stop: dict[str, object] = {"stop_reason": reason}
+    if sequence is not None:
+        stop["stop_sequence"] = sequence
+    if details is not None:
+        stop["stop_details"] = details
+    return stop
 
 
 def refusal_of(stop_reason: str, details: StopDetails | None) -> str | None:

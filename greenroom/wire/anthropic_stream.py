@@ -1,7 +1,8 @@
 """Anthropic's event stream as pieces of a chat completion.
 
 Sans-io: events in, encoded `chat.completion.chunk` objects out, without framing and without `[DONE]`. The
-state is what the pieces need and no more: nothing of the answer's text is kept.
+state is what the pieces need and no more: of the answer's text only thinking is kept, and that only for an
+exchange that came through another front, which gets each block of it once more at its end, signed.
 """
 
 from msgspec import DecodeError, Struct
@@ -15,9 +16,11 @@ from greenroom.wire.anthropic_answer import (
     OutputDetails,
     StopDetails,
     WireUsage,
+    native_stop,
     openai_usage,
     raise_error,
     refusal_of,
+    thinking_block,
 )
 
 
@@ -26,7 +29,9 @@ class _Delta(Struct):
     text: str = ""
     partial_json: str = ""
     thinking: str = ""
+    signature: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     stop_details: StopDetails | None = None
 
 
@@ -55,6 +60,7 @@ class _Tool(Struct):
 
 _event = Decoder(_Event)
 _encode = Encoder().encode
+_KNOWN = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
 _PLAIN_END = b'},"finish_reason":null}]}'
 
 
@@ -69,17 +75,27 @@ class StreamTranslator:
         "_asked",
         "_created",
         "_head",
+        "_native",
+        "_sequence",
         "_started",
         "_stop",
+        "_thoughts",
         "_tools",
         "_usage",
         "_why",
         "_with_usage",
         "done",
+        "lost",
     )
 
-    def __init__(self, asked: str, created: int, include_usage: bool) -> None:
+    def __init__(self, asked: str, created: int, include_usage: bool, *, native: bool = False) -> None:
         self.done = False
+        self.lost: list[str] = []
+        """With `native`: kinds of blocks that were left out."""
+        self._native = native
+        self._thoughts: dict[int, Block] = {}
+        """With `native`: blocks of thinking that are being written, by their place."""
+        self._sequence: str | None = None
         self._asked = asked
         self._created = created
         self._with_usage = include_usage
@@ -136,7 +152,12 @@ class StreamTranslator:
         self._head = b'{"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,' % (
             _encode(message.id), self._created, _encode(self._asked)
         )  # fmt: skip
-        return [self._piece(b'"role":"assistant","content":""')]
+        piece = self._piece(b'"role":"assistant","content":""')
+        if self._native:
+            usage = openai_usage(message.usage)
+            if usage is not None:
+                piece = b'%b,"native":{"usage":%b}}' % (piece[:-1], _encode(usage))
+        return [piece]
 
     def _open(self, one: _Event) -> list[bytes]:
         block = one.content_block
@@ -145,6 +166,10 @@ class StreamTranslator:
             raise UpstreamProtocol("A block of the stream begins without saying what it is.")
         if block.type == "text":
             return [self._piece(b'"content":%b' % _encode(block.text))] if block.text else []
+        if self._native and block.type not in _KNOWN:
+            self.lost.append(f"content.{block.type[:40]}")
+        if self._native and block.type in {"thinking", "redacted_thinking"}:
+            self._thoughts[one.index] = block
         if block.type == "thinking":
             return (
                 [self._piece(b'"reasoning_content":%b' % _encode(block.thinking))] if block.thinking else []
@@ -175,13 +200,22 @@ class StreamTranslator:
                 return []
             tool.has_pieces = True
             return [self._arguments(tool, delta.partial_json)]
+        thought = self._thoughts.get(one.index)
+        if thought is not None:
+            thought.thinking += delta.thinking
+            thought.signature += delta.signature
         if delta.type == "thinking_delta" and delta.thinking:
             return [self._piece(b'"reasoning_content":%b' % _encode(delta.thinking))]
         return []
 
     def _close(self, one: _Event) -> list[bytes]:
         tool = self._tools.get(one.index)
-        return [] if tool is None else self._whole(tool)
+        if tool is not None:
+            return self._whole(tool)
+        thought = self._thoughts.pop(one.index, None)
+        if thought is None:
+            return []
+        return [self._piece(b'"thinking_blocks":[%b]' % _encode(thinking_block(thought)))]
 
     def _whole(self, tool: _Tool) -> list[bytes]:
         """The arguments of a call for which no pieces came: a tool without any, or sent at once."""
@@ -194,6 +228,7 @@ class StreamTranslator:
         self._need_start()
         if one.delta is not None and one.delta.stop_reason is not None:
             self._stop = one.delta.stop_reason
+            self._sequence = one.delta.stop_sequence
             self._why = one.delta.stop_details
         if one.usage is not None:
             self._usage = _newer(self._usage or WireUsage(), one.usage)
@@ -206,9 +241,12 @@ class StreamTranslator:
         pieces = [piece for tool in self._tools.values() for piece in self._whole(tool)]
         refusal = refusal_of(self._stop, self._why)
         reason = FINISH_REASONS.get(self._stop, "stop")
+        own = b""
+        if self._native:
+            own = b',"native":%b' % _encode(native_stop(self._stop, self._sequence, self._why))
         pieces.append(
-            b'%b"choices":[{"index":0,"delta":{%b},"finish_reason":"%b"}]}'
-            % (self._head, b'"refusal":%b' % _encode(refusal) if refusal else b"", reason.encode())
+            b'%b"choices":[{"index":0,"delta":{%b},"finish_reason":"%b"%b}]}'
+            % (self._head, b'"refusal":%b' % _encode(refusal) if refusal else b"", reason.encode(), own)
         )
         usage = openai_usage(self._usage) if self._with_usage else None
         if usage is not None:

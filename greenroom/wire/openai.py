@@ -35,6 +35,8 @@ class Delta(Struct):
     tool_calls: list["ToolDelta"] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    thinking_blocks: Raw = Raw()
+    """Blocks of thinking that are whole now: an extension, only where a front asks."""
 
 
 class FunctionDelta(Struct):
@@ -58,6 +60,8 @@ class ChunkChoice(Struct):
     index: int = 0
     delta: Delta | None = None
     finish_reason: str | None = None
+    native: Raw = Raw()
+    """Why the provider stopped, in its own words: an extension, only where a front asks."""
 
 
 class _PromptDetails(Struct):
@@ -200,9 +204,13 @@ class ChunkWriter:
         choice = encode({"index": index, "delta": delta, "finish_reason": finish_reason})
         return self._head + choice + b"]}"
 
-    def last(self, index: int, delta: dict[str, object], finish_reason: str, greenroom: bytes) -> bytes:
+    def last(
+        self, index: int, delta: dict[str, object], finish_reason: str, greenroom: bytes, native: bytes = b""
+    ) -> bytes:
         """The finishing piece, with our own facts beside it."""
         choice = encode({"index": index, "delta": delta, "finish_reason": finish_reason})
+        if native:
+            choice = b'%b,"native":%b}' % (choice[:-1], native)
         return self._head + choice + b'],"greenroom":' + greenroom + b"}"
 
     def usage(self, usage: Usage) -> bytes:

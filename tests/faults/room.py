@@ -2,9 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import uvicorn
@@ -20,6 +20,7 @@ from greenroom.models.dispatch import Dispatch, Patience
 from greenroom.models.health import Healths
 from greenroom.models.pool import Pool
 from greenroom.models.providers import Anthropic, OpenAICompatible, Provider
+from greenroom.server.fronts import Front
 from greenroom.server.head import Limits
 from greenroom.server.protocol import Shared
 from greenroom.server.v1 import V1
@@ -78,6 +79,7 @@ class Room:
         patience: Patience = NO_RETRY,
         parallel: int | None = None,
         total_s: float = CALL.total_s,
+        fronts: Mapping[bytes, Front] = MappingProxyType({}),
     ) -> None:
         self._parallel = parallel
         self._call = CALL._replace(total_s=total_s)
@@ -92,6 +94,7 @@ class Room:
         self._provider = provider
         self._in_flight = in_flight
         self._models = models
+        self._fronts = fronts
 
     async def __aenter__(self) -> Self:
         self.pool.start()
@@ -102,7 +105,9 @@ class Room:
         rooms = Rooms({}, self._models, lambda name: self._app(name, providers))
         access = Access({sha256(KEY.encode()).digest(): self._key}, {})
         self.gateway = Gateway(access, rooms, self.kept, self._in_flight)
-        self.shared = Shared(V1(self.gateway, lambda _: {}, 1), self._limits, frozenset({b"127.0.0.1"}))
+        self.shared = Shared(
+            V1(self.gateway, lambda _: {}, 1, self._fronts), self._limits, frozenset({b"127.0.0.1"})
+        )
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(

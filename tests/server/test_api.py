@@ -324,7 +324,8 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
         for route, (role, _) in ROUTES.items()
     }
     fast = {
-        "POST /v1/chat/completions", "POST /v1/embeddings", "POST /v1/moderations", "GET /v1/models", "GET /v1/models/{model}",
+        "POST /v1/chat/completions", "POST /v1/messages", "POST /v1/messages/count_tokens",
+        "POST /v1/embeddings", "POST /v1/moderations", "GET /v1/models", "GET /v1/models/{model}",
         "POST /api/inspect",
     }  # fmt: skip
     assert set(described) == {*served, *fast, *(f"GET {path}" for path in OPEN)}

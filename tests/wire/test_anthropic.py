@@ -28,7 +28,7 @@ PNG = "iVBORw0KGgo="
 
 
 def translate(chat: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
-    body, lost = to_messages(json.dumps({"model": "asked", **chat}).encode(), "claude-x", 1000)
+    body, lost, *_ = to_messages(json.dumps({"model": "asked", **chat}).encode(), "claude-x", 1000)
     out: dict[str, Any] = json.loads(body)
     read_all((STREAM if out.get("stream") else WHOLE).validate_python(out))
     return out, lost
@@ -217,7 +217,7 @@ def test_numbers_in_arguments_keep_every_digit() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
     chat = {"messages": [USER, {"role": "assistant", "tool_calls": [call]}]}
 
-    body, _ = to_messages(json.dumps(chat).encode(), "m", 1)
+    body, *_ = to_messages(json.dumps(chat).encode(), "m", 1)
 
     assert arguments.encode() in body
 

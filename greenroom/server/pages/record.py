@@ -161,6 +161,7 @@ class Record(Struct, kw_only=True):
     project: str = ""
     key: str | None = None
     app: str = ""
+    surface: str = "chat"
     session: str | None = None
     user: str | None = None
     tags: dict[str, Any] | None = None  # Any: shown as text whatever it is
@@ -174,6 +175,7 @@ class Record(Struct, kw_only=True):
     usage: UsageView | None = None
     cost_usd: str | None = None
     cache: str | None = None
+    dropped: list[str] = field(default_factory=list)
     outcome: str = "open"
     error: str | None = None
     finish_reason: str | None = None

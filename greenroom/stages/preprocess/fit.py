@@ -25,6 +25,8 @@ from greenroom.stages.preprocess.tokens import (
 _YARDSTICK = "o200k_base"
 """Encoding that stands in for models whose own is not public."""
 _YARDSTICK_ERROR = 0.2
+PER_IMAGE = 1_500
+"""Tokens of an image near the size that providers scale down to."""
 _QUICK = 4_000
 """Characters counted on the loop itself; more go to a thread."""
 
@@ -101,7 +103,7 @@ class Fit:
 
     async def _hold(self, exchange: Exchange, record: StepRecord, window: int, room: int) -> None:
         request = exchange.request
-        count = await _count(request)
+        count = await _count(request, request.model)
         least = min(request.max_tokens or self._answer, self._answer, max(1, window // 4))
         dropped: set[int] = set()
         if self._trims:
@@ -149,10 +151,23 @@ def _tool_tokens(request: ChatRequest) -> int:
     return len(bytes(_read_limits(request).tools)) // 4
 
 
-async def _count(request: ChatRequest) -> _Count:
-    encoding = encoding_of(request.model)
+async def count_tokens(request: ChatRequest, model: str) -> tuple[int, int]:
+    """How many tokens a request is for a model, and how far off that may be (±): 0 where it is exact.
+
+    Tools are counted as the JSON they are, images at what a large one takes.
+    """
+    counted = await _count(request, model, quick=-1)
+    tokens = counted.total(set())
+    images = request.messages.count(b'"image_url":{')
+    error = max(round(tokens * counted.share), int(request.has_tools)) + images * PER_IMAGE // 2
+    return tokens + images * PER_IMAGE, error
+
+
+async def _count(request: ChatRequest, model: str, *, quick: int = _QUICK) -> _Count:
+    """`quick`: up to how many characters are counted on the loop itself."""
+    encoding = encoding_of(model)
     texts = request.texts
-    if sum(len(text.value) for text in texts) > _QUICK:
+    if sum(len(text.value) for text in texts) > quick:
         counts = await asyncio.to_thread(_count_texts, texts, encoding or _YARDSTICK)
     else:
         counts = _count_texts(texts, encoding or _YARDSTICK)

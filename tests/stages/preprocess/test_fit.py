@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from greenroom.errors import ContextTooLong
 from greenroom.exchange import Caller, ChatRequest, Exchange, StepRecord, Text
 from greenroom.stages.preprocess import tokens
-from greenroom.stages.preprocess.fit import Fit, FitConfig
+from greenroom.stages.preprocess.fit import PER_IMAGE, Fit, FitConfig, count_tokens
 
 WORDS = "some words that fill the window with text. "
 
@@ -187,3 +187,19 @@ async def test_what_must_stay_always_stays(roles: list[str], sizes: list[int], w
         (index in dropped) == (head in dropped) or roles[head] == "system"
         for index, head in kept_head.items()
     )
+
+
+async def test_tokens_of_a_request_are_counted_by_themselves() -> None:
+    bare = an_exchange([("user", WORDS * 100)])
+    with_tools = an_exchange([("user", WORDS * 100)], tools=[{"type": "function", "about": WORDS * 10}])
+    image = b'[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:"}}]}]'
+
+    tokens_, error = await count_tokens(bare.request, "claude-x")
+    more, _ = await count_tokens(with_tools.request, "claude-x")
+    seen, unsure = await count_tokens(ChatRequest(image, "m", b"", image), "claude-x")
+
+    assert 800 < tokens_ < 1100
+    assert 0 < error < tokens_ / 2
+    assert 90 < more - tokens_ < 150
+    assert PER_IMAGE < seen < PER_IMAGE + 20
+    assert unsure >= PER_IMAGE // 2

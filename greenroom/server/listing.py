@@ -1,0 +1,73 @@
+"""`/v1/models`: what a key may ask for, in one shape that satisfies OpenAI's clients and Anthropic's.
+
+Knows names; nothing of apps or targets.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, unquote
+
+from greenroom.errors import MalformedRequest, ModelNotFound
+from greenroom.wire import openai
+
+_MOST = 1000
+
+
+class Listing:
+    """Writes models; all are as old as the process."""
+
+    def __init__(self, started_at: int) -> None:
+        self._started_at = started_at
+        self._created_at = datetime.fromtimestamp(started_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def page(self, names: Sequence[str], query: bytes) -> bytes:
+        """A list: all of it, or what `limit`, `after_id` and `before_id` ask for. Raises MalformedRequest.
+
+        A page beside a model that there is no more has nothing on it: that ends the list.
+        """
+        asked = dict(parse_qsl(query.decode("latin-1")))
+        chosen = list(names)
+        if "after_id" in asked:
+            after = asked["after_id"]
+            chosen = chosen[chosen.index(after) + 1 :] if after in chosen else []
+        if "before_id" in asked:
+            before = asked["before_id"]
+            chosen = chosen[: chosen.index(before)] if before in chosen else []
+        limit = asked.get("limit")
+        has_more = False
+        if limit is not None:
+            if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= _MOST:
+                raise MalformedRequest(f"'limit' must be a number from 1 to {_MOST}.", "limit")
+            has_more = len(chosen) > int(limit)
+            going_back = "before_id" in asked and "after_id" not in asked
+            chosen = chosen[-int(limit) :] if going_back else chosen[: int(limit)]
+        return openai.encode(
+            {
+                "object": "list",
+                "data": [self._model(name) for name in chosen],
+                "has_more": has_more,
+                "first_id": chosen[0] if chosen else None,
+                "last_id": chosen[-1] if chosen else None,
+            }
+        )
+
+    def one(self, names: Sequence[str], path: bytes) -> bytes:
+        """The model that the rest of a path names. Raises ModelNotFound."""
+        name = unquote(path.decode("latin-1"))
+        if name not in names:
+            raise ModelNotFound(f"No app or model goes by '{name[:100]}'.", "model")
+        return openai.encode(self._model(name))
+
+    def _model(self, name: str) -> dict[str, object]:
+        return {
+            "id": name,
+            "object": "model",
+            "created": self._started_at,
+            "owned_by": "greenroom",
+            "type": "model",
+            "display_name": name,
+            "created_at": self._created_at,
+            "lifecycle": "active",
+            "max_input_tokens": None,
+            "max_tokens": None,
+        }
