@@ -251,12 +251,11 @@ class Cached:
         newest, vector_of = exchange.request.newest_user, exchange.context.get("embed")
         if newest is None or vector_of is None or len(newest.value) > LONGEST:
             return pending, None
-        if (
-            exchange.masks
-            or exchange.redactions
-            or len(exchange.request.texts) != len(exchange.request.roles)
-        ):
+        request = exchange.request
+        if exchange.masks or exchange.redactions or len(request.texts) != len(request.roles):
             return pending, None
+        if any(text.part is not None or text.kind != "content" for text in request.texts):
+            return pending, None  # beside the text of a part there may be an image
         source: NewestVector = vector_of  # type: ignore[assignment]  # what `embed` leaves there
         language = exchange.language[0] if exchange.language is not None else ""
         if language[:2] not in source.encoder.languages:

@@ -236,6 +236,14 @@ async def test_personal_data_and_other_languages_are_not_found_by_meaning() -> N
             assert await room.is_asked(exchange)
 
 
+async def test_a_prompt_with_an_image_is_not_found_by_meaning() -> None:
+    room = Room("semantic", threshold=0.0)
+    for name in ("a", "b"):
+        picture = {"type": "image_url", "image_url": {"url": f"https://example.com/{name}.png"}}
+        said = [{"type": "text", "text": "What is this?"}, picture]
+        assert await room.is_asked(make_exchange(messages=[{"role": "user", "content": said}]))
+
+
 async def test_a_kept_answer_that_ran_out_is_not_found_by_meaning() -> None:
     room = Room("semantic", threshold=0.0)
     await room.ask(make_exchange("How do I reset my password?"))
