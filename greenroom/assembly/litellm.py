@@ -266,7 +266,7 @@ class _Translation:
         aliases = self._router.pop("model_group_alias", None)
         for alias, leads_to in aliases.items() if isinstance(aliases, dict) else ():
             name = leads_to.get("model") if isinstance(leads_to, dict) else leads_to
-            if name in models and alias not in models:
+            if isinstance(name, str) and name in models and alias not in models:
                 models[str(alias)] = dict(models[name])
             else:
                 self._left_out.append(f"router_settings.model_group_alias.{alias}: '{name}' is no model.")

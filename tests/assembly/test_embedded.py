@@ -196,7 +196,10 @@ async def test_a_refusal_is_an_answer_unless_the_app_wants_errors(config: Path, 
 
 async def test_faults_are_typed_exceptions_and_recorded(config: Path, upstream: FaultUpstream) -> None:
     upstream.script(
-        "scripted", error(500), streamed(openai_events(("So", " far"), finish=None), then=(Reset(),))
+        "scripted",
+        error(500),
+        error(500),
+        streamed(openai_events(("So", " far"), finish=None), then=(Reset(),)),
     )
     async with room_of(config) as room:
         with pytest.raises(ModelNotFound, match="'nobody'"):

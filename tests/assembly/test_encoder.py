@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.assembly import house as houses
+from greenroom.assembly import stores
 from greenroom.assembly.house import House
 from greenroom.errors import ExtraMissing, ModelNotFound
 from greenroom.grounding.embedding import Embedding
@@ -22,7 +22,7 @@ def open_house(tmp_path: Path) -> House:
 async def test_without_the_extra_words_find_and_the_error_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(houses, "is_installed", lambda: False)
+    monkeypatch.setattr(stores, "is_installed", lambda: False)
     async with open_house(tmp_path).running() as house:
         record = await house.inspect(QUESTION)
 
