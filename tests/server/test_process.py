@@ -178,6 +178,7 @@ async def test_keys_prompts_and_answers_never_reach_stderr(tmp_path: Path) -> No
             "scripted",
             whole(openai_reply(f"Said: {CANARY}")),
             error(500, f"failed on {CANARY}"),
+            error(500, f"failed on {CANARY}"),
             whole(f"<html>{CANARY}</html>".encode()),
             recipe(),
         )

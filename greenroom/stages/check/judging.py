@@ -35,6 +35,8 @@ BOUND = 12.0
 """Log-odds of the classifier beyond this say no more."""
 SPOKEN = 0.6
 """Least score for `offense` where a list word of severity 2 or 3 is meant, whatever the classifier says."""
+SHORT, DOUBT = 14, 0.5
+"""Below so many characters n-grams alone say little: the log-odds taken off for each that is missing."""
 WINDOW, LONGEST = 256, 3000
 """Characters between which a text's length weighs."""
 
@@ -159,11 +161,15 @@ def assess(text: str, engine: Engine) -> Assessment:
         (attacks, *window), (offends, *rude) = score(one.folded) if score is not None else nothing
         shown = signs(one.folded, anchored if one is plainly else None)
         kinds = tuple(sign.kind for sign in shown)
+        if size < SHORT and not kinds:
+            attacks -= (SHORT - size) * DOUBT
         attacks = blends.injection[engine].score(attacks, kinds, size)
         if attack is None or attacks > attack.score:
             attack = Judged(attacks, *_span(one, shown, (window[0], window[1])), kinds, one.kind)
         words = words_in(one.folded) if may_offend or one is not plainly else []
         grades = {str(word.severity) for word in words}
+        if size < SHORT and not words:
+            offends -= (SHORT - size) * DOUBT
         offends = blends.offense[engine].score(offends, grades, size)
         if not grades <= {"1"}:
             offends = max(offends, SPOKEN)

@@ -57,3 +57,23 @@ async def test_requests_without_users_or_texts_are_no_trouble() -> None:
     exchange = exchange_of(("system", "Only this."))
 
     assert await Injection(InjectionConfig())(exchange) is None
+
+
+SHORT_TALK = (
+    "hello hi hey thanks bye yes no ok sure please sorry great wow welcome congratulations everything rules answer "
+    "olá oi opa valeu obrigado obrigada tchau sim não claro beleza desculpa nossa parabéns milhões desses esquerda "
+    "pobres propaganda hola buenas gracias adiós sí vale claro perdón genial enhorabuena palabra cualquiera"
+).split()
+
+
+@pytest.mark.parametrize("said", [*SHORT_TALK, *(f"{one}!" for one in SHORT_TALK)])
+def test_a_word_by_itself_is_neither_an_insult_nor_an_attack(said: str) -> None:
+    found = assess(said, "full")
+
+    assert found.offense.score < 0.5
+    assert found.injection.score < 0.5
+
+
+@pytest.mark.parametrize("said", ["idiota", "fuck you", "puta", "imbecil!", "asshole"])
+def test_an_insult_by_itself_is_one(said: str) -> None:
+    assert assess(said, "full").offense.score >= 0.5
