@@ -35,7 +35,7 @@ BOUND = 12.0
 """Log-odds of the classifier beyond this say no more."""
 SPOKEN = 0.6
 """Least score for `offense` where a list word of severity 2 or 3 is meant, whatever the classifier says."""
-SHORT, DOUBT = 14, 0.5
+SHORT, DOUBT = 14, 0.7
 """Below so many characters n-grams alone say little: the log-odds taken off for each that is missing."""
 WINDOW, LONGEST = 256, 3000
 """Characters between which a text's length weighs."""
