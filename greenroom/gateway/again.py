@@ -150,7 +150,7 @@ def _look_over(exchange: Exchange, app: App, reply: Reply) -> None:
 
 def _spent(exchange: Exchange, reply: Reply) -> Spent:
     view = _view(reply)
-    usage = openai.read_usage(view.usage)
+    usage = openai.read_usage(view.usage, view.service_tier)
     if usage is None:
         said = sum(
             len(choice.message.content or "")
@@ -220,10 +220,12 @@ def _assembled(chunks: Sequence[Chunk]) -> Completion:
     texts: dict[int, list[str]] = {}
     calls: dict[tuple[int, int], tuple[ToolCall, list[str]]] = {}
     usage: WireUsage | None = None
+    tier: str | None = None
     for chunk in chunks:
         if chunk.is_error:
             raise UpstreamRefused("The provider sent an error inside its stream.", upstream_status=502)
         usage = chunk.usage or usage
+        tier = chunk.service_tier or tier
         for one in chunk.choices:
             choice = choices.setdefault(one.index, ReplyChoice(ReplyMessage(), one.index))
             choice.finish_reason = one.finish_reason or choice.finish_reason
@@ -247,7 +249,7 @@ def _assembled(chunks: Sequence[Chunk]) -> Completion:
         assert call.function is not None
         call.function.arguments = "".join(arguments)
         message.tool_calls = [*(message.tool_calls or ()), call]
-    return Completion([choice for _, choice in sorted(choices.items())], usage)
+    return Completion([choice for _, choice in sorted(choices.items())], usage, service_tier=tier)
 
 
 def _view(reply: Reply) -> Completion:

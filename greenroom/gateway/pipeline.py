@@ -209,7 +209,7 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
                 if new != call.function.arguments:
                     changed[place, number] = new
     post.report()
-    exchange.usage = openai.read_usage(view.usage) or estimate_usage(exchange)
+    exchange.usage = openai.read_usage(view.usage, view.service_tier) or estimate_usage(exchange)
     settle(exchange)
     rejected = post.rejected
     if rejected is not None:
@@ -374,20 +374,12 @@ class Spent(Struct, frozen=True):
 
     def plus(self, other: "Spent") -> "Spent":
         """Both."""
-        one, two = self.usage, other.usage
         cost = (
             None
             if self.cost_nano_usd is None or other.cost_nano_usd is None
             else self.cost_nano_usd + other.cost_nano_usd
         )
-        usage = Usage(
-            input_tokens=one.input_tokens + two.input_tokens,
-            cached_tokens=one.cached_tokens + two.cached_tokens,
-            output_tokens=one.output_tokens + two.output_tokens,
-            reasoning_tokens=one.reasoning_tokens + two.reasoning_tokens,
-            estimated=one.estimated or two.estimated,
-        )
-        return Spent(usage, cost)
+        return Spent(self.usage.plus(other.usage), cost)
 
 
 __all__ = ["App", "GreenroomError", "PostEntry", "StepEntry", "finish_whole", "prepare"]

@@ -123,7 +123,7 @@ class Answer:
         if chunk.is_error:
             raise UpstreamRefused("The provider sent an error inside its stream.", upstream_status=502)
         if chunk.usage is not None:
-            self._usage = openai.read_usage(chunk.usage) or self._usage
+            self._usage = openai.read_usage(chunk.usage, chunk.service_tier) or self._usage
         if not chunk.choices:
             return
         if not self._named:
