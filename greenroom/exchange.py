@@ -6,10 +6,11 @@ it; pages show it. All offsets are code points, end excluded.
 
 from collections.abc import AsyncIterator, Callable
 from time import time_ns
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from msgspec import Raw, Struct, field
 
+from greenroom.usage import Pricing, Usage
 from greenroom.wire.source import Source
 
 Stage = Literal["preprocess", "ground", "check", "postprocess"]
@@ -104,57 +105,6 @@ class Passage(Struct, kw_only=True):
     """Where the piece begins in the document's text."""
 
 
-class Usage(Struct, kw_only=True):
-    """Tokens as billed; `estimated` when we counted, because the provider did not.
-
-    `input_tokens` and `output_tokens` are the sums; all others are parts of them.
-    """
-
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    """Read from the provider's cache."""
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    estimated: bool = False
-    cache_write_tokens: int = 0
-    """Written to the provider's cache, `cache_write_1h_tokens` among them."""
-    cache_write_1h_tokens: int = 0
-    """Written to be kept for an hour."""
-    input_audio_tokens: int = 0
-    """`cached_audio_tokens` among them."""
-    cached_audio_tokens: int = 0
-    """Both audio and read from the cache."""
-    output_audio_tokens: int = 0
-    service_tier: str = ""
-    """The tier that the provider says it answered under, where it is not the standard one."""
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether all of it is text, new or read from the cache."""
-        return not (
-            self.cache_write_tokens
-            or self.input_audio_tokens
-            or self.output_audio_tokens
-            or self.cached_audio_tokens
-        )
-
-    def plus(self, other: "Usage") -> "Usage":
-        """Both; the tier stays where they agree on it."""
-        return Usage(
-            input_tokens=self.input_tokens + other.input_tokens,
-            cached_tokens=self.cached_tokens + other.cached_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
-            estimated=self.estimated or other.estimated,
-            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
-            cache_write_1h_tokens=self.cache_write_1h_tokens + other.cache_write_1h_tokens,
-            input_audio_tokens=self.input_audio_tokens + other.input_audio_tokens,
-            cached_audio_tokens=self.cached_audio_tokens + other.cached_audio_tokens,
-            output_audio_tokens=self.output_audio_tokens + other.output_audio_tokens,
-            service_tier=self.service_tier if self.service_tier == other.service_tier else "",
-        )
-
-
 class Attempt(Struct, kw_only=True, omit_defaults=True):
     """One call to one target."""
 
@@ -165,6 +115,14 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     usage: Usage | None = None
     """What has to be paid for a call whose answer was not given (a hedge that lost, say)."""
     cost_nano_usd: int | None = None
+
+
+class Money(Protocol):
+    """What an exchange pays from, where a budget counts it."""
+
+    def reserve(self, attempt: Attempt, price: Pricing | None) -> None:
+        """Set aside what a call can cost at most, before it is made. Raises RequestError if it may not be."""
+        ...
 
 
 class Caller(Struct, kw_only=True, frozen=True):
@@ -353,6 +311,7 @@ class Exchange(Struct, eq=False):
     redactions: dict[str, str] = {}
     """Sensitive value → what stands for it in anything stored (masks included)."""
     attempts: list[Attempt] = []
+    purse: Money | None = None
     target: str | None = None
     why: str = ""
     usage: Usage | None = None
@@ -384,3 +343,27 @@ class Exchange(Struct, eq=False):
             return None
         whole, rest = divmod(nano, 1_000_000_000)
         return f"{whole}.{rest:09d}".rstrip("0") if rest else str(whole)
+
+
+__all__ = [
+    "Action",
+    "Attempt",
+    "Caller",
+    "Change",
+    "ChatRequest",
+    "Edit",
+    "Entity",
+    "Exchange",
+    "Money",
+    "Outcome",
+    "Passage",
+    "Pricing",
+    "Reply",
+    "Stage",
+    "StepOutcome",
+    "StepRecord",
+    "Text",
+    "Usage",
+    "Verdict",
+    "Where",
+]

@@ -77,6 +77,9 @@ class Desk:
             tokens_per_minute=wanted.tokens_per_minute,
             parallel=wanted.parallel,
             budget_nano_usd=None if wanted.budget_usd is None else round(wanted.budget_usd * 1_000_000_000),
+            requests_per_day=wanted.requests_per_day,
+            tokens_per_day=wanted.tokens_per_day,
+            budget_period=wanted.budget_period,
         )
         row, secret = self._house.keys.create(
             wanted.project,

@@ -189,6 +189,9 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
     """
     view = reply.view
     assert isinstance(view, openai.Completion)
+    exchange.usage = openai.read_usage(view.usage, view.service_tier)
+    if exchange.usage is not None:  # first of all: it is to be paid even if a filter breaks
+        settle(exchange)
     post = Postprocess(exchange, app)
     changed: dict[tuple[int, int], str] = {}
     for place, choice in enumerate(view.choices):
@@ -209,8 +212,9 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
                 if new != call.function.arguments:
                     changed[place, number] = new
     post.report()
-    exchange.usage = openai.read_usage(view.usage, view.service_tier) or estimate_usage(exchange)
-    settle(exchange)
+    if exchange.usage is None:
+        exchange.usage = estimate_usage(exchange)
+        settle(exchange)
     rejected = post.rejected
     if rejected is not None:
         body = refuse_answer(exchange, rejected)
@@ -352,34 +356,47 @@ def estimate_usage(exchange: Exchange) -> Usage:
 
 
 def settle(exchange: Exchange) -> None:
-    """Turn usage into money by the price of the target that answered; unknown stays unknown."""
+    """Turn usage into money by the price of the target that answered; unknown stays unknown.
+
+    What has to be paid for calls whose answers were not given is added. Once, when the usage is known.
+    """
     price = exchange.context.get("price")
     if price is not None and exchange.usage is not None:
         exchange.cost_nano_usd = price.cost_nano(exchange.usage)  # type: ignore[attr-defined]  # models' Price
     elif exchange.target == "greenroom/reader":
         exchange.cost_nano_usd = 0
-    spent = exchange.context.pop("spent", None)  # on answers that were not given
-    if isinstance(spent, Spent):
-        if exchange.usage is not None:
-            spent = spent.plus(Spent(exchange.usage, exchange.cost_nano_usd))
-        exchange.usage, exchange.cost_nano_usd = spent.usage, spent.cost_nano_usd
+    if len(exchange.attempts) > 1:
+        _add_extra(exchange)
 
 
-class Spent(Struct, frozen=True):
-    """What one answer cost, or several."""
+def settle_unanswered(exchange: Exchange) -> None:
+    """Put on the bill what has to be paid though no answer came: calls that lost, one that was cut off."""
+    newest = exchange.attempts[-1]
+    if exchange.outcome in {"open", "cancelled"} and newest.status is None and newest.error is None:
+        exchange.usage = estimate_usage(exchange)  # the model has the prompt, and nobody waits for its answer
+        settle(exchange)
+    else:
+        _add_extra(exchange)
 
-    usage: Usage
-    cost_nano_usd: int | None = 0
-    """None once the price of one of them is not known."""
 
-    def plus(self, other: "Spent") -> "Spent":
-        """Both."""
-        cost = (
-            None
-            if self.cost_nano_usd is None or other.cost_nano_usd is None
-            else self.cost_nano_usd + other.cost_nano_usd
-        )
-        return Spent(self.usage.plus(other.usage), cost)
+def _add_extra(exchange: Exchange) -> None:
+    """Add what calls cost that are paid for beside the one that answered; each attempt says its share."""
+    extra = [one for one in exchange.attempts if one.usage is not None]
+    if not extra:
+        return
+    total, cost = exchange.usage, exchange.cost_nano_usd
+    if total is None:
+        total, cost = Usage(), 0
+    else:
+        given = (one for one in reversed(exchange.attempts) if one.usage is None and one.error is None)
+        answering = next(given, None)
+        if answering is not None:
+            answering.usage, answering.cost_nano_usd = total, cost
+    for one in extra:
+        assert one.usage is not None
+        total = total.plus(one.usage)
+        cost = None if cost is None or one.cost_nano_usd is None else cost + one.cost_nano_usd
+    exchange.usage, exchange.cost_nano_usd = total, cost
 
 
 __all__ = ["App", "GreenroomError", "PostEntry", "StepEntry", "finish_whole", "prepare"]

@@ -87,6 +87,8 @@ class RemoteEmbedder:
         target = self._target
         attempt = Attempt(target=target.name)
         exchange.attempts.append(attempt)
+        if exchange.purse is not None:
+            exchange.purse.reserve(attempt, target.price)
         began = perf_counter_ns()
         try:
             data = await self._provider.embed(render_embeddings(request, target.model), self._limits)

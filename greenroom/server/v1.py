@@ -245,7 +245,7 @@ class V1:
         try:
             await self.gateway.inspect(exchange, app, extra.reply)
         finally:
-            grant.release(0, 0)
+            grant.release(0)
         out.respond(200, openai.encode(self._record(exchange)), _id_header(id))
 
     async def _moderate(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
@@ -254,7 +254,7 @@ class V1:
         try:
             body = await moderate(self.gateway, id, key.caller, texts, request.headers)
         finally:
-            grant.release(0, 0)
+            grant.release(0)
         out.respond(200, openai.encode(body), _id_header(id))
 
     def _models(self, request: Request, key: Key) -> bytes:
@@ -272,7 +272,7 @@ class V1:
         try:
             count = await self._count(exchange.request, app.model)
         finally:
-            grant.release(0, 0)
+            grant.release(0)
         headers = b"x-greenroom-estimated: true\r\n" if count.error else b""
         out.respond(200, count_body(count), _id_header(id) + ANTHROPIC.id_header(id) + headers)
 

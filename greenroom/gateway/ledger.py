@@ -1,0 +1,390 @@
+"""The ledger at work: balances in memory, lines to the file from a thread of its own.
+
+A request takes what it may cost from its budgets, and what it did cost is put in the place of that when it
+ends; both are additions to numbers in memory. The file is asked on the way only when more of a budget is
+needed than this process has leased: each time half of what is left. What ended is in the file within 50 ms,
+or, with `durability = "sync"`, before the answer leaves. Knows budgets and lines; no provider, no HTTP.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from time import monotonic, time
+from typing import Literal
+
+from greenroom.errors import Overloaded, StoreError
+from greenroom.exchange import Exchange
+from greenroom.gateway.books import Batch, Books, LedgerCounts
+from greenroom.gateway.charges import account_of, lines_of
+from greenroom.gateway.keys import Key
+from greenroom.gateway.purse import Balance, Calendar, Purse, Rule
+from greenroom.store.lines import Held, Line, Scope, Window
+
+log = logging.getLogger("greenroom.ledger")
+
+PERIOD_S = 0.035
+"""From one batch to the next: with the time to write it, within the promise."""
+TEND_S = 1.0
+"""How often leases that lie idle are given back, and the dead are looked for, while others spend too."""
+IDLE_TEND_S = 5.0
+REFUSED_S = 0.05
+"""For so long nobody asks the file again for a budget of which nothing was left."""
+MOST_LINES = 200_000
+"""Lines that wait while the store can't be written; further ones are lost, and counted."""
+MOST_BALANCES = 10_000
+BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+
+UnknownPrice = Literal["allow", "refuse_with_budget", "refuse"]
+
+
+class Ledger:
+    """Balances and lines of one process. `start`, `stop` and `counts` apart, it belongs to the event loop."""
+
+    def __init__(
+        self,
+        books: Books,
+        rules: Sequence[Rule] = (),
+        *,
+        is_sync: bool = False,
+        unknown_price: UnknownPrice = "refuse_with_budget",
+        reserve_tokens: int = 32_768,
+        fails_open: bool = False,
+    ) -> None:
+        self._books = books
+        self._is_sync = is_sync
+        self.set_rules(rules, unknown_price, reserve_tokens, fails_open=fails_open)
+        self._lock = threading.Lock()
+        """Protects balances and what waits: the writer takes both at one stroke. Held for microseconds."""
+        self._balances: dict[Window, Balance] = {}
+        self._calendar = Calendar()
+        self._lines: list[Line] = []
+        self._opened: list[Purse] = []
+        self._closed: list[Purse] = []
+        self._dirty: dict[Window, Balance] = {}
+        self._returned: dict[Window, int] = {}
+        """Leases to be given back."""
+        self._writing = threading.Lock()
+        """Protects the order of batches: the thread writes them, or who does not wait for it."""
+        self._left: Batch | None = None
+        """What the store did not take yet."""
+        self._wake = threading.Event()
+        self._is_asleep = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._written = self._lost = self._abandoned = self._errors = 0
+        self.last_error: str | None = None
+        """What the store last complained of, None while it works."""
+
+    def set_rules(
+        self, rules: Sequence[Rule], unknown_price: UnknownPrice, reserve_tokens: int, *, fails_open: bool
+    ) -> None:
+        """Take new budgets; what was spent stays where it was counted."""
+        self._rules = tuple(rules)
+        self.unknown_price: UnknownPrice = unknown_price
+        self.reserve_tokens = reserve_tokens
+        self._fails_open = fails_open
+        self._counts_all = bool(rules) or unknown_price == "refuse"
+        """Whether keys without a budget of their own need a purse too."""
+
+    def start(self) -> int:
+        """Begin to write. Returns how many requests of dead processes were settled. Raises: StoreError."""
+        abandoned = self._books.join()
+        self._note_abandoned(abandoned)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="greenroom-ledger", daemon=True)
+        self._thread.start()
+        return abandoned
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Write what waits, give back what is leased, end; the file is closed."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._stopping = True
+        self._wake.set()
+        thread.join(timeout_s)
+        self._books.close()
+
+    def counts(self) -> LedgerCounts:
+        """What happened so far."""
+        waiting = len(self._lines) + (len(self._left.lines) if self._left is not None else 0)
+        return LedgerCounts(self._written, self._lost, self._abandoned, self._errors, waiting)
+
+    # -- the path
+
+    def purse(self, key: Key, exchange: Exchange) -> Purse | None:
+        """What an exchange pays from; None when no budget counts it. Raises: BudgetExceeded."""
+        if not self._counts_all and key.budget_nano_usd is None:
+            return None
+        at_s = exchange.created_ns / 1e9
+        balances = []
+        if key.budget_scope is not None:
+            balances.append(self._of_key(key, at_s))
+        for rule in self._rules:
+            scope = rule.scope(exchange)
+            if scope is not None:
+                balances.append(self._balance(scope, at_s, rule.limit_nano, f"budget '{rule.name}'"))
+        if not balances and self.unknown_price != "refuse":
+            return None
+        for one in balances:
+            self._look(one)
+        return Purse(self, exchange, balances)
+
+    def check(self, key: Key) -> None:
+        """Raise BudgetExceeded when a key's own budget is known to be used up."""
+        if key.budget_scope is not None:
+            self._look(self._of_key(key, time()))
+
+    def _look(self, one: Balance) -> None:
+        if one.limit <= 0 or (
+            one.refused_until and one.used >= one.lease and monotonic() < one.refused_until
+        ):
+            raise one.refusal()
+
+    def _of_key(self, key: Key, at_s: float) -> Balance:
+        assert key.budget_scope is not None
+        assert key.budget_nano_usd is not None
+        return self._balance(key.budget_scope, at_s, key.budget_nano_usd, "budget of this key")
+
+    def _balance(self, scope: Scope, at_s: float, limit: int, name: str) -> Balance:
+        window = scope, self._calendar.since(scope.period, at_s)
+        found = self._balances.get(window)
+        if found is None:
+            if len(self._balances) >= MOST_BALANCES:
+                self._give_back_idle(forget=True)
+            found = self._balances[window] = Balance(window, limit, name)
+        elif found.limit != limit:
+            found.limit, found.refused_until = limit, 0.0
+        return found
+
+    def take(self, purse: Purse, amount: int) -> None:
+        """Reserve in every budget of a purse, or in none. Raises: BudgetExceeded, Overloaded."""
+        taken = []
+        try:
+            for one in purse.balances:
+                with self._lock:
+                    missing = amount - (one.lease - one.used)
+                    if missing <= 0:
+                        one.used += amount
+                if missing > 0:
+                    self._lease(one, missing, amount)
+                taken.append(one)
+        except BaseException:
+            with self._lock:
+                for one in taken:
+                    one.used -= amount
+            raise
+        self._note(purse, amount)
+
+    def _lease(self, one: Balance, missing: int, amount: int) -> None:
+        """Reserve so much of a budget, of which `missing` has to be leased first."""
+        try:
+            granted = self._books.grant(one.window, one.limit, missing, max(amount - missing, 0))
+        except StoreError as error:
+            self._complain(error)
+            if not self._fails_open:
+                raise Overloaded(
+                    "Budgets can't be looked up now, so nothing is spent. Try again soon."
+                ) from error
+            granted = missing
+        if granted == 0:
+            one.refused_until = monotonic() + REFUSED_S
+            raise one.refusal()
+        with self._lock:
+            one.lease += granted
+            one.used += amount
+
+    def free(self, purse: Purse, amount: int) -> None:
+        """Give back a part of what a purse reserved."""
+        with self._lock:
+            for one in purse.balances:
+                one.used -= amount
+        self._note(purse, -amount)
+
+    def _note(self, purse: Purse, amount: int) -> None:
+        with self._lock:
+            purse.amount += amount
+            self._opened.append(purse)
+            for one in purse.balances:
+                one.is_busy = True
+                one.largest = max(one.largest, amount)
+        if self._is_sync and not self._write():
+            raise Overloaded("What is reserved can't be written down now. Try again soon.")
+        if self._is_asleep:
+            self._wake.set()
+
+    def close(self, exchange: Exchange) -> None:
+        """Settle an exchange that has ended: what it cost takes the place of what it reserved. Once."""
+        purse = exchange.purse
+        lines = lines_of(exchange) if exchange.attempts else []
+        if purse is None and not lines:
+            return
+        with self._lock:
+            if len(self._lines) < MOST_LINES:
+                self._lines += lines
+            else:
+                self._lost += len(lines)
+            if isinstance(purse, Purse):
+                self._settle(purse, sum([line.cost_nano for line in lines]))
+        if self._is_sync:
+            self._write()
+        elif self._is_asleep:
+            self._wake.set()
+
+    def _settle(self, purse: Purse, cost: int) -> None:
+        purse.is_closed = True
+        self._closed.append(purse)
+        for one in purse.balances:
+            one.used += cost - purse.amount
+            one.unwritten += cost
+            self._dirty[one.window] = one
+
+    # -- the thread
+
+    def _run(self) -> None:
+        failures = 0
+        tended = monotonic()
+        while True:
+            if self._has_work():
+                began = monotonic()
+                if self._write():
+                    failures = 0
+                    self._pause(began + PERIOD_S - monotonic())
+                elif self._stopping:
+                    break
+                else:
+                    self._pause(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+                    failures += 1
+            elif self._stopping:
+                break
+            else:
+                self._rest()
+            if monotonic() - tended >= TEND_S:
+                tended = monotonic()
+                self._tend()
+        self._finish()
+
+    def _has_work(self) -> bool:
+        return bool(self._lines or self._opened or self._closed or self._returned or self._left)
+
+    def _pause(self, seconds: float) -> None:
+        self._wake.clear()
+        if seconds > 0 and not self._stopping:
+            self._wake.wait(seconds)
+
+    def _rest(self) -> None:
+        """Sleep until there is work, or time to look after the others."""
+        self._wake.clear()
+        self._is_asleep = True
+        if not self._has_work() and not self._stopping:  # looked at after the flag: nothing is slept through
+            self._wake.wait(IDLE_TEND_S)
+        self._is_asleep = False
+        if self._has_work():
+            self._pause(PERIOD_S)  # others come with the first: one batch for all
+
+    def _write(self) -> bool:
+        """Write one batch; False when the store did not take it: it is tried again before any other."""
+        with self._writing:
+            batch = self._left or self._batch()
+            self._left = batch
+            try:
+                self._books.write(*batch)
+            except Exception as error:  # noqa: BLE001  # the edge that must not die: the batch waits
+                self._complain(error)
+                return False
+            self._left = None
+            self.last_error = None
+            self._written += len(batch.lines)
+        for window in batch.settled:
+            self._lease_ahead(window)
+        return True
+
+    def _batch(self) -> Batch:
+        settled: dict[Window, int] = {}
+        with self._lock:
+            lines, self._lines = self._lines, []
+            opened, self._opened = self._opened, []
+            closed, self._closed = self._closed, []
+            dirty, self._dirty = self._dirty, {}
+            leased, self._returned = self._returned, {}
+            for window, one in dirty.items():
+                spent, one.unwritten = one.unwritten, 0
+                one.used -= spent
+                change = (
+                    max(0, one.used - (one.lease - spent)) - spent
+                )  # it may have cost more than was reserved
+                one.lease += change
+                settled[window] = spent
+                leased[window] = leased.get(window, 0) + change
+            held = []
+            for purse in dict.fromkeys(opened):
+                if not purse.is_closed:
+                    purse.is_written = True
+                    windows = tuple([one.window for one in purse.balances])
+                    exchange = purse.exchange
+                    account = account_of(exchange, exchange.attempts[-1].target)
+                    held.append(Held(exchange.id, exchange.created_ns, account, purse.amount, windows))
+            freed = [purse.exchange.id for purse in closed if purse.is_written]
+        return Batch(lines, held, freed, settled, leased)
+
+    def _lease_ahead(self, window: Window) -> None:
+        """Have at hand what the next request may need, so that it does not wait for the file."""
+        one = self._balances.get(window)
+        if one is None or self._stopping:
+            return
+        free = one.lease - one.used
+        if free >= one.largest:
+            return
+        try:
+            granted = self._books.grant(window, one.limit, one.largest - max(free, 0), 0, strict=True)
+        except StoreError as error:
+            self._complain(error)
+            return
+        with self._lock:
+            one.lease += granted
+
+    def _tend(self) -> None:
+        """Settle what the dead had reserved; where others spend too, give back what lies idle."""
+        try:
+            abandoned, others = self._books.look_after()
+        except StoreError as error:
+            self._complain(error)
+            return
+        self._note_abandoned(abandoned)
+        if others:
+            self._give_back_idle()
+
+    def _give_back_idle(self, *, forget: bool = False) -> None:
+        with self._lock:
+            for window, one in list(self._balances.items()):
+                if one.used or one.unwritten or window in self._dirty:
+                    continue
+                if not one.is_busy or forget:
+                    if one.lease:
+                        self._returned[window] = self._returned.get(window, 0) - one.lease
+                        one.lease = 0
+                    if forget:
+                        del self._balances[window]
+                one.is_busy = False
+
+    def _finish(self) -> None:
+        left = len(self._lines) + (len(self._left.lines) if self._left is not None else 0)
+        self._lost += left
+        try:
+            if self._left is None:
+                self._books.leave()
+        except Exception as error:  # noqa: BLE001  # the edge that must not die
+            self._complain(error)
+
+    def _note_abandoned(self, abandoned: int) -> None:
+        if abandoned:
+            self._abandoned += abandoned
+            log.warning(
+                "requests of a process that died were settled as reserved", extra={"requests": abandoned}
+            )
+
+    def _complain(self, error: Exception) -> None:
+        self._errors += 1
+        if self.last_error is None:
+            log.error("the ledger is not written", extra={"error": type(error).__name__})
+        self.last_error = str(error)
