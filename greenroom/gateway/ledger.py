@@ -110,6 +110,18 @@ class Ledger:
         waiting = len(self._lines) + (len(self._left.lines) if self._left is not None else 0)
         return LedgerCounts(self._written, self._lost, self._abandoned, self._errors, waiting)
 
+    @property
+    def has_work(self) -> bool:
+        """Whether anything waits to be written."""
+        return bool(
+            self._lines
+            or self._opened
+            or self._closed
+            or self._returned
+            or self._left
+            or self._writing.locked()
+        )
+
     # -- the path
 
     def purse(self, key: Key, exchange: Exchange) -> Purse | None:
@@ -245,7 +257,7 @@ class Ledger:
         failures = 0
         tended = monotonic()
         while True:
-            if self._has_work():
+            if self.has_work:
                 began = monotonic()
                 if self._write():
                     failures = 0
@@ -264,9 +276,6 @@ class Ledger:
                 self._tend()
         self._finish()
 
-    def _has_work(self) -> bool:
-        return bool(self._lines or self._opened or self._closed or self._returned or self._left)
-
     def _pause(self, seconds: float) -> None:
         self._wake.clear()
         if seconds > 0 and not self._stopping:
@@ -276,10 +285,10 @@ class Ledger:
         """Sleep until there is work, or time to look after the others."""
         self._wake.clear()
         self._is_asleep = True
-        if not self._has_work() and not self._stopping:  # looked at after the flag: nothing is slept through
+        if not self.has_work and not self._stopping:  # looked at after the flag: nothing is slept through
             self._wake.wait(IDLE_TEND_S)
         self._is_asleep = False
-        if self._has_work():
+        if self.has_work:
             self._pause(PERIOD_S)  # others come with the first: one batch for all
 
     def _write(self) -> bool:
