@@ -10,7 +10,7 @@ from random import random
 from time import monotonic
 from typing import NamedTuple
 
-from greenroom.errors import Overloaded, UpstreamError, UpstreamRefused, UpstreamUnavailable
+from greenroom.errors import Overloaded, QuotaExceeded, UpstreamError, UpstreamRefused, UpstreamUnavailable
 from greenroom.exchange import Attempt, Exchange, Reply, Usage
 from greenroom.models.attempt import Target, attempt, body_for, passes
 from greenroom.models.connection import Limits
