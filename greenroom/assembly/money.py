@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from greenroom.config import BudgetConfig, Config, PriceConfig
 from greenroom.errors import ConfigError
 from greenroom.gateway.ledger import Ledger
-from greenroom.gateway.purse import Rule
+from greenroom.gateway.purse import Policy, Rule
 from greenroom.models.prices import Period, Price, Rates
 from greenroom.store.ledger import LedgerStore
 
@@ -36,12 +36,8 @@ def open_ledger(house: "House") -> Ledger:
 def take_rules(ledger: Ledger, config: Config) -> None:
     """Give the ledger the budgets and the policy of a configuration."""
     money = config.money
-    ledger.set_rules(
-        [_rule(name, one) for name, one in config.budgets.items()],
-        money.unknown_price,
-        money.reserve_tokens,
-        fails_open=money.on_error == "allow",
-    )
+    policy = Policy(money.unknown_price, money.reserve_tokens, money.on_error == "allow")
+    ledger.set_rules([_rule(name, one) for name, one in config.budgets.items()], policy)
 
 
 def check_money(config: Config, source: str) -> None:

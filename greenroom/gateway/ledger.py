@@ -10,14 +10,13 @@ import logging
 import threading
 from collections.abc import Sequence
 from time import monotonic, time
-from typing import Literal
 
 from greenroom.errors import Overloaded, StoreError
 from greenroom.exchange import Exchange
 from greenroom.gateway.books import Batch, Books, LedgerCounts
 from greenroom.gateway.charges import account_of, lines_of
 from greenroom.gateway.keys import Key
-from greenroom.gateway.purse import Balance, Calendar, Purse, Rule
+from greenroom.gateway.purse import USUAL, Balance, Calendar, Policy, Purse, Rule
 from greenroom.store.lines import Held, Line, Scope, Window
 
 log = logging.getLogger("greenroom.ledger")
@@ -29,12 +28,13 @@ TEND_S = 1.0
 IDLE_TEND_S = 5.0
 REFUSED_S = 0.05
 """For so long nobody asks the file again for a budget of which nothing was left."""
+MOST_WAIT_S = 0.5
+"""How long a request waits for its turn at the file, where it has to ask it."""
 MOST_LINES = 200_000
 """Lines that wait while the store can't be written; further ones are lost, and counted."""
 MOST_BALANCES = 10_000
+_CLOSED = "Budgets can't be looked up now, so nothing is spent. Try again soon."
 BACKOFF_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
-
-UnknownPrice = Literal["allow", "refuse_with_budget", "refuse"]
 
 
 class Ledger:
@@ -44,15 +44,13 @@ class Ledger:
         self,
         books: Books,
         rules: Sequence[Rule] = (),
+        policy: Policy = USUAL,
         *,
         is_sync: bool = False,
-        unknown_price: UnknownPrice = "refuse_with_budget",
-        reserve_tokens: int = 32_768,
-        fails_open: bool = False,
     ) -> None:
         self._books = books
         self._is_sync = is_sync
-        self.set_rules(rules, unknown_price, reserve_tokens, fails_open=fails_open)
+        self.set_rules(rules, policy)
         self._lock = threading.Lock()
         """Protects balances and what waits: the writer takes both at one stroke. Held for microseconds."""
         self._balances: dict[Window, Balance] = {}
@@ -64,7 +62,7 @@ class Ledger:
         self._returned: dict[Window, int] = {}
         """Leases to be given back."""
         self._writing = threading.Lock()
-        """Protects the order of batches: the thread writes them, or who does not wait for it."""
+        """Protects the order of batches and leases: the thread writes them, or who can't wait for it."""
         self._left: Batch | None = None
         """What the store did not take yet."""
         self._wake = threading.Event()
@@ -75,15 +73,11 @@ class Ledger:
         self.last_error: str | None = None
         """What the store last complained of, None while it works."""
 
-    def set_rules(
-        self, rules: Sequence[Rule], unknown_price: UnknownPrice, reserve_tokens: int, *, fails_open: bool
-    ) -> None:
+    def set_rules(self, rules: Sequence[Rule], policy: Policy = USUAL) -> None:
         """Take new budgets; what was spent stays where it was counted."""
         self._rules = tuple(rules)
-        self.unknown_price: UnknownPrice = unknown_price
-        self.reserve_tokens = reserve_tokens
-        self._fails_open = fails_open
-        self._counts_all = bool(rules) or unknown_price == "refuse"
+        self.policy = policy
+        self._counts_all = bool(rules) or policy.unknown_price == "refuse"
         """Whether keys without a budget of their own need a purse too."""
 
     def start(self) -> int:
@@ -136,7 +130,7 @@ class Ledger:
             scope = rule.scope(exchange)
             if scope is not None:
                 balances.append(self._balance(scope, at_s, rule.limit_nano, f"budget '{rule.name}'"))
-        if not balances and self.unknown_price != "refuse":
+        if not balances and self.policy.unknown_price != "refuse":
             return None
         for one in balances:
             self._look(one)
@@ -179,7 +173,7 @@ class Ledger:
                     if missing <= 0:
                         one.used += amount
                 if missing > 0:
-                    self._lease(one, missing, amount)
+                    self._lease(one, amount)
                 taken.append(one)
         except BaseException:
             with self._lock:
@@ -188,23 +182,32 @@ class Ledger:
             raise
         self._note(purse, amount)
 
-    def _lease(self, one: Balance, missing: int, amount: int) -> None:
-        """Reserve so much of a budget, of which `missing` has to be leased first."""
+    def _lease(self, one: Balance, amount: int) -> None:
+        """Reserve so much of a budget, of which too little is leased."""
+        if not self._writing.acquire(timeout=MOST_WAIT_S):  # while it is held, no other lease changes
+            raise Overloaded(_CLOSED)
         try:
-            granted = self._books.grant(one.window, one.limit, missing, max(amount - missing, 0))
-        except StoreError as error:
-            self._complain(error)
-            if not self._fails_open:
-                raise Overloaded(
-                    "Budgets can't be looked up now, so nothing is spent. Try again soon."
-                ) from error
-            granted = missing
-        if granted == 0:
-            one.refused_until = monotonic() + REFUSED_S
-            raise one.refusal()
-        with self._lock:
-            one.lease += granted
-            one.used += amount
+            with self._lock:
+                one.lease -= self._returned.pop(one.window, 0)
+                free = one.lease - one.used
+                if amount <= free:
+                    one.used += amount
+                    return
+            try:
+                granted = self._books.grant(one.window, one.limit, amount - free, max(free, 0))
+            except StoreError as error:
+                self._complain(error)
+                if not self.policy.fails_open:
+                    raise Overloaded(_CLOSED) from error
+                granted = amount - free
+            if granted == 0:
+                one.refused_until = monotonic() + REFUSED_S
+                raise one.refusal()
+            with self._lock:
+                one.lease += granted
+                one.used += amount
+        finally:
+            self._writing.release()
 
     def free(self, purse: Purse, amount: int) -> None:
         """Give back a part of what a purse reserved."""
@@ -341,16 +344,17 @@ class Ledger:
         one = self._balances.get(window)
         if one is None or self._stopping:
             return
-        free = one.lease - one.used
-        if free >= one.largest:
-            return
-        try:
-            granted = self._books.grant(window, one.limit, one.largest - max(free, 0), 0, strict=True)
-        except StoreError as error:
-            self._complain(error)
-            return
-        with self._lock:
-            one.lease += granted
+        with self._writing:
+            free = one.lease - one.used
+            if free >= one.largest:
+                return
+            try:
+                granted = self._books.grant(window, one.limit, one.largest - max(free, 0), 0, strict=True)
+            except StoreError as error:
+                self._complain(error)
+                return
+            with self._lock:
+                one.lease += granted
 
     def _tend(self) -> None:
         """Settle what the dead had reserved; where others spend too, give back what lies idle."""
@@ -388,9 +392,7 @@ class Ledger:
     def _note_abandoned(self, abandoned: int) -> None:
         if abandoned:
             self._abandoned += abandoned
-            log.warning(
-                "requests of a process that died were settled as reserved", extra={"requests": abandoned}
-            )
+            log.warning("requests of a dead process were settled as reserved", extra={"requests": abandoned})
 
     def _complain(self, error: Exception) -> None:
         self._errors += 1

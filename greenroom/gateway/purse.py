@@ -32,6 +32,19 @@ class PriceUnknown(RequestError):
     code = "price_unknown"
 
 
+class Policy(NamedTuple):
+    """What is done where money can't be counted."""
+
+    unknown_price: Literal["allow", "refuse_with_budget", "refuse"] = "refuse_with_budget"
+    reserve_tokens: int = 32_768
+    """Of an answer, where the request does not say how long it may be."""
+    fails_open: bool = False
+    """Whether requests go on while the ledger's file can't be read."""
+
+
+USUAL = Policy()
+
+
 class Rule(NamedTuple):
     """One budget of the configuration: whose requests it counts, and how much they may cost together.
 
@@ -114,8 +127,7 @@ class Balance:
 class Keeper(Protocol):
     """Who keeps the balances: the ledger."""
 
-    unknown_price: Literal["allow", "refuse_with_budget", "refuse"]
-    reserve_tokens: int
+    policy: Policy
 
     def take(self, purse: "Purse", amount: int) -> None: ...
     def free(self, purse: "Purse", amount: int) -> None: ...
@@ -152,7 +164,7 @@ class Purse:
     def _reserve(self, attempt: Attempt, price: Pricing | None) -> None:
         keeper = self._keeper
         if price is None:
-            if keeper.unknown_price != "allow":
+            if keeper.policy.unknown_price != "allow":
                 raise PriceUnknown(
                     f"The price of '{attempt.target}' is not known, so requests to it are refused. "
                     f'Set it in the configuration under [prices."{attempt.target}"].',
@@ -161,7 +173,7 @@ class Purse:
             return
         if not self.balances:
             return
-        amount = worst_cost(self.exchange, price, keeper.reserve_tokens)
+        amount = worst_cost(self.exchange, price, keeper.policy.reserve_tokens)
         kept = []
         spare = 0
         for earlier, reserved in self._attempts:
@@ -237,4 +249,4 @@ class Calendar:
         return since
 
 
-__all__ = ["Balance", "BudgetExceeded", "Calendar", "PriceUnknown", "Purse", "Rule"]
+__all__ = ["USUAL", "Balance", "BudgetExceeded", "Calendar", "Policy", "PriceUnknown", "Purse", "Rule"]

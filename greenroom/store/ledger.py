@@ -28,6 +28,9 @@ _DAY_S = 86_400
 _KNOWN_ACCOUNTS = 50_000
 _LINE_BYTES = 100
 """About what a line adds to the log."""
+_WAIT = "PRAGMA busy_timeout = 250"
+"""Milliseconds: requests may wait behind this; what is written in the background is tried again."""
+_FOLDED_AT_ONCE = 50_000
 _COUNTS = (
     "cost_nano", "input", "cached", "written", "written_1h", "output", "reasoning", "input_audio",
     "output_audio",
@@ -89,6 +92,8 @@ class LedgerStore:
             )
             self._number = int(cursor.lastrowid or 0)
             self._presence.show(self._number)
+        with self._reading() as connection:
+            connection.execute(_WAIT)
         return settled
 
     def leave(self) -> None:
@@ -99,12 +104,24 @@ class LedgerStore:
 
     def look_after(self) -> tuple[int, int]:
         """Settle what the dead had reserved: of how many requests, and how many others still spend."""
+        self.fold()
         with self._reading() as connection:
             others = self._others(connection)
         if not others:
             return 0, 0
         with self._changing() as connection:
             return self._bury_dead(connection), self._others(connection)
+
+    def fold(self) -> None:
+        """Add the lines to `days` that are not in it yet, some at a time."""
+        is_left = True
+        while is_left:
+            with self._reading() as connection:
+                newest, folded = self._marks(connection)
+            if newest == folded:
+                return
+            with self._changing() as connection:
+                is_left = self._fold(connection)
 
     def _others(self, connection: sqlite3.Connection) -> int:
         found = connection.execute("SELECT count(*) FROM processes WHERE number <> ?", (self._number,))
@@ -169,7 +186,8 @@ class LedgerStore:
 
     def _spent_before(self, connection: sqlite3.Connection, window: Window) -> int:
         """What was spent in a window before anything was reserved from it."""
-        self._fold(connection)
+        while self._fold(connection):
+            pass
         scope, since = window
         found = connection.execute(
             "SELECT coalesce(sum(d.cost_nano), 0) FROM days d JOIN accounts a ON a.number = d.account"  # noqa: S608
@@ -249,8 +267,8 @@ class LedgerStore:
 
     def totals(self) -> Totals:
         """What all lines cost, what all days add up to, what is reserved, and how many processes spend."""
-        with self._changing() as connection:
-            self._fold(connection)
+        self.fold()
+        with self._reading() as connection:
             found = connection.execute(
                 "SELECT (SELECT coalesce(sum(cost_nano), 0) FROM lines),"
                 " (SELECT coalesce(sum(cost_nano), 0) FROM days),"
@@ -272,20 +290,26 @@ class LedgerStore:
 
     def query(self, statement: str, values: Mapping[str, object]) -> list[tuple[object, ...]]:
         """Rows of a SELECT over `days` and `accounts`, in which every line written so far is counted."""
-        with self._changing() as connection:
-            self._fold(connection)
+        self.fold()
         with self._reading() as connection:
             return connection.execute(statement, values).fetchall()
 
-    def _fold(self, connection: sqlite3.Connection) -> None:
-        """Add the lines that are not in `days` yet."""
-        newest, folded = connection.execute(
+    def _fold(self, connection: sqlite3.Connection) -> bool:
+        """Add lines that are not in `days` yet; whether there are more."""
+        newest, folded = self._marks(connection)
+        last = min(newest, folded + _FOLDED_AT_ONCE)
+        if last > folded:
+            connection.execute(_FOLD, (folded, last))
+            connection.execute("UPDATE marks SET value = ? WHERE name = 'folded'", (last,))
+        return last < newest
+
+    def _marks(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """The newest line, and the newest in `days`."""
+        found = connection.execute(
             "SELECT (SELECT coalesce(max(number), 0) FROM lines),"
             " (SELECT value FROM marks WHERE name = 'folded')"
         ).fetchone()
-        if newest > folded:
-            connection.execute(_FOLD, (folded, newest))
-            connection.execute("UPDATE marks SET value = ? WHERE name = 'folded'", (newest,))
+        return found[0], found[1]
 
     def forget(self, project: str | None, user: str) -> None:
         """Put a stand-in for a user's name; what was spent stays, and budgets of that user begin anew."""
