@@ -26,8 +26,8 @@ _BYTES_A_TOKEN = 4
 class _Span(Struct):
     """What a key has used in its current minute or day; both begin with the first request in them."""
 
-    length_s: float
-    began: float = float("-inf")
+    ends: float = float("-inf")
+    """Monotonic seconds."""
     requests: int = 0
     tokens: int = 0
     """Counted, or expected of requests at work."""
@@ -63,7 +63,7 @@ class Grant(Struct, eq=False):
     key: Key
     _meter: _Meter | None
     _expected: int = 0
-    _began: tuple[float, float] = (0.0, 0.0)
+    _ends: tuple[float, float] = (0.0, 0.0)
 
     @property
     def caller(self) -> Caller:
@@ -76,7 +76,7 @@ class Grant(Struct, eq=False):
         if meter is None or (key.tokens_per_minute is None and key.tokens_per_day is None):
             return
         self._expected = len(request.raw) // _BYTES_A_TOKEN + (request.max_tokens or 0)
-        self._began = meter.minute.began, meter.day.began
+        self._ends = meter.minute.ends, meter.day.ends
         meter.minute.tokens += self._expected
         meter.day.tokens += self._expected
 
@@ -85,8 +85,9 @@ class Grant(Struct, eq=False):
         meter = self._meter
         if meter is not None:
             meter.at_work -= 1
-            for span, began in zip((meter.minute, meter.day), self._began, strict=True):
-                span.tokens += tokens - (self._expected if span.began == began else 0)
+            minute, day = meter.minute, meter.day
+            minute.tokens += tokens - (self._expected if minute.ends == self._ends[0] else 0)
+            day.tokens += tokens - (self._expected if day.ends == self._ends[1] else 0)
 
 
 class Access:
@@ -131,10 +132,15 @@ class Access:
             self.ledger.check(key)
         if not key.is_limited:
             return Grant(key, None)
-        meter = self._meter(key)
-        _check(key, meter, self._now())
-        meter.minute.requests += 1
-        meter.day.requests += 1
+        now = self._now()
+        meter = self._meter(key, now)
+        minute, day = meter.minute, meter.day
+        _check(minute, key.requests_per_minute, key.tokens_per_minute, "minute", now)
+        _check(day, key.requests_per_day, key.tokens_per_day, "day", now)
+        if key.parallel is not None and meter.at_work >= key.parallel:
+            raise QuotaExceeded(f"The key may have {key.parallel} requests at work at once.", 1.0)
+        minute.requests += 1
+        day.requests += 1
         meter.at_work += 1
         return Grant(key, meter)
 
@@ -157,52 +163,47 @@ class Access:
         """Where a key stands, for the headers of an answer; None where nothing is counted."""
         if not key.is_limited:
             return None
-        meter, now = self._meter(key), self._now()
+        now = self._now()
+        meter = self._meter(key, now)
+        minute, day = meter.minute, meter.day
         requests = _nearest(
-            (key.requests_per_minute, meter.minute, meter.minute.requests),
-            (key.requests_per_day, meter.day, meter.day.requests),
-            now=now,
+            _standing(key.requests_per_minute, minute.requests, minute, now),
+            _standing(key.requests_per_day, day.requests, day, now),
         )
         tokens = _nearest(
-            (key.tokens_per_minute, meter.minute, meter.minute.tokens),
-            (key.tokens_per_day, meter.day, meter.day.tokens),
-            now=now,
+            _standing(key.tokens_per_minute, minute.tokens, minute, now),
+            _standing(key.tokens_per_day, day.tokens, day, now),
         )
         return None if requests is None and tokens is None else Limits(requests, tokens)
 
-    def _meter(self, key: Key) -> _Meter:
+    def _meter(self, key: Key, now: float) -> _Meter:
         meter = self._meters.get(key.caller.key_id)
         if meter is None:
-            meter = self._meters[key.caller.key_id] = _Meter(_Span(MINUTE_S), _Span(DAY_S))
-        now = self._now()
-        for span in (meter.minute, meter.day):
-            if now - span.began >= span.length_s:
-                span.began, span.requests, span.tokens = now, 0, 0
+            meter = self._meters[key.caller.key_id] = _Meter(_Span(), _Span())
+        minute, day = meter.minute, meter.day
+        if now >= minute.ends:
+            minute.ends, minute.requests, minute.tokens = now + MINUTE_S, 0, 0
+        if now >= day.ends:
+            day.ends, day.requests, day.tokens = now + DAY_S, 0, 0
         return meter
 
 
-def _nearest(*limits: tuple[int | None, _Span, int], now: float) -> Standing | None:
-    """The limit of which the least is left."""
-    standings = [
-        Standing(limit, max(0, limit - used), max(0.0, span.began + span.length_s - now))
-        for limit, span, used in limits
-        if limit is not None
-    ]
-    return min(standings, key=lambda one: one.remaining) if standings else None
+def _check(span: _Span, requests: int | None, tokens: int | None, name: str, now: float) -> None:
+    if requests is not None and span.requests >= requests:
+        raise QuotaExceeded(f"The key may make {requests} requests a {name}.", span.ends - now)
+    if tokens is not None and span.tokens >= tokens:
+        raise QuotaExceeded(f"The key may use {tokens} tokens a {name}.", span.ends - now)
 
 
-def _check(key: Key, meter: _Meter, now: float) -> None:
-    for span, requests, tokens, name in (
-        (meter.minute, key.requests_per_minute, key.tokens_per_minute, "minute"),
-        (meter.day, key.requests_per_day, key.tokens_per_day, "day"),
-    ):
-        wait = span.began + span.length_s - now
-        if requests is not None and span.requests >= requests:
-            raise QuotaExceeded(f"The key may make {requests} requests a {name}.", wait)
-        if tokens is not None and span.tokens >= tokens:
-            raise QuotaExceeded(f"The key may use {tokens} tokens a {name}.", wait)
-    if key.parallel is not None and meter.at_work >= key.parallel:
-        raise QuotaExceeded(f"The key may have {key.parallel} requests at work at once.", 1.0)
+def _standing(limit: int | None, used: int, span: _Span, now: float) -> Standing | None:
+    return None if limit is None else Standing(limit, max(0, limit - used), span.ends - now)
+
+
+def _nearest(minute: Standing | None, day: Standing | None) -> Standing | None:
+    """The limit of which less is left."""
+    if minute is None or day is None:
+        return minute or day
+    return minute if minute.remaining <= day.remaining else day
 
 
 def may_use(caller: Caller, name: str) -> None:

@@ -13,11 +13,11 @@ from time import monotonic, time
 
 from greenroom.errors import Overloaded, StoreError
 from greenroom.exchange import Exchange
-from greenroom.gateway.books import Batch, Books, LedgerCounts
-from greenroom.gateway.charges import account_of, lines_of
+from greenroom.gateway.books import Batch, Books, LedgerCounts, Waiting
+from greenroom.gateway.charges import lines_of
 from greenroom.gateway.keys import Key
 from greenroom.gateway.purse import USUAL, Balance, Calendar, Policy, Purse, Rule
-from greenroom.store.lines import Held, Line, Scope, Window
+from greenroom.store.lines import Scope, Window
 
 log = logging.getLogger("greenroom.ledger")
 
@@ -41,26 +41,18 @@ class Ledger:
     """Balances and lines of one process. `start`, `stop` and `counts` apart, it belongs to the event loop."""
 
     def __init__(
-        self,
-        books: Books,
-        rules: Sequence[Rule] = (),
-        policy: Policy = USUAL,
-        *,
-        is_sync: bool = False,
-    ) -> None:
+        self, books: Books, rules: Sequence[Rule] = (), policy: Policy = USUAL, *, is_sync: bool = False,
+    ) -> None:  # fmt: skip
         self._books = books
         self._is_sync = is_sync
         self.set_rules(rules, policy)
         self._lock = threading.Lock()
         """Protects balances and what waits: the writer takes both at one stroke. Held for microseconds."""
         self._balances: dict[Window, Balance] = {}
+        self._refused_until = 0.0
+        """The latest of all balances."""
         self._calendar = Calendar()
-        self._lines: list[Line] = []
-        self._opened: list[Purse] = []
-        self._closed: list[Purse] = []
-        self._dirty: dict[Window, Balance] = {}
-        self._returned: dict[Window, int] = {}
-        """Leases to be given back."""
+        self._waiting = Waiting()
         self._writing = threading.Lock()
         """Protects the order of batches and leases: the thread writes them, or who can't wait for it."""
         self._left: Batch | None = None
@@ -101,17 +93,20 @@ class Ledger:
 
     def counts(self) -> LedgerCounts:
         """What happened so far."""
-        waiting = len(self._lines) + (len(self._left.lines) if self._left is not None else 0)
-        return LedgerCounts(self._written, self._lost, self._abandoned, self._errors, waiting)
+        return LedgerCounts(self._written, self._lost, self._abandoned, self._errors, self._unwritten)
+
+    @property
+    def _unwritten(self) -> int:
+        return len(self._waiting.lines) + (len(self._left.lines) if self._left is not None else 0)
 
     @property
     def has_work(self) -> bool:
         """Whether anything waits to be written."""
         return bool(
-            self._lines
-            or self._opened
-            or self._closed
-            or self._returned
+            self._waiting.lines
+            or self._waiting.opened
+            or self._waiting.closed
+            or self._waiting.returned
             or self._left
             or self._writing.locked()
         )
@@ -138,7 +133,7 @@ class Ledger:
 
     def check(self, key: Key) -> None:
         """Raise BudgetExceeded when a key's own budget is known to be used up."""
-        if key.budget_scope is not None:
+        if key.budget_nano_usd == 0 or (self._refused_until and monotonic() < self._refused_until):
             self._look(self._of_key(key, time()))
 
     def _look(self, one: Balance) -> None:
@@ -165,30 +160,41 @@ class Ledger:
 
     def take(self, purse: Purse, amount: int) -> None:
         """Reserve in every budget of a purse, or in none. Raises: BudgetExceeded, Overloaded."""
-        taken = []
+        balances = purse.balances
+        with self._lock:
+            for one in balances:
+                if one.used + amount > one.lease:
+                    break
+            else:
+                for one in balances:
+                    one.used += amount
+                self._note(purse, amount)
+                balances = ()
+        if balances:
+            self._take_asking(purse, amount)
+        self._told()
+
+    def _take_asking(self, purse: Purse, amount: int) -> None:
+        taken: list[Balance] = []
         try:
             for one in purse.balances:
-                with self._lock:
-                    missing = amount - (one.lease - one.used)
-                    if missing <= 0:
-                        one.used += amount
-                if missing > 0:
-                    self._lease(one, amount)
+                self._lease(one, amount)
                 taken.append(one)
         except BaseException:
             with self._lock:
                 for one in taken:
                     one.used -= amount
             raise
-        self._note(purse, amount)
+        with self._lock:
+            self._note(purse, amount)
 
     def _lease(self, one: Balance, amount: int) -> None:
-        """Reserve so much of a budget, of which too little is leased."""
+        """Reserve so much of a budget, of which too little may be leased."""
         if not self._writing.acquire(timeout=MOST_WAIT_S):  # while it is held, no other lease changes
             raise Overloaded(_CLOSED)
         try:
             with self._lock:
-                one.lease -= self._returned.pop(one.window, 0)
+                one.lease -= self._waiting.returned.pop(one.window, 0)
                 free = one.lease - one.used
                 if amount <= free:
                     one.used += amount
@@ -201,7 +207,7 @@ class Ledger:
                     raise Overloaded(_CLOSED) from error
                 granted = amount - free
             if granted == 0:
-                one.refused_until = monotonic() + REFUSED_S
+                one.refused_until = self._refused_until = monotonic() + REFUSED_S
                 raise one.refusal()
             with self._lock:
                 one.lease += granted
@@ -214,15 +220,18 @@ class Ledger:
         with self._lock:
             for one in purse.balances:
                 one.used -= amount
-        self._note(purse, -amount)
+            self._note(purse, -amount)
+        self._told()
 
     def _note(self, purse: Purse, amount: int) -> None:
-        with self._lock:
-            purse.amount += amount
-            self._opened.append(purse)
-            for one in purse.balances:
-                one.is_busy = True
-                one.largest = max(one.largest, amount)
+        purse.amount += amount
+        self._waiting.opened.append(purse)
+        for one in purse.balances:
+            one.is_busy = True
+            one.largest = max(one.largest, amount)
+
+    def _told(self) -> None:
+        """See to it that a reservation is written."""
         if self._is_sync and not self._write():
             raise Overloaded("What is reserved can't be written down now. Try again soon.")
         if self._is_asleep:
@@ -235,8 +244,8 @@ class Ledger:
         if purse is None and not lines:
             return
         with self._lock:
-            if len(self._lines) < MOST_LINES:
-                self._lines += lines
+            if len(self._waiting.lines) < MOST_LINES:
+                self._waiting.lines += lines
             else:
                 self._lost += len(lines)
             if isinstance(purse, Purse):
@@ -248,11 +257,11 @@ class Ledger:
 
     def _settle(self, purse: Purse, cost: int) -> None:
         purse.is_closed = True
-        self._closed.append(purse)
+        self._waiting.closed.append(purse)
         for one in purse.balances:
             one.used += cost - purse.amount
             one.unwritten += cost
-            self._dirty[one.window] = one
+            self._waiting.dirty[one.window] = one
 
     # -- the thread
 
@@ -297,8 +306,8 @@ class Ledger:
     def _write(self) -> bool:
         """Write one batch; False when the store did not take it: it is tried again before any other."""
         with self._writing:
-            batch = self._left or self._batch()
-            self._left = batch
+            with self._lock:
+                batch = self._left = self._left or self._waiting.take()
             try:
                 self._books.write(*batch)
             except Exception as error:  # noqa: BLE001  # the edge that must not die: the batch waits
@@ -310,34 +319,6 @@ class Ledger:
         for window in batch.settled:
             self._lease_ahead(window)
         return True
-
-    def _batch(self) -> Batch:
-        settled: dict[Window, int] = {}
-        with self._lock:
-            lines, self._lines = self._lines, []
-            opened, self._opened = self._opened, []
-            closed, self._closed = self._closed, []
-            dirty, self._dirty = self._dirty, {}
-            leased, self._returned = self._returned, {}
-            for window, one in dirty.items():
-                spent, one.unwritten = one.unwritten, 0
-                one.used -= spent
-                change = (
-                    max(0, one.used - (one.lease - spent)) - spent
-                )  # it may have cost more than was reserved
-                one.lease += change
-                settled[window] = spent
-                leased[window] = leased.get(window, 0) + change
-            held = []
-            for purse in dict.fromkeys(opened):
-                if not purse.is_closed:
-                    purse.is_written = True
-                    windows = tuple([one.window for one in purse.balances])
-                    exchange = purse.exchange
-                    account = account_of(exchange, exchange.attempts[-1].target)
-                    held.append(Held(exchange.id, exchange.created_ns, account, purse.amount, windows))
-            freed = [purse.exchange.id for purse in closed if purse.is_written]
-        return Batch(lines, held, freed, settled, leased)
 
     def _lease_ahead(self, window: Window) -> None:
         """Have at hand what the next request may need, so that it does not wait for the file."""
@@ -370,19 +351,18 @@ class Ledger:
     def _give_back_idle(self, *, forget: bool = False) -> None:
         with self._lock:
             for window, one in list(self._balances.items()):
-                if one.used or one.unwritten or window in self._dirty:
+                if one.used or one.unwritten or window in self._waiting.dirty:
                     continue
                 if not one.is_busy or forget:
                     if one.lease:
-                        self._returned[window] = self._returned.get(window, 0) - one.lease
+                        self._waiting.returned[window] = self._waiting.returned.get(window, 0) - one.lease
                         one.lease = 0
                     if forget:
                         del self._balances[window]
                 one.is_busy = False
 
     def _finish(self) -> None:
-        left = len(self._lines) + (len(self._left.lines) if self._left is not None else 0)
-        self._lost += left
+        self._lost += self._unwritten
         try:
             if self._left is None:
                 self._books.leave()

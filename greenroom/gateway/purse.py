@@ -174,19 +174,19 @@ class Purse:
         if not self.balances:
             return
         amount = worst_cost(self.exchange, price, keeper.policy.reserve_tokens)
-        kept = []
-        spare = 0
-        for earlier, reserved in self._attempts:
-            if earlier.error is not None and earlier.usage is None:
-                spare += reserved
-            else:
-                kept.append((earlier, reserved))
-        kept.append((attempt, amount))
+        attempts = self._attempts
+        if not attempts:
+            keeper.take(self, amount)
+            attempts.append((attempt, amount))
+            return
+        failed = [one for one in attempts if one[0].error is not None and one[0].usage is None]
+        spare = sum([reserved for _, reserved in failed])
         if amount > spare:
             keeper.take(self, amount - spare)
         elif amount < spare:
             keeper.free(self, spare - amount)
-        self._attempts = kept
+        self._attempts = [one for one in attempts if one not in failed]
+        self._attempts.append((attempt, amount))
 
 
 def worst_cost(exchange: Exchange, price: Pricing, reserve_tokens: int) -> int:
@@ -196,17 +196,19 @@ def worst_cost(exchange: Exchange, price: Pricing, reserve_tokens: int) -> int:
     neither more than the model's window. Every token at the dearest rate.
     """
     request = exchange.request
-    window = price.context_window
-    asked = len(request.raw) // _BYTES_A_TOKEN + 1
-    for _, message in request.added:
-        content = message.get("content")
-        asked += len(content) // _BYTES_A_TOKEN + 1 if isinstance(content, str) else 0
+    raw = request.raw
+    asked = len(raw) // _BYTES_A_TOKEN + 1
+    if request.added:
+        asked += sum(len(str(message.get("content"))) for _, message in request.added) // _BYTES_A_TOKEN
     answered = request.max_tokens
     if answered is None:
         answered = 0 if exchange.app == "embeddings" else reserve_tokens
+    window = price.context_window
     if window is not None:
         asked, answered = min(asked, window), min(answered, window)
-    return price.worst_nano(asked, answered * max(request.n, 1), any_tier=b'"service_tier"' in request.raw)
+    if request.n > 1:
+        answered *= request.n
+    return price.worst_nano(asked, answered, any_tier=b'"service_tier"' in raw)
 
 
 def start_of(period: str, at_s: float) -> int:

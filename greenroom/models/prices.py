@@ -99,7 +99,7 @@ _DEARER = frozenset({"priority", "fast"})
 class Price:
     """The rates of one model through time and by service tier. `model` is its name in the book."""
 
-    __slots__ = ("_later", "_now", "_standard", "context_window", "model", "periods", "tiers")
+    __slots__ = ("_later", "_now", "_standard", "_steps", "context_window", "model", "periods", "tiers")
 
     def __init__(
         self,
@@ -117,6 +117,7 @@ class Price:
         self._standard = self.periods[0]
         self._later = tuple(reversed(self.periods)) if len(self.periods) > 1 else ()
         self._now = now
+        self._steps = _dearest(self._standard)
 
     def cost_nano(self, usage: Usage, at_s: float | None = None) -> int | None:
         """Return the cost in nano-dollars, rounded to the nearest; None where it can't be known.
@@ -162,15 +163,30 @@ class Price:
 
         As if every token were of the dearest kind; with `any_tier` under the dearest service tier too.
         """
-        at_s = self._now()
+        if self._later or any_tier:
+            at_s = self._now()
+            steps = [
+                step
+                for periods in (self.periods, *(self.tiers.values() if any_tier else ()))
+                for step in _dearest(
+                    next((one for one in reversed(periods) if one.is_active(at_s)), periods[0])
+                )
+            ]
+        else:
+            steps = self._steps
         worst = 0
-        for periods in (self.periods, *(self.tiers.values() if any_tier else ())):
-            period = next((one for one in reversed(periods[1:]) if one.is_active(at_s)), periods[0])
-            for above, rates in ((-1, period.rates), *period.tiers):
-                if input_tokens > above:
-                    pico = input_tokens * rates.dearest_input + output_tokens * rates.dearest_output
-                    worst = max(worst, pico + rates.request)
+        for above, input, output, request in steps:
+            if input_tokens > above:
+                worst = max(worst, input_tokens * input + output_tokens * output + request)
         return -(-worst // 1000)
+
+
+def _dearest(period: Period) -> list[tuple[int, int, int, int]]:
+    """Above how many input tokens, and what at most an input token, an output token and the request cost."""
+    return [
+        (above, rates.dearest_input, rates.dearest_output, rates.request)
+        for above, rates in ((-1, period.rates), *period.tiers)
+    ]
 
 
 def _pico(usage: Usage, rates: Rates) -> int:

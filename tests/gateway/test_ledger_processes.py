@@ -78,6 +78,21 @@ class Spenders(RuleBasedStateMachine):
         if self.workers[at].do("reserve", id=id, amount=amount):
             self.open[at][id] = amount
 
+    @rule(amount=st.integers(LARGEST // 8, LARGEST), count=st.integers(1, 4))
+    def rush(self, amount: int, count: int) -> None:
+        for _ in range(count):
+            for at in range(WORKERS):
+                self.reserve(at, amount)
+
+    @precondition(lambda self: any(self.open))
+    @rule(share=st.floats(0, 1))
+    def close_all(self, share: float) -> None:
+        for at, held in enumerate(self.open):
+            for id, amount in held.items():
+                self.workers[at].do("close", id=id, cost=int(amount * share))
+                self.paid += int(amount * share)
+            held.clear()
+
     @precondition(lambda self: any(self.open))
     @rule(data=st.data(), share=st.one_of(st.none(), st.floats(0, 1)))
     def close(self, data: st.DataObject, share: float | None) -> None:
@@ -156,7 +171,7 @@ class Spenders(RuleBasedStateMachine):
 
 
 Spenders.TestCase.settings = settings(
-    max_examples=8,
+    max_examples=16,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
