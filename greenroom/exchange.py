@@ -120,8 +120,11 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
 class Money(Protocol):
     """What an exchange pays from, where a budget counts it."""
 
-    def reserve(self, attempt: Attempt, price: Pricing | None) -> None:
-        """Set aside what a call can cost at most, before it is made. Raises RequestError if it may not be."""
+    def reserve(self, attempt: Attempt, price: Pricing | None, input_tokens: int | None = None) -> None:
+        """Set aside what a call can cost at most, before it is made. Raises RequestError if it may not be.
+
+        With `input_tokens` nothing but these is paid for, as for embeddings.
+        """
         ...
 
 

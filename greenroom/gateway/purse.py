@@ -149,19 +149,19 @@ class Purse:
         self._keeper = keeper
         self._attempts: list[tuple[Attempt, int]] = []
 
-    def reserve(self, attempt: Attempt, price: Pricing | None) -> None:
+    def reserve(self, attempt: Attempt, price: Pricing | None, input_tokens: int | None = None) -> None:
         """Reserve what a call can cost at most, before it is made.
 
         What was reserved for attempts that failed and need not be paid for is used again.
         Raises: BudgetExceeded, PriceUnknown, Overloaded.
         """
         try:
-            self._reserve(attempt, price)
+            self._reserve(attempt, price, input_tokens)
         except (QuotaExceeded, PriceUnknown, Overloaded) as error:
             attempt.error = error.code
             raise
 
-    def _reserve(self, attempt: Attempt, price: Pricing | None) -> None:
+    def _reserve(self, attempt: Attempt, price: Pricing | None, input_tokens: int | None) -> None:
         keeper = self._keeper
         if price is None:
             if keeper.policy.unknown_price != "allow":
@@ -173,7 +173,10 @@ class Purse:
             return
         if not self.balances:
             return
-        amount = worst_cost(self.exchange, price, keeper.policy.reserve_tokens)
+        if input_tokens is None:
+            amount = worst_cost(self.exchange, price, keeper.policy.reserve_tokens)
+        else:
+            amount = price.worst_nano(input_tokens, 0)
         attempts = self._attempts
         if not attempts:
             keeper.take(self, amount)
@@ -202,7 +205,7 @@ def worst_cost(exchange: Exchange, price: Pricing, reserve_tokens: int) -> int:
         asked += sum(len(str(message.get("content"))) for _, message in request.added) // _BYTES_A_TOKEN
     answered = request.max_tokens
     if answered is None:
-        answered = 0 if exchange.app == "embeddings" else reserve_tokens
+        answered = reserve_tokens
     window = price.context_window
     if window is not None:
         asked, answered = min(asked, window), min(answered, window)
