@@ -16,6 +16,7 @@ from greenroom.gateway.access import Access, Grant, may_use
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet, Relay
 from greenroom.gateway.rooms import Embedder, Rooms
+from greenroom.gateway.settling import settle_unanswered
 from greenroom.wire import openai, openai_request
 from greenroom.wire.openai_embeddings import EmbeddingRequest, parse_embeddings, summary
 
@@ -208,7 +209,7 @@ class Gateway:
         self.at_work -= 1
         exchange.total_ns = perf_counter_ns() - began_ns
         if exchange.usage is None and exchange.attempts:
-            pipeline.settle_unanswered(exchange)
+            settle_unanswered(exchange)
         self.access.end(grant, exchange)
         if app is not None and exchange.outcome in _GIVEN:
             if app.remember is not None:

@@ -20,11 +20,10 @@ from greenroom.gateway.pipeline import (
     Postprocess,
     annotations_of,
     answered,
-    estimate_usage,
     facts_of,
     output_refusal,
-    settle,
 )
+from greenroom.gateway.settling import estimate_usage, settle
 from greenroom.wire import openai
 from greenroom.wire.mold import Mold
 from greenroom.wire.openai import Chunk, ChunkChoice, ChunkWriter

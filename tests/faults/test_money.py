@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from greenroom.gateway.ledger import Ledger
 from greenroom.gateway.purse import Rule
 from greenroom.models.dispatch import Patience
 from greenroom.models.prices import Period, Price, Rates
+from greenroom.server.messages import MESSAGES, Messages
+from greenroom.server.ratelimits import duration
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.lines import Scope
 from greenroom.store.usage import Asked, usage
@@ -315,6 +318,36 @@ async def test_answers_say_where_the_key_stands(upstream: FaultUpstream, ledger:
     assert code_of(refused) == "rate_limit_exceeded"
     assert refused.header("x-ratelimit-remaining-requests") == "0"
     assert int(refused.header("retry-after") or 0) in range(1, 62)
+
+
+async def test_anthropics_route_says_it_in_anthropics_headers(
+    upstream: FaultUpstream, ledger: Ledger
+) -> None:
+    key = key_of(requests_per_minute=1, tokens_per_day=100_000)
+    asked = {"model": "m", "max_tokens": 10, "messages": [{"role": "user", "content": "Hi."}]}
+    request = request_bytes(asked, path="/v1/messages", key=KEY)
+    fronts = {MESSAGES: Messages()}
+    async with Room([upstream.base_url], key=key, ledger=ledger, fronts=fronts) as room:
+        answer, refused = await ask(room, request), await ask(room, request)
+
+    name = "anthropic-ratelimit-"
+    reset = datetime.fromisoformat(answer.header(name + "requests-reset") or "")
+    assert answer.status == 200
+    assert answer.header(name + "requests-limit") == "1"
+    assert answer.header(name + "requests-remaining") == "0"
+    assert answer.header(name + "tokens-remaining") == str(100_000 - 18)
+    assert 0 < (reset - datetime.now(UTC)).total_seconds() <= 60
+    assert refused.status == 429
+    assert refused.header(name + "requests-remaining") == "0"
+    assert answer.header("x-ratelimit-limit-requests") is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0ms"), (0.85, "850ms"), (1.5, "1.5s"), (59.9996, "1m0s"), (360, "6m0s"), (86_399, "23h59m59s")],
+)
+def test_durations_are_written_as_openai_does(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
 
 
 async def test_keys_without_limits_have_no_such_headers(upstream: FaultUpstream, ledger: Ledger) -> None:
