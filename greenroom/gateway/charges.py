@@ -29,6 +29,20 @@ def lines_of(exchange: Exchange) -> list[Line]:
     return [_line(exchange, exchange.target or attempts[-1].target, usage, exchange.cost_nano_usd, ANSWER)]
 
 
+def at_most(lines: list[Line], reserved: int) -> list[Line]:
+    """The same lines; one whose cost can't be known costs what was reserved, less what the others do cost.
+
+    So an answer under a tier without a published price is not free to the budget that counts it.
+    """
+    left = max(0, reserved - sum([line.cost_nano for line in lines]))
+    out = []
+    for line in lines:
+        is_priced = not line.flags & UNPRICED
+        out.append(line if is_priced else line._replace(cost_nano=left, flags=ESTIMATED))
+        left = left if is_priced else 0
+    return out
+
+
 def _line(exchange: Exchange, target: str, usage: Usage, cost: int | None, kind: int) -> Line:
     flags = ESTIMATED if usage.estimated else 0
     if cost is None:

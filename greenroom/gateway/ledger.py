@@ -14,7 +14,7 @@ from time import monotonic, time
 from greenroom.errors import Overloaded, StoreError
 from greenroom.exchange import Exchange
 from greenroom.gateway.books import Batch, Books, LedgerCounts, Waiting
-from greenroom.gateway.charges import lines_of
+from greenroom.gateway.charges import at_most, lines_of
 from greenroom.gateway.keys import Key
 from greenroom.gateway.purse import USUAL, Balance, Calendar, Policy, Purse, Rule
 from greenroom.store.lines import Scope, Window
@@ -243,6 +243,8 @@ class Ledger:
         lines = lines_of(exchange) if exchange.attempts else []
         if purse is None and not lines:
             return
+        if isinstance(purse, Purse) and purse.amount and exchange.cost_nano_usd is None:
+            lines = at_most(lines, purse.amount)
         with self._lock:
             if len(self._waiting.lines) < MOST_LINES:
                 self._waiting.lines += lines

@@ -194,6 +194,19 @@ def test_unknown_prices_are_refused_where_they_are_to_be(path: Path, policy: Pol
     ledger.stop()
 
 
+def test_an_answer_whose_tier_has_no_price_costs_what_was_reserved(path: Path, books: LedgerStore) -> None:
+    ledger = started(path)
+    exchange = exchange_of("6" * 32)
+    reserve(ledger, KEY, exchange, 30)
+    exchange.target, exchange.usage = "p/m", Usage(input_tokens=5, service_tier="priority")
+    ledger.close(exchange)  # its cost is not known
+    ledger.stop()
+
+    (row,) = usage(books, Asked(()))
+    assert books.balance(WINDOW)[0] == books.totals().lines == 30
+    assert (row["unpriced_calls"], row["estimated_calls"]) == (0, 1)
+
+
 def test_unknown_prices_are_let_through_where_that_is_said(path: Path) -> None:
     ledger = started(path, policy=Policy("allow"))
     purse = ledger.purse(KEY, exchange_of("5" * 32))
