@@ -100,3 +100,16 @@ async def test_what_keys_had_spent_before_there_was_a_ledger_is_carried_over(tmp
         assert not again.books.is_new
         window = (Scope("total", key="local"), 0)
         assert again.ledger._books.grant(window, 1, 1, 0) == 0  # all of a smaller budget is spent
+
+
+async def test_with_sync_the_cost_is_in_the_file_when_the_answer_is_given(tmp_path: Path) -> None:
+    text = (
+        '[money]\ndurability = "sync"\n[apps.default]\nmodel = "greenroom/reader"\n'
+        '[prices."greenroom/reader"]\ninput_per_mtok_usd = 1000000\n[budgets.all]\nusd = 1000000\n'
+    )
+    async with house_of(tmp_path, text).running() as house:
+        record = await house.ask("How do I add a provider?")
+        written = house.books.totals()
+
+    assert written.lines == round(float(record["cost_usd"]) * 1e9) > 0
+    assert written.held == 0

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -179,3 +180,49 @@ Spenders.TestCase.settings = settings(
 test_what_four_processes_spend_adds_up_whoever_is_killed = pytest.mark.slow(
     pytest.mark.timeout(300)(Spenders.TestCase)
 )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", [False, True], ids=["at-work", "ended"])
+def test_with_sync_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, closed: bool) -> None:
+    path = tmp_path / "ledger.db"
+    one = Process()
+    one.do("start", path=str(path), limit=LIMIT, sync=True)
+    assert one.do("reserve", id="a" * 32, amount=70)
+    if closed:
+        one.do("close", id="a" * 32, cost=30)
+    one.kill()
+
+    other = Process()
+    abandoned = other.do("start", path=str(path), limit=LIMIT)
+    books = LedgerStore(path)
+    settled, _, held = books.balance(WINDOW)
+    other.do("stop")
+    other.kill()
+    books.close()
+
+    assert abandoned == (0 if closed else 1)
+    assert (settled, held) == (30 if closed else 70, 0)
+
+
+@pytest.mark.slow
+def test_a_kill_loses_at_most_fifty_milliseconds(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    one = Process()
+    one.do("start", path=str(path), limit=LIMIT)
+    ended: list[tuple[float, str]] = []
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        id = f"{len(ended):032x}"
+        assert one.do("reserve", id=id, amount=100)
+        one.do("close", id=id, cost=1)
+        ended.append((time.monotonic(), id))
+        time.sleep(0.002)
+    killed = time.monotonic()
+    one.kill()
+
+    books = LedgerStore(path)
+    found = {str(row[0]).lower() for row in books.query("SELECT hex(exchange) FROM lines", {})}
+    books.close()
+    assert len(ended) > 50
+    assert {id for at, id in ended if at < killed - 0.05} <= found
