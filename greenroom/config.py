@@ -120,6 +120,57 @@ class ModelConfig(_Table, kw_only=True, frozen=True):
     connect_s: Annotated[float, Meta(gt=0)] = 5.0
 
 
+class MoneyConfig(_Table, kw_only=True, frozen=True):
+    """[money]: what is done where a price is not known, and how safe the ledger is."""
+
+    unknown_price: Literal["allow", "refuse_with_budget", "refuse"] = "refuse_with_budget"
+    """Models whose price is not known: let through, refused where a budget counts, or always refused."""
+    durability: Literal["batched", "sync"] = "batched"
+    """If the process is killed, "batched" loses at most 50 ms; "sync" nothing, and waits for the disk."""
+    reserve_tokens: Annotated[int, Meta(ge=1)] = 32_768
+    """Tokens of the answer that are reserved from budgets where a request does not say `max_tokens`."""
+    on_error: Literal["refuse", "allow"] = "refuse"
+    """What becomes of requests that a budget counts while the ledger can't be read."""
+
+
+class BudgetConfig(_Table, kw_only=True, frozen=True):
+    """[budgets.NAME]: how much the requests that fit all its conditions may cost together."""
+
+    usd: Annotated[float, Meta(ge=0, le=1_000_000_000)]
+    """US dollars."""
+    period: Literal["total", "day", "week", "month"] = "total"
+    """How often it begins anew, at midnight in UTC; a week begins on Monday."""
+    project: str | None = None
+    """Requests of this project; "*" is a budget of its own for each project."""
+    key: str | None = None
+    """Requests of the key with this id or name."""
+    user: str | None = None
+    """Requests of this user; "*" is a budget of its own for each user."""
+    tag: str | None = None
+    """Requests with this tag, as "team=search"; "team=*" is a budget of its own for each team."""
+
+
+class PriceConfig(_Table, kw_only=True, frozen=True):
+    """[prices."provider/model"]: your own price of a model, in US dollars per million tokens.
+
+    It goes before the shipped price book. "provider/*" is the price of all its models without one here.
+    """
+
+    input_per_mtok_usd: Annotated[float, Meta(ge=0)]
+    output_per_mtok_usd: Annotated[float, Meta(ge=0)] = 0.0
+    cached_per_mtok_usd: Annotated[float, Meta(ge=0)] | None = None
+    """Input read from the provider's cache; without it as other input."""
+    cache_write_per_mtok_usd: Annotated[float, Meta(ge=0)] | None = None
+    """Input written to the cache; without it as other input."""
+    cache_write_1h_per_mtok_usd: Annotated[float, Meta(ge=0)] | None = None
+    """Input written to be kept for an hour; without it as other writes."""
+    reasoning_per_mtok_usd: Annotated[float, Meta(ge=0)] | None = None
+    """Without it as other output."""
+    input_audio_per_mtok_usd: Annotated[float, Meta(ge=0)] | None = None
+    output_audio_per_mtok_usd: Annotated[float, Meta(ge=0)] | None = None
+    per_request_usd: Annotated[float, Meta(ge=0)] = 0.0
+
+
 class AppConfig(_Table, kw_only=True, frozen=True):
     """[apps.NAME]: the four stages and the model that clients get by asking for NAME."""
 
@@ -153,6 +204,9 @@ class Config(_Table, kw_only=True, frozen=True):
     providers: dict[str, ProviderConfig] = field(default_factory=dict)
     models: dict[str, ModelConfig] = field(default_factory=dict)
     apps: dict[str, AppConfig] = field(default_factory=dict)
+    money: MoneyConfig = MoneyConfig()
+    budgets: dict[str, BudgetConfig] = field(default_factory=dict)
+    prices: dict[str, PriceConfig] = field(default_factory=dict)
     policies: dict[str, PolicyConfig] = field(default_factory=dict)
     refusals: dict[str, RefusalConfig] = field(default_factory=dict)
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)  # Any: each table is decoded by its step

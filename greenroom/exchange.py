@@ -6,10 +6,11 @@ it; pages show it. All offsets are code points, end excluded.
 
 from collections.abc import AsyncIterator, Callable
 from time import time_ns
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 from msgspec import Raw, Struct, field
 
+from greenroom.usage import Pricing, Usage
 from greenroom.wire.source import Source
 
 Stage = Literal["preprocess", "ground", "check", "postprocess"]
@@ -104,16 +105,6 @@ class Passage(Struct, kw_only=True):
     """Where the piece begins in the document's text."""
 
 
-class Usage(Struct, kw_only=True):
-    """Tokens as billed; `estimated` when we counted, because the provider did not."""
-
-    input_tokens: int = 0
-    cached_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    estimated: bool = False
-
-
 class Attempt(Struct, kw_only=True, omit_defaults=True):
     """One call to one target."""
 
@@ -124,6 +115,17 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     usage: Usage | None = None
     """What has to be paid for a call whose answer was not given (a hedge that lost, say)."""
     cost_nano_usd: int | None = None
+
+
+class Money(Protocol):
+    """What an exchange pays from, where a budget counts it."""
+
+    def reserve(self, attempt: Attempt, price: Pricing | None, input_tokens: int | None = None) -> None:
+        """Set aside what a call can cost at most, before it is made. Raises RequestError if it may not be.
+
+        With `input_tokens` nothing but these is paid for, as for embeddings.
+        """
+        ...
 
 
 class Caller(Struct, kw_only=True, frozen=True):
@@ -312,6 +314,7 @@ class Exchange(Struct, eq=False):
     redactions: dict[str, str] = {}
     """Sensitive value → what stands for it in anything stored (masks included)."""
     attempts: list[Attempt] = []
+    purse: Money | None = None
     target: str | None = None
     why: str = ""
     usage: Usage | None = None
@@ -343,3 +346,27 @@ class Exchange(Struct, eq=False):
             return None
         whole, rest = divmod(nano, 1_000_000_000)
         return f"{whole}.{rest:09d}".rstrip("0") if rest else str(whole)
+
+
+__all__ = [
+    "Action",
+    "Attempt",
+    "Caller",
+    "Change",
+    "ChatRequest",
+    "Edit",
+    "Entity",
+    "Exchange",
+    "Money",
+    "Outcome",
+    "Passage",
+    "Pricing",
+    "Reply",
+    "Stage",
+    "StepOutcome",
+    "StepRecord",
+    "Text",
+    "Usage",
+    "Verdict",
+    "Where",
+]

@@ -4,8 +4,9 @@ Run it in an environment of its own that has genai-prices; Greenroom's needs nei
 
     python scripts/build_prices.py greenroom/data/prices
 
-Prices become whole pico-dollars per token, tiers one list of full rates, names a table of exact ones and the
-rules for all others, in the source's order. Prints what was left out. Fails on a regex that repeats a group.
+Prices become whole pico-dollars per token, tiers by the prompt's length one list of full rates, service
+tiers rates of their own, names a table of exact ones and the rules for all others, in the source's order.
+Prints what was left out. Fails on a regex that repeats a group.
 """
 
 import json
@@ -19,8 +20,13 @@ from typing import Any
 
 PACKAGE = "genai-prices"
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
-_TOKENS = ("input_mtok", "cache_read_mtok", "cache_write_mtok", "output_mtok", "output_reasoning_mtok")
+_TOKENS = (
+    "input_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok", "output_mtok",
+    "output_reasoning_mtok", "input_audio_mtok", "cache_audio_read_mtok", "output_audio_mtok",
+)  # fmt: skip
 _COUNTED = frozenset({*_TOKENS, "requests_kcount"})
+_TIERS = ("service_tier", "processing", "speed")
+"""What a variant of the prices may depend on and an answer says of itself; of others we hear nothing."""
 _KINDS = ("equals", "starts_with", "ends_with", "contains", "regex")
 
 
@@ -52,7 +58,9 @@ def main() -> None:
 
 def compile_provider(provider: Any) -> dict[str, object]:
     """One provider's models, exact names and rules."""
-    models = [[one.id, one.context_window, compile_periods(one)] for one in provider.models]
+    models = [
+        [one.id, one.context_window, compile_periods(one), compile_variants(one)] for one in provider.models
+    ]
     exact: dict[str, int] = {}
     rules: list[list[object]] = []
     for index, model in enumerate(provider.models):
@@ -107,6 +115,39 @@ def compile_periods(model: Any) -> list[list[object]]:
     return out
 
 
+def compile_variants(model: Any) -> dict[str, list[list[object]]]:
+    """The rates through time under each service tier that has its own: `batch`, `flex`, `priority`, `fast`.
+
+    A variant names only what differs, and from when on: what it leaves out costs as usual.
+    """
+    out: dict[str, list[list[object]]] = {}
+    standard = compile_periods(model)
+    for variant in model.price_variants or ():
+        ((key, name),) = variant.when.items()
+        if key not in _TIERS or name == "default" or name in out or not standard:
+            continue
+        starts = {0, *(one[2] or 0 for one in standard)}
+        starts |= {start_of(one.constraint) for one in model.price_variants if one.when == {key: name}}
+        if any(one[3] is not None for one in standard):
+            raise SystemExit(f"{model.id} has prices by the hour and by tier: that is not compiled yet")
+        periods = []
+        for start in sorted(starts):
+            rates = compile_rates(model.get_prices(datetime.fromtimestamp(start, UTC), {key: name}))
+            assert rates is not None
+            if not periods or periods[-1][:2] != rates:
+                periods.append([*rates, start or None, None])
+        if periods != standard:
+            out[name] = periods
+    return out
+
+
+def start_of(constraint: Any) -> int:
+    """From when on a constraint holds, in Unix seconds."""
+    start = 0 if constraint is None else compile_constraint(constraint)[0]
+    assert isinstance(start, int), "variants of prices begin on a day, or always"
+    return start
+
+
 def compile_constraint(constraint: Any) -> list[object]:
     """Start in Unix seconds and hours of the day in seconds; None where there is no such limit."""
     if constraint is None:
@@ -145,18 +186,25 @@ def rates_at(given: dict[str, Any], input_tokens: int) -> list[int]:
         if not isinstance(value, Decimal):
             reached = [tier.price for tier in value.tiers if input_tokens > tier.start]
             value = reached[-1] if reached else value.base
-        return round(value * 1_000_000)
+        return round(value * 1_000_000)  # some went through binary fractions, some are a twelfth of a dollar
 
-    usual, cached, written, output, reasoning = (at(key) for key in _TOKENS)
+    usual, cached, written, written_1h, output, reasoning, heard, heard_again, spoken = map(at, _TOKENS)
     assert usual is not None
     made = 0 if output is None else output  # embeddings: nothing comes out that could be sold
     per_request = round(given.get("requests_kcount", Decimal(0)) * 1_000_000_000)
+    read = usual if cached is None else cached
+    kept = usual if written is None else written
+    audio = usual if heard is None else heard
     return [
         usual,
-        usual if cached is None else cached,
-        usual if written is None else written,
+        read,
+        kept,
+        kept if written_1h is None else written_1h,
         made,
         made if reasoning is None else reasoning,
+        audio,
+        heard_again if heard_again is not None else read if heard is None else audio,
+        made if spoken is None else spoken,
         per_request,
     ]
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "greenroom"
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "exchange", "contracts", "running", "wire"}),
+    frozenset({"errors", "usage", "exchange", "contracts", "running", "wire"}),
     frozenset({"stages", "models", "grounding", "store"}),
     frozenset({"gateway"}),
     frozenset({"offline", "server", "testing"}),

@@ -17,6 +17,7 @@ from greenroom.store.audit import AuditFilter
 from greenroom.store.keys import Limits
 from greenroom.store.listing import TraceFilter
 from greenroom.store.material import pseudonym
+from greenroom.store.usage import Asked, usage
 
 if TYPE_CHECKING:
     from greenroom.assembly.serve import _Server
@@ -47,6 +48,7 @@ class Desk:
         """Erase a user's traces."""
         erased = self._house.traces.delete(project, user=user)
         self._house.cache.forget(project, user)
+        self._house.books.forget(project, user)
         who = pseudonym(user)  # the log outlives what was erased, and is not to name whose it was
         Audit(self._house).note(
             by, "traces.erase", {"project": project, "user": who, "traces": erased}, address=address
@@ -58,6 +60,10 @@ class Desk:
     ) -> tuple[list[Record], str | None]:
         """Lines of the audit log, newest first, and the cursor of the next page."""
         return list_audit(self._house, kind, wanted, cursor)
+
+    def usage(self, asked: Asked) -> list[Record]:
+        """Sums of the ledger."""
+        return usage(self._house.books, asked)
 
     def session(self, project: str, session: str) -> list[Record]:
         """The turns kept of a session."""
@@ -77,6 +83,9 @@ class Desk:
             tokens_per_minute=wanted.tokens_per_minute,
             parallel=wanted.parallel,
             budget_nano_usd=None if wanted.budget_usd is None else round(wanted.budget_usd * 1_000_000_000),
+            requests_per_day=wanted.requests_per_day,
+            tokens_per_day=wanted.tokens_per_day,
+            budget_period=wanted.budget_period,
         )
         row, secret = self._house.keys.create(
             wanted.project,
@@ -120,6 +129,7 @@ class Desk:
             "# TYPE greenroom_index_pending gauge",
             f"greenroom_index_pending {recorder.unindexed}",
         ]
+        lines += _ledger_metrics(self._house)
         for name, value in sorted(_losses(self._house).items()):
             lines += [f"# TYPE greenroom_{name}_total counter", f"greenroom_{name}_total {value}"]
         return "\n".join(lines) + "\n"
@@ -149,6 +159,10 @@ class PagesDesk:
     def list_audit(self, **filters: str) -> tuple[list[Record], str | None]:
         """Lines of the audit log, newest first, and the cursor of the next page."""
         return list_audit(self._house, *audit_filter(filters, None))
+
+    def usage(self, asked: Asked) -> list[Record]:
+        """Sums of the ledger."""
+        return usage(self._house.books, asked)
 
     def note_login(self, key: str, address: str, /) -> None:
         """Write down that somebody signed in, or tried to."""
@@ -193,6 +207,20 @@ def list_audit(
     """A page of the audit log."""
     asked = Wanted(kind=msgspec.convert(kind, Kind | None), findings=wanted, cursor=cursor)
     return Audit(house).page(asked)
+
+
+def _ledger_metrics(house: House) -> list[str]:
+    counts = house.ledger.counts()
+    named = {
+        "ledger_lines": counts.lines,
+        "ledger_lines_lost": counts.lost,
+        "ledger_requests_abandoned": counts.abandoned,
+        "ledger_errors": counts.errors,
+    }
+    lines = []
+    for name, value in named.items():
+        lines += [f"# TYPE greenroom_{name}_total counter", f"greenroom_{name}_total {value}"]
+    return [*lines, "# TYPE greenroom_ledger_waiting gauge", f"greenroom_ledger_waiting {counts.waiting}"]
 
 
 def _losses(house: House) -> dict[str, int]:

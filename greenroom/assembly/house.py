@@ -20,6 +20,7 @@ from greenroom.assembly import applied
 from greenroom.assembly.environment import find_config, proxies_of
 from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
+from greenroom.assembly.money import check_money, open_ledger, take_rules
 from greenroom.assembly.policies import check_policies, routes_of
 from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
 from greenroom.assembly.steps import Parts, build_steps, check_tables
@@ -32,6 +33,8 @@ from greenroom.exchange import Caller, Exchange, Reply
 from greenroom.gateway.access import Access, Grant, Key
 from greenroom.gateway.again import reviewers
 from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.keys import key_of
+from greenroom.gateway.ledger import Ledger
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.record import to_record
 from greenroom.gateway.recorder import Recorder
@@ -60,7 +63,6 @@ from greenroom.stages.ground.tagger import Tagger
 from greenroom.stages.language import detect
 from greenroom.stages.postprocess.verify import Words
 from greenroom.store.audit import audit_key
-from greenroom.store.keys import KeyRow
 
 log = logging.getLogger("greenroom.house")
 
@@ -87,6 +89,7 @@ class House(Stores):
         self.gateway: Gateway
         self.access: Access
         self.recorder: Recorder
+        self.ledger: Ledger
         self.search: AsyncSearch
         self.models: Models
         self.local_key = f"gr-local-{token_urlsafe(24)}"
@@ -104,6 +107,7 @@ class House(Stores):
         loaded = configuration.load(path)
         check_tables(loaded, str(path or "the defaults"))
         check_policies(loaded, path)
+        check_money(loaded, str(path or "the defaults"))
         url = loaded.store.url
         if not url.startswith("sqlite:"):
             raise ConfigError(
@@ -141,8 +145,10 @@ class House(Stores):
         self.recorder = Recorder(store, capture=self.config.store.capture, audit_key=audit_key(self.folder()))
         self.recorder.start()
         self._ending.callback(self.recorder.stop)
-        has_budget = any(row.limits.budget_nano_usd is not None for row in self.keys.list())
-        self.access = Access({}, self.traces.spent() if has_budget else {})
+        self.ledger = open_ledger(self)
+        self.ledger.start()
+        self._ending.callback(self.ledger.stop)
+        self.access = Access({}, self.ledger)
         self.refresh_keys()
         rooms = await self._rooms(self.config)
         if not as_guest:
@@ -172,11 +178,13 @@ class House(Stores):
         loaded = configuration.load(find_config(self.config_path, self.environment))
         check_tables(loaded, self.source)
         check_policies(loaded, self.config_path)
+        check_money(loaded, self.source)
         rooms = await self._rooms(loaded)
         self.config = loaded
         applied.keep(self.folder(), loaded)
         self.documents.files.quota_bytes = loaded.store.files_mb * 1024 * 1024
         self.gateway.rooms = rooms
+        take_rules(self.ledger, loaded)
 
     def refresh_keys(self) -> None:
         """Take the keys from the store if they changed there. Costs microseconds when they did not."""
@@ -184,7 +192,7 @@ class House(Stores):
         if generation == self._key_generation:
             return
         self._key_generation = generation
-        table = {digest: _key(row) for digest, row in self.keys.lookup_table().items()}
+        table = {digest: key_of(row) for digest, row in self.keys.lookup_table().items()}
         local = Caller(key_id="local", role="operator")
         table[sha256(self.local_key.encode()).digest()] = Key(caller=local)
         self.access.replace(table)
@@ -339,7 +347,7 @@ class House(Stores):
             exchange.documents = list(fields.get("documents") or [])
             await self.gateway.inspect(exchange, app, fields.get("reply"))
         finally:
-            grant.release(0, 0)
+            grant.release(0)
         return to_record(exchange, detect)
 
 
@@ -347,21 +355,6 @@ def _decode(body: bytes) -> dict[str, Any]:  # Any: JSON
     found = decode(body)
     assert isinstance(found, dict)
     return found
-
-
-def _key(row: KeyRow) -> Key:
-    caller = Caller(
-        key_id=row.id, project=row.project, role=row.role, apps=row.apps, pipeline_off=row.pipeline_off,
-        name=row.name,
-    )  # fmt: skip
-    return Key(
-        caller=caller,
-        expires_at=row.expires_ns / 1e9 if row.expires_ns is not None else None,
-        requests_per_minute=row.limits.requests_per_minute,
-        tokens_per_minute=row.limits.tokens_per_minute,
-        parallel=row.limits.parallel,
-        budget_nano_usd=row.limits.budget_nano_usd,
-    )
 
 
 __all__ = ["House"]

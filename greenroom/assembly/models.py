@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from greenroom.assembly.money import prices_of
 from greenroom.config import Config, ModelConfig, ProviderConfig
 from greenroom.errors import ConfigError
 from greenroom.grounding.passages import units
@@ -44,6 +45,7 @@ class Models:
     ) -> None:  # fmt: skip
         self._prices = prices
         self._healths = healths or Healths()
+        self._own_prices = prices_of(config)
         self._config = config
         self._providers: dict[str, Provider] = {"greenroom": BuiltIn("greenroom", _reader())}
         for name, provider in config.providers.items():
@@ -75,11 +77,14 @@ class Models:
         if provider_name == "greenroom" and model != "reader":
             return None
         configured = self._config.providers.get(provider_name)
+        health = self._healths.of(name, configured.parallel if configured is not None else None)
+        own = self._own_prices.get(name) or self._own_prices.get(f"{provider_name}/*")
+        if own is not None:
+            return Target(name, provider, model, own, health)
         family: str | None = provider_name
         if configured is not None:
             # A price belongs to who sells, not to what the operator calls it.
             family = seller(configured.base_url) if configured.base_url else configured.kind
-        health = self._healths.of(name, configured.parallel if configured is not None else None)
         return Target(name, provider, model, self._prices.price(family, model) if family else None, health)
 
     def dispatch(self, name: str) -> Dispatch | None:

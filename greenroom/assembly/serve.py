@@ -37,6 +37,7 @@ from greenroom.server.api import Api
 from greenroom.server.head import Limits
 from greenroom.server.pages import pages
 from greenroom.server.protocol import Shared
+from greenroom.server.usage import UsageApi
 from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
 from greenroom.store.database import lock_folder
@@ -172,7 +173,7 @@ class _Server(uvicorn.Server):
             table.file_limit_mb * 1024 * 1024,
             lambda who, what, about, address: audit.note(who, what, about, address=address),
         )
-        api = Api(house.access, desk, __version__, knowledge.docs(shelves))
+        api = Api(house.access, desk, __version__, (*UsageApi(desk).docs(), *knowledge.docs(shelves)))
         routes = [*api.routes(), *pages(PagesDesk(house), shelves)]
         app = Starlette(
             routes=routes,

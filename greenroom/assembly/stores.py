@@ -12,6 +12,7 @@ from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.stages.language import detect
 from greenroom.store.keys import KeyStore
+from greenroom.store.ledger import LedgerStore
 from greenroom.store.sealed import SealedKeys, master_key
 from greenroom.store.traces import TraceStore
 from greenroom.store.turns import StoredTurns
@@ -29,7 +30,7 @@ class Stores:
 
     def close_stores(self) -> None:
         """Close those that were opened. Safe to call twice."""
-        for name in ("turns", "keys", "sealed", "traces", "documents"):
+        for name in ("turns", "keys", "sealed", "traces", "documents", "books"):
             store = vars(self).pop(name, None)
             if store is not None:
                 store.close()
@@ -76,6 +77,11 @@ class Stores:
     def memories(self) -> KeptMemories:
         """What is remembered of users, in the conversations' file. Raises StoreError."""
         return KeptMemories(self.turns)
+
+    @cached_property
+    def books(self) -> LedgerStore:
+        """The ledger's file, to look at. Raises StoreError."""
+        return LedgerStore(self.folder() / "ledger.db")
 
     @cached_property
     def encoder(self) -> MiniLM | None:

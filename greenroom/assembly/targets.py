@@ -62,7 +62,7 @@ class ModelDesk:
         try:
             refusal = await pipeline.prepare(exchange, app)
         finally:
-            grant.release(0, 0)
+            grant.release(0)
         if refusal is not None:
             said = {"step": refusal.step, "sentence": refusal.refusal}
             return {"app": app.name, "model": None, "order": [], "why": "a step refuses", "refused": said}

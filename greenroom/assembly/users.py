@@ -105,6 +105,7 @@ class UserDesk:
         """Erase all there is of a user: facts, turns and traces; how many of each."""
         gone = self.forget_memory(project, user)
         self._house.cache.forget(project, user)
+        self._house.books.forget(project, user)  # what was spent stays, without the name
         return {**gone, "traces": self._house.traces.delete(project, user=user)}
 
     def _kept(self, text: str) -> str:

@@ -78,7 +78,8 @@ def migrate(*, place: Here) -> int:
     folder = place.data_folder(place.load())
     before = {path.name: version(path) for path in stores(folder)}
     house = place.open()
-    _ = house.keys, house.traces, house.documents, house.turns  # opening a store is what brings it up to date
+    # Opening a store is what brings it up to date.
+    _ = house.keys, house.traces, house.documents, house.turns, house.books
     for path in stores(folder):
         was, now = before.get(path.name), version(path)
         said = "made" if was is None else "up to date" if was == now else f"from schema {was}"

@@ -20,6 +20,8 @@ _EXAMPLES = {
     "providers.NAME": {"NAME": "openai", "kind": '"openai"', "api_key_env": '"OPENAI_API_KEY"'},
     "models.NAME": {"NAME": "fast", "targets": '["openai/gpt-5-mini", "anthropic/claude-haiku-4-5"]'},
     "apps.NAME": {"NAME": "support", "model": '"fast"', "collections": '["handbook"]'},
+    "budgets.NAME": {"NAME": "search-team", "usd": "200", "period": '"month"', "tag": '"team=search"'},
+    "prices.NAME": {"NAME": '"ollama/*"', "input_per_mtok_usd": "0"},
     "policies.NAME": {"NAME": "personal", "action": '"mask"', "category": '"personal_data"'},
     "refusals.NAME": {"NAME": "personal_data"},
 }

@@ -2,39 +2,81 @@
 
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from cyclopts import App, Parameter
 
 from greenroom.cli.output import fail, print_json, print_table
 from greenroom.cli.place import FINDINGS, FINE, USAGE, Here
-from greenroom.store.keys import KeyRow, Limits, Role
+from greenroom.store.keys import KeyRow, Limits, Period, Role
 
 app = App(name="keys", help="Make, list, limit and revoke the keys that clients use.")
 
 _COLUMNS = (
-    "id", "begins", "name", "project", "role", "may ask for", "req/min", "tok/min", "at once", "usd", "state",
+    "id", "begins", "name", "project", "role", "may ask for", "requests", "tokens", "at once", "usd", "state",
 )  # fmt: skip
 _LATEST_S = 7_258_118_400
 """The year 2200: nanoseconds since 1970 must fit SQLite's 64 bits."""
 _NANO = 1_000_000_000
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Wanted:
+    """What a key may use."""
+
+    requests_per_minute: int | None = None
+    """Requests a minute."""
+    requests_per_day: int | None = None
+    """Requests a day."""
+    tokens_per_minute: int | None = None
+    """Tokens a minute."""
+    tokens_per_day: int | None = None
+    """Tokens a day."""
+    parallel: int | None = None
+    """Requests at once."""
+    budget_usd: Decimal | None = None
+    """US dollars, over its life or each budget period."""
+    budget_period: Period | None = None
+    """How often the budget begins anew: total (never), day, week or month."""
+
+    def limits(self, before: Limits) -> Limits | None:
+        """`before` with what was given; 0 is no limit. None when something is negative."""
+        given = {
+            "requests_per_minute": self.requests_per_minute,
+            "requests_per_day": self.requests_per_day,
+            "tokens_per_minute": self.tokens_per_minute,
+            "tokens_per_day": self.tokens_per_day,
+            "parallel": self.parallel,
+            "budget_nano_usd": None if self.budget_usd is None else int(self.budget_usd * _NANO),
+        }
+        if any(one is not None and one < 0 for one in given.values()):
+            return None
+        changes: dict[str, Any] = {  # Any: a whole number, or None for no limit
+            name: one or None for name, one in given.items() if one is not None
+        }
+        if self.budget_period is not None:
+            changes["budget_period"] = self.budget_period
+        return msgspec.structs.replace(before, **changes)
+
+
+_NOTHING = Wanted()
+
+
 @app.command
 def create(
     name: str,
     /,
+    wanted: Wanted = _NOTHING,
     *,
     project: str = "default",
     role: Role = "app",
     apps: Annotated[list[str] | None, Parameter(name=["--app"], negative=())] = None,
     pipeline_off: Annotated[bool, Parameter(negative=())] = False,
-    requests_per_minute: int | None = None,
-    tokens_per_minute: int | None = None,
-    parallel: int | None = None,
-    budget_usd: Decimal | None = None,
     expires: datetime | None = None,
     json: bool = False,
     place: Here,
@@ -53,14 +95,6 @@ def create(
         An app or model it may ask for; may be given more than once; without it all.
     pipeline_off
         Its requests pass through without any step.
-    requests_per_minute
-        Requests a minute.
-    tokens_per_minute
-        Tokens a minute.
-    parallel
-        Requests at once.
-    budget_usd
-        US dollars over its life.
     expires
         The moment it ends, as 2027-01-31 or 2027-01-31T18:00:00; local time.
     json
@@ -68,7 +102,7 @@ def create(
     """
     if not name.strip():
         return fail("Give the key a name that says what it is for.", USAGE)
-    limits = _limits(Limits(), requests_per_minute, tokens_per_minute, parallel, budget_usd)
+    limits = wanted.limits(Limits())
     if limits is None:
         return fail("Limits can't be negative.", USAGE)
     if expires is not None and not time.time() < expires.timestamp() < _LATEST_S:
@@ -108,8 +142,9 @@ def list_keys(*, project: str | None = None, all: bool = False, json: bool = Fal
         [
             (
                 one.id, one.shown + "…", one.name, one.project, one.role, ", ".join(one.apps) or "all",
-                one.limits.requests_per_minute, one.limits.tokens_per_minute, one.limits.parallel,
-                _usd(one.limits.budget_nano_usd), _state(one, now),
+                _both(one.limits.requests_per_minute, one.limits.requests_per_day),
+                _both(one.limits.tokens_per_minute, one.limits.tokens_per_day), one.limits.parallel,
+                _budget(one.limits), _state(one, now),
             )
             for one in rows
         ],
@@ -121,11 +156,8 @@ def list_keys(*, project: str | None = None, all: bool = False, json: bool = Fal
 def limit(
     id: str,
     /,
+    wanted: Wanted = _NOTHING,
     *,
-    requests_per_minute: int | None = None,
-    tokens_per_minute: int | None = None,
-    parallel: int | None = None,
-    budget_usd: Decimal | None = None,
     json: bool = False,
     place: Here,
 ) -> int:
@@ -135,14 +167,6 @@ def limit(
     ----------
     id
         The key's id, as `greenroom keys list` shows it.
-    requests_per_minute
-        Requests a minute.
-    tokens_per_minute
-        Tokens a minute.
-    parallel
-        Requests at once.
-    budget_usd
-        US dollars over its life.
     json
         Print the key as JSON.
     """
@@ -150,7 +174,7 @@ def limit(
     found = next((one for one in keys.list() if one.id == id), None)
     if found is None:
         return fail(f"There is no key '{id}'. 'greenroom keys list' shows what there is.", FINDINGS)
-    limits = _limits(found.limits, requests_per_minute, tokens_per_minute, parallel, budget_usd)
+    limits = wanted.limits(found.limits)
     if limits is None:
         return fail("Limits can't be negative; 0 takes one away.", USAGE)
     row = keys.limit(id, limits)
@@ -175,33 +199,35 @@ def revoke(id: str, /, *, place: Here) -> int:
     return FINE
 
 
-def _limits(
-    before: Limits, requests: int | None, tokens: int | None, parallel: int | None, budget_usd: Decimal | None
-) -> Limits | None:
-    """`before` with what was given; 0 is no limit. None when something is negative."""
-    budget = None if budget_usd is None else int(budget_usd * _NANO)
-    given = (requests, tokens, parallel, budget)
-    if any(one is not None and one < 0 for one in given):
-        return None
-    was = (before.requests_per_minute, before.tokens_per_minute, before.parallel, before.budget_nano_usd)
-    now = [old if new is None else new or None for old, new in zip(was, given, strict=True)]
-    return Limits(
-        requests_per_minute=now[0], tokens_per_minute=now[1], parallel=now[2], budget_nano_usd=now[3]
-    )
-
-
 def _words(limits: Limits) -> str:
     said = [
         f"{limits.requests_per_minute} requests a minute" if limits.requests_per_minute else "",
+        f"{limits.requests_per_day} requests a day" if limits.requests_per_day else "",
         f"{limits.tokens_per_minute} tokens a minute" if limits.tokens_per_minute else "",
+        f"{limits.tokens_per_day} tokens a day" if limits.tokens_per_day else "",
         f"{limits.parallel} requests at once" if limits.parallel else "",
-        f"{_usd(limits.budget_nano_usd)} US dollars" if limits.budget_nano_usd else "",
+        f"{_usd(limits.budget_nano_usd)} US dollars{_often(limits)}" if limits.budget_nano_usd else "",
     ]
     return ", ".join(one for one in said if one) or "what it likes"
 
 
+def _often(limits: Limits) -> str:
+    return "" if limits.budget_period == "total" else f" a {limits.budget_period}"
+
+
 def _usd(nano: int | None) -> str | None:
     return None if nano is None else format((Decimal(nano) / _NANO).normalize(), "f")
+
+
+def _both(a_minute: int | None, a_day: int | None) -> str | None:
+    """Limits by minute and by day in one cell."""
+    said = [f"{limit}/{span}" for limit, span in ((a_minute, "min"), (a_day, "day")) if limit is not None]
+    return ", ".join(said) or None
+
+
+def _budget(limits: Limits) -> str | None:
+    usd = _usd(limits.budget_nano_usd)
+    return usd if usd is None or limits.budget_period == "total" else f"{usd}/{limits.budget_period}"
 
 
 def _moment(ns: int | None) -> str | None:
@@ -227,9 +253,12 @@ def _plain(row: KeyRow) -> dict[str, object]:
         "apps": row.apps,
         "pipeline_off": row.pipeline_off,
         "requests_per_minute": limits.requests_per_minute,
+        "requests_per_day": limits.requests_per_day,
         "tokens_per_minute": limits.tokens_per_minute,
+        "tokens_per_day": limits.tokens_per_day,
         "parallel": limits.parallel,
         "budget_usd": _usd(limits.budget_nano_usd),
+        "budget_period": limits.budget_period,
         "created_at": _moment(row.created_ns),
         "expires_at": _moment(row.expires_ns),
         "revoked_at": _moment(row.revoked_ns),

@@ -16,7 +16,17 @@ import msgspec
 from msgspec import Struct
 from msgspec import inspect as shapes
 
-from greenroom.config import AppConfig, Config, ModelConfig, ProviderConfig, ServerConfig, StoreConfig
+from greenroom.config import (
+    AppConfig,
+    BudgetConfig,
+    Config,
+    ModelConfig,
+    MoneyConfig,
+    PriceConfig,
+    ProviderConfig,
+    ServerConfig,
+    StoreConfig,
+)
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
 
@@ -29,6 +39,9 @@ TABLES: Mapping[str, type[Struct]] = {
     f"providers.{NAME}": ProviderConfig,
     f"models.{NAME}": ModelConfig,
     f"apps.{NAME}": AppConfig,
+    "money": MoneyConfig,
+    f"budgets.{NAME}": BudgetConfig,
+    f"prices.{NAME}": PriceConfig,
     f"policies.{NAME}": PolicyConfig,
     f"refusals.{NAME}": RefusalConfig,
 }

@@ -1,4 +1,4 @@
-"""Who may ask, how often, and for how much: keys by digest, limits per key, budgets.
+"""Who may ask, how often, and for how much: keys by digest, limits per key, and the ledger's budgets.
 
 Lives in memory; the table of keys is replaced as a whole when the store changes. Never sees a key
 after hashing it.
@@ -7,62 +7,87 @@ after hashing it.
 import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from greenroom.errors import Forbidden, QuotaExceeded, Unauthorized
-from greenroom.exchange import Caller
+from greenroom.exchange import Caller, Exchange
+from greenroom.gateway.keys import Key
+from greenroom.gateway.ledger import Ledger
+from greenroom.gateway.purse import BudgetExceeded
 
-WINDOW_S = 60.0
+MINUTE_S = 60.0
+DAY_S = 86_400.0
+_BYTES_A_TOKEN = 4
+"""Of a prompt, mostly: what a request is counted for until it is known."""
 
 
-class Key(Struct, kw_only=True):
-    """A key's caller and limits. None means no limit."""
+class _Span(Struct):
+    """What a key has used in its current minute or day; both begin with the first request in them."""
 
-    caller: Caller
-    expires_at: float | None = None
-    """Unix seconds."""
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    parallel: int | None = None
-    budget_nano_usd: int | None = None
-    is_limited: bool = False
-    """Whether any limit is set; made, not given."""
-
-    def __post_init__(self) -> None:
-        limits = (self.requests_per_minute, self.tokens_per_minute, self.parallel, self.budget_nano_usd)
-        self.is_limited = limits != (None, None, None, None)
+    ends: float = float("-inf")
+    """Monotonic seconds."""
+    requests: int = 0
+    tokens: int = 0
+    """Counted, or expected of requests at work."""
 
 
 class _Meter(Struct):
-    """What a key has used: requests and tokens of this window, requests at work, money so far."""
+    """What a key uses."""
 
-    window_began: float = 0.0
-    requests: int = 0
-    tokens: int = 0
+    minute: _Span
+    day: _Span
     at_work: int = 0
-    spent_nano_usd: int = 0
 
 
-class BudgetExceeded(QuotaExceeded):
-    """The key's money is used up; waiting does not help."""
+class Standing(NamedTuple):
+    """Where a key stands in the limits of requests or of tokens that is nearest to its end."""
 
-    code = "insufficient_quota"
-    type = "insufficient_quota"
+    limit: int
+    remaining: int
+    reset_s: float
+    """Seconds until all of it may be used again."""
+
+
+class Limits(NamedTuple):
+    """What the headers of an answer say; None where there is no such limit."""
+
+    requests: Standing | None
+    tokens: Standing | None
 
 
 class Grant(Struct, eq=False):
-    """One admitted request: release it exactly once, with what it used."""
+    """One admitted request: release it exactly once, with the tokens it used."""
 
-    caller: Caller
-    _meter: _Meter
+    key: Key
+    _meter: _Meter | None
+    _expected: int = 0
+    _ends: tuple[float, float] = (0.0, 0.0)
 
-    def release(self, tokens: int, cost_nano_usd: int) -> None:
+    @property
+    def caller(self) -> Caller:
+        """Who asked."""
+        return self.key.caller
+
+    def expect(self, exchange: Exchange) -> None:
+        """Count what a request may use until that is known."""
+        meter, key, request = self._meter, self.key, exchange.request
+        if meter is None or (key.tokens_per_minute is None and key.tokens_per_day is None):
+            return
+        self._expected = len(request.raw) // _BYTES_A_TOKEN + (request.max_tokens or 0)
+        self._ends = meter.minute.ends, meter.day.ends
+        meter.minute.tokens += self._expected
+        meter.day.tokens += self._expected
+
+    def release(self, tokens: int) -> None:
         """Count what was used and free the place."""
         meter = self._meter
-        meter.at_work -= 1
-        meter.tokens += tokens
-        meter.spent_nano_usd += cost_nano_usd
+        if meter is not None:
+            meter.at_work -= 1
+            minute, day = meter.minute, meter.day
+            minute.tokens += tokens - (self._expected if minute.ends == self._ends[0] else 0)
+            day.tokens += tokens - (self._expected if day.ends == self._ends[1] else 0)
 
 
 class Access:
@@ -71,13 +96,12 @@ class Access:
     def __init__(
         self,
         keys: Mapping[bytes, Key],
-        spent: Mapping[str, int],
+        ledger: Ledger | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.ledger = ledger
         self._now = now
-        self._meters: dict[str, _Meter] = {
-            key_id: _Meter(spent_nano_usd=amount) for key_id, amount in spent.items()
-        }
+        self._meters: dict[str, _Meter] = {}
         self._keys = dict(keys)
 
     def replace(self, keys: Mapping[bytes, Key]) -> None:
@@ -103,34 +127,89 @@ class Access:
         return key
 
     def admit(self, key: Key) -> Grant:
-        """Take a place for one request. Raises QuotaExceeded with the seconds to wait."""
-        caller = key.caller
-        meter = self._meters.get(caller.key_id)
-        if meter is None:
-            meter = self._meters[caller.key_id] = _Meter()
+        """Take a place for one request. Raises QuotaExceeded with the seconds to wait, BudgetExceeded."""
+        if key.budget_nano_usd is not None and self.ledger is not None:
+            self.ledger.check(key)
+        if not key.is_limited:
+            return Grant(key, None)
         now = self._now()
-        if now - meter.window_began >= WINDOW_S:
-            meter.window_began, meter.requests, meter.tokens = now, 0, 0
-        if key.is_limited:
-            _check_limits(key, meter, now)
-        meter.requests += 1
+        meter = self._meter(key, now)
+        minute, day = meter.minute, meter.day
+        _check(minute, key.requests_per_minute, key.tokens_per_minute, "minute", now)
+        _check(day, key.requests_per_day, key.tokens_per_day, "day", now)
+        if key.parallel is not None and meter.at_work >= key.parallel:
+            raise QuotaExceeded(f"The key may have {key.parallel} requests at work at once.", 1.0)
+        minute.requests += 1
+        day.requests += 1
         meter.at_work += 1
-        return Grant(caller, meter)
+        return Grant(key, meter)
+
+    def begin(self, grant: Grant, exchange: Exchange) -> None:
+        """Have an admitted request counted for what it may use. Raises BudgetExceeded."""
+        if grant.key.is_limited:
+            grant.expect(exchange)
+        if self.ledger is not None:
+            exchange.purse = self.ledger.purse(grant.key, exchange)
+
+    def end(self, grant: Grant, exchange: Exchange) -> None:
+        """Count what a request used, and what it cost. Exactly once, however it ended."""
+        if grant.key.is_limited:
+            usage = exchange.usage
+            grant.release(0 if usage is None else usage.input_tokens + usage.output_tokens)
+        if self.ledger is not None:
+            self.ledger.close(exchange)
+
+    def limits(self, key: Key) -> Limits | None:
+        """Where a key stands, for the headers of an answer; None where nothing is counted."""
+        if not key.is_limited:
+            return None
+        now = self._now()
+        meter = self._meter(key, now)
+        minute, day = meter.minute, meter.day
+        requests = _nearest(
+            _standing(key.requests_per_minute, minute.requests, minute, now),
+            _standing(key.requests_per_day, day.requests, day, now),
+        )
+        tokens = _nearest(
+            _standing(key.tokens_per_minute, minute.tokens, minute, now),
+            _standing(key.tokens_per_day, day.tokens, day, now),
+        )
+        return None if requests is None and tokens is None else Limits(requests, tokens)
+
+    def _meter(self, key: Key, now: float) -> _Meter:
+        meter = self._meters.get(key.caller.key_id)
+        if meter is None:
+            meter = self._meters[key.caller.key_id] = _Meter(_Span(), _Span())
+        minute, day = meter.minute, meter.day
+        if now >= minute.ends:
+            minute.ends, minute.requests, minute.tokens = now + MINUTE_S, 0, 0
+        if now >= day.ends:
+            day.ends, day.requests, day.tokens = now + DAY_S, 0, 0
+        return meter
 
 
-def _check_limits(key: Key, meter: _Meter, now: float) -> None:
-    wait = WINDOW_S - (now - meter.window_began)
-    if key.requests_per_minute is not None and meter.requests >= key.requests_per_minute:
-        raise QuotaExceeded(f"The key may make {key.requests_per_minute} requests a minute.", wait)
-    if key.tokens_per_minute is not None and meter.tokens >= key.tokens_per_minute:
-        raise QuotaExceeded(f"The key may use {key.tokens_per_minute} tokens a minute.", wait)
-    if key.parallel is not None and meter.at_work >= key.parallel:
-        raise QuotaExceeded(f"The key may have {key.parallel} requests at work at once.", 1.0)
-    if key.budget_nano_usd is not None and meter.spent_nano_usd >= key.budget_nano_usd:
-        raise BudgetExceeded("The key's budget is used up. Raise it with 'greenroom keys limit'.", 0.0)
+def _check(span: _Span, requests: int | None, tokens: int | None, name: str, now: float) -> None:
+    if requests is not None and span.requests >= requests:
+        raise QuotaExceeded(f"The key may make {requests} requests a {name}.", span.ends - now)
+    if tokens is not None and span.tokens >= tokens:
+        raise QuotaExceeded(f"The key may use {tokens} tokens a {name}.", span.ends - now)
+
+
+def _standing(limit: int | None, used: int, span: _Span, now: float) -> Standing | None:
+    return None if limit is None else Standing(limit, max(0, limit - used), span.ends - now)
+
+
+def _nearest(minute: Standing | None, day: Standing | None) -> Standing | None:
+    """The limit of which less is left."""
+    if minute is None or day is None:
+        return minute or day
+    return minute if minute.remaining <= day.remaining else day
 
 
 def may_use(caller: Caller, name: str) -> None:
     """Raise Forbidden unless the caller may ask for this app or model."""
     if caller.apps and name not in caller.apps:
         raise Forbidden(f"This key may not use '{name}'.", "model")
+
+
+__all__ = ["Access", "BudgetExceeded", "Grant", "Key", "Limits", "Standing", "may_use"]

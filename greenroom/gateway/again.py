@@ -2,7 +2,7 @@
 
 Knows the contract of reviewers; which step asks, and for what, is theirs. A streamed answer that is to be
 reviewed is held to its end, so that nothing of a rejected one reaches the client. All answers are paid for:
-what those cost that were not given is added to the exchange when it is settled.
+what those cost that were not given stands in their attempts, and is added to the exchange when it is settled.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -18,9 +18,9 @@ from greenroom.errors import (
     UpstreamProtocol,
     UpstreamRefused,
 )
-from greenroom.exchange import Exchange, Reply, Usage
+from greenroom.exchange import Attempt, Exchange, Reply, Usage
 from greenroom.gateway.chain import PostEntry
-from greenroom.gateway.pipeline import ASKED_AGAIN, App, Postprocess, Spent, finish_whole, model_of
+from greenroom.gateway.pipeline import ASKED_AGAIN, App, Postprocess, finish_whole, model_of
 from greenroom.wire import openai
 from greenroom.wire.openai import (
     Chunk,
@@ -43,7 +43,7 @@ class _Answered(NamedTuple):
     again: Again
     target: str | None
     price: object
-    spent: Spent
+    attempt: Attempt
 
 
 _FINE = Again("", 0)
@@ -87,10 +87,9 @@ async def _reviewed(
         while True:
             if reply.chunks is not None:
                 reply = await _held(reply)
-            spent = _spent(exchange, reply)
-            context["spent"] = _sum([spent, *(one.spent for one in given)])  # should a review break
+            attempt = _paid_for(exchange, reply)
             step, again = await _review(exchange, awaiting, _view(reply).choices, len(given))
-            given.append(_Answered(reply, again, exchange.target, context.pop("price", None), spent))
+            given.append(_Answered(reply, again, exchange.target, context.pop("price", None), attempt))
             if not again.messages:
                 break
             _look_over(exchange, app, reply)
@@ -106,9 +105,7 @@ async def _reviewed(
         request.added = added
     best = min(reversed(given), key=lambda one: one.again.faults)
     exchange.target, context["price"] = best.target, best.price
-    context.pop("spent")
-    if len(given) > 1:
-        context["spent"] = _sum([one.spent for one in given if one is not best])
+    best.attempt.usage = best.attempt.cost_nano_usd = None  # that one is the exchange's own
     return best.reply, best.again.error
 
 
@@ -148,9 +145,10 @@ def _look_over(exchange: Exchange, app: App, reply: Reply) -> None:
             passage.cited = False
 
 
-def _spent(exchange: Exchange, reply: Reply) -> Spent:
+def _paid_for(exchange: Exchange, reply: Reply) -> Attempt:
+    """The attempt that gave an answer, with what has to be paid for it even if it is not given."""
     view = _view(reply)
-    usage = openai.read_usage(view.usage)
+    usage = openai.read_usage(view.usage, view.service_tier)
     if usage is None:
         said = sum(
             len(choice.message.content or "")
@@ -163,14 +161,13 @@ def _spent(exchange: Exchange, reply: Reply) -> Spent:
     cost: int | None = 0 if exchange.target == "greenroom/reader" else None
     if price is not None:
         cost = price.cost_nano(usage)  # type: ignore[attr-defined]  # models' Price
-    return Spent(usage, cost)
-
-
-def _sum(spent: Sequence[Spent]) -> Spent:
-    total = Spent(Usage())
-    for one in spent:
-        total = total.plus(one)
-    return total
+    answered = (one for one in reversed(exchange.attempts) if one.error is None and one.usage is None)
+    attempt = next(answered, None)
+    if attempt is None:
+        attempt = Attempt(target=exchange.target or "", status=200)
+        exchange.attempts.append(attempt)
+    attempt.usage, attempt.cost_nano_usd = usage, cost
+    return attempt
 
 
 # streams
@@ -220,10 +217,12 @@ def _assembled(chunks: Sequence[Chunk]) -> Completion:
     texts: dict[int, list[str]] = {}
     calls: dict[tuple[int, int], tuple[ToolCall, list[str]]] = {}
     usage: WireUsage | None = None
+    tier: str | None = None
     for chunk in chunks:
         if chunk.is_error:
             raise UpstreamRefused("The provider sent an error inside its stream.", upstream_status=502)
         usage = chunk.usage or usage
+        tier = chunk.service_tier or tier
         for one in chunk.choices:
             choice = choices.setdefault(one.index, ReplyChoice(ReplyMessage(), one.index))
             choice.finish_reason = one.finish_reason or choice.finish_reason
@@ -247,7 +246,7 @@ def _assembled(chunks: Sequence[Chunk]) -> Completion:
         assert call.function is not None
         call.function.arguments = "".join(arguments)
         message.tool_calls = [*(message.tool_calls or ()), call]
-    return Completion([choice for _, choice in sorted(choices.items())], usage)
+    return Completion([choice for _, choice in sorted(choices.items())], usage, service_tier=tier)
 
 
 def _view(reply: Reply) -> Completion:

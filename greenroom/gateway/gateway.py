@@ -16,6 +16,7 @@ from greenroom.gateway.access import Access, Grant, may_use
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet, Relay
 from greenroom.gateway.rooms import Embedder, Rooms
+from greenroom.gateway.settling import settle_unanswered
 from greenroom.wire import openai, openai_request
 from greenroom.wire.openai_embeddings import EmbeddingRequest, parse_embeddings, summary
 
@@ -92,6 +93,7 @@ class Gateway:
         """The body of an answer with vectors. Raises GreenroomError; the record is kept either way."""
         self.at_work += 1
         try:
+            self.access.begin(grant, exchange)
             body = await embedder(exchange, request)
             exchange.outcome = "answered"
             return body
@@ -105,6 +107,7 @@ class Gateway:
         """The body of a whole answer. Raises GreenroomError; the record is kept either way."""
         self.at_work += 1
         try:
+            self.access.begin(grant, exchange)
             reply = await pipeline.prepare(exchange, app)
             if reply is not None:
                 return self._refused(exchange, app, reply)
@@ -130,6 +133,7 @@ class Gateway:
         self.at_work += 1
         stream = Stream(self, exchange, app, grant, began_ns)
         try:
+            self.access.begin(grant, exchange)
             reply = await pipeline.prepare(exchange, app)
             if reply is not None:
                 stream.refusal = self._refused(exchange, app, reply)
@@ -204,11 +208,9 @@ class Gateway:
         """Settle, count and record. Exactly once per exchange."""
         self.at_work -= 1
         exchange.total_ns = perf_counter_ns() - began_ns
-        if "spent" in exchange.context:  # the model failed when it was asked again
-            pipeline.settle(exchange)
-        usage = exchange.usage
-        tokens = usage.input_tokens + usage.output_tokens if usage is not None else 0
-        grant.release(tokens, exchange.cost_nano_usd or 0)
+        if exchange.usage is None and exchange.attempts:
+            settle_unanswered(exchange)
+        self.access.end(grant, exchange)
         if app is not None and exchange.outcome in _GIVEN:
             if app.remember is not None:
                 app.remember(exchange)

@@ -17,6 +17,7 @@ from greenroom.contracts import Reviewer, Step
 from greenroom.errors import ContentRefused, GreenroomError, RequestError, StepFailed
 from greenroom.exchange import Exchange, Outcome, Reply, StepRecord, Usage
 from greenroom.gateway.chain import Chain, PostEntry, open_chain
+from greenroom.gateway.settling import estimate_usage, settle
 from greenroom.stages.check.refusal import SENTENCES
 from greenroom.wire import openai
 
@@ -189,6 +190,9 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
     """
     view = reply.view
     assert isinstance(view, openai.Completion)
+    exchange.usage = openai.read_usage(view.usage, view.service_tier)
+    if exchange.usage is not None:  # first of all: it is to be paid even if a filter breaks
+        settle(exchange)
     post = Postprocess(exchange, app)
     changed: dict[tuple[int, int], str] = {}
     for place, choice in enumerate(view.choices):
@@ -209,8 +213,9 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
                 if new != call.function.arguments:
                     changed[place, number] = new
     post.report()
-    exchange.usage = openai.read_usage(view.usage) or estimate_usage(exchange)
-    settle(exchange)
+    if exchange.usage is None:
+        exchange.usage = estimate_usage(exchange)
+        settle(exchange)
     rejected = post.rejected
     if rejected is not None:
         body = refuse_answer(exchange, rejected)
@@ -341,53 +346,6 @@ def _refusal_body(exchange: Exchange, sentence: str, step: str | None) -> bytes:
         usage=exchange.usage,
         greenroom={**facts_of(exchange), "outcome": "refused", "step": step},
     )
-
-
-def estimate_usage(exchange: Exchange) -> Usage:
-    """Our own count where the provider gave none: about four characters a token."""
-    request = exchange.request
-    asked = sum(len(text.value) for text in request.texts) if request.texts else len(request.messages)
-    answered = sum(len(text) for text in exchange.reply_raw)
-    return Usage(input_tokens=asked // 4 + 1, output_tokens=(answered + 3) // 4, estimated=True)
-
-
-def settle(exchange: Exchange) -> None:
-    """Turn usage into money by the price of the target that answered; unknown stays unknown."""
-    price = exchange.context.get("price")
-    if price is not None and exchange.usage is not None:
-        exchange.cost_nano_usd = price.cost_nano(exchange.usage)  # type: ignore[attr-defined]  # models' Price
-    elif exchange.target == "greenroom/reader":
-        exchange.cost_nano_usd = 0
-    spent = exchange.context.pop("spent", None)  # on answers that were not given
-    if isinstance(spent, Spent):
-        if exchange.usage is not None:
-            spent = spent.plus(Spent(exchange.usage, exchange.cost_nano_usd))
-        exchange.usage, exchange.cost_nano_usd = spent.usage, spent.cost_nano_usd
-
-
-class Spent(Struct, frozen=True):
-    """What one answer cost, or several."""
-
-    usage: Usage
-    cost_nano_usd: int | None = 0
-    """None once the price of one of them is not known."""
-
-    def plus(self, other: "Spent") -> "Spent":
-        """Both."""
-        one, two = self.usage, other.usage
-        cost = (
-            None
-            if self.cost_nano_usd is None or other.cost_nano_usd is None
-            else self.cost_nano_usd + other.cost_nano_usd
-        )
-        usage = Usage(
-            input_tokens=one.input_tokens + two.input_tokens,
-            cached_tokens=one.cached_tokens + two.cached_tokens,
-            output_tokens=one.output_tokens + two.output_tokens,
-            reasoning_tokens=one.reasoning_tokens + two.reasoning_tokens,
-            estimated=one.estimated or two.estimated,
-        )
-        return Spent(usage, cost)
 
 
 __all__ = ["App", "GreenroomError", "PostEntry", "StepEntry", "finish_whole", "prepare"]

@@ -76,7 +76,11 @@ def body_of(exchange: Exchange) -> Body:
     """
     raw, text, sent = exchange.reply_raw, exchange.reply_text, exchange.sent
     came, usage, language = exchange.request.raw, exchange.usage, exchange.language
-    if usage is not None and not (usage.cached_tokens or usage.reasoning_tokens):
+    if (
+        usage is not None
+        and usage.is_plain
+        and not (usage.cached_tokens or usage.reasoning_tokens or usage.service_tier)
+    ):
         usage = None  # the row says it all
     return Body(
         came,

@@ -20,11 +20,10 @@ from greenroom.gateway.pipeline import (
     Postprocess,
     annotations_of,
     answered,
-    estimate_usage,
     facts_of,
     output_refusal,
-    settle,
 )
+from greenroom.gateway.settling import estimate_usage, settle
 from greenroom.wire import openai
 from greenroom.wire.mold import Mold
 from greenroom.wire.openai import Chunk, ChunkChoice, ChunkWriter
@@ -123,7 +122,7 @@ class Answer:
         if chunk.is_error:
             raise UpstreamRefused("The provider sent an error inside its stream.", upstream_status=502)
         if chunk.usage is not None:
-            self._usage = openai.read_usage(chunk.usage) or self._usage
+            self._usage = openai.read_usage(chunk.usage, chunk.service_tier) or self._usage
         if not chunk.choices:
             return
         if not self._named:

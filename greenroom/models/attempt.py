@@ -44,7 +44,10 @@ class Target(NamedTuple):
 
 
 async def attempt(exchange: Exchange, target: Target, limits: Limits, first_token_s: float) -> Reply:
-    """Call once, up to the first content, in the time that the exchange has left. Raises UpstreamError."""
+    """Call once, up to the first content, in the time that the exchange has left.
+
+    What it may cost is reserved before. Raises UpstreamError; RequestError where it may not be spent.
+    """
     health = target.health
     started = monotonic()
     noted = Attempt(target=target.name)
@@ -56,6 +59,9 @@ async def attempt(exchange: Exchange, target: Target, limits: Limits, first_toke
             raise UpstreamTimeout(f"Model '{target.name}': there was no time left to ask it.")
         limits = limits._replace(total_s=min(limits.total_s, left))
         exchange.context.pop("dropped", None)
+    if exchange.purse is not None:
+        exchange.purse.reserve(noted, target.price)
+    exchange.context["price"] = target.price
     body = body_for(exchange, target)
     if body is not exchange.request.raw:
         exchange.sent = body

@@ -10,7 +10,7 @@ from random import random
 from time import monotonic
 from typing import NamedTuple
 
-from greenroom.errors import Overloaded, UpstreamError, UpstreamRefused, UpstreamUnavailable
+from greenroom.errors import Overloaded, QuotaExceeded, UpstreamError, UpstreamRefused, UpstreamUnavailable
 from greenroom.exchange import Attempt, Exchange, Reply, Usage
 from greenroom.models.attempt import Target, attempt, body_for, passes
 from greenroom.models.connection import Limits
@@ -93,8 +93,7 @@ class Dispatch:
 def taken(exchange: Exchange, target: Target, reply: Reply) -> Reply:
     """Note whose answer counts."""
     exchange.target = target.name
-    if target.price is not None:
-        exchange.context["price"] = target.price
+    exchange.context["price"] = target.price
     return reply
 
 
@@ -280,6 +279,10 @@ class _Call:
                     except UpstreamError as error:
                         self._note(asked, error)
                         continue
+                    except QuotaExceeded:
+                        if running:  # there is no money for both: the other goes on
+                            continue
+                        raise
                     return taken(self._exchange, asked, reply)
             return None
         finally:

@@ -87,6 +87,9 @@ class RemoteEmbedder:
         target = self._target
         attempt = Attempt(target=target.name)
         exchange.attempts.append(attempt)
+        letters = sum(map(len, request.texts))
+        if exchange.purse is not None:
+            exchange.purse.reserve(attempt, target.price, request.tokens or letters + len(request.texts))
         began = perf_counter_ns()
         try:
             data = await self._provider.embed(render_embeddings(request, target.model), self._limits)
@@ -106,7 +109,7 @@ class RemoteEmbedder:
         attempt.status = 200
         exchange.target = target.name
         told = view.usage
-        counted = request.tokens or sum(map(len, request.texts)) // 4 + 1
+        counted = request.tokens or letters // 4 + 1
         exchange.usage = Usage(
             input_tokens=told.prompt_tokens if told is not None else counted, estimated=told is None
         )

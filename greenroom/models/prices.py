@@ -1,16 +1,18 @@
 """What tokens cost: a price book shipped as data, looked up by provider and model.
 
 The book is compiled from genai-prices (MIT) by `scripts/build_prices.py`; its date and version stand in it.
-What is not in it has no price: None, never 0. Text tokens and fees per request are counted; audio, images,
-searches, storage and the reduced or raised tariffs of service tiers are not, and models sold only by those
-have no price. No network, no clock but the one given.
+What is not in it has no price: None, never 0. Counted are tokens of text and audio, read from the provider's
+cache, written to it or new, by service tier and by the day of the call, and fees per request; images,
+searches and storage are not, and models sold only by those have no price. No network, no clock but the one
+given.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from time import time
+from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec import Raw, Struct
@@ -31,15 +33,38 @@ _PREFIXES = {"google": "models/"}
 
 
 class Rates(NamedTuple):
-    """Pico-dollars: each of the first five for one token, `request` once per request."""
+    """Pico-dollars: each for one token, `request` once per request."""
 
     input: int
     cached: int
     written: int
-    """Input tokens that are put into the provider's cache."""
+    """Input tokens that are put into the provider's cache, for five minutes or as long as it keeps them."""
+    written_1h: int
+    """The same for an hour."""
     output: int
     reasoning: int
+    input_audio: int
+    cached_audio: int
+    output_audio: int
     request: int = 0
+
+    @staticmethod
+    def plain(input: int, cached: int, output: int, reasoning: int | None = None) -> "Rates":
+        """Rates of a model that sells text alone and asks nothing extra for writing to its cache."""
+        thought = output if reasoning is None else reasoning
+        return Rates(input, cached, input, input, output, thought, input, cached, output)
+
+    @property
+    def dearest_input(self) -> int:
+        """What an input token costs at most."""
+        return max(
+            self.input, self.cached, self.written, self.written_1h, self.input_audio, self.cached_audio
+        )
+
+    @property
+    def dearest_output(self) -> int:
+        """What an output token costs at most."""
+        return max(self.output, self.reasoning, self.output_audio)
 
 
 class Period(NamedTuple):
@@ -66,47 +91,133 @@ class Period(NamedTuple):
         return start <= second < end if start <= end else second >= start or second < end
 
 
+_NO_TIERS: Mapping[str, Sequence[Period]] = MappingProxyType({})
+_DEARER = frozenset({"priority", "fast"})
+"""Service tiers that cost more than the standard one: without their price that would be too low."""
+
+
 class Price:
-    """The rates of one model through time. `model` is its name in the book."""
+    """The rates of one model through time and by service tier. `model` is its name in the book."""
 
-    __slots__ = ("_later", "_now", "_standard", "model", "periods")
+    __slots__ = ("_later", "_now", "_standard", "_steps", "context_window", "model", "periods", "tiers")
 
-    def __init__(self, model: str, periods: Sequence[Period], now: Callable[[], float] = time) -> None:
+    def __init__(
+        self,
+        model: str,
+        periods: Sequence[Period],
+        now: Callable[[], float] = time,
+        tiers: Mapping[str, Sequence[Period]] = _NO_TIERS,
+        context_window: int | None = None,
+    ) -> None:
         self.model = model
         self.periods = tuple(periods)
+        self.tiers = {name: tuple(own) for name, own in tiers.items()}
+        """The rates under service tiers that have their own: `batch`, `flex`, `priority`, `fast`."""
+        self.context_window = context_window
         self._standard = self.periods[0]
         self._later = tuple(reversed(self.periods)) if len(self.periods) > 1 else ()
         self._now = now
+        self._steps = _dearest(self._standard)
 
-    def cost_nano(self, usage: Usage, at_s: float | None = None) -> int:
-        """Return the cost in nano-dollars, rounded to the nearest.
+    def cost_nano(self, usage: Usage, at_s: float | None = None) -> int | None:
+        """Return the cost in nano-dollars, rounded to the nearest; None where it can't be known.
 
-        Cached tokens are part of the input tokens and reasoning tokens part of the output tokens: each token
-        is counted once. `at_s` is when the call was made, in Unix seconds; without it, now.
+        That is so for an answer under a dearer tier (`priority`, `fast`) whose price is not known. Tokens
+        read from the cache or written to it and audio are part of the input tokens, reasoning and audio part
+        of the output tokens: each token is counted once. `at_s` is when the call was made, in Unix seconds;
+        without it, now.
         """
-        period = self._standard
-        if self._later:
+        if usage.service_tier:
+            own = self.tiers.get(usage.service_tier)
+            if own is None and usage.service_tier in _DEARER:
+                return None
+            period = self._standard if own is None else own[0]
+            later = self._later if own is None else tuple(reversed(own[1:]))
+        else:
+            period, later = self._standard, self._later
+        if later:
             at_s = self._now() if at_s is None else at_s
-            period = next((one for one in self._later if one.is_active(at_s)), period)
-        given = max(usage.input_tokens, 0)
-        cached = min(max(usage.cached_tokens, 0), given)
-        made = max(usage.output_tokens, 0)
-        thought = min(max(usage.reasoning_tokens, 0), made)
+            period = next((one for one in later if one.is_active(at_s)), period)
+        given = usage.input_tokens
+        cached = usage.cached_tokens
+        made = usage.output_tokens
+        thought = usage.reasoning_tokens
         rates = period.rates
         for above, higher in period.tiers:
             if given > above:
                 rates = higher
-        pico = (
-            (given - cached) * rates.input
-            + cached * rates.cached
-            + (made - thought) * rates.output
-            + thought * rates.reasoning
-            + rates.request
-        )
+        if usage.is_plain and given >= cached >= 0 and made >= thought >= 0:
+            pico = (
+                (given - cached) * rates.input
+                + cached * rates.cached
+                + (made - thought) * rates.output
+                + thought * rates.reasoning
+                + rates.request
+            )
+        else:
+            pico = _pico(usage, rates)
         return (pico + 500) // 1000
 
+    def worst_nano(self, input_tokens: int, output_tokens: int, *, any_tier: bool = False) -> int:
+        """What a call of this size costs at most now, in nano-dollars, rounded up.
 
-FREE = Price("greenroom/reader", [Period(Rates(0, 0, 0, 0, 0))])
+        As if every token were of the dearest kind; with `any_tier` under the dearest service tier too.
+        """
+        if self._later or any_tier:
+            at_s = self._now()
+            steps = [
+                step
+                for periods in (self.periods, *(self.tiers.values() if any_tier else ()))
+                for step in _dearest(
+                    next((one for one in reversed(periods) if one.is_active(at_s)), periods[0])
+                )
+            ]
+        else:
+            steps = self._steps
+        worst = 0
+        for above, input, output, request in steps:
+            if input_tokens > above:
+                worst = max(worst, input_tokens * input + output_tokens * output + request)
+        return -(-worst // 1000)
+
+
+def _dearest(period: Period) -> list[tuple[int, int, int, int]]:
+    """Above how many input tokens, and what at most an input token, an output token and the request cost."""
+    return [
+        (above, rates.dearest_input, rates.dearest_output, rates.request)
+        for above, rates in ((-1, period.rates), *period.tiers)
+    ]
+
+
+def _pico(usage: Usage, rates: Rates) -> int:
+    """The cost of a usage of any kind, in pico-dollars; a part never exceeds what it is part of."""
+    given, made = max(usage.input_tokens, 0), max(usage.output_tokens, 0)
+    cached = _part(usage.cached_tokens, given)
+    written = _part(usage.cache_write_tokens, given - cached)
+    for_an_hour = _part(usage.cache_write_1h_tokens, written)
+    heard_again = _part(usage.cached_audio_tokens, cached)
+    heard = _part(usage.input_audio_tokens - heard_again, given - cached - written)
+    spoken = _part(usage.output_audio_tokens, made)
+    thought = _part(usage.reasoning_tokens, made - spoken)
+    return (
+        (given - cached - written - heard) * rates.input
+        + (cached - heard_again) * rates.cached
+        + heard_again * rates.cached_audio
+        + (written - for_an_hour) * rates.written
+        + for_an_hour * rates.written_1h
+        + heard * rates.input_audio
+        + (made - thought - spoken) * rates.output
+        + thought * rates.reasoning
+        + spoken * rates.output_audio
+        + rates.request
+    )
+
+
+def _part(tokens: int, whole: int) -> int:
+    return min(max(tokens, 0), whole)
+
+
+FREE = Price("greenroom/reader", [Period(Rates.plain(0, 0, 0))])
 """The price of the built-in reader."""
 
 
@@ -114,13 +225,17 @@ class _Model(Struct, array_like=True):
     id: str
     context_window: int | None
     periods: list["_Period"]
+    tiers: dict[str, list["_Period"]]
 
 
 class _Period(Struct, array_like=True):
-    rates: tuple[int, int, int, int, int, int]
-    tiers: list[tuple[int, tuple[int, int, int, int, int, int]]]
+    rates: Rates
+    tiers: tuple[tuple[int, Rates], ...]
     start_s: int | None
     hours: tuple[int, int] | None
+
+    def ready(self) -> Period:
+        return Period(self.rates, self.tiers, self.start_s, self.hours)
 
 
 class _Rule(Struct, array_like=True):
@@ -213,16 +328,9 @@ class PriceBook:
         elif len(key[1]) <= _LONGEST_NAME:
             model = self._find(_NAMES_IN_BOOK.get(key[0], key[0]), key[1].lower())
             if model is not None:
-                periods = [
-                    Period(
-                        Rates(*one.rates),
-                        tuple((above, Rates(*rates)) for above, rates in one.tiers),
-                        one.start_s,
-                        one.hours,
-                    )
-                    for one in model.periods
-                ]
-                price = Price(model.id, periods, self._now) if periods else None
+                tiers = {name: [one.ready() for one in own] for name, own in model.tiers.items()}
+                periods = [one.ready() for one in model.periods]
+                price = Price(model.id, periods, self._now, tiers, model.context_window) if periods else None
                 found = price, model.context_window
         if len(self._found) >= _CACHED_LOOKUPS:
             self._found.clear()

@@ -25,6 +25,7 @@ from greenroom.server.routing import json_answer as _json
 from greenroom.server.routing import read_body as _body
 from greenroom.server.users import UserAdministration, UserApi
 from greenroom.store.audit import AuditFilter
+from greenroom.store.keys import Period
 from greenroom.store.listing import TraceFilter
 from greenroom.wire import openai
 
@@ -39,9 +40,12 @@ class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
     role: Role = "app"
     apps: Annotated[list[str], Meta(max_length=64)] = []
     requests_per_minute: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+    requests_per_day: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
     tokens_per_minute: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
+    tokens_per_day: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
     parallel: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     budget_usd: Annotated[float, Meta(ge=0, le=1_000_000_000)] | None = None
+    budget_period: Period = "total"
 
 
 class Administration(Protocol):

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from greenroom.exchange import Caller, Exchange, Surface
+from greenroom.gateway.access import Limits
 from greenroom.gateway.relay import Outlet
 from greenroom.server.head import Request
+from greenroom.server.ratelimits import openai_headers
 from greenroom.wire import openai
 from greenroom.wire.source import Source
 
@@ -37,6 +39,10 @@ class Envelope(Protocol):
 
     def id_header(self, id: str) -> bytes:
         """Header lines beside `x-request-id`, each ending in CRLF."""
+        ...
+
+    def limit_headers(self, limits: Limits | None) -> bytes:
+        """Where a key stands in its limits, as header lines."""
         ...
 
 
@@ -89,6 +95,9 @@ class _OpenAIEnvelope:
 
     def id_header(self, id: str) -> bytes:
         return b""
+
+    def limit_headers(self, limits: Limits | None) -> bytes:
+        return openai_headers(limits)
 
 
 OPENAI = _OpenAIEnvelope()

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from greenroom.exchange import Caller, ChatRequest, Exchange, Surface
+from greenroom.gateway.access import Limits
 from greenroom.server.fronts import Envelope, Events, Failure, Turn
 from greenroom.server.head import Request
+from greenroom.server.ratelimits import anthropic_headers
 from greenroom.wire.messages_answer import to_message
 from greenroom.wire.messages_error import envelope, type_of
 from greenroom.wire.messages_request import Asked, read_messages
@@ -41,6 +43,10 @@ class AnthropicEnvelope:
     def id_header(self, id: str) -> bytes:
         """What becomes `request_id` of the client's errors."""
         return b"request-id: %b\r\n" % id.encode()
+
+    def limit_headers(self, limits: Limits | None) -> bytes:
+        """Anthropic's names, with the moments at which all may be used again."""
+        return anthropic_headers(limits)
 
 
 ANTHROPIC = AnthropicEnvelope()

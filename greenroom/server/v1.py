@@ -150,7 +150,7 @@ class V1:
                     await self._stream(exchange, app, grant, out, began)
                 else:
                     body = await gateway.whole(exchange, app, grant, began)
-                    out.respond_fine(body, _answer_headers(exchange))
+                    out.respond_fine(body, _answer_headers(exchange) + self._limits(key))
             elif request.path in self._fronts:
                 await self._translated(self._fronts[request.path], id, key, request, out, began)
             elif request.path == EMBEDDINGS:
@@ -159,7 +159,7 @@ class V1:
                 )
                 grant = gateway.access.admit(key)
                 body = await gateway.embed(exchange, wanted, embedder, grant, began)
-                out.respond_fine(body, _answer_headers(exchange))
+                out.respond_fine(body, _answer_headers(exchange) + self._limits(key))
             elif request.path == COUNT_TOKENS:
                 await self._count_tokens(id, key, request, out)
             elif request.path == INSPECT:
@@ -174,6 +174,7 @@ class V1:
                 raise
             failure, envelope = _failure(error), self._envelope(request.path, request.headers)
             head = _id_header(id) + envelope.id_header(id) + _retry_headers(error)
+            head += self._limits(key, envelope)
             out.respond(failure.status, envelope.error(failure, id), head)
 
     async def _translated(
@@ -188,10 +189,15 @@ class V1:
         grant = gateway.access.admit(key)
         head = front.envelope.id_header(id)
         if exchange.request.stream:
-            await self._stream(exchange, app, grant, out, began, turn.events(exchange), head)
+            await self._stream(exchange, app, grant, out, began, turn.events(exchange), front)
         else:
             body = await gateway.whole(exchange, app, grant, began)
-            out.respond_fine(await turn.whole(exchange, body), head + _answer_headers(exchange))
+            head += _answer_headers(exchange) + self._limits(key, front.envelope)
+            out.respond_fine(await turn.whole(exchange, body), head)
+
+    def _limits(self, key: Key, envelope: Envelope = OPENAI) -> bytes:
+        """Where a key stands in its limits, if it has any, as the dialect's headers."""
+        return envelope.limit_headers(self.gateway.access.limits(key)) if key.is_limited else b""
 
     async def _stream(
         self,
@@ -201,17 +207,18 @@ class V1:
         out: HttpProtocol,
         began: int,
         events: Events | None = None,
-        headers: bytes = b"",
+        front: Front | None = None,
     ) -> None:
         outlet: Outlet = out if events is None else Translated(out, events)
-        head = _id_header(exchange.id) + headers
+        envelope = OPENAI if front is None else front.envelope
+        head = _id_header(exchange.id) + envelope.id_header(exchange.id)
         beat = _Beat(out, head, COMMENT if events is None else events.keep_alive)
         stream = None
         try:
             stream = await self.gateway.begin_stream(exchange, app, grant, began)
             beat.stop()
             if not out.started:
-                out.begin(head + _dropped_header(exchange))
+                out.begin(head + _dropped_header(exchange) + self._limits(grant.key, envelope))
             await stream.run(outlet)
             out.end()
         except asyncio.CancelledError:
@@ -245,7 +252,7 @@ class V1:
         try:
             await self.gateway.inspect(exchange, app, extra.reply)
         finally:
-            grant.release(0, 0)
+            grant.release(0)
         out.respond(200, openai.encode(self._record(exchange)), _id_header(id))
 
     async def _moderate(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
@@ -254,7 +261,7 @@ class V1:
         try:
             body = await moderate(self.gateway, id, key.caller, texts, request.headers)
         finally:
-            grant.release(0, 0)
+            grant.release(0)
         out.respond(200, openai.encode(body), _id_header(id))
 
     def _models(self, request: Request, key: Key) -> bytes:
@@ -272,7 +279,7 @@ class V1:
         try:
             count = await self._count(exchange.request, app.model)
         finally:
-            grant.release(0, 0)
+            grant.release(0)
         headers = b"x-greenroom-estimated: true\r\n" if count.error else b""
         out.respond(200, count_body(count), _id_header(id) + ANTHROPIC.id_header(id) + headers)
 

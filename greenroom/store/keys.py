@@ -23,6 +23,7 @@ from greenroom.store.database import explained, open_database, transaction
 from greenroom.store.material import dollars, stamp
 
 Role = Literal["app", "viewer", "operator", "admin"]
+Period = Literal["total", "day", "week", "month"]
 ROLES: tuple[Role, ...] = ("app", "viewer", "operator", "admin")
 
 PREFIX = "gr-"
@@ -49,14 +50,22 @@ CREATE TABLE audit (
 CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'append only'); END;
 CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'append only'); END;
 """,
+    """
+ALTER TABLE keys ADD COLUMN requests_per_day INTEGER;
+ALTER TABLE keys ADD COLUMN tokens_per_day INTEGER;
+ALTER TABLE keys ADD COLUMN budget_period TEXT NOT NULL DEFAULT 'total';
+""",
+)
+_LIMITS = (
+    "requests_per_minute, tokens_per_minute, parallel, budget_nano_usd, requests_per_day, tokens_per_day,"
+    " budget_period"
 )
 _COLUMNS = (
-    "id, shown, project, name, role, apps, pipeline_off, requests_per_minute, tokens_per_minute, parallel,"
-    " budget_nano_usd, created_ns, expires_ns, revoked_ns"
+    "id, shown, project, name, role, apps, pipeline_off, " + _LIMITS + ", created_ns, expires_ns, revoked_ns"
 )
 _ALL = "SELECT " + _COLUMNS + " FROM keys"  # noqa: S608  # a constant
 _BY_DIGEST = "SELECT digest, " + _COLUMNS + " FROM keys WHERE revoked_ns IS NULL"  # noqa: S608  # a constant
-_PLACES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PLACES = "(" + ", ".join("?" * 18) + ")"
 _INSERT = "INSERT INTO keys (digest, " + _COLUMNS + ") VALUES " + _PLACES  # noqa: S608  # constants
 _json = msgspec.json.Encoder(order="deterministic").encode
 
@@ -64,12 +73,16 @@ _ENDLESS_NS = 2**63 - 1
 
 
 class Limits(Struct, kw_only=True, frozen=True):
-    """What a key may use; None is no limit. Money in nano-dollars, over the key's life."""
+    """What a key may use; None is no limit. Money in nano-dollars."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     parallel: int | None = None
     budget_nano_usd: int | None = None
+    requests_per_day: int | None = None
+    tokens_per_day: int | None = None
+    budget_period: Period = "total"
+    """How often the budget begins anew, at midnight in UTC; a week on Monday."""
 
     @property
     def budget_usd(self) -> str | None:
@@ -181,8 +194,7 @@ class KeyStore:
             before = self._find(connection, id, project)
             after = msgspec.structs.replace(before, limits=limits)
             connection.execute(
-                "UPDATE keys SET requests_per_minute = ?, tokens_per_minute = ?, parallel = ?,"
-                " budget_nano_usd = ? WHERE id = ?",
+                f"UPDATE keys SET ({_LIMITS}) = (?, ?, ?, ?, ?, ?, ?) WHERE id = ?",  # noqa: S608  # a constant
                 (*msgspec.structs.astuple(limits), id),
             )
             _append(connection, who, "key.limit", before, after, address)

@@ -224,10 +224,7 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         "model": {
             "asked": row.asked,
             "used": row.used,
-            "attempts": [
-                {"target": one.target, "status": one.status, "error": one.error, "ms": _ms(one.ns)}
-                for one in body.attempts
-            ],
+            "attempts": [_attempt(one) for one in body.attempts],
             "why": body.why,
         },
         "language": _language(row, body, messages, detect),
@@ -236,7 +233,7 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         "passages": plain(body.passages),
         "recalled": body.recalled,
         "verdicts": [verdict for stage in stages for verdict in stage["verdicts"]],
-        "usage": plain(body.usage or _usage(row)),
+        "usage": shown_usage(body.usage or _usage(row)),
         "cost_usd": dollars(row.cost_nano),
         "cache": _cache(row),
         "dropped": body.dropped,
@@ -254,6 +251,19 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         },
         "scores": [],
     }
+
+
+def shown_usage(usage: Usage) -> Record:
+    """Usage in a record: what most models never count stands there only where it is not 0."""
+    usual = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "estimated")
+    return {name: value for name, value in plain(usage).items() if value or name in usual}
+
+
+def _attempt(one: Attempt) -> Record:
+    shown: Record = {"target": one.target, "status": one.status, "error": one.error, "ms": _ms(one.ns)}
+    if one.usage is not None:  # it is paid for, though its answer was not given
+        shown |= {"usage": shown_usage(one.usage), "cost_usd": dollars(one.cost_nano_usd)}
+    return shown
 
 
 def _ms(ns: int) -> float:

@@ -1,4 +1,4 @@
-"""The tables of traces and conversations. A change is a new migration at the end, no edit of an old one."""
+"""The tables of traces, conversations and the ledger. A change is a new migration at the end."""
 
 TRACES = (
     """
@@ -118,3 +118,53 @@ CREATE INDEX evidence_by_place ON evidence (place);
 """,
 )
 """Migrations of `turns.db`, oldest first."""
+
+LEDGER = (
+    """
+-- Who is charged: combinations as they come. tags: a JSON list of "name=value".
+CREATE TABLE accounts (
+    number INTEGER PRIMARY KEY, project TEXT NOT NULL, key TEXT NOT NULL, app TEXT NOT NULL,
+    model TEXT NOT NULL, user TEXT NOT NULL, tags TEXT NOT NULL, UNIQUE (project, key, app, model, user, tags)
+);
+-- kind: 0 answer, 1 extra, 2 abandoned, 3 carried. flags: 1 estimated, 2 unpriced.
+-- at_ns: when the request came.
+CREATE TABLE lines (
+    number INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, exchange BLOB NOT NULL, account INTEGER NOT NULL,
+    kind INTEGER NOT NULL, cost_nano INTEGER NOT NULL CHECK (cost_nano >= 0), flags INTEGER NOT NULL,
+    input INTEGER NOT NULL, cached INTEGER NOT NULL, written INTEGER NOT NULL, written_1h INTEGER NOT NULL,
+    output INTEGER NOT NULL, reasoning INTEGER NOT NULL, input_audio INTEGER NOT NULL,
+    output_audio INTEGER NOT NULL, tier TEXT NOT NULL
+);
+CREATE TRIGGER lines_stay BEFORE UPDATE ON lines BEGIN SELECT raise(ABORT, 'append only'); END;
+CREATE TRIGGER lines_are_kept BEFORE DELETE ON lines BEGIN SELECT raise(ABORT, 'append only'); END;
+-- The lines by day and account, up to number `folded` of marks.
+CREATE TABLE days (
+    day INTEGER NOT NULL, account INTEGER NOT NULL, requests INTEGER NOT NULL, calls INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL, estimated INTEGER NOT NULL, cost_nano INTEGER NOT NULL, input INTEGER NOT NULL,
+    cached INTEGER NOT NULL, written INTEGER NOT NULL, written_1h INTEGER NOT NULL, output INTEGER NOT NULL,
+    reasoning INTEGER NOT NULL, input_audio INTEGER NOT NULL, output_audio INTEGER NOT NULL,
+    PRIMARY KEY (day, account)
+) WITHOUT ROWID;
+CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO marks VALUES ('folded', 0), ('carried', 0);
+
+CREATE TABLE processes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, pid INTEGER NOT NULL, since_ns INTEGER NOT NULL
+);
+-- Reserved for requests at work. windows: a JSON list of [scope, since].
+CREATE TABLE held (
+    exchange TEXT PRIMARY KEY, process INTEGER NOT NULL, at_ns INTEGER NOT NULL, account INTEGER NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount >= 0), windows TEXT NOT NULL
+) WITHOUT ROWID;
+-- What a budget's window has settled. scope: period, project, key, user and tag as a JSON list.
+CREATE TABLE balances (
+    scope TEXT NOT NULL, since INTEGER NOT NULL, settled INTEGER NOT NULL, PRIMARY KEY (scope, since)
+) WITHOUT ROWID;
+-- What a process may still spend of it: reserved, or settled and not written yet, or free.
+CREATE TABLE leases (
+    scope TEXT NOT NULL, since INTEGER NOT NULL, process INTEGER NOT NULL, amount INTEGER NOT NULL,
+    PRIMARY KEY (scope, since, process)
+) WITHOUT ROWID;
+""",
+)
+"""Migrations of `ledger.db`, oldest first."""

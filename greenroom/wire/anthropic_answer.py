@@ -47,6 +47,13 @@ class OutputDetails(Struct):
     thinking_tokens: int | None = None
 
 
+class CacheCreation(Struct):
+    """For how long the tokens are kept that were written to the cache."""
+
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class WireUsage(Struct):
     """`usage` as Anthropic sends it; the three kinds of input tokens exclude each other."""
 
@@ -55,6 +62,9 @@ class WireUsage(Struct):
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     output_tokens_details: OutputDetails | None = None
+    cache_creation: CacheCreation | None = None
+    service_tier: str | None = None
+    speed: str | None = None
 
 
 class StopDetails(Struct):
@@ -172,6 +182,9 @@ def from_message(
     usage = openai_usage(answer.usage)
     if usage is not None:
         completion["usage"] = usage
+    tier = tier_of(answer.usage)
+    if tier is not None:
+        completion["service_tier"] = tier
     return _encode(completion)
 
 
@@ -185,15 +198,19 @@ def openai_usage(usage: WireUsage | None) -> dict[str, object] | None:
     read = usage.cache_read_input_tokens or 0
     written = usage.cache_creation_input_tokens or 0
     thinking = (usage.output_tokens_details and usage.output_tokens_details.thinking_tokens) or 0
-    counts = (usage.input_tokens, read, written, usage.output_tokens, thinking)
+    for_an_hour = (usage.cache_creation and usage.cache_creation.ephemeral_1h_input_tokens) or 0
+    counts = (usage.input_tokens, read, written, for_an_hour, usage.output_tokens, thinking)
     if min(counts) < 0 or max(counts) > MAX_USAGE_TOKENS:
         return None
     prompt = usage.input_tokens + read + written
+    given = {"cached_tokens": read, "cache_write_tokens": written}
+    if for_an_hour:
+        given["cache_write_1h_tokens"] = min(for_an_hour, written)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": usage.output_tokens,
         "total_tokens": prompt + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
+        "prompt_tokens_details": given,
         "completion_tokens_details": {"reasoning_tokens": min(thinking, usage.output_tokens)},
     }
 
@@ -213,6 +230,15 @@ def native_stop(reason: str, sequence: str | None, details: StopDetails | None) 
     if details is not None:
         stop["stop_details"] = details
     return stop
+
+
+def tier_of(usage: WireUsage | None) -> str | None:
+    """The service tier of an answer, where it is not the standard one; `fast` is a speed."""
+    if usage is None:
+        return None
+    if usage.speed == "fast":
+        return "fast"
+    return None if usage.service_tier in {None, "standard"} else usage.service_tier
 
 
 def refusal_of(stop_reason: str, details: StopDetails | None) -> str | None:

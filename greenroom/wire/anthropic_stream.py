@@ -12,6 +12,7 @@ from greenroom.errors import UpstreamDisconnected, UpstreamProtocol
 from greenroom.wire.anthropic_answer import (
     FINISH_REASONS,
     Block,
+    CacheCreation,
     ErrorDetail,
     OutputDetails,
     StopDetails,
@@ -21,6 +22,7 @@ from greenroom.wire.anthropic_answer import (
     raise_error,
     refusal_of,
     thinking_block,
+    tier_of,
 )
 
 
@@ -250,7 +252,9 @@ class StreamTranslator:
         )
         usage = openai_usage(self._usage) if self._with_usage else None
         if usage is not None:
-            pieces.append(b'%b"choices":[],"usage":%b}' % (self._head, _encode(usage)))
+            tier = tier_of(self._usage)
+            told = b'"service_tier":%b,' % _encode(tier) if tier is not None else b""
+            pieces.append(b'%b%b"choices":[],"usage":%b}' % (self._head, told, _encode(usage)))
         return pieces
 
     def _need_start(self) -> None:
@@ -269,6 +273,7 @@ class StreamTranslator:
 def _newer(before: WireUsage, after: WireUsage) -> WireUsage:
     """The totals after an event: a number that came overwrites, but no total ever shrinks."""
     thinking = _larger(_thinking(before), _thinking(after))
+    for_an_hour = _larger(_for_an_hour(before), _for_an_hour(after))
     return WireUsage(
         input_tokens=_larger(before.input_tokens, after.input_tokens),
         output_tokens=_larger(before.output_tokens, after.output_tokens),
@@ -277,11 +282,18 @@ def _newer(before: WireUsage, after: WireUsage) -> WireUsage:
         ),
         cache_read_input_tokens=_larger(before.cache_read_input_tokens, after.cache_read_input_tokens),
         output_tokens_details=None if thinking is None else OutputDetails(thinking),
+        cache_creation=None if for_an_hour is None else CacheCreation(ephemeral_1h_input_tokens=for_an_hour),
+        service_tier=after.service_tier or before.service_tier,
+        speed=after.speed or before.speed,
     )
 
 
 def _thinking(usage: WireUsage) -> int | None:
     return None if usage.output_tokens_details is None else usage.output_tokens_details.thinking_tokens
+
+
+def _for_an_hour(usage: WireUsage) -> int | None:
+    return None if usage.cache_creation is None else usage.cache_creation.ephemeral_1h_input_tokens
 
 
 def _larger(before: int | None, after: int | None) -> int | None:

@@ -66,10 +66,15 @@ class ChunkChoice(Struct):
 
 class _PromptDetails(Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    audio_tokens: int | None = None
+    cached_audio_tokens: int | None = None
 
 
 class _CompletionDetails(Struct):
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class WireUsage(Struct):
@@ -90,6 +95,7 @@ class Chunk(Struct):
     created: int = 0
     model: str = ""
     error: Raw = Raw()
+    service_tier: str | None = None
 
     @property
     def is_error(self) -> bool:
@@ -121,8 +127,12 @@ class Completion(Struct):
     id: str = ""
     created: int = 0
     model: str = ""
+    service_tier: str | None = None
 
 
+_STANDARD = frozenset({None, "", "auto", "default", "standard", "on_demand"})
+"""Names that providers have for the tier that costs what the price list says."""
+_MOST_TOKENS = 1_000_000_000
 _chunk = Decoder(Chunk)
 _completion = Decoder(Completion)
 encode = Encoder().encode
@@ -130,32 +140,78 @@ decode_chunk = _chunk.decode
 decode_completion = _completion.decode
 
 
-def read_usage(usage: WireUsage | None) -> Usage | None:
-    """Counts as billed, or None where the provider gave none or nonsense (negative, more than 10⁹)."""
+def read_usage(usage: WireUsage | None, service_tier: str | None = None) -> Usage | None:
+    """Counts as billed, or None where the provider gave none or nonsense (negative, more than 10⁹).
+
+    `service_tier` is the one that stands in the answer.
+    """
     if usage is None or usage.prompt_tokens is None:
         return None
     asked, answered = usage.prompt_tokens, usage.completion_tokens or 0
-    details, more = usage.prompt_tokens_details, usage.completion_tokens_details
-    cached = (details.cached_tokens or 0) if details is not None else 0
-    reasoning = (more.reasoning_tokens or 0) if more is not None else 0
-    if min(asked, answered, cached, reasoning) < 0 or max(asked, answered, cached, reasoning) > 1_000_000_000:
+    if not (0 <= asked <= _MOST_TOKENS and 0 <= answered <= _MOST_TOKENS):
         return None
-    return Usage(
-        input_tokens=asked,
-        cached_tokens=min(cached, asked),
-        output_tokens=answered,
-        reasoning_tokens=min(reasoning, answered),
-    )
+    read = Usage(input_tokens=asked, output_tokens=answered)
+    if service_tier not in _STANDARD:
+        read.service_tier = str(service_tier)[:32]
+    given, made = usage.prompt_tokens_details, usage.completion_tokens_details
+    if given is not None and not _read_prompt(given, read):
+        return None
+    if made is not None and not _read_completion(made, read):
+        return None
+    return read
+
+
+def _read_prompt(details: _PromptDetails, read: Usage) -> bool:
+    """Note what of the input was cached, written or heard; False for nonsense."""
+    cached = details.cached_tokens or 0
+    if cached:
+        if not 0 <= cached <= _MOST_TOKENS:
+            return False
+        read.cached_tokens = min(cached, read.input_tokens)
+    written, audio = details.cache_write_tokens or 0, details.audio_tokens or 0
+    if written or audio:
+        for_an_hour, again = details.cache_write_1h_tokens or 0, details.cached_audio_tokens or 0
+        counts = (written, for_an_hour, audio, again)
+        if min(counts) < 0 or max(counts) > _MOST_TOKENS:
+            return False
+        read.cache_write_tokens = min(written, read.input_tokens - read.cached_tokens)
+        read.cache_write_1h_tokens = min(for_an_hour, read.cache_write_tokens)
+        read.input_audio_tokens = min(audio, read.input_tokens)
+        read.cached_audio_tokens = min(again, read.cached_tokens, read.input_audio_tokens)
+    return True
+
+
+def _read_completion(details: _CompletionDetails, read: Usage) -> bool:
+    """Note what of the output was thought or spoken; False for nonsense."""
+    thought, spoken = details.reasoning_tokens or 0, details.audio_tokens or 0
+    if thought or spoken:
+        if min(thought, spoken) < 0 or max(thought, spoken) > _MOST_TOKENS:
+            return False
+        read.reasoning_tokens = min(thought, read.output_tokens)
+        read.output_audio_tokens = min(spoken, read.output_tokens)
+    return True
 
 
 def usage_json(usage: Usage) -> dict[str, object]:
     """`usage` as clients expect it."""
+    given: dict[str, object] = {"cached_tokens": usage.cached_tokens}
+    made: dict[str, object] = {"reasoning_tokens": usage.reasoning_tokens}
+    if not usage.is_plain:
+        more = {
+            "cache_write_tokens": usage.cache_write_tokens,
+            "cache_write_1h_tokens": usage.cache_write_1h_tokens,
+            "audio_tokens": usage.input_audio_tokens,
+            "cached_audio_tokens": usage.cached_audio_tokens,
+        }
+        given |= {name: count for name, count in more.items() if count}
+        if usage.output_audio_tokens:
+            made["audio_tokens"] = usage.output_audio_tokens
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "prompt_tokens_details": given,
+        "completion_tokens_details": made,
     }
 
 

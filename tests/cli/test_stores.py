@@ -39,6 +39,24 @@ def test_limits_change_one_by_one_and_zero_takes_one_away(run: Run) -> None:
     assert run("keys", "limit", id, "--parallel", "-1").code == 64
 
 
+def test_a_budget_may_begin_anew_and_limits_may_count_by_day(run: Run) -> None:
+    made = run(
+        "keys", "create", "bot", "--budget-usd", "20", "--budget-period", "month", "--requests-per-day", "500",
+        "--tokens-per-day", "100000", "--json",
+    ).json  # fmt: skip
+
+    told = run("keys", "limit", made["id"], "--budget-period", "week")
+    listed = run("keys", "list").out
+
+    assert (made["budget_usd"], made["budget_period"]) == ("20", "month")
+    assert (made["requests_per_day"], made["tokens_per_day"]) == (500, 100_000)
+    assert "500 requests a day" in told.out
+    assert "20 US dollars a week" in told.out
+    assert "500/day" in listed
+    assert "20/week" in listed
+    assert run("keys", "create", "x", "--budget-period", "hour").code == 64
+
+
 def test_a_revoked_key_is_listed_only_when_asked_for(run: Run) -> None:
     id = run("keys", "create", "bot", "--json").json["id"]
 

@@ -12,6 +12,7 @@ import uvicorn
 from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.access import Access, Key
 from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.ledger import Ledger
 from greenroom.gateway.pipeline import App, PostEntry, StepEntry
 from greenroom.gateway.rooms import Rooms
 from greenroom.models.attempt import Target
@@ -19,6 +20,7 @@ from greenroom.models.connection import Limits as CallLimits
 from greenroom.models.dispatch import Dispatch, Patience
 from greenroom.models.health import Healths
 from greenroom.models.pool import Pool
+from greenroom.models.prices import Price
 from greenroom.models.providers import Anthropic, OpenAICompatible, Provider
 from greenroom.server.fronts import Front
 from greenroom.server.head import Limits
@@ -80,6 +82,8 @@ class Room:
         parallel: int | None = None,
         total_s: float = CALL.total_s,
         fronts: Mapping[bytes, Front] = MappingProxyType({}),
+        ledger: Ledger | None = None,
+        price: Price | None = None,
     ) -> None:
         self._parallel = parallel
         self._call = CALL._replace(total_s=total_s)
@@ -95,6 +99,8 @@ class Room:
         self._in_flight = in_flight
         self._models = models
         self._fronts = fronts
+        self._ledger = ledger
+        self._price = price
 
     async def __aenter__(self) -> Self:
         self.pool.start()
@@ -103,7 +109,7 @@ class Room:
             for number, url in enumerate(self._base_urls)
         ]
         rooms = Rooms({}, self._models, lambda name: self._app(name, providers))
-        access = Access({sha256(KEY.encode()).digest(): self._key}, {})
+        access = Access({sha256(KEY.encode()).digest(): self._key}, self._ledger)
         self.gateway = Gateway(access, rooms, self.kept, self._in_flight)
         self.shared = Shared(
             V1(self.gateway, lambda _: {}, 1, self._fronts), self._limits, frozenset({b"127.0.0.1"})
@@ -126,7 +132,11 @@ class Room:
     def _app(self, name: str, providers: Sequence[Provider]) -> App | None:
         targets = [
             Target(
-                f"{one.name}/{name}", one, name, None, self.healths.of(f"{one.name}/{name}", self._parallel)
+                f"{one.name}/{name}",
+                one,
+                name,
+                self._price,
+                self.healths.of(f"{one.name}/{name}", self._parallel),
             )
             for one in providers
         ]

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from greenroom.store.database import check
+from greenroom.store.ledger import LedgerStore
 from greenroom.store.traces import TraceStore
 from tests.server_process import ADMIN, ServerProcess
 
@@ -100,6 +101,12 @@ def test_c3_three_kills_on_one_folder_lose_nothing_older_than_the_promise(tmp_pa
 
     for path in sorted(data.glob("*.db")):
         assert check(path) == []
+    books = LedgerStore(data / "ledger.db")
+    totals = books.totals()
+    charged = {str(one[0]).lower() for one in books.query("SELECT hex(exchange) FROM lines", {})}
+    books.close()
+    assert due - charged == set()
+    assert (totals.held, totals.processes) == (0, 0)
     store = TraceStore(data / "traces.db")
     counts = store.counts()
     store.close()

@@ -48,7 +48,7 @@ class Stage:
             "default": app("default"), "strict": app("strict", action="block"),
             "empty": make_app(EchoUpstream())._replace(name="empty"),
         }  # fmt: skip
-        self.gateway = Gateway(Access({}, {}), Rooms(apps, (), lambda _: None), self.sink, in_flight)
+        self.gateway = Gateway(Access({}), Rooms(apps, (), lambda _: None), self.sink, in_flight)
 
     async def ask(self, *texts: str, app: str | None = None, headers: Any = None, **caller: Any) -> Any:
         asked = Asked(app, [[text] for text in texts])

@@ -13,8 +13,24 @@ from greenroom.exchange import Usage
 from greenroom.models.prices import PRICES_FILE, Period, Price, PriceBook, Rates
 
 NOVEMBER = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
-RATES = Rates(input=1_000_000, cached=100_000, written=1_250_000, output=5_000_000, reasoning=5_000_000)
+RATES = Rates(
+    input=1_000_000,
+    cached=100_000,
+    written=1_250_000,
+    written_1h=2_000_000,
+    output=5_000_000,
+    reasoning=5_000_000,
+    input_audio=8_000_000,
+    cached_audio=400_000,
+    output_audio=9_000_000,
+)
 counts = st.integers(0, 10_000_000)
+
+
+def cost(price: Price, usage: Usage, at_s: float | None = None) -> int:
+    found = price.cost_nano(usage, at_s)
+    assert found is not None
+    return found
 
 
 def at(hour: int, minute: int = 0) -> float:
@@ -129,26 +145,42 @@ def test_every_token_is_counted_once(given_tokens: int, cached: int, made: int, 
 @given(first=counts, more=counts, cached=counts)
 def test_more_tokens_never_cost_less_and_cached_ones_never_more(first: int, more: int, cached: int) -> None:
     price = Price("m", [Period(RATES)])
-    less = price.cost_nano(Usage(input_tokens=first))
+    less = cost(price, Usage(input_tokens=first))
 
-    assert price.cost_nano(Usage(input_tokens=first + more)) >= less
-    assert price.cost_nano(Usage(input_tokens=first, cached_tokens=cached)) <= less
+    assert cost(price, Usage(input_tokens=first + more)) >= less
+    assert cost(price, Usage(input_tokens=first, cached_tokens=cached)) <= less
 
 
-@given(values=st.lists(st.integers(-(10**12), 10**12), min_size=4, max_size=4))
-def test_no_usage_however_absurd_costs_less_than_nothing(values: list[int]) -> None:
-    usage = Usage(
-        input_tokens=values[0],
-        cached_tokens=values[1],
-        output_tokens=values[2],
-        reasoning_tokens=values[3],
-    )
+absurd = st.builds(
+    Usage,
+    **dict.fromkeys(
+        (
+            "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "cache_write_tokens",
+            "cache_write_1h_tokens", "input_audio_tokens", "cached_audio_tokens", "output_audio_tokens",
+        ),
+        st.one_of(st.integers(-(10**12), 10**12), st.integers(0, 100)),
+    ),
+)  # fmt: skip
 
-    assert Price("m", [Period(RATES)]).cost_nano(usage) >= 0
+
+@given(usage=absurd)
+def test_no_usage_however_absurd_costs_less_than_nothing_or_more_than_the_worst(usage: Usage) -> None:
+    price = Price("m", [Period(RATES)])
+    found = cost(price, usage)
+
+    assert 0 <= found <= price.worst_nano(max(usage.input_tokens, 0), max(usage.output_tokens, 0))
+
+
+def test_the_worst_counts_what_is_written_for_an_hour_and_the_dearest_tier() -> None:
+    dearer = Period(Rates.plain(9_000_000, 0, 9_000_000))
+    price = Price("m", [Period(RATES)], tiers={"priority": [dearer]})
+
+    assert price.worst_nano(10, 2) == 10 * 8_000 + 2 * 9_000
+    assert price.worst_nano(10, 2, any_tier=True) == 10 * 9_000 + 2 * 9_000
 
 
 def test_the_smallest_amounts_are_rounded_to_the_nearest() -> None:
-    price = Price("m", [Period(Rates(400, 0, 0, 600, 600))])
+    price = Price("m", [Period(Rates.plain(400, 0, 600))])
 
     assert price.cost_nano(Usage(input_tokens=1)) == 0
     assert price.cost_nano(Usage(output_tokens=1)) == 1
@@ -158,7 +190,7 @@ def test_the_smallest_amounts_are_rounded_to_the_nearest() -> None:
 @pytest.mark.parametrize(("tokens", "expected"), [(100, 100), (101, 202), (1000, 2000), (1001, 3003)])
 def test_above_a_tier_all_tokens_cost_more(tokens: int, expected: int) -> None:
     def per_token(nano: int) -> Rates:
-        return Rates(nano * 1000, nano * 1000, nano * 1000, 0, 0)
+        return Rates.plain(nano * 1000, nano * 1000, 0)
 
     price = Price("m", [Period(per_token(1), ((100, per_token(2)), (1000, per_token(3))))])
 
@@ -166,7 +198,7 @@ def test_above_a_tier_all_tokens_cost_more(tokens: int, expected: int) -> None:
 
 
 def test_a_price_holds_from_its_day_on() -> None:
-    price = Price("m", [Period(Rates(1000, 0, 0, 0, 0)), Period(Rates(9000, 0, 0, 0, 0), start_s=int(at(0)))])
+    price = Price("m", [Period(Rates.plain(1000, 0, 0)), Period(Rates.plain(9000, 0, 0), start_s=int(at(0)))])
     usage = Usage(input_tokens=1)
 
     assert price.cost_nano(usage, at(0) - 1) == 1
@@ -175,8 +207,8 @@ def test_a_price_holds_from_its_day_on() -> None:
 
 @pytest.mark.parametrize(("hour", "expected"), [(22, 1), (23, 5), (0, 5), (1, 5), (2, 1), (12, 1)])
 def test_hours_may_pass_midnight(hour: int, expected: int) -> None:
-    night = Period(Rates(5000, 0, 0, 0, 0), hours=(23 * 3600, 2 * 3600))
-    price = Price("m", [Period(Rates(1000, 0, 0, 0, 0)), night], now=lambda: at(hour))
+    night = Period(Rates.plain(5000, 0, 0), hours=(23 * 3600, 2 * 3600))
+    price = Price("m", [Period(Rates.plain(1000, 0, 0)), night], now=lambda: at(hour))
 
     assert price.cost_nano(Usage(input_tokens=1)) == expected
 
@@ -189,7 +221,7 @@ def test_fees_per_request_are_added(book: PriceBook) -> None:
 
 
 def test_reasoning_with_a_price_of_its_own_is_not_charged_as_output_too() -> None:
-    price = Price("m", [Period(Rates(0, 0, 0, 8000, 3000))])
+    price = Price("m", [Period(Rates.plain(0, 0, 8000, 3000))])
 
     assert price.cost_nano(Usage(output_tokens=10, reasoning_tokens=4)) == 6 * 8 + 4 * 3
 
@@ -214,4 +246,4 @@ def test_every_provider_in_the_book_can_be_read(book: PriceBook) -> None:
 def test_any_name_can_be_asked_for(book: PriceBook, provider: str, name: str) -> None:
     price = book.price(provider, name)
 
-    assert price is None or price.cost_nano(Usage(input_tokens=1)) >= 0
+    assert price is None or cost(price, Usage(input_tokens=1)) >= 0

@@ -27,7 +27,7 @@ def exchange(text: str = "Good morning.", *, session: str | None = None, **field
 
 
 def price(nano: int) -> Price:
-    return Price("m", [Period(Rates(nano * 1000, nano * 1000, nano * 1000, nano * 1000, nano * 1000))])
+    return Price("m", [Period(Rates.plain(nano * 1000, nano * 1000, nano * 1000))])
 
 
 class Routed:

@@ -33,6 +33,7 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "POST /api/keys": ("admin", 400),
     "DELETE /api/keys/none": ("admin", 404),
     "GET /api/config": ("admin", 200),
+    "GET /api/usage?by=key,model": ("admin", 200),
     "GET /api/collections": ("viewer", 200),
     "POST /api/collections": ("operator", 400),
     "GET /api/collections/none": ("viewer", 404),
@@ -170,10 +171,44 @@ def test_the_list_of_keys_holds_no_secret(office: Office) -> None:
         assert secret.encode() not in listed.body
 
 
+def test_usage_is_summed_up_by_what_is_asked(office: Office) -> None:
+    made = office.create(
+        name="spender", project="lab", requests_per_day=9, budget_usd=1, budget_period="week"
+    )
+    chat = {
+        "model": "default",
+        "user": "ana",
+        "messages": [{"role": "user", "content": "How do I add a key?"}],
+    }
+    office.wait_for("/v1/models", made["key"], 200)
+
+    answered = office.ask("POST /v1/chat/completions", made["key"], chat)
+    time.sleep(0.2)
+    answer = office.ask("GET /api/usage?by=project,key,user,model&project=lab", ADMIN).json
+
+    (row,) = answer["data"]
+    assert answered.status == 200
+    assert answered.headers["x-ratelimit-remaining-requests"] == "8"
+    assert (row["project"], row["key"], row["user"]) == ("lab", made["id"], "ana")
+    assert row["model"] == "greenroom/reader"
+    assert (row["requests"], row["calls"], row["cost_usd"]) == (1, 1, "0")
+    assert answer["total"]["output_tokens"] == row["output_tokens"] > 0
+    assert made["limits"]["budget_period"] == "week"
+
+
+@pytest.mark.parametrize("query", ["by=colour", "from=yesterday", "when=now", "to=2026-13-01"])
+def test_what_usage_cannot_be_asked_for_is_named(office: Office, query: str) -> None:
+    answer = office.ask(f"GET /api/usage?{query}", ADMIN)
+
+    assert answer.status == 400
+    assert answer.json["error"]["param"] == query.partition("=")[0]
+
+
 @pytest.mark.parametrize(
     "body",
     [
         pytest.param({}, id="no name"),
+        pytest.param({"name": "x", "budget_usd": 1, "budget_period": "hour"}, id="unknown period"),
         pytest.param({"name": ""}, id="empty name"),
         pytest.param({"name": "x" * 129}, id="long name"),
         pytest.param({"name": "x", "role": "owner"}, id="unknown role"),

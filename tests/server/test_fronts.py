@@ -6,6 +6,7 @@ import pytest
 
 from greenroom.errors import MalformedRequest
 from greenroom.exchange import Caller, Exchange, Surface
+from greenroom.gateway.access import Limits as KeyLimits
 from greenroom.server.fronts import Envelope, Events, Failure, Front, Turn
 from greenroom.server.head import Limits, Request
 from greenroom.wire import openai
@@ -51,6 +52,11 @@ class SaysEnvelope:
 
     def id_header(self, id: str) -> bytes:
         return b"says-id: %b\r\n" % id.encode()
+
+    def limit_headers(self, limits: KeyLimits | None) -> bytes:
+        return (
+            b"" if limits is None else b"says-limits: %d\r\n" % (limits.requests or limits.tokens or (0,))[0]
+        )
 
 
 class Says:

@@ -47,7 +47,7 @@ class Desk:
         try:
             yield
         finally:
-            grant.release(0, 0)
+            grant.release(0)
 
     async def noted(self, request: Request, who: Caller | str | None, what: str, **about: object) -> None:
         """Write a change into the audit log: whose key, what was done, to what."""

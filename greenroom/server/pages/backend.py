@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from greenroom.server.users import UserAdministration
+from greenroom.store.usage import Asked
 
 
 class PagesBackend(Protocol):
@@ -34,6 +35,10 @@ class PagesBackend(Protocol):
 
         Filters are those of `GET /api/audit`. A line has `kind`: "finding" or "change".
         """
+        ...
+
+    def usage(self, asked: Asked) -> list[dict[str, Any]]:  # Any: JSON
+        """Return sums of the ledger: `store.usage.usage`."""
         ...
 
     def note_login(self, key: str, address: str, /) -> None:

@@ -27,6 +27,7 @@ from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows, wi
 from greenroom.server.pages.record import read_record
 from greenroom.server.pages.rendering import HERE, Assets, Renderer, json_answer, redirect, segment
 from greenroom.server.pages.sessions import IDLE_S, LoginBrake, LoginTokens, Session, Sessions, is_same
+from greenroom.server.pages.usage import UsagePage
 from greenroom.server.pages.users import UserPages
 from greenroom.server.pages.waterfall import waterfall
 
@@ -56,6 +57,7 @@ class Pages:
         self._login_tokens = LoginTokens()
         self._render = Renderer()
         self._users = UserPages(backend.people, self._render, self._posted)
+        self._usage = UsagePage(backend, self._render)
 
     def routes(self) -> list[BaseRoute]:
         """Return all routes of the pages."""
@@ -74,6 +76,8 @@ class Pages:
             *(CollectionPages(self._desk, doors).routes() if self._desk is not None else ()),
             Route("/audit", page(self._audit)),
             Route("/audit.json", twin(self._audit_json)),
+            Route("/usage", page(self._usage.show)),
+            Route("/usage.json", twin(self._usage.show_json)),
             Route("/users", page(self._users.list)),
             Route("/users.json", twin(self._users.list_json)),
             Route("/users/{id:path}.json", twin(self._users.show_json)),

@@ -1,10 +1,12 @@
 """A backend of records made by hand, and a program that serves it: `python -m tests.server.pages.backend 8486`."""
 
 import sys
+from decimal import Decimal
 from typing import Any
 
 from greenroom.errors import ModelNotFound, NotFound
 from greenroom.server.users import NewSession
+from greenroom.store.usage import Asked
 from tests.server.pages.records import Json, all_records, record
 
 ADMIN_KEY = "gr-admin-0123456789abcdef"
@@ -63,6 +65,12 @@ def fact(id: int, text: str) -> Json:
     }  # fmt: skip
 
 
+COUNTS = (
+    "requests", "calls", "unpriced_calls", "estimated_calls", "input_tokens", "cached_tokens", "cache_write_tokens",
+    "output_tokens", "reasoning_tokens",
+)  # fmt: skip
+
+
 class FakeBackend:
     """Keeps records in a list; remembers what it was asked."""
 
@@ -74,6 +82,8 @@ class FakeBackend:
         self.asked: list[tuple[str, str]] = []
         self.logins: list[tuple[str, str]] = []
         self.lines: list[Json] = []
+        self.used: list[tuple[Json, Json]] = []
+        """What was used: dimensions, and counts."""
         self.people = FakePeople()
         self.losses = {"payload_dropped": 0, "rows_lost": 0}
 
@@ -99,6 +109,18 @@ class FakeBackend:
         first = int(filters.get("cursor", 0))
         found = [one for one in self.lines if filters.get("action") in {None, one.get("action")}]
         return found[first : first + 2], str(first + 2) if len(found) > first + 2 else None
+
+    def usage(self, asked: Asked) -> list[Json]:
+        rows: dict[tuple[Any, ...], Json] = {}
+        for named, counts in self.used:
+            key = tuple(named.get(one) for one in asked.by)
+            row = rows.setdefault(
+                key, {**dict(zip(asked.by, key, strict=True)), **dict.fromkeys(COUNTS, 0), "cost_usd": "0"}
+            )
+            for name in COUNTS:
+                row[name] += counts.get(name, 0)
+            row["cost_usd"] = str(Decimal(row["cost_usd"]) + Decimal(counts.get("cost_usd", "0")))
+        return list(rows.values())
 
     def note_login(self, key: str, address: str, /) -> None:
         self.logins.append((key, address))

@@ -41,7 +41,7 @@ def shelf(tmp_path: Path, backend: FakeBackend, clock: Clock) -> Iterator[Shelf]
     index, woken = DocumentIndex(tmp_path / "documents.db"), list[int]()
     noted: list[str] = []
     desk = Desk(
-        Access({}, {}), index, None, lambda: woken.append(1), 1_000_000,
+        Access({}), index, None, lambda: woken.append(1), 1_000_000,
         lambda who, what, _about, _address: noted.append(f"{who}: {what}"),
     )  # fmt: skip
     with Visitor(backend, clock, desk=desk) as visitor:
