@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import DecodeError, Meta, Raw, Struct
 from msgspec.json import Decoder, Encoder
 
@@ -82,7 +81,7 @@ class FileSearchTool(Struct, tag_field="type", tag="file_search"):
 
     vector_store_ids: Annotated[list[_Id], Meta(min_length=1, max_length=_MOST_STORES)]
     max_num_results: Annotated[int, Meta(ge=1, le=50)] | None = None
-    filters: Raw | None = None
+    filters: Raw = Raw()
     ranking_options: RankingOptions | None = None
 
 
@@ -90,7 +89,9 @@ class _ToolKind(Struct):
     type: str = ""
 
 
-class _Choice(Struct):
+class ToolChoice(Struct):
+    """Which tool the model has to call, or may."""
+
     type: str
     name: str | None = None
     mode: Literal["auto", "required"] | None = None
@@ -108,9 +109,9 @@ class _Body(Struct):
     previous_response_id: _Id | None = None
     conversation: _Id | _ConversationId | None = None
     tools: Annotated[list[Raw], Meta(max_length=_MOST_TOOLS)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | _Choice | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    max_tool_calls: Annotated[int, Meta(ge=1)] | None = None
+    max_tool_calls: Annotated[int, Meta(ge=0)] | None = None
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -125,7 +126,7 @@ class _Body(Struct):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    prompt: Raw | None = None
+    prompt: Raw = Raw()
     metadata: _Metadata | None = None
     user: Annotated[str, Meta(max_length=512)] | None = None
     safety_identifier: Annotated[str, Meta(max_length=512)] | None = None
@@ -178,7 +179,9 @@ class ResponsesRequest(Struct, eq=False):
         return what in (self.body.include or ())
 
 
-def read_request(raw: bytes, ids: ItemIds, *, needs_model: bool = False) -> ResponsesRequest:
+def read_request(
+    raw: bytes, ids: ItemIds, *, needs_model: bool = False, needs_input: bool = True
+) -> ResponsesRequest:
     """Read and check a body.
 
     Raises: MalformedRequest with field and place; TooLarge for very many keys or items.
@@ -203,7 +206,7 @@ def read_request(raw: bytes, ids: ItemIds, *, needs_model: bool = False) -> Resp
     request = ResponsesRequest(
         body=body,
         model=body.model or "default",
-        items=read_items(bytes(body.input), ids, field="input") if _is_given(body.input) else [],
+        items=read_items(bytes(body.input), ids, field="input") if is_given(body.input) else [],
         tools=tools,
         file_search=search,
         conversation=conversation.id if isinstance(conversation, _ConversationId) else conversation,
@@ -214,13 +217,15 @@ def read_request(raw: bytes, ids: ItemIds, *, needs_model: bool = False) -> Resp
         said = read_items(_encode(body.instructions), ids, field="instructions")
         request.items[:0] = said
         body.instructions = None
-    if not request.items and request.previous is None and conversation is None and not body.instructions:
+    is_empty = not request.items and not body.instructions
+    if needs_input and is_empty and request.previous is None and conversation is None:
         raise MalformedRequest("'input' is missing: send a text or a list of items.", "input")
     return request
 
 
-def _is_given(raw: Raw | None) -> bool:
-    return raw is not None and bytes(raw) not in {b"", b"null"}
+def is_given(raw: Raw) -> bool:
+    """Whether a field came, and not as null."""
+    return bytes(raw) not in {b"", b"null"}
 
 
 def _refuse_contradictions(body: _Body, *, needs_model: bool) -> None:
@@ -231,20 +236,20 @@ def _refuse_contradictions(body: _Body, *, needs_model: bool) -> None:
             "'previous_response_id' and 'conversation' exclude each other: send one of them.",
             "previous_response_id",
         )
-    if _is_given(body.prompt):
+    if is_given(body.prompt):
         raise MalformedRequest(
             "'prompt' names a stored prompt, and there is no registry of prompts here yet. Send its text as "
             "'instructions'.",
             "prompt",
         )
     if body.background and body.store is False:
-        raise MalformedRequest("'background' needs 'store': a response must be kept to be fetched.", "background")
+        raise MalformedRequest(
+            "'background' needs 'store': a response must be kept to be fetched.", "background"
+        )
     for name in body.include or ():
         if name not in INCLUDES:
             known = ", ".join(INCLUDES)
             raise MalformedRequest(f"'include' does not know '{name[:64]}'. Known: {known}.", "include")
-    if body.stream_options is not None and not body.stream:
-        raise MalformedRequest("'stream_options' needs 'stream': true.", "stream_options")
     form = body.text.format if body.text is not None else None
     if form is not None and form.type == "json_schema" and (form.name is None or form.schema is None):
         missing = "name" if form.name is None else "schema"
@@ -275,198 +280,6 @@ def _read_tools(body: _Body) -> tuple[list[FunctionTool], FileSearchTool | None]
         else:
             search = tool
     return functions, search
-
-
-# to chat
-
-
-def chat_body(
-    request: ResponsesRequest, messages: Sequence[Item], *, stream: bool, extra: dict[str, object] | None = None
-) -> bytes:
-    """The chat body that asks for the same; `messages` are all of the conversation, oldest first.
-
-    Raises: MalformedRequest for a choice of tools that is not served.
-    """
-    body = request.body
-    said = [*messages]
-    if body.instructions:
-        said.insert(0, {"role": "system", "content": body.instructions})
-    if not said:
-        raise MalformedRequest("'input' is empty, and nothing was said before it.", "input")
-    chat: dict[str, object] = {"model": request.model, "messages": said}
-    if stream:
-        chat |= {"stream": True, "stream_options": {"include_usage": True}}
-    if body.max_output_tokens is not None:
-        chat["max_completion_tokens"] = body.max_output_tokens
-    for name in (
-        "temperature", "top_p", "presence_penalty", "frequency_penalty", "user", "safety_identifier",
-        "service_tier", "prompt_cache_key",
-    ):  # fmt: skip
-        value = getattr(body, name)
-        if value is not None:
-            chat[name] = value
-    if body.top_logprobs or request.includes("message.output_text.logprobs"):
-        chat |= {"logprobs": True, **({"top_logprobs": body.top_logprobs} if body.top_logprobs else {})}
-    if body.reasoning is not None and body.reasoning.effort is not None:
-        chat["reasoning_effort"] = body.reasoning.effort
-    if body.text is not None:
-        _put_format(chat, body.text)
-    _put_tools(chat, request)
-    return _encode(chat | (extra or {}))
-
-
-def _put_format(chat: dict[str, object], text: TextConfig) -> None:
-    if text.verbosity is not None:
-        chat["verbosity"] = text.verbosity
-    form = text.format
-    if form is None or form.type == "text":
-        return
-    if form.type == "json_object":
-        chat["response_format"] = {"type": "json_object"}
-        return
-    schema = {"name": form.name, "schema": form.schema, "strict": form.strict, "description": form.description}
-    chat["response_format"] = {
-        "type": "json_schema",
-        "json_schema": {name: value for name, value in schema.items() if value is not None},
-    }
-
-
-def _put_tools(chat: dict[str, object], request: ResponsesRequest) -> None:
-    choice = _chat_choice(request)
-    if not request.tools:
-        return
-    chat["tools"] = [{"type": "function", "function": _function(tool)} for tool in request.tools]
-    if choice is not None:
-        chat["tool_choice"] = choice
-    if request.body.parallel_tool_calls is not None:
-        chat["parallel_tool_calls"] = request.body.parallel_tool_calls
-
-
-def _function(tool: FunctionTool) -> dict[str, object]:
-    given = {
-        "name": tool.name, "description": tool.description, "parameters": tool.parameters,
-        "strict": tool.strict,
-    }  # fmt: skip
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _chat_choice(request: ResponsesRequest) -> object:
-    """`tool_choice` in chat's words; None leaves it out."""
-    choice = request.body.tool_choice
-    if choice is None or isinstance(choice, str):
-        return choice
-    names = {tool.name for tool in request.tools}
-    if choice.type == "function":
-        if choice.name not in names:
-            raise MalformedRequest(f"'tool_choice' names '{choice.name}', which is no tool.", "tool_choice.name")
-        return {"type": "function", "function": {"name": choice.name}}
-    if choice.type == "file_search":
-        if request.file_search is None:
-            raise MalformedRequest("'tool_choice' names 'file_search', which is no tool.", "tool_choice.type")
-        return "auto"
-    if choice.type == "allowed_tools":
-        allowed = [one.get("name") for one in choice.tools or () if one.get("type") == "function"]
-        unknown = [name for name in allowed if name not in names]
-        if unknown:
-            raise MalformedRequest(f"'tool_choice' allows '{unknown[0]}', which is no tool.", "tool_choice.tools")
-        functions = [{"type": "function", "function": {"name": name}} for name in allowed]
-        if not functions:
-            return "none"
-        return {
-            "type": "allowed_tools",
-            "allowed_tools": {"mode": choice.mode or "auto", "tools": functions},
-        }
-    raise MalformedRequest(
-        f"'tool_choice.type' is '{choice.type[:64]}'; 'function', 'file_search' and 'allowed_tools' are served.",
-        "tool_choice.type",
-    )
-
-
-def wants_search(request: ResponsesRequest) -> bool:
-    """Whether the vector stores are to be searched."""
-    choice = request.body.tool_choice
-    if request.file_search is None or choice == "none":
-        return False
-    if isinstance(choice, _Choice) and choice.type == "allowed_tools":
-        return any(one.get("type") == "file_search" for one in choice.tools or ())
-    return True
-
-
-# what the answer repeats
-
-
-def echo(request: ResponsesRequest) -> dict[str, object]:
-    """What an answer repeats of its request, every key of it, with the dialect's defaults."""
-    body = request.body
-    choice = body.tool_choice
-    reasoning = body.reasoning
-    return {
-        "instructions": body.instructions,
-        "max_output_tokens": body.max_output_tokens,
-        "max_tool_calls": body.max_tool_calls,
-        "model": request.model,
-        "parallel_tool_calls": body.parallel_tool_calls is not False,
-        "previous_response_id": body.previous_response_id,
-        "conversation": None if request.conversation is None else {"id": request.conversation},
-        "reasoning": None
-        if reasoning is None
-        else {"effort": reasoning.effort, "summary": reasoning.summary or reasoning.generate_summary},
-        "service_tier": "default" if body.service_tier in {None, "auto"} else body.service_tier,
-        "store": request.store,
-        "background": request.background,
-        "temperature": 1.0 if body.temperature is None else body.temperature,
-        "top_p": 1.0 if body.top_p is None else body.top_p,
-        "presence_penalty": body.presence_penalty or 0.0,
-        "frequency_penalty": body.frequency_penalty or 0.0,
-        "top_logprobs": body.top_logprobs or 0,
-        "text": _text_echo(body.text),
-        "tool_choice": "auto" if choice is None else choice if isinstance(choice, str) else _choice_echo(choice),
-        "tools": [_tool_echo(tool) for tool in _in_order(request)],
-        "truncation": body.truncation or "disabled",
-        "metadata": request.metadata,
-        "user": body.user,
-        "safety_identifier": body.safety_identifier,
-        "prompt_cache_key": body.prompt_cache_key,
-    }
-
-
-def _in_order(request: ResponsesRequest) -> list[FunctionTool | FileSearchTool]:
-    return [*request.tools, *([request.file_search] if request.file_search is not None else [])]
-
-
-def _text_echo(text: TextConfig | None) -> dict[str, object]:
-    form = text.format if text is not None else None
-    shown: dict[str, object] = {"type": "text" if form is None else form.type}
-    if form is not None and form.type == "json_schema":
-        shown |= {
-            "name": form.name, "description": form.description, "schema": form.schema,
-            "strict": bool(form.strict),
-        }  # fmt: skip
-    answer: dict[str, object] = {"format": shown}
-    if text is not None and text.verbosity is not None:
-        answer["verbosity"] = text.verbosity
-    return answer
-
-
-def _choice_echo(choice: _Choice) -> dict[str, object]:
-    shown: dict[str, object] = msgspec.to_builtins(choice)
-    return {name: value for name, value in shown.items() if value is not None}
-
-
-def _tool_echo(tool: FunctionTool | FileSearchTool) -> dict[str, object]:
-    if isinstance(tool, FunctionTool):
-        return {
-            "type": "function", "name": tool.name, "description": tool.description,
-            "parameters": tool.parameters, "strict": bool(tool.strict),
-        }  # fmt: skip
-    shown: dict[str, object] = {"type": "file_search", "vector_store_ids": tool.vector_store_ids}
-    if tool.max_num_results is not None:
-        shown["max_num_results"] = tool.max_num_results
-    if tool.filters is not None:
-        shown["filters"] = tool.filters
-    if tool.ranking_options is not None:
-        shown["ranking_options"] = msgspec.to_builtins(tool.ranking_options)
-    return shown
 
 
 # conversations
@@ -502,7 +315,6 @@ def read_new_items(raws: Sequence[Raw], ids: ItemIds) -> list[Item | Reference]:
 
 
 __all__ = [
-    "INCLUDES", "ConversationChange", "FileSearchTool", "FunctionTool", "NewConversation",
-    "NewItems", "ResponsesRequest", "chat_body", "echo", "read_new_items", "read_request",
-    "wants_search",
+    "INCLUDES", "ConversationChange", "FileSearchTool", "FunctionTool", "NewConversation", "NewItems",
+    "ResponsesRequest", "TextConfig", "ToolChoice", "is_given", "read_new_items", "read_request",
 ]  # fmt: skip
