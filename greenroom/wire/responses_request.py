@@ -246,6 +246,8 @@ def _refuse_contradictions(body: _Body, *, needs_model: bool) -> None:
         raise MalformedRequest(
             "'background' needs 'store': a response must be kept to be fetched.", "background"
         )
+    if body.conversation is not None and body.store is False:
+        raise MalformedRequest("'conversation' needs 'store': what is said is added to it.", "conversation")
     for name in body.include or ():
         if name not in INCLUDES:
             known = ", ".join(INCLUDES)

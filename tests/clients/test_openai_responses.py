@@ -10,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 import pytest_asyncio
+from pydantic import BaseModel
 
 from tests.faults.recipes import (
     Chunk,
@@ -301,6 +302,39 @@ async def test_structured_output_parsed_by_the_client(stage: Stage) -> None:
     assert answer.text is not None
     assert answer.text.format is not None
     assert answer.text.format.type == "json_schema"
+
+
+class Count(BaseModel):
+    n: int
+
+
+async def test_an_answer_is_parsed_into_a_model_of_the_clients(stage: Stage) -> None:
+    stage.upstream.script("scripted", says('{"n": 3}'), says('{"n": 4}', stream=True))
+    whole_one = await stage.client.responses.parse(model="main", input="How many?", text_format=Count)
+    async with stage.client.responses.stream(model="main", input="How many?", text_format=Count) as stream:
+        streamed_one = await stream.get_final_response()
+
+    assert (whole_one.output_parsed, streamed_one.output_parsed) == (Count(n=3), Count(n=4))
+
+
+async def test_a_response_in_the_background_takes_a_place_of_its_key_until_it_ends(stage: Stage) -> None:
+    stage.upstream.script("scripted", stalled("Half of it is", " done, and no more", " than that"))
+    client = await stage.key(parallel=1)
+    left = await client.responses.create(model="main", input="Tell.", background=True)
+    for stream in (False, True):
+        with pytest.raises(openai.RateLimitError):
+            await client.responses.create(model="main", input="x", stream=stream)
+    await client.responses.cancel(left.id)
+
+    stage.upstream.script("scripted", says("Free."))
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                assert (await client.responses.create(model="main", input="x")).output_text == "Free."
+            except openai.RateLimitError:
+                await asyncio.sleep(0.02)
+            else:
+                break
 
 
 async def test_images_and_files_reach_the_model(stage: Stage) -> None:
@@ -661,6 +695,7 @@ async def test_all_of_a_user_is_erased(stage: Stage) -> None:
         ({"input": "x", "tools": [{"type": "file_search", "vector_store_ids": []}]}, "tools[0].vector_store_ids"),
         ({"input": "x", "tool_choice": {"type": "function", "name": "f"}}, "tool_choice.name"),
         ({"input": "x", "background": True, "store": False}, "background"),
+        ({"input": "x", "conversation": "conv_1", "store": False}, "conversation"),
         ({"input": "x", "include": ["everything"]}, "include"),
         ({"input": "x", "temperature": 3}, "temperature"),
         ({"input": "x", "max_output_tokens": 0}, "max_output_tokens"),

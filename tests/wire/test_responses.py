@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.errors import RequestError
 from greenroom.wire import openai
 from greenroom.wire.responses_answer import begun, whole_answer
 from greenroom.wire.responses_chat import chat_body, echo, wants_search
@@ -570,3 +571,41 @@ def test_what_is_packed_comes_back(kind: Any, value: object) -> None:
 @pytest.mark.parametrize("text", ["", "gr1.", "gr1.!!!!", "gr1.bm90IGpzb24=", "gAAAAAB", "gr1." + "A" * 1001])
 def test_what_was_not_packed_here_is_not_read(text: str) -> None:
     assert unpacked(text, "thinking") is None
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20),
+    lambda one: st.lists(one, max_size=4) | st.dictionaries(st.text(max_size=8), one, max_size=4),
+    max_leaves=12,
+)
+fields = st.sampled_from([
+    "model", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "include", "metadata", "prompt",
+    "conversation", "previous_response_id", "stream", "store", "background", "max_output_tokens", "truncation",
+])  # fmt: skip
+kinds = st.sampled_from([
+    "message", "function_call", "function_call_output", "reasoning", "compaction", "item_reference",
+    "file_search_call", "web_search_call", "spell",
+])  # fmt: skip
+items = st.dictionaries(
+    st.sampled_from(["role", "content", "id", "call_id", "name", "arguments", "output", "summary", "encrypted_content", "status"]),
+    json_values, max_size=5,
+).flatmap(lambda one: kinds.map(lambda kind: {**one, "type": kind}))  # fmt: skip
+
+
+@given(body=st.dictionaries(fields, json_values, max_size=6), asked=st.lists(items | json_values, max_size=3))
+def test_any_body_is_read_or_refused_by_name(body: Json, asked: list[Any]) -> None:
+    raw = json.dumps({"input": asked, **body}).encode()
+    try:
+        request = read_request(raw, ItemIds("in"))
+        found = [one for one in request.items if isinstance(one, dict)]
+        sent = chat_body(request, to_messages(found, {}).messages, stream=request.stream)
+        shown = begun("resp_1", 0, echo(request))
+    except RequestError:
+        return
+    assert json.loads(sent)["messages"]
+    assert openai.encode(shown)
+    assert shown.keys() >= REQUIRED
