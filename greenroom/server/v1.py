@@ -207,17 +207,13 @@ class V1:
         self, turn: KeptTurn, exchange: Exchange, app: App, grant: Grant, out: HttpProtocol, began: int
     ) -> None:
         left = await turn.leave(exchange, app, grant, began)
-        head = _id_header(exchange.id)
+        head = _id_header(exchange.id) + _dropped_header(exchange)
         if isinstance(left, bytes):
             out.respond_fine(left, head)
             return
-        beat = _Beat(out, head, COMMENT)
-        try:
-            out.begin(head)
-            await left.run(out)
-            out.end()
-        finally:
-            beat.stop()
+        out.begin(head)
+        await left.run(out)
+        out.end()
 
     async def _stream(
         self,

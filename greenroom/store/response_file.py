@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ ROOMY_S = 1.0
 """For so long a project that had room is believed to have it."""
 MOST_REMEMBERED = 10_000
 """Users that were forgotten, and projects that had room."""
+_Write = Callable[[sqlite3.Connection], None]
 _QUEUE = 10_000
 _BATCH = 64
 
@@ -35,7 +36,7 @@ class ResponseFile:
         self.quota_bytes = quota_bytes
         """What one project may take; None means no limit."""
         self._path = path
-        self._queue: deque[Callable[[sqlite3.Connection], None]] = deque()
+        self._queue: deque[_Write] = deque()
         self._lock = threading.Lock()
         """Protects the connection."""
         self._connection = open_database(path, RESPONSES)
@@ -56,7 +57,7 @@ class ResponseFile:
         self._thread.join(10.0)
         self._connection.close()
 
-    def later(self, write: Callable[[sqlite3.Connection], None]) -> None:
+    def later(self, write: _Write) -> None:
         """Have something written soon. Never waits."""
         if len(self._queue) >= _QUEUE:
             self.lost += 1
@@ -103,23 +104,42 @@ class ResponseFile:
             )
 
     def used(self, project: str) -> int:
-        """Bytes that a project takes."""
-        with self.open() as db:
-            row = db.execute("SELECT bytes FROM sizes WHERE project = ?", (project,)).fetchone()
+        """Bytes that a project takes, without what waits. Raises: StoreError."""
+        with self._lock:
+            try:
+                found = self._connection.execute("SELECT bytes FROM sizes WHERE project = ?", (project,))
+                row = found.fetchone()
+            except sqlite3.Error as error:
+                raise explained(self._path, error) from error
         return int(row[0]) if row is not None else 0
 
     def _drain(self) -> None:
-        """Write what waits. A write that fails stays, and all behind it."""
+        """Write what waits. What fails stays, and all behind it; what can never be written is dropped."""
         while self._queue:
             batch = [self._queue[place] for place in range(min(_BATCH, len(self._queue)))]
             try:
-                with transaction(self._connection) as db:
-                    for write in batch:
-                        write(db)
+                self._write(batch)
+            except sqlite3.IntegrityError:
+                for write in batch:
+                    self._write_alone(write)
             except sqlite3.Error as error:
                 raise explained(self._path, error) from error
             for _ in batch:
                 self._queue.popleft()
+
+    def _write(self, batch: Sequence[_Write]) -> None:
+        with transaction(self._connection) as db:
+            for write in batch:
+                write(db)
+
+    def _write_alone(self, write: _Write) -> None:
+        try:
+            self._write([write])
+        except sqlite3.IntegrityError:
+            self.lost += 1
+            log.exception("response can't be stored")
+        except sqlite3.Error as error:
+            raise explained(self._path, error) from error
 
     def _run(self) -> None:
         while not self._stopping:

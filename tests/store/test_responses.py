@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.errors import StorageFull
+from greenroom.errors import StorageFull, StoreError
 from greenroom.store.conversations import MOST_ITEMS, ConversationFull, StoredConversations
 from greenroom.store.response_file import ResponseFile
 from greenroom.store.responses import (
@@ -228,10 +228,38 @@ def test_what_is_past_its_time_goes(kit: Kit) -> None:
     assert kit.conversations.get("p", "c1") is not None
 
 
+def test_what_can_never_be_written_does_not_hold_up_the_rest(kit: Kit) -> None:
+    kit.keep("r1", "first")
+    kit.file.flush()
+    kit.keep("r1", "the same id once more")
+    kit.keep("r2", "second")
+
+    assert texts(kit.responses.context("p", "r2")) == ["second", "answered"]
+    assert texts(kit.responses.context("p", "r1")) == ["first", "answered"]
+    assert kit.file.lost == 1
+
+
+def test_what_can_not_be_written_now_waits(kit: Kit) -> None:
+    kit.keep("r1", "first")
+    kit.file.flush()
+    with kit.file.open() as db:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        db.execute(f"PRAGMA max_page_count = {pages}")
+    kit.keep("r2", "x" * 100_000)
+
+    with pytest.raises(StoreError):
+        kit.responses.get("p", "r1")
+    kit.file.check_room("p")
+    kit.file._connection.execute("PRAGMA max_page_count = 1000000")
+
+    assert kit.responses.get("p", "r2") is not None
+
+
 def test_a_project_has_its_share_which_erasing_gives_back(kit: Kit) -> None:
     kit.keep("r1", "x" * 4000)
     kit.conversations.create("c1", "p", "k", {"a": "b"}, [item("i1", "y" * 4000)])
     kit.keep("q1", "x", project="q")
+    kit.file.flush()
     assert 8_000 < kit.file.used("p") < 9_000
     kit.file.quota_bytes = 8_000
 

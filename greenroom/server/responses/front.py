@@ -1,12 +1,13 @@
 """`POST /v1/responses`: a body in, the conversation before it found, the answer made and kept."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from greenroom.errors import GreenroomError, MalformedRequest
+from greenroom.errors import GreenroomError, MalformedRequest, StoreError
 from greenroom.exchange import Caller, Exchange, Surface
 from greenroom.gateway.access import Grant
 from greenroom.gateway.pipeline import App
@@ -28,6 +29,8 @@ from greenroom.wire.responses_request import ResponsesRequest, read_request
 from greenroom.wire.responses_stream import ResponseStream
 from greenroom.wire.responses_talk import to_messages
 from greenroom.wire.source import Source
+
+log = logging.getLogger("greenroom.responses")
 
 RESULTS = "file_search_call.results"
 STOPPED = "The server stopped before the response was whole. Send the request again."
@@ -139,7 +142,10 @@ class ResponsesTurn:
         )  # fmt: skip
         self._keep(exchange)
         if self._is_kept:
-            await asyncio.to_thread(self._desk.file.flush)
+            try:
+                await asyncio.to_thread(self._desk.file.flush)
+            except StoreError as error:  # it is paid for, and written when that is possible again
+                log.error("response not stored yet", extra={"error": str(error)})  # noqa: TRY400  # no stack wanted
         return openai.encode(found)
 
     def _searched(self, exchange: Exchange) -> list[Item]:
@@ -196,7 +202,12 @@ class ResponsesTurn:
         live = Live(work, cut_off, snapshot)
         queued = {**self._draft.response, "status": "queued"}
         self._desk.responses.keep(self._kept(exchange, queued, "queued", is_update=False))
-        await asyncio.to_thread(self._desk.file.flush)
+        try:
+            await asyncio.to_thread(self._desk.file.flush)
+        except BaseException:  # the client is gone, or nothing can be written: nobody would find it
+            live.is_cancelled = True
+            cut_off()
+            raise
         live.add(stream.events())
         self._background.start(self._id, live)
         return Followed(live) if self._request.stream else openai.encode(queued)
