@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from greenroom.assembly.fronts import counter
 from greenroom.assembly.house import House
 from greenroom.errors import GreenroomError
 from greenroom.server import responses
@@ -14,7 +15,12 @@ log = logging.getLogger("greenroom.responses")
 def responses_desk(house: House) -> responses.Desk:
     """What serves them. Those that a crash left at work have failed. Raises StoreError."""
     desk = responses.Desk(
-        house.gateway, house.responses, house.documents, house.vault.known, house.config.store.capture
+        house.gateway,
+        house.responses,
+        house.documents,
+        house.vault.known,
+        house.config.store.capture,
+        counter(lambda: house.config),
     )
     failed = desk.responses.fail_unfinished({"code": "server_error", "message": responses.STOPPED})
     if failed:

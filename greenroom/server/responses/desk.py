@@ -14,6 +14,7 @@ from greenroom.gateway import pipeline
 from greenroom.gateway.gateway import Gateway
 from greenroom.grounding.attributes import Filter
 from greenroom.grounding.index import DocumentIndex
+from greenroom.server.messages import Counter
 from greenroom.server.responses.masking import KEPT, hidden, redactor_of, shown
 from greenroom.store.conversations import Conversation, StoredConversations
 from greenroom.store.response_file import ResponseFile
@@ -56,6 +57,7 @@ class Desk:
         index: DocumentIndex,
         masks: Callable[[str, str], Mapping[str, str]],
         capture: str,
+        count: Counter,
     ) -> None:
         self.gateway = gateway
         self.file = file
@@ -63,6 +65,7 @@ class Desk:
         self.conversations = StoredConversations(file)
         self.capture = capture
         """What of texts is kept: "off" none, "full" without masks."""
+        self.count = count
         self._index = index
         self._masks = masks
 

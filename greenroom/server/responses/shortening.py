@@ -10,8 +10,6 @@ from greenroom.errors import MalformedRequest
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Access, Key
 from greenroom.server.responses.desk import Desk
-from greenroom.stages.preprocess.tokens import estimate
-from greenroom.wire import openai_request
 from greenroom.wire.responses_answer import whole_answer
 from greenroom.wire.responses_chat import chat_body
 from greenroom.wire.responses_draft import Draft
@@ -24,8 +22,6 @@ Write a summary of the conversation above for whoever continues it without havin
 decided, every fact, name, number, file and identifier that may matter later, what is still open, and what \
 was asked last. Leave out greetings and repetitions. Write in the language of the conversation, as prose or \
 short lists, and answer nothing that was asked in it. Keep placeholders such as <EMAIL_1> as they are."""
-_TOOL_CHARACTERS = 4
-"""Of a definition of a tool, what makes a token, about."""
 
 
 class Talk(Struct, kw_only=True):
@@ -40,21 +36,13 @@ class Talk(Struct, kw_only=True):
 
 
 async def counted(desk: Desk, caller: Caller, raw: bytes, headers: Mapping[bytes, bytes]) -> int:
-    """Tokens of a request with all that it builds on, estimated from its texts and tools.
-
-    Raises: RequestError.
-    """
+    """Tokens of a request with all that it builds on. Raises RequestError."""
     request, messages = await _read(desk, caller, raw, needs_input=False)
     if not messages and not request.body.instructions:
         return 0
     body = chat_body(request, messages, stream=False)
-    exchange, _ = desk.gateway.open(desk.gateway.new_id(), caller, body, headers)
-    chat = exchange.request
-    if not chat.texts:
-        openai_request.read_messages(chat)
-    count, _ = estimate(chat.texts, chat.roles)
-    tools = sum(len(schema) for schema in openai_request.tool_schemas(chat).values())
-    return count + tools // _TOOL_CHARACTERS
+    exchange, app = desk.gateway.open(desk.gateway.new_id(), caller, body, headers)
+    return (await desk.count(exchange.request, app.model)).tokens
 
 
 async def compacted(
