@@ -263,15 +263,12 @@ def _parts(content: str | Sequence[Any], role: str, within: str) -> list[Item]: 
 
 
 def _file_part(part: _File, within: str) -> Item:
-    given = {"file_id": part.file_id, "file_data": part.file_data, "filename": part.filename}
-    if part.file_url is not None:
-        raise MalformedRequest(
-            f"'{within}.file_url': files are not fetched from addresses here. Send 'file_data', or upload "
-            "the file to /v1/files and send its 'file_id'.",
-            f"{within}.file_url",
-        )
-    if (part.file_id is None) == (part.file_data is None):
-        raise MalformedRequest(f"'{within}' needs either 'file_data' or 'file_id'.", within)
+    given = {
+        "file_id": part.file_id, "file_data": part.file_data, "file_url": part.file_url,
+        "filename": part.filename,
+    }  # fmt: skip
+    if sum(one is not None for one in (part.file_id, part.file_data, part.file_url)) != 1:
+        raise MalformedRequest(f"'{within}' needs one of 'file_data', 'file_id' and 'file_url'.", within)
     return {"type": "input_file", **{name: value for name, value in given.items() if value is not None}}
 
 

@@ -56,8 +56,6 @@ class _Talk:
         self._files = files
         self._turn: Item | None = None
         """The assistant message that is being put together."""
-        self._pictures: list[Item] = []
-        """Parts of tool outputs that a tool message cannot hold: they follow in a user message."""
         self._takes: dict[str, Callable[[Item], None]] = {
             "message": self._message,
             "function_call": self._call,
@@ -74,13 +72,10 @@ class _Talk:
         if take is None:
             self.dropped[f"input.{type}"] = None
             return
-        if type != "function_call_output":
-            self._show_pictures()
         take(item)
 
     def end_turn(self) -> None:
         self._close()
-        self._show_pictures()
 
     def _close(self) -> None:
         turn, self._turn = self._turn, None
@@ -88,11 +83,6 @@ class _Talk:
             turn.setdefault("content", None)
             if turn["content"] is not None or "tool_calls" in turn:
                 self.messages.append(turn)
-
-    def _show_pictures(self) -> None:
-        if self._pictures:
-            self.messages.append({"role": "user", "content": self._pictures})
-            self._pictures = []
 
     def _own(self) -> Item:
         if self._turn is None:
@@ -129,10 +119,7 @@ class _Talk:
         self._close()
         output = item["output"]
         if not isinstance(output, str):
-            texts = [part["text"] for part in output if part["type"] == "input_text"]
-            others = [part for part in output if part["type"] != "input_text"]
-            self._pictures += [self._part(part) for part in others]
-            output = "\n".join(texts)
+            output = self._content(output)
         self.messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": output})
 
     def _reasoning(self, item: Item) -> None:
@@ -185,6 +172,8 @@ class _Talk:
         return {"type": "text", "text": part.get("refusal", "")}
 
     def _file_part(self, part: Item) -> Item:
+        if "file_url" in part:
+            return {"type": "file", "file": {"file_url": part["file_url"]}, "native": {"type": "document"}}
         if "file_data" in part:
             file = {"file_data": part["file_data"], "filename": part.get("filename", "file")}
             return {"type": "file", "file": file}

@@ -689,7 +689,7 @@ async def test_all_of_a_user_is_erased(stage: Stage) -> None:
         ({"input": [{"role": "robot", "content": "x"}]}, "input[0].role"),
         ({"input": [{"type": "spell", "id": "x"}]}, "input[0].type"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content"),
-        ({"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "http://127.0.0.1/x"}]}]}, "input[0].content[0].file_url"),
+        ({"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "https://x.example/a.pdf", "file_data": "x"}]}]}, "input[0].content[0]"),
         ({"input": "x", "tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"input": "x", "tools": [{"type": "function"}]}, "tools[0]"),
         ({"input": "x", "tools": [{"type": "file_search", "vector_store_ids": []}]}, "tools[0].vector_store_ids"),

@@ -17,11 +17,13 @@ import pytest_asyncio
 from greenroom.errors import Overloaded
 from greenroom.server.responses.background import MOST_EVENT_BYTES, Background, Live
 from greenroom.store.response_file import ROOMY_S
-from tests.faults.recipes import Chunk, Head, Stall, openai_events, openai_reply, recipe, whole
+from tests.faults.recipes import Chunk, Head, Stall, openai_events, openai_reply, recipe, streamed, whole
 from tests.faults.upstream import FaultUpstream
+from tests.server.test_messages import ANSWER, SECRET_THOUGHT, THOUGHT, events_of
 from tests.server_process import ServerProcess
 
 JSON: Any = {"headers": {"content-type": "application/json"}}
+PNG = "data:image/png;base64,iVBORw0KGgo="
 WORDS = ("Half of it is", " done, and no more", " than that, for now")
 HANGS = recipe(
     Head(headers=(("Content-Type", "text/event-stream"),), framing="chunked"),
@@ -239,6 +241,53 @@ async def test_an_app_without_documents_searches_none_and_one_with_few_only_thos
             allowed = await ask("few", herons.id)
 
     assert [item.type for item in allowed.output] == ["file_search_call", "message"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "stream"])
+async def test_what_anthropic_thought_comes_back_to_it_with_its_signature(
+    tmp_path: Path, upstream: FaultUpstream, is_streamed: bool
+) -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"at": "Natal"}}
+    message = {**ANSWER, "content": [THOUGHT, SECRET_THOUGHT, {"type": "text", "text": "I look."}, call]}
+    upstream.script(
+        "scripted", streamed(events_of(message)) if is_streamed else whole(json.dumps(message).encode()),
+        whole(json.dumps({**ANSWER, "content": [{"type": "text", "text": "Sun."}], "stop_reason": "end_turn"}).encode()),
+    )  # fmt: skip
+    table = f'[providers.claude]\nkind = "anthropic"\nbase_url = "{upstream.origin}"\n[apps.talk]\nmodel = "claude/scripted"\nground = []\n'
+    tools: Any = [{"type": "function", "name": "weather", "parameters": {"type": "object"}}]
+    with ServerProcess(tmp_path / "data", table) as server:
+        async with client_of(server) as client:
+            asked: Any = {"model": "talk", "input": "How is it in Natal?", "tools": tools}
+            if is_streamed:
+                async with client.responses.stream(**asked) as stream:
+                    answer: Any = await stream.get_final_response()
+            else:
+                answer = await client.responses.create(**asked)
+            output: Any = [{
+                "type": "function_call_output", "call_id": "toolu_1",
+                "output": [{"type": "input_text", "text": "see"}, {"type": "input_image", "image_url": PNG}],
+            }]  # fmt: skip
+            then = await client.responses.create(
+                model="talk", input=output, previous_response_id=answer.id, tools=tools
+            )
+            by_url: Any = [
+                {"role": "user", "content": [{"type": "input_file", "file_url": "https://x.example/a.pdf"}]}
+            ]
+            await client.responses.create(model="talk", input=by_url)
+
+    assert [item.type for item in answer.output] == ["reasoning", "message", "function_call"]
+    assert answer.output[0].content[0].text == THOUGHT["thinking"]
+    assert then.output_text == "Sun."
+    sent: Any = upstream.requests[1].json()["messages"]
+    assert sent[1]["content"] == [THOUGHT, SECRET_THOUGHT, {"type": "text", "text": "I look."}, call]
+    result = sent[2]["content"][0]
+    assert (result["type"], result["tool_use_id"]) == ("tool_result", "toolu_1")
+    assert [part["type"] for part in result["content"]] == ["text", "image"]
+    last: Any = upstream.requests[2].json()["messages"]
+    assert last[0]["content"] == [
+        {"type": "document", "source": {"type": "url", "url": "https://x.example/a.pdf"}}
+    ]
 
 
 @pytest.mark.slow

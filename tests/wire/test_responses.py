@@ -507,8 +507,9 @@ def test_what_the_model_said_and_called_in_one_turn_is_one_message() -> None:
             ],
         },
         {"role": "tool", "tool_call_id": "a", "content": "1"},
-        {"role": "tool", "tool_call_id": "b", "content": "2"},
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "auto"}}]},
+        {"role": "tool", "tool_call_id": "b", "content": [
+            {"type": "text", "text": "2"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "auto"}},
+        ]},
         {"role": "assistant", "content": "Three."},
     ]  # fmt: skip
 
