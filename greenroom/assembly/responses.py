@@ -22,7 +22,7 @@ def responses_desk(house: House) -> responses.Desk:
         house.config.store.capture,
         counter(lambda: house.config),
     )
-    failed = desk.responses.fail_unfinished({"code": "server_error", "message": responses.STOPPED})
+    failed = desk.responses.fail_unfinished(responses.STOPPED)
     if failed:
         log.warning("responses were left unfinished", extra={"count": failed})
     return desk

@@ -156,7 +156,7 @@ class _Server(uvicorn.Server):
         table = house.config.server
         desk = Desk(house, self)
         kept = responses_desk(house)
-        self.background = responses.Background()
+        self.background = responses.Background(kept.responses.unwanted)
         v1 = V1(
             house.gateway,
             lambda exchange: to_record(exchange, detect),

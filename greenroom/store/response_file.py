@@ -4,16 +4,18 @@ Knows when and how something is written, not what. `later` excepted, methods blo
 """
 
 import logging
+import secrets
 import sqlite3
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from greenroom.errors import StorageFull, StoreError
 from greenroom.store.database import explained, open_database, transaction
+from greenroom.store.presence import Presence
 from greenroom.store.schema import RESPONSES
 
 log = logging.getLogger("greenroom.responses")
@@ -22,8 +24,7 @@ DRAIN_S = 0.02
 RETRY_S = 0.5
 ROOMY_S = 1.0
 """For so long a project that had room is believed to have it."""
-MOST_REMEMBERED = 10_000
-"""Users that were forgotten, and projects that had room."""
+_MOST_ROOMY = 10_000
 _Write = Callable[[sqlite3.Connection], None]
 _QUEUE = 10_000
 _BATCH = 64
@@ -40,8 +41,13 @@ class ResponseFile:
         self._lock = threading.Lock()
         """Protects the connection."""
         self._connection = open_database(path, RESPONSES)
-        self.forgotten: OrderedDict[tuple[str, str], float] = OrderedDict()
-        """When each user of a project was forgotten: what was asked before is not kept after."""
+        self.process = secrets.randbits(62)
+        """The number of this process, as rows name it."""
+        self.presence = Presence(path)
+        try:
+            self.presence.show(self.process)
+        except OSError as error:
+            raise explained(path, error) from error
         self._roomy_until: dict[str, float] = {}
         self._wake = threading.Event()
         self._stopping = False
@@ -56,6 +62,7 @@ class ResponseFile:
         self._wake.set()
         self._thread.join(10.0)
         self._connection.close()
+        self.presence.end()
 
     def later(self, write: _Write) -> None:
         """Have something written soon. Never waits."""
@@ -93,7 +100,7 @@ class ResponseFile:
     def check_room(self, project: str) -> None:
         """Raise StorageFull where a project has taken its share."""
         if self.quota_bytes is None or self.used(project) < self.quota_bytes:
-            if len(self._roomy_until) > MOST_REMEMBERED:
+            if len(self._roomy_until) > _MOST_ROOMY:
                 self._roomy_until.clear()
             self._roomy_until[project] = time.monotonic() + ROOMY_S
         else:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 
 from greenroom.store.material import pseudonym
-from greenroom.store.response_file import MOST_REMEMBERED, ResponseFile
+from greenroom.store.response_file import ResponseFile
 
 Item = dict[str, Any]  # Any: JSON of the dialect
 MOST_BEFORE = 1_000
@@ -98,9 +98,7 @@ class StoredResponses:
         self._file.later(lambda db: self._write(db, kept))
 
     def _write(self, db: sqlite3.Connection, kept: Kept) -> None:
-        if kept.user is not None and kept.created_at < self._file.forgotten.get(
-            (kept.project, kept.user), 0.0
-        ):
+        if kept.user is not None and _is_forgotten(db, kept.project, kept.user, kept.created_at):
             return
         body = _encode({name: value for name, value in kept.body.items() if name != "output"})
         cuts = _packed(kept.cuts)
@@ -115,10 +113,11 @@ class StoredResponses:
             db.execute("DELETE FROM items WHERE owner = ?", (kept.id,))
         else:
             db.execute(
-                "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 (
                     kept.id, kept.project, kept.key, kept.user, kept.session, kept.conversation,
                     kept.previous, kept.status, kept.created_at, kept.queued, body, cuts, size,
+                    self._file.process,
                 ),
             )  # fmt: skip
         add_items(db, kept.id, kept.project, kept.user, kept.input, kept.output)
@@ -211,26 +210,61 @@ class StoredResponses:
             ).fetchone()
         return None if found is None else (_decode(found[0]), found[1], found[2])
 
-    def fail_unfinished(self, error: Item) -> int:
-        """Mark what was at work when the process ended as failed; how many."""
+    def begin(self, id: str) -> None:
+        """Note that one that waited is being worked on. Never waits."""
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(
+                "UPDATE responses SET status = 'in_progress' WHERE id = ? AND status = 'queued'", (id,)
+            )
+
+        self._file.later(write)
+
+    def end(self, id: str) -> None:
+        """Ask whichever process makes a response to end it."""
         with self._file.changing() as db:
+            db.execute("UPDATE responses SET is_unwanted = 1 WHERE id = ?", (id,))
+
+    def unwanted(self, ids: Sequence[str]) -> list[str]:
+        """Those of the responses made here whose end was asked for, or that were deleted."""
+        with self._file.open() as db:
             rows = db.execute(
-                "SELECT id, body FROM responses WHERE status IN ('queued', 'in_progress')"
+                "SELECT id FROM responses WHERE is_unwanted = 0 AND id IN (SELECT value FROM json_each(?))",
+                (_encode(ids).decode(),),
             ).fetchall()
-            for id, body in rows:
+        wanted = {row[0] for row in rows}
+        return [id for id in ids if id not in wanted]
+
+    def fail_unfinished(self, error: Item) -> int:
+        """Mark what was at work in processes that have died as failed; how many."""
+        with self._file.open() as db:
+            rows = db.execute(
+                "SELECT id, process, body FROM responses WHERE status IN ('queued', 'in_progress')"
+            ).fetchall()
+        others = {process for _, process, _ in rows} - {self._file.process}
+        dead = {process for process in others if self._file.presence.is_dead(process)}
+        left = [(id, body) for id, process, body in rows if process in dead]
+        if not left:
+            return 0
+        with self._file.changing() as db:
+            for id, body in left:
                 failed = _encode({**_decode(body), "status": "failed", "error": error})
-                db.execute("UPDATE responses SET status = 'failed', body = ? WHERE id = ?", (failed, id))
-        return len(rows)
+                db.execute(
+                    "UPDATE responses SET status = 'failed', body = ?"
+                    " WHERE id = ? AND status IN ('queued', 'in_progress')",
+                    (failed, id),
+                )
+        return len(left)
 
     def forget(self, project: str, user: str) -> int:
         """Erase all responses of a user, and their items in conversations; how many responses."""
         self._file.flush()  # what waits is counted, too
         names = (user, pseudonym(user))
-        for name in names:
-            self._file.forgotten[project, name] = time.time() + 1  # `created_at` has whole seconds
-        while len(self._file.forgotten) > MOST_REMEMBERED:
-            self._file.forgotten.popitem(last=False)
         with self._file.changing() as db:
+            at = time.time() + 1  # `created_at` has whole seconds
+            db.executemany(
+                "INSERT OR REPLACE INTO forgotten VALUES (?, ?, ?)", [(project, one, at) for one in names]
+            )
             gone = db.execute("DELETE FROM responses WHERE project = ? AND user IN (?, ?)", (project, *names))
             db.execute("DELETE FROM items WHERE project = ? AND user IN (?, ?)", (project, *names))
         return gone.rowcount
@@ -241,7 +275,16 @@ class StoredResponses:
         with self._file.changing() as db:
             gone = db.execute("DELETE FROM responses WHERE created_at < ?", (before,)).rowcount
             gone += db.execute("DELETE FROM conversations WHERE touched_at < ?", (before,)).rowcount
+            db.execute("DELETE FROM forgotten WHERE at < ?", (before,))
         return gone
+
+
+def _is_forgotten(db: sqlite3.Connection, project: str, user: str, since: float) -> bool:
+    """Whether a user was forgotten after this was asked."""
+    found = db.execute(
+        "SELECT 1 FROM forgotten WHERE project = ? AND user = ? AND at > ?", (project, user, since)
+    )
+    return found.fetchone() is not None
 
 
 class TooLong(ValueError):
@@ -279,4 +322,4 @@ def _row(found: Sequence[Any]) -> Row:  # Any: the columns in order
     lengths = array("i")
     if cuts:
         lengths.frombytes(zlib.decompress(cuts))
-    return Row._make((*columns, bool(queued), _decode(body), lengths))
+    return Row._make((*columns, bool(queued), {**_decode(body), "status": columns[-1]}, lengths))

@@ -123,10 +123,12 @@ RESPONSES = (
     """
 -- key: who made it. user: a pseudonym where the name is personal data. session: whose masks its texts hold.
 -- body: the answer object without its output. cuts: in which pieces its texts came. size: bytes of both.
+-- process: the number of the one that makes it. is_unwanted: somebody asked for its end.
 CREATE TABLE responses (
     id TEXT PRIMARY KEY, project TEXT NOT NULL, key TEXT NOT NULL, user TEXT, session TEXT NOT NULL,
     conversation TEXT, previous TEXT, status TEXT NOT NULL, created_at INTEGER NOT NULL,
-    queued INTEGER NOT NULL, body BLOB NOT NULL, cuts BLOB NOT NULL, size INTEGER NOT NULL
+    queued INTEGER NOT NULL, body BLOB NOT NULL, cuts BLOB NOT NULL, size INTEGER NOT NULL,
+    process INTEGER NOT NULL, is_unwanted INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX responses_by_age ON responses (created_at);
 CREATE INDEX responses_by_user ON responses (project, user) WHERE user IS NOT NULL;
@@ -146,6 +148,10 @@ CREATE TABLE items (
 CREATE INDEX items_by_id ON items (project, id);
 CREATE INDEX items_by_user ON items (project, user) WHERE user IS NOT NULL;
 
+-- When users were forgotten: what they asked before is not kept after.
+CREATE TABLE forgotten (
+    project TEXT NOT NULL, user TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (project, user)
+) WITHOUT ROWID;
 CREATE TABLE sizes (project TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TRIGGER response_in AFTER INSERT ON responses BEGIN
     INSERT INTO sizes VALUES (NEW.project, NEW.size)

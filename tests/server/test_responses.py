@@ -5,7 +5,7 @@ import json
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -320,6 +320,11 @@ async def test_bodies_that_are_none(tmp_path: Path, upstream: FaultUpstream) -> 
 # without a process
 
 
+def none(ids: Sequence[str]) -> list[str]:
+    """No other process wants any of these ended."""
+    return []
+
+
 async def hang(live: Live) -> None:
     live.add(b"event: a\ndata: {}\n\n")
     await asyncio.Event().wait()
@@ -334,7 +339,7 @@ def live_of(work: Callable[[Live], Awaitable[None]], cut: list[str]) -> Live:
 
 
 async def test_a_bounded_number_is_at_work_and_a_bounded_number_waits() -> None:
-    background = Background(at_work=1, waiting=1)
+    background = Background(none, at_work=1, waiting=1)
     first, second = live_of(hang, []), live_of(hang, [])
     background.start("1", first)
     background.start("2", second)
@@ -355,7 +360,7 @@ async def test_a_bounded_number_is_at_work_and_a_bounded_number_waits() -> None:
 
 
 async def test_one_that_waits_is_cancelled_before_it_began() -> None:
-    background = Background(at_work=1, waiting=5)
+    background = Background(none, at_work=1, waiting=5)
     cut: list[str] = []
     waiting = live_of(hang, cut)
     background.start("1", live_of(hang, []))
@@ -369,7 +374,7 @@ async def test_one_that_waits_is_cancelled_before_it_began() -> None:
 
 
 async def test_any_number_of_readers_see_all_events_and_the_end() -> None:
-    background = Background()
+    background = Background(none)
     going = asyncio.Event()
 
     async def work(live: Live) -> None:
@@ -394,7 +399,7 @@ async def test_any_number_of_readers_see_all_events_and_the_end() -> None:
 
 
 async def test_work_that_breaks_ends_its_response() -> None:
-    background = Background()
+    background = Background(none)
     cut: list[str] = []
 
     async def work(live: Live) -> None:
@@ -418,7 +423,7 @@ async def test_a_response_that_says_too_much_is_cut_off() -> None:
             await asyncio.sleep(0)
 
     live = live_of(work, cut)
-    background = Background()
+    background = Background(none)
     began = time.monotonic()
     background.start("1", live)
     async with asyncio.timeout(10):

@@ -26,9 +26,17 @@ class Kit:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.file = ResponseFile(path)
+        self._open()
+
+    def _open(self) -> None:
+        self.file = ResponseFile(self.path)
         self.responses = StoredResponses(self.file)
         self.conversations = StoredConversations(self.file)
+
+    def reopen(self) -> None:
+        """As a restart does."""
+        self.file.close()
+        self._open()
 
     def keep(self, id: str, asked: str = "asked", answered: str = "answered", **fields: Any) -> None:
         given = {
@@ -64,8 +72,7 @@ def texts(items: list[dict[str, Any]]) -> list[str]:
 def test_what_was_kept_is_found_at_once_and_after_a_restart(kit: Kit) -> None:
     kit.keep("r1", cuts=[0, 0, 3], queued=True)
     row = kit.responses.get("p", "r1")
-    kit.file.close()
-    kit.file.__init__(kit.path)  # type: ignore[misc]  # opened again, as a restart does
+    kit.reopen()
 
     again = kit.responses.get("p", "r1")
     assert row is not None
@@ -169,6 +176,8 @@ def test_a_crash_leaves_no_response_at_work(kit: Kit) -> None:
     kit.keep("r1", status="queued", body={"status": "queued", "error": None})
     kit.keep("r2", status="in_progress", body={"status": "in_progress", "error": None})
     kit.keep("r3")
+    assert kit.responses.fail_unfinished({"code": "server_error", "message": "m"}) == 0
+    kit.reopen()
 
     assert kit.responses.fail_unfinished({"code": "server_error", "message": "m"}) == 2
     assert kit.responses.fail_unfinished({"code": "server_error", "message": "m"}) == 0
@@ -178,6 +187,30 @@ def test_a_crash_leaves_no_response_at_work(kit: Kit) -> None:
         assert row is not None
         assert (row.status, row.body["status"], row.body["error"]["message"]) == ("failed", "failed", "m")
     assert kit.responses.get("p", "r3").status == "completed"  # type: ignore[union-attr]  # it is there
+
+
+def test_another_process_is_asked_to_end_its_response_and_is_seen_to_live(kit: Kit) -> None:
+    kit.keep("r1", status="queued", input=[], output=[])
+    kit.keep("r2", status="queued", input=[], output=[])
+    kit.keep("r3", status="queued", input=[], output=[])
+    kit.responses.begin("r1")
+    kit.file.flush()
+    other = Kit(kit.path)
+
+    assert other.responses.fail_unfinished({"code": "c", "message": "m"}) == 0
+    row = other.responses.get("p", "r1")
+    assert row is not None
+    assert (row.status, row.body["status"]) == ("in_progress", "in_progress")
+    other.responses.end("r1")
+    other.responses.delete("p", "r2")
+
+    assert kit.responses.unwanted(["r1", "r2", "r3"]) == ["r1", "r2"]
+    kit.file.close()
+    assert other.responses.fail_unfinished({"code": "c", "message": "m"}) == 2
+    assert list(kit.path.parent.glob("*-process-*")) != []
+    other.file.close()
+    assert list(kit.path.parent.glob("*-process-*")) == []
+    kit.reopen()
 
 
 def test_a_response_adds_to_its_conversation_once_it_has_ended(kit: Kit) -> None:

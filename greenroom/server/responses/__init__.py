@@ -6,8 +6,8 @@ A response or a conversation belongs to the project of the key that made it; ano
 from greenroom.gateway.access import Access
 from greenroom.server.responses.background import Background
 from greenroom.server.responses.conversations import ConversationRoutes
-from greenroom.server.responses.desk import Desk
-from greenroom.server.responses.front import STOPPED, ResponsesFront
+from greenroom.server.responses.desk import STOPPED, Desk
+from greenroom.server.responses.front import ResponsesFront
 from greenroom.server.responses.routes import ResponseRoutes
 from greenroom.server.routing import Doc
 

@@ -5,10 +5,10 @@ They live in this process: when it ends, what is at work ends as failed, and a s
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-from greenroom.errors import Overloaded
+from greenroom.errors import Overloaded, StoreError
 from greenroom.gateway.relay import Outlet
 from greenroom.server.fronts import COMMENT
 
@@ -17,6 +17,8 @@ log = logging.getLogger("greenroom.background")
 AT_WORK = 32
 WAITING = 256
 KEEP_ALIVE_S = 10.0
+WATCH_S = 0.5
+"""How often it is asked what other processes want ended."""
 MOST_EVENT_BYTES = 32 * 1024 * 1024
 """Events of one response that are held for who comes back for them."""
 
@@ -123,9 +125,19 @@ class Followed:
 
 
 class Background:
-    """All that are at work or wait. `stop` ends them."""
+    """All that are at work or wait. `stop` ends them.
 
-    def __init__(self, at_work: int = AT_WORK, waiting: int = WAITING) -> None:
+    `unwanted` tells, of their ids, which another process wants ended; it blocks.
+    """
+
+    def __init__(
+        self,
+        unwanted: Callable[[Sequence[str]], Sequence[str]],
+        at_work: int = AT_WORK,
+        waiting: int = WAITING,
+    ) -> None:
+        self._unwanted = unwanted
+        self._watcher: asyncio.Task[None] | None = None
         self._places = asyncio.Semaphore(at_work)
         self._most = at_work + waiting
         self._live: dict[str, Live] = {}
@@ -139,6 +151,21 @@ class Background:
         """Have one done."""
         self._live[id] = live
         live.start(self._places).add_done_callback(lambda _: self._live.pop(id, None))
+        if self._watcher is None or self._watcher.done():
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        """As long as any is at work: end those that another process wants ended."""
+        while self._live:
+            await asyncio.sleep(WATCH_S)
+            try:
+                for id in await asyncio.to_thread(self._unwanted, list(self._live)):
+                    live = self._live.get(id)
+                    if live is not None:
+                        live.is_cancelled = True
+                        live.stop()
+            except StoreError as error:
+                log.error("background not watched", extra={"error": str(error)})  # noqa: TRY400  # no stack wanted
 
     def find(self, id: str) -> Live | None:
         """One that is at work or waits."""
@@ -146,6 +173,8 @@ class Background:
 
     async def stop(self) -> None:
         """End all of them as failed."""
+        if self._watcher is not None:
+            self._watcher.cancel()
         for live in list(self._live.values()):
             live.stop()
         for live in list(self._live.values()):

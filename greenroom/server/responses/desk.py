@@ -24,6 +24,12 @@ from greenroom.wire.responses_items import Item, Reference, file_ids
 from greenroom.wire.responses_request import FileSearchTool, ResponsesRequest, is_given
 from greenroom.wire.responses_talk import UploadedFile
 
+AT_WORK = frozenset({"queued", "in_progress"})
+STOPPED: Item = {
+    "code": "server_error",
+    "message": "The server stopped before the response was whole. Send the request again.",
+}
+"""The error of a response whose process has ended."""
 _USUAL_RESULTS = 20
 _MOST_FILE_BYTES = 20 * 1024 * 1024
 """Of uploaded files that one request brings before the model."""
@@ -80,6 +86,13 @@ class Desk:
         row = self.responses.get(caller.project, id)
         if row is None or not self.may_see(caller, row.key):
             raise NotFound(f"There is no response '{id[:64]}'.", "response_id")
+        return row
+
+    def find_ended(self, caller: Caller, id: str) -> Row:
+        """The same for one that this process does not make: failed where the one that did has died."""
+        row = self.find(caller, id)
+        if row.status in AT_WORK and self.responses.fail_unfinished(STOPPED):
+            row = self.find(caller, id)
         return row
 
     def find_conversation(self, caller: Caller, id: str) -> Conversation:
@@ -144,7 +157,7 @@ class Desk:
             raise NotFound(
                 f"There is no response '{id[:64]}' to go on from.", "previous_response_id"
             ) from None
-        if row.status in {"queued", "in_progress"}:
+        if row.status in AT_WORK:
             raise MalformedRequest(
                 f"The response '{id[:64]}' is still being made. Wait for its end.", "previous_response_id"
             )

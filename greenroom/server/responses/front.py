@@ -15,7 +15,7 @@ from greenroom.gateway.redact import Redactor
 from greenroom.server.fronts import COMMENT, OPENAI, Envelope, Events, Follow, Translated
 from greenroom.server.head import Request
 from greenroom.server.responses.background import Background, Followed, Live
-from greenroom.server.responses.desk import Before, Desk
+from greenroom.server.responses.desk import STOPPED, Before, Desk
 from greenroom.server.responses.masking import KEPT, hidden, redactor_of
 from greenroom.stages.ground.documents import Placed
 from greenroom.store.material import pseudonym
@@ -33,7 +33,6 @@ from greenroom.wire.source import Source
 log = logging.getLogger("greenroom.responses")
 
 RESULTS = "file_search_call.results"
-STOPPED = "The server stopped before the response was whole. Send the request again."
 
 
 class ResponsesFront:
@@ -190,7 +189,7 @@ class ResponsesTurn:
                 if live.is_cancelled:
                     stream.cancel()
                 else:
-                    stream.fail(STOPPED, "server_error", "server_stopped")
+                    stream.fail(STOPPED["message"], "server_error", "server_stopped")
                 self._keep(exchange, is_update=True)
             return stream.events()
 
@@ -222,6 +221,7 @@ class ResponsesTurn:
         live: Live,
     ) -> None:
         events.is_at_work = True
+        self._desk.responses.begin(self._id)
         events.stream.work()
         live.add(events.stream.events())
         running = None
@@ -357,4 +357,4 @@ def _user(user: str | None, redactor: Redactor | None) -> str | None:
     return pseudonym(user)
 
 
-__all__ = ["RESULTS", "STOPPED", "ResponsesFront", "ResponsesTurn"]
+__all__ = ["RESULTS", "ResponsesFront", "ResponsesTurn"]

@@ -1,6 +1,7 @@
 """`/v1/responses/…`: kept ones read, told again, cancelled, deleted; tokens counted; a talk made short."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from time import perf_counter_ns
 
@@ -11,8 +12,9 @@ from starlette.responses import Response, StreamingResponse
 from greenroom.errors import MalformedRequest
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Access
-from greenroom.server.responses.background import Background, Live
-from greenroom.server.responses.desk import Desk
+from greenroom.server.fronts import COMMENT
+from greenroom.server.responses.background import KEEP_ALIVE_S, Background, Live
+from greenroom.server.responses.desk import AT_WORK, Desk
 from greenroom.server.responses.paging import page_of, paged, told_item
 from greenroom.server.responses.shortening import Talk, compacted, counted
 from greenroom.server.routing import Doc, json_answer
@@ -22,6 +24,9 @@ from greenroom.wire.responses_draft import Replay
 from greenroom.wire.responses_items import Item
 
 _ONE = "/v1/responses/{response_id}"
+POLL_S = 0.1
+CANCEL_S = 5.0
+"""How long a cancelling client waits for another process to end a response."""
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
@@ -62,24 +67,42 @@ class ResponseRoutes:
         row = await self._row(request, caller)
         live = self._background.find(row.id)
         if query.get("stream") in {"true", "1"}:
-            return await self._stream(row, live, _after(query.get("starting_after")), _includes(request))
+            return self._stream(row, caller, live, _after(query.get("starting_after")), _includes(request))
         if live is not None:
             return _answer(live.snapshot())
         return _answer(_told(await self._whole(row), _includes(request)))
 
-    async def _stream(self, row: Row, live: Live | None, after: int, includes: frozenset[str]) -> Response:
-        if live is not None:
-            events = live.follow(after)
-        else:
-            response = _told(await self._whole(row), includes)
-            beginning = {
-                **response, "output": [], "usage": None, "completed_at": None, "error": None,
-                "incomplete_details": None,
-            }  # fmt: skip
-            beginning.pop("greenroom", None)
-            replay = Replay(response, beginning, row.cuts, queued=row.queued)
-            events = _behind(replay.run(), after)
+    def _stream(
+        self, row: Row, caller: Caller, live: Live | None, after: int, includes: frozenset[str]
+    ) -> Response:
+        events = live.follow(after) if live is not None else self._told_again(row, caller, after, includes)
         return StreamingResponse(events, 200, _HEADERS, "text/event-stream; charset=utf-8")
+
+    async def _told_again(
+        self, row: Row, caller: Caller, after: int, includes: frozenset[str]
+    ) -> AsyncIterator[bytes]:
+        """The events of one that has ended; of one that another process makes, once it has."""
+        while row.status in AT_WORK:
+            yield COMMENT
+            row = await self._ended(row, caller, KEEP_ALIVE_S)
+        response = _told(await self._whole(row), includes)
+        beginning = {
+            **response, "output": [], "usage": None, "completed_at": None, "error": None,
+            "incomplete_details": None,
+        }  # fmt: skip
+        beginning.pop("greenroom", None)
+        replay = Replay(response, beginning, row.cuts, queued=row.queued)
+        for number, event in enumerate(replay.run().split(b"\n\n")):
+            if event and number > after:
+                yield event + b"\n\n"
+
+    async def _ended(self, row: Row, caller: Caller, wait_s: float) -> Row:
+        """A response that another process makes, as it is when it has ended or that time is over."""
+        until = time.monotonic() + wait_s
+        while row.status in AT_WORK and time.monotonic() < until:
+            await asyncio.sleep(POLL_S)
+            row = await run_in_threadpool(self._desk.find_ended, caller, row.id)
+        return row
 
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -103,7 +126,10 @@ class ResponseRoutes:
         if live is not None:
             await live.cancel()
             return _answer(live.snapshot())
-        return _answer(_told(await self._whole(await self._row(request, caller)), frozenset()))
+        if row.status in AT_WORK:
+            await run_in_threadpool(self._desk.responses.end, row.id)
+            row = await self._ended(row, caller, CANCEL_S)
+        return _answer(_told(await self._whole(row), frozenset()))
 
     async def _input_items(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -131,19 +157,13 @@ class ResponseRoutes:
     # looking up
 
     async def _row(self, request: Request, caller: Caller) -> Row:
-        return await run_in_threadpool(self._desk.find, caller, request.path_params["response_id"])
+        id = request.path_params["response_id"]
+        find = self._desk.find if self._background.find(id) is not None else self._desk.find_ended
+        return await run_in_threadpool(find, caller, id)
 
     async def _whole(self, row: Row) -> Item:
         output = await run_in_threadpool(self._desk.responses.output, row.id)
         return self._desk.revealed(row.project, row.session, {**row.body, "output": output})
-
-
-async def _behind(events: bytes, after: int) -> AsyncIterator[bytes]:
-    """The events that follow number `after`."""
-    for number, event in enumerate(events.split(b"\n\n")):
-        if event and number > after:
-            yield event + b"\n\n"
-            await asyncio.sleep(0)
 
 
 def _after(text: str | None) -> int:
