@@ -16,7 +16,13 @@ import pytest_asyncio
 
 from greenroom.errors import Overloaded
 from greenroom.server.responses.background import MOST_EVENT_BYTES, Background, Live
-from greenroom.store.response_file import ROOMY_S
+from greenroom.store.response_file import ROOMY_S, ResponseFile
+from greenroom.store.responses import Kept, StoredResponses
+from greenroom.wire.responses_answer import begun
+from greenroom.wire.responses_chat import echo
+from greenroom.wire.responses_draft import Draft
+from greenroom.wire.responses_items import ItemIds
+from greenroom.wire.responses_request import read_request
 from tests.faults.recipes import Chunk, Head, Stall, openai_events, openai_reply, recipe, streamed, whole
 from tests.faults.upstream import FaultUpstream
 from tests.server.test_messages import ANSWER, SECRET_THOUGHT, THOUGHT, events_of
@@ -166,6 +172,63 @@ async def test_of_one_that_waits_nothing_is_stored_before_the_checks_have_seen_i
     assert (cancelled.status, waiting.status) == ("cancelled", "queued")
     assert stored
     assert secret not in stored
+
+
+@pytest.mark.slow
+async def test_several_processes_make_responses_beside_each_other(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    upstream.script("scripted", HANGS)
+    with ServerProcess(tmp_path / "data", config(upstream)) as server:
+        file = ResponseFile(server.data / "responses.db")  # this process is the other one
+        mine = StoredResponses(file)
+
+        def keep(id: str, status: str, *, is_update: bool) -> None:
+            request = read_request(b'{"input": "x", "background": true}', ItemIds("in"))
+            draft = Draft({**begun(id, int(time.time()), echo(request)), "status": status}, ItemIds(id))
+            draft.begin(queued=True)
+            if is_update:
+                draft.work()
+                draft.say("Made elsewhere.")
+                draft.finish("completed" if status == "completed" else "cancelled", {})
+            mine.keep(
+                Kept(
+                    id=id, project="default", key="k", session=id, status=status, created_at=int(time.time()),
+                    body=draft.response, output=draft.items, queued=True, cuts=draft.cuts, is_update=is_update,
+                )
+            )  # fmt: skip
+            file.flush()
+
+        async with client_of(server) as client:
+            theirs = (await client.responses.create(model="main", input="Tell.", background=True)).id
+            await until(lambda: is_at_work(client, theirs))
+            mine.end(theirs)
+
+            async def is_cancelled() -> bool:
+                return (await client.responses.retrieve(theirs)).status == "cancelled"
+
+            await until(is_cancelled)
+
+            keep("resp_a", "queued", is_update=False)
+            assert (await client.responses.retrieve("resp_a")).status == "queued"
+            stream = await client.responses.retrieve("resp_a", stream=True)
+            keep("resp_a", "completed", is_update=True)
+            events = [event async for event in stream]
+
+            keep("resp_b", "queued", is_update=False)
+            cancelling = asyncio.ensure_future(client.responses.cancel("resp_b"))
+            await until(lambda: asyncio.to_thread(lambda: mine.unwanted(["resp_b"]) == ["resp_b"]))
+            keep("resp_b", "cancelled", is_update=True)
+            cancelled = await cancelling
+
+            keep("resp_c", "queued", is_update=False)
+            file.close()
+            died = await client.responses.retrieve("resp_c")
+
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert events[-1].type == "response.completed"
+    assert cancelled.status == "cancelled"
+    assert died.status == "failed"
 
 
 @pytest.mark.slow
