@@ -70,6 +70,15 @@ class Stage:
             for one in row
         )
 
+    async def trace(self, id: str) -> Any:  # Any: JSON
+        """The stored record, once it is there."""
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    return await self.admin.get(f"/traces/{id}", cast_to=dict[str, Any])
+                except openai.NotFoundError:
+                    await asyncio.sleep(0.02)
+
     def sent(self) -> Any:
         """The newest body that the provider got."""
         return self.upstream.requests[-1].json()
@@ -237,6 +246,35 @@ async def test_a_cpf_stays_here_comes_back_and_is_stored_as_a_mask(stage: Stage,
     assert then.output_text == f"Era {CPF}."
     assert CPF.encode() not in stage.upstream.log.bytes_received()
     assert not stage.stored(CPF)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "stream"])
+async def test_the_verdicts_and_the_record_are_those_of_chat(stage: Stage, is_streamed: bool) -> None:
+    said = "O seu CPF é <CPF_1>."
+    stage.upstream.script("scripted", says(said, stream=is_streamed))
+    by_chat = await stage.client.chat.completions.with_raw_response.create(
+        model="talk", messages=[{"role": "user", "content": QUESTION}], stream=is_streamed
+    )
+    by_responses = await stage.client.responses.with_raw_response.create(
+        model="talk", input=QUESTION, stream=is_streamed, metadata={"team": "a"}
+    )
+    for answer in (by_chat, by_responses):
+        parsed: Any = answer.parse()
+        if is_streamed:
+            assert [event async for event in parsed]
+    chat, responses = [await stage.trace(one.headers["x-request-id"]) for one in (by_chat, by_responses)]
+
+    def told(record: dict[str, Any]) -> object:
+        return (
+            [(one["step"], one["rule"], one["action"], one["where"], one["start"]) for one in record["verdicts"]],
+            [(one["step"], one["outcome"]) for one in record["stages"]], record["reply"], record["outcome"],
+            record["usage"], record["sent"]["messages"],
+        )  # fmt: skip
+
+    assert told(responses) == told(chat)
+    assert [one["rule"] for one in responses["verdicts"]] == ["br.cpf"]
+    assert (chat["surface"], responses["surface"]) == ("chat", "responses")
+    assert responses["tags"] == {"team": "a"}
 
 
 async def test_functions_are_called_and_answered(stage: Stage) -> None:
