@@ -134,6 +134,10 @@ async def test_create_whole(stage: Stage) -> None:
     assert (sent["temperature"], sent["max_completion_tokens"], sent["reasoning_effort"]) == (0.5, 99, "low")
     assert sent["verbosity"] == "low"
     assert "metadata" not in sent
+    told = [event async for event in await stage.client.responses.retrieve(answer.id, stream=True)]
+    assert told[-1].type == "response.completed"
+    assert told[-1].response.output_text == "Good morning."
+    assert [event.delta for event in told if event.type == "response.output_text.delta"] == ["Good morning."]
 
 
 async def test_create_streamed_and_the_clients_stream_helper(stage: Stage) -> None:
