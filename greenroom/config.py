@@ -72,6 +72,8 @@ class StoreConfig(_Table, kw_only=True, frozen=True):
     retention_days: Annotated[int, Meta(ge=1)] = 30
     files_mb: Annotated[int, Meta(ge=1)] = 10_240
     """What the uploaded files of one project may take together."""
+    responses_mb: Annotated[int, Meta(ge=1)] = 1024
+    """What the stored responses and conversations of one project may take together."""
     audit_days: Annotated[int, Meta(ge=1)] = 365
     """How long findings stay in the audit log, which holds no texts."""
 

@@ -220,7 +220,7 @@ class Searcher(Protocol):
     """Finds passages in collections a project may see.
 
     `wordings` are the query in other words (its spelling corrected, say), `names` what it names, `vector`
-    gives its vector when it is of use.
+    gives its vector when it is of use; `documents` are the only ones that count, where given.
     """
 
     async def search(
@@ -233,7 +233,22 @@ class Searcher(Protocol):
         wordings: Sequence[str] = (),
         names: Sequence[str] = (),
         vector: "Callable[[], Awaitable[NDArray[float32]]] | None" = None,
+        documents: Sequence[str] | None = None,
     ) -> list[Passage]: ...
+
+
+class FileSearch(Struct, kw_only=True, frozen=True):
+    """A search in vector stores that a request asks for, instead of the one its app would do.
+
+    Stands in `exchange.context["file_search"]`; step `documents` does it.
+    """
+
+    within: tuple[tuple[tuple[str, ...], tuple[str, ...] | None], ...]
+    """Ids of vector stores that are searched together, and the documents of them that count; None is all."""
+    limit: int
+    min_score: float
+    stores: tuple[tuple[str, str], ...] = ()
+    """Id and name of each vector store: an app may be allowed it by either."""
 
 
 class Encoder(Protocol):
@@ -298,6 +313,7 @@ __all__ = [
     "Detector",
     "Ease",
     "Encoder",
+    "FileSearch",
     "Finding",
     "Mode",
     "NewestVector",

@@ -225,7 +225,11 @@ def _ledger_metrics(house: House) -> list[str]:
 
 def _losses(house: House) -> dict[str, int]:
     counts = house.recorder.counts()
-    return {"traces_lost": counts.lost_rows, "trace_bodies_lost": counts.lost_bodies}
+    return {
+        "traces_lost": counts.lost_rows,
+        "trace_bodies_lost": counts.lost_bodies,
+        "responses_lost": house.responses.lost,
+    }
 
 
 def _label(text: str) -> str:

@@ -93,7 +93,7 @@ class House(Stores):
         self.search: AsyncSearch
         self.models: Models
         self.local_key = f"gr-local-{token_urlsafe(24)}"
-        self._vault = MemoryVault()
+        self.vault = MemoryVault()
         self._canary = Canary()
         self._healths = Healths()
         self.cache = AnswerCache(config.server.cache_mb << 20)
@@ -183,6 +183,7 @@ class House(Stores):
         self.config = loaded
         applied.keep(self.folder(), loaded)
         self.documents.files.quota_bytes = loaded.store.files_mb * 1024 * 1024
+        self.responses.quota_bytes = loaded.store.responses_mb * 1024 * 1024
         self.gateway.rooms = rooms
         take_rules(self.ledger, loaded)
 
@@ -248,7 +249,7 @@ class House(Stores):
             search=self.search,
             turns=KeptTurns(self.turns),
             memories=self.memories,
-            vault=self._vault,
+            vault=self.vault,
             output_detectors=(PiiDetector(OUTPUT_ENTITIES), SecretDetector(), *canaries),
             window=window,
             words=Words(tokens, language_of, units),
@@ -343,18 +344,12 @@ class House(Stores):
         """What the four stages would do with a chat body; nothing is stored. Raises GreenroomError."""
         exchange, app, grant = self.begin(body, {})
         try:
-            fields = _decode(body)
+            fields = decode(body, type=dict)
             exchange.documents = list(fields.get("documents") or [])
             await self.gateway.inspect(exchange, app, fields.get("reply"))
         finally:
             grant.release(0)
         return to_record(exchange, detect)
-
-
-def _decode(body: bytes) -> dict[str, Any]:  # Any: JSON
-    found = decode(body)
-    assert isinstance(found, dict)
-    return found
 
 
 __all__ = ["House"]

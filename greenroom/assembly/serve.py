@@ -28,11 +28,12 @@ from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
+from greenroom.assembly.responses import purge_responses, responses_desk
 from greenroom.assembly.stores import SEALED
 from greenroom.errors import ConfigError, GreenroomError
 from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
-from greenroom.server import knowledge
+from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
 from greenroom.server.head import Limits
 from greenroom.server.pages import pages
@@ -131,6 +132,7 @@ async def _run(house: House, listener: socket.socket, admin_key: str | None) -> 
             keeper = group.create_task(_retain(house))
             _spare_the_collector()
             await server.serve(sockets=[listener])
+            await server.background.stop()
             watcher.cancel()
             keeper.cancel()
     gc.unfreeze()  # what closes when it is collected, files among it, is to be closed in order
@@ -154,11 +156,13 @@ class _Server(uvicorn.Server):
     def __init__(self, house: House, listener: socket.socket) -> None:
         table = house.config.server
         desk = Desk(house, self)
+        kept = responses_desk(house)
+        self.background = responses.Background(kept.responses.unwanted)
         v1 = V1(
             house.gateway,
             lambda exchange: to_record(exchange, detect),
             int(desk.started_at),
-            FRONTS,
+            {**FRONTS, responses.PATH: responses.ResponsesFront(kept, self.background)},
             counter(lambda: house.config),
         )
         host, port = listener.getsockname()[:2]
@@ -173,7 +177,12 @@ class _Server(uvicorn.Server):
             table.file_limit_mb * 1024 * 1024,
             lambda who, what, about, address: audit.note(who, what, about, address=address),
         )
-        api = Api(house.access, desk, __version__, (*UsageApi(desk).docs(), *knowledge.docs(shelves)))
+        more = (
+            *UsageApi(desk).docs(),
+            *knowledge.docs(shelves),
+            *responses.docs(kept, self.background, house.access),
+        )
+        api = Api(house.access, desk, __version__, more)
         routes = [*api.routes(), *pages(PagesDesk(house), shelves)]
         app = Starlette(
             routes=routes,
@@ -285,6 +294,7 @@ async def _retain(house: House) -> None:
         else:
             if erased:
                 log.info("old traces erased", extra={"count": erased})
+        await purge_responses(house)
         await _cut_audit(house)
 
 

@@ -13,6 +13,7 @@ from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.stages.language import detect
 from greenroom.store.keys import KeyStore
 from greenroom.store.ledger import LedgerStore
+from greenroom.store.response_file import ResponseFile
 from greenroom.store.sealed import SealedKeys, master_key
 from greenroom.store.traces import TraceStore
 from greenroom.store.turns import StoredTurns
@@ -30,7 +31,7 @@ class Stores:
 
     def close_stores(self) -> None:
         """Close those that were opened. Safe to call twice."""
-        for name in ("turns", "keys", "sealed", "traces", "documents", "books"):
+        for name in ("responses", "turns", "keys", "sealed", "traces", "documents", "books"):
             store = vars(self).pop(name, None)
             if store is not None:
                 store.close()
@@ -72,6 +73,11 @@ class Stores:
     def turns(self) -> StoredTurns:
         """The conversations kept by the server. Raises StoreError."""
         return StoredTurns(self.folder() / "turns.db", hear=hear)
+
+    @cached_property
+    def responses(self) -> ResponseFile:
+        """The responses and conversations that clients keep here. Raises StoreError."""
+        return ResponseFile(self.folder() / "responses.db", self.config.store.responses_mb * 1024 * 1024)
 
     @cached_property
     def memories(self) -> KeptMemories:

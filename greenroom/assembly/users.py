@@ -16,6 +16,7 @@ from greenroom.server.users import NewSession, NewTurn
 from greenroom.stages.check.candidate import join
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
+from greenroom.store.responses import StoredResponses
 from greenroom.store.turns import Turn
 
 Record = dict[str, Any]  # Any: JSON
@@ -102,10 +103,11 @@ class UserDesk:
         return {"facts": facts, "turns": turns}
 
     def forget(self, project: str, user: str) -> dict[str, int]:
-        """Erase all there is of a user: facts, turns and traces; how many of each."""
+        """Erase all there is of a user: facts, turns, responses and traces; how many of each."""
         gone = self.forget_memory(project, user)
         self._house.cache.forget(project, user)
         self._house.books.forget(project, user)  # what was spent stays, without the name
+        gone["responses"] = StoredResponses(self._house.responses).forget(project, user)
         return {**gone, "traces": self._house.traces.delete(project, user=user)}
 
     def _kept(self, text: str) -> str:

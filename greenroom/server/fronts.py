@@ -6,10 +6,11 @@ dialects are in `wire`.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from greenroom.exchange import Caller, Exchange, Surface
-from greenroom.gateway.access import Limits
+from greenroom.gateway.access import Grant, Limits
+from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet
 from greenroom.server.head import Request
 from greenroom.server.ratelimits import openai_headers
@@ -75,6 +76,37 @@ class Turn(Protocol):
 
     def events(self, exchange: Exchange) -> Events:
         """What writes the stream."""
+        ...
+
+
+@runtime_checkable
+class KeptTurn(Turn, Protocol):
+    """A turn of a conversation that the server keeps."""
+
+    is_background: bool
+    """Whether it goes on without its client."""
+
+    def begin(self, exchange: Exchange, app: App) -> App:
+        """Put into the exchange what a chat body can't say, and give the app to run it with.
+
+        Raises: RequestError where the app can't do what was asked for.
+        """
+        ...
+
+    async def leave(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> "bytes | Follow":
+        """Start it in the background: the body to send now, or what follows its events. Raises Overloaded."""
+        ...
+
+    def end(self, exchange: Exchange) -> None:
+        """The exchange has ended, however it did. Called once, unless it was left in the background."""
+        ...
+
+
+class Follow(Protocol):
+    """Sends the events of an answer that is made elsewhere."""
+
+    async def run(self, out: Outlet) -> None:
+        """Send all of them as they come. Raises CancelledError when the client is gone."""
         ...
 
 

@@ -182,8 +182,24 @@ _MESSAGE = {
         "greenroom": {"type": "object"},
     },
 }
+_RESPONSES = {
+    "type": "object",
+    "properties": {
+        "model": {"type": ["string", "null"], "minLength": 1, "maxLength": 256},
+        "input": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]},
+        "instructions": {"type": ["string", "array", "null"]},
+        "previous_response_id": {"type": ["string", "null"]},
+        "conversation": {"type": ["string", "object", "null"]},
+        "tools": {"type": ["array", "null"], "items": {"type": "object", "required": ["type"]}},
+        "stream": {"type": ["boolean", "null"]},
+        "store": {"type": ["boolean", "null"]},
+        "background": {"type": ["boolean", "null"]},
+    },
+    "additionalProperties": True,
+}
 _FAST: tuple[tuple[str, str, str, object], ...] = (
     ("/v1/chat/completions", "post", "Answer a conversation, whole or as a stream of events.", CHAT_SCHEMA),
+    ("/v1/responses", "post", "Answer, whole or as a stream of events, and keep the answer.", _RESPONSES),
     (
         "/v1/messages",
         "post",
@@ -207,7 +223,11 @@ _FAST: tuple[tuple[str, str, str, object], ...] = (
         _INSPECT,
     ),
 )
-_STREAMED: dict[str, object] = {"/v1/chat/completions": _COMPLETION, "/v1/messages": _MESSAGE}
+_STREAMED: dict[str, object] = {
+    "/v1/chat/completions": _COMPLETION,
+    "/v1/messages": _MESSAGE,
+    "/v1/responses": {},
+}
 
 
 def document(routes: Sequence[Described], version: str) -> dict[str, Any]:  # Any: JSON

@@ -88,7 +88,7 @@ class UserApi:
             Doc(_MEMORY, "POST", "operator", "Write a fact down.", self._add, _PROJECT, NewFact, 201),
             Doc(_MEMORY, "DELETE", "operator", "Forget a user's facts and turns.",
                 self._forget_memory, _PROJECT),
-            Doc("/api/users/{id:path}", "DELETE", "operator", "Forget a user: facts, turns and traces.",
+            Doc("/api/users/{id:path}", "DELETE", "operator", "Forget all there is of a user.",
                 self._forget, _PROJECT),
         )  # fmt: skip
 

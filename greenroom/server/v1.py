@@ -24,7 +24,7 @@ from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet
-from greenroom.server.fronts import COMMENT, OPENAI, Envelope, Events, Failure, Front, Translated
+from greenroom.server.fronts import COMMENT, OPENAI, Envelope, Events, Failure, Front, KeptTurn, Translated
 from greenroom.server.head import Refusal, Request
 from greenroom.server.incoming import Incoming
 from greenroom.server.listing import Listing
@@ -37,8 +37,8 @@ CHAT = b"/v1/chat/completions"
 MODERATIONS = b"/v1/moderations"
 EMBEDDINGS = b"/v1/embeddings"
 FILES = b"/v1/files"
-KNOWLEDGE = (FILES, b"/v1/vector_stores")
-"""Behind these paths files are taken, read and searched: not in microseconds, so by the ASGI app."""
+KNOWLEDGE = (FILES, b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations")
+"""Behind these paths files and conversations are kept: not in microseconds, so by the ASGI app."""
 MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 _POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})
@@ -186,18 +186,40 @@ class V1:
         exchange.surface = front.surface
         if turn.dropped:
             exchange.context["dropped"] = turn.dropped
+        kept = turn if isinstance(turn, KeptTurn) else None
+        if kept is not None:
+            app = kept.begin(exchange, app)
         grant = gateway.access.admit(key)
         head = front.envelope.id_header(id)
-        if exchange.request.stream:
-            await self._stream(exchange, app, grant, out, began, turn.events(exchange), front)
-        else:
-            body = await gateway.whole(exchange, app, grant, began)
-            head += _answer_headers(exchange) + self._limits(key, front.envelope)
-            out.respond_fine(await turn.whole(exchange, body), head)
+        if kept is not None and kept.is_background:
+            await self._leave(kept, exchange, app, grant, out, began)
+            return
+        try:
+            if exchange.request.stream:
+                await self._stream(exchange, app, grant, out, began, turn.events(exchange), front)
+            else:
+                body = await gateway.whole(exchange, app, grant, began)
+                head += _answer_headers(exchange) + self._limits(key, front.envelope)
+                out.respond_fine(await turn.whole(exchange, body), head)
+        finally:
+            if kept is not None:
+                kept.end(exchange)
 
     def _limits(self, key: Key, envelope: Envelope = OPENAI) -> bytes:
         """Where a key stands in its limits, if it has any, as the dialect's headers."""
         return envelope.limit_headers(self.gateway.access.limits(key)) if key.is_limited else b""
+
+    async def _leave(
+        self, turn: KeptTurn, exchange: Exchange, app: App, grant: Grant, out: HttpProtocol, began: int
+    ) -> None:
+        left = await turn.leave(exchange, app, grant, began)
+        head = _id_header(exchange.id) + _dropped_header(exchange)
+        if isinstance(left, bytes):
+            out.respond_fine(left, head)
+            return
+        out.begin(head)
+        await left.run(out)
+        out.end()
 
     async def _stream(
         self,

@@ -1,4 +1,4 @@
-"""The tables of traces, conversations and the ledger. A change is a new migration at the end."""
+"""The tables of traces, conversations, responses and the ledger. A change is a new migration at its end."""
 
 TRACES = (
     """
@@ -168,3 +168,70 @@ CREATE TABLE leases (
 """,
 )
 """Migrations of `ledger.db`, oldest first."""
+
+RESPONSES = (
+    """
+-- key: who made it. user: a pseudonym where the name is personal data. session: whose masks its texts hold.
+-- body: the answer object without its output. cuts: in which pieces its texts came. size: bytes of both.
+-- process: the number of the one that makes it. is_unwanted: somebody asked for its end.
+CREATE TABLE responses (
+    id TEXT PRIMARY KEY, project TEXT NOT NULL, key TEXT NOT NULL, user TEXT, session TEXT NOT NULL,
+    conversation TEXT, previous TEXT, status TEXT NOT NULL, created_at INTEGER NOT NULL,
+    queued INTEGER NOT NULL, body BLOB NOT NULL, cuts BLOB NOT NULL, size INTEGER NOT NULL,
+    process INTEGER NOT NULL, is_unwanted INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX responses_by_age ON responses (created_at);
+CREATE INDEX responses_by_user ON responses (project, user) WHERE user IS NOT NULL;
+CREATE INDEX responses_at_work ON responses (status) WHERE status IN ('queued', 'in_progress');
+
+CREATE TABLE conversations (
+    id TEXT PRIMARY KEY, project TEXT NOT NULL, key TEXT NOT NULL, created_at INTEGER NOT NULL,
+    touched_at INTEGER NOT NULL, metadata BLOB NOT NULL, size INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX conversations_by_age ON conversations (touched_at);
+
+-- owner: a response or a conversation. place: rises in it. is_output: the model said it.
+CREATE TABLE items (
+    owner TEXT NOT NULL, place INTEGER NOT NULL, id TEXT NOT NULL, project TEXT NOT NULL, user TEXT,
+    is_output INTEGER NOT NULL, body BLOB NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (owner, place)
+) WITHOUT ROWID;
+CREATE INDEX items_by_id ON items (project, id);
+CREATE INDEX items_by_user ON items (project, user) WHERE user IS NOT NULL;
+
+-- When users were forgotten: what they asked before is not kept after.
+CREATE TABLE forgotten (
+    project TEXT NOT NULL, user TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (project, user)
+) WITHOUT ROWID;
+CREATE TABLE sizes (project TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER response_in AFTER INSERT ON responses BEGIN
+    INSERT INTO sizes VALUES (NEW.project, NEW.size)
+    ON CONFLICT (project) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER response_changed AFTER UPDATE OF size ON responses BEGIN
+    UPDATE sizes SET bytes = bytes + NEW.size - OLD.size WHERE project = NEW.project;
+END;
+CREATE TRIGGER response_out AFTER DELETE ON responses BEGIN
+    UPDATE sizes SET bytes = bytes - OLD.size WHERE project = OLD.project;
+    DELETE FROM items WHERE owner = OLD.id;
+END;
+CREATE TRIGGER item_in AFTER INSERT ON items BEGIN
+    INSERT INTO sizes VALUES (NEW.project, NEW.size)
+    ON CONFLICT (project) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER item_out AFTER DELETE ON items BEGIN
+    UPDATE sizes SET bytes = bytes - OLD.size WHERE project = OLD.project;
+END;
+CREATE TRIGGER conversation_in AFTER INSERT ON conversations BEGIN
+    INSERT INTO sizes VALUES (NEW.project, NEW.size)
+    ON CONFLICT (project) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER conversation_changed AFTER UPDATE OF size ON conversations BEGIN
+    UPDATE sizes SET bytes = bytes + NEW.size - OLD.size WHERE project = NEW.project;
+END;
+CREATE TRIGGER conversation_out AFTER DELETE ON conversations BEGIN
+    UPDATE sizes SET bytes = bytes - OLD.size WHERE project = OLD.project;
+    DELETE FROM items WHERE owner = OLD.id;
+END;
+""",
+)
+"""Migrations of `responses.db`, oldest first."""

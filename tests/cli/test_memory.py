@@ -37,7 +37,12 @@ def test_a_fact_is_added_and_forgotten_and_then_the_user(run: Run, folder: Path)
 
     added = run("memory", "add", "ana", "I live in York.", "--json").json
     assert run("memory", "forget", "ana", "--fact", str(added["id"])).out == "Forgotten: facts 1.\n"
-    assert run("memory", "forget", "ana", "--json").json == {"facts": 1, "turns": 1, "traces": 0}
+    assert run("memory", "forget", "ana", "--json").json == {
+        "facts": 1,
+        "turns": 1,
+        "responses": 0,
+        "traces": 0,
+    }
     assert run("memory", "list", "ana").code == 1
     assert run("memory", "forget", "ana").code == 1
 

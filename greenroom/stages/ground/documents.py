@@ -12,7 +12,8 @@ from typing import Annotated, Any, Protocol, cast
 
 from msgspec import Meta
 
-from greenroom.contracts import NewestVector, Searcher, StepConfig
+from greenroom.contracts import FileSearch, NewestVector, Searcher, StepConfig
+from greenroom.errors import Forbidden
 from greenroom.exchange import Exchange, Passage, Reply, Stage
 
 ALL_COLLECTIONS = ("*",)
@@ -80,39 +81,52 @@ class Documents:
     def __init__(self, config: DocumentsConfig, search: DocumentSearch) -> None:
         self._config = config
         self._search = search
-        self._collections = ALL_COLLECTIONS if config.collections is None else config.collections
+        collections = ALL_COLLECTIONS if config.collections is None else config.collections
+        self._usual = FileSearch(
+            within=((collections, None),) if collections else (),
+            limit=config.passages,
+            min_score=config.min_score,
+        )
         self._applies = config.mode == "apply"
 
     async def __call__(self, exchange: Exchange) -> Reply | None:
         """Sets `exchange.passages`; their ids "1", "2", … are the numbers to cite."""
         newest = exchange.request.newest_user
         project = exchange.caller.project
-        searches = bool(self._collections) and self._search.may_find(project)
+        asked = exchange.context.get("file_search")
+        if isinstance(asked, FileSearch):
+            self._check(asked)
+            wanted = asked
+        else:
+            wanted = self._usual
+        searches = bool(wanted.within) and self._search.may_find(project)
         if newest is None or not (searches or exchange.documents):
             return None
         query = self._query(exchange, newest.value, newest.index)
         config = self._config
         notes = exchange.steps[-1].notes
         found: list[Passage] = []
-        if searches:
-            found = await self._search.search(
+        for collections, documents in wanted.within if searches else ():
+            found += await self._search.search(
                 query,
                 project=project,
-                collections=self._collections,
-                limit=config.passages,
+                collections=collections,
+                limit=wanted.limit,
                 wordings=_corrected(exchange, query, newest.value),
                 names=_names(exchange, newest.index),
                 vector=self._vector(exchange, query, newest.value),
+                documents=documents,
             )
-        found = [one for one in found if one.score >= config.min_score]
+        found = [one for one in found if one.score >= wanted.min_score]
         if exchange.documents:
             found += self._search.rank(query, exchange.documents, limit=config.passages)
+        if exchange.documents or len(wanted.within) > 1:
             found.sort(key=lambda one: -one.score)
         notes["query"] = query
         notes["found"] = len(found)
         if not found:
             return None
-        files = _number(found[: config.passages], config.budget_tokens, exchange)
+        files = _number(found[: wanted.limit], config.budget_tokens, exchange)
         notes["found"] = len(exchange.passages)
         notes["tokens"] = sum(len(one.text) // _TOKEN + 1 for one in exchange.passages)
         code = exchange.language[0] if exchange.language else self._search.language(newest.value)
@@ -121,6 +135,15 @@ class Documents:
         if self._applies:
             placed.put(exchange)
         return None
+
+    def _check(self, asked: FileSearch) -> None:
+        """Raise Forbidden where a request asks for what its app may not search."""
+        allowed = self._config.collections
+        if allowed is None:
+            return
+        for id, name in asked.stores:
+            if id not in allowed and name not in allowed:
+                raise Forbidden(f"This app may not search the vector store '{id[:64]}'.", "tools")
 
     def _query(self, exchange: Exchange, newest: str, index: int) -> str:
         """The newest text, with the previous question behind it when the newest can't stand alone."""
