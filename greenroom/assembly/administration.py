@@ -9,12 +9,12 @@ from greenroom import __version__
 from greenroom.assembly.applied import shown
 from greenroom.assembly.audit import Audit, Kind, Wanted
 from greenroom.assembly.house import House
+from greenroom.assembly.keys import KeyDesk
 from greenroom.assembly.targets import ModelDesk
 from greenroom.assembly.users import UserDesk
-from greenroom.errors import GreenroomError, NotFound
-from greenroom.server.api import NewKey, audit_filter, trace_filter
+from greenroom.errors import GreenroomError
+from greenroom.server.api import audit_filter, trace_filter
 from greenroom.store.audit import AuditFilter
-from greenroom.store.keys import Limits
 from greenroom.store.listing import TraceFilter
 from greenroom.store.material import pseudonym
 from greenroom.store.usage import Asked, usage
@@ -31,6 +31,7 @@ class Desk:
     def __init__(self, house: House, server: "_Server") -> None:
         self._house = house
         self._server = server
+        self.keys = KeyDesk(house)
         self.users = UserDesk(house)
         self.models = ModelDesk(house)
         self.started_at = time.time()
@@ -71,40 +72,6 @@ class Desk:
             {"turn": one.turn, "role": one.role, "text": one.text, "at": one.at, "user": one.user}
             for one in self._house.turns.whole(project, session, 1000)
         ]
-
-    def list_keys(self) -> list[Record]:
-        """Keys without their secrets."""
-        return [_shown(row) for row in self._house.keys.list()]
-
-    def create_key(self, wanted: NewKey, by: str, address: str) -> Record:
-        """Make a key; the answer holds its secret, this once."""
-        limits = Limits(
-            requests_per_minute=wanted.requests_per_minute,
-            tokens_per_minute=wanted.tokens_per_minute,
-            parallel=wanted.parallel,
-            budget_nano_usd=None if wanted.budget_usd is None else round(wanted.budget_usd * 1_000_000_000),
-            requests_per_day=wanted.requests_per_day,
-            tokens_per_day=wanted.tokens_per_day,
-            budget_period=wanted.budget_period,
-        )
-        row, secret = self._house.keys.create(
-            wanted.project,
-            wanted.name,
-            role=wanted.role,
-            apps=tuple(wanted.apps),
-            limits=limits,
-            who=by,
-            address=address,
-        )
-        return {**_shown(row), "key": secret}
-
-    def revoke_key(self, id: str, by: str, address: str) -> bool:
-        """Revoke a key."""
-        try:
-            self._house.keys.revoke(id, who=by, address=address)
-        except NotFound:
-            return False
-        return True
 
     def show_config(self) -> Record:
         """The configuration in force; keys of providers are named, never shown."""
@@ -234,9 +201,3 @@ def _losses(house: House) -> dict[str, int]:
 
 def _label(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _shown(row: object) -> Record:
-    shown = msgspec.to_builtins(row)
-    assert isinstance(shown, dict)
-    return shown

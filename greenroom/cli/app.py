@@ -28,7 +28,7 @@ COMMANDS = {
     "models": ("models:app", "List who can answer, and say who would be asked first, and why."),
     "providers": ("providers:app", "List providers, and keep their keys sealed in the data folder."),
     "import": ("importing:app", "Turn another program's configuration into a greenroom.toml."),
-    "keys": ("keys:app", "Make, list, limit and revoke the keys that clients use."),
+    "keys": ("keys:app", "Make, list, limit, rotate and revoke the keys that clients use."),
     "docs": ("docs:app", "Add, list, search and remove the documents that answers draw on."),
     "memory": ("memory:app", "Show, add and forget what is remembered of users."),
     "trace": ("trace:app", "Look at what was recorded."),

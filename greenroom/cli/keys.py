@@ -14,7 +14,7 @@ from greenroom.cli.output import fail, print_json, print_table
 from greenroom.cli.place import FINDINGS, FINE, USAGE, Here
 from greenroom.store.keys import KeyRow, Limits, Period, Role
 
-app = App(name="keys", help="Make, list, limit and revoke the keys that clients use.")
+app = App(name="keys", help="Make, list, limit, rotate and revoke the keys that clients use.")
 
 _COLUMNS = (
     "id", "begins", "name", "project", "role", "may ask for", "requests", "tokens", "at once", "usd", "state",
@@ -22,6 +22,7 @@ _COLUMNS = (
 _LATEST_S = 7_258_118_400
 """The year 2200: nanoseconds since 1970 must fit SQLite's 64 bits."""
 _NANO = 1_000_000_000
+_LONGEST_GRACE_H = 720
 
 
 @Parameter(name="*")
@@ -182,6 +183,30 @@ def limit(
         print_json(_plain(row))
     else:
         print(f"{row.id} may use: {_words(row.limits)}.")
+    return FINE
+
+
+@app.command
+def rotate(id: str, /, *, grace_hours: float = 24.0, json: bool = False, place: Here) -> int:
+    """Give a key a new secret, shown this once. Its id, limits and what it used stay.
+
+    Parameters
+    ----------
+    id
+        The key's id, as `greenroom keys list` shows it.
+    grace_hours
+        How long the earlier secret goes on working; 0 ends it within a second.
+    json
+        Print the key and all that is stored about it as JSON.
+    """
+    if not 0 <= grace_hours <= _LONGEST_GRACE_H:
+        return fail(f"The grace must be 0 to {_LONGEST_GRACE_H} hours.", USAGE)
+    row, secret = place.open().keys.rotate(id, int(grace_hours * 3600))
+    if json:
+        print_json({**_plain(row), "key": secret})
+    else:
+        print(secret)
+        print(f"Rotated {row.id} ({row.name}). The key is not shown again.", file=sys.stderr)
     return FINE
 
 

@@ -6,10 +6,8 @@ Bodies are typed, unknown fields refused.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
-from msgspec import Meta, Struct
-from msgspec.json import Decoder
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -18,34 +16,17 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Access, BudgetExceeded
+from greenroom.server.keys import KeyAdministration, KeyApi
 from greenroom.server.models import ModelAdministration, ModelApi
 from greenroom.server.openapi import document
 from greenroom.server.routing import Doc, Role
 from greenroom.server.routing import json_answer as _json
-from greenroom.server.routing import read_body as _body
 from greenroom.server.users import UserAdministration, UserApi
 from greenroom.store.audit import AuditFilter
-from greenroom.store.keys import Period
 from greenroom.store.listing import TraceFilter
 from greenroom.wire import openai
 
 _RANK = {"app": 0, "viewer": 1, "operator": 2, "admin": 3}
-
-
-class NewKey(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /api/keys`."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=128)]
-    project: Annotated[str, Meta(min_length=1, max_length=128)] = "default"
-    role: Role = "app"
-    apps: Annotated[list[str], Meta(max_length=64)] = []
-    requests_per_minute: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
-    requests_per_day: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
-    tokens_per_minute: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
-    tokens_per_day: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
-    parallel: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
-    budget_usd: Annotated[float, Meta(ge=0, le=1_000_000_000)] | None = None
-    budget_period: Period = "total"
 
 
 class Administration(Protocol):
@@ -58,19 +39,17 @@ class Administration(Protocol):
         self, kind: str | None, wanted: AuditFilter, cursor: str | None
     ) -> tuple[list[dict[str, Any]], str | None]: ...  # Any: JSON
     def session(self, project: str, session: str) -> list[dict[str, Any]]: ...  # Any: JSON
-    def list_keys(self) -> list[dict[str, Any]]: ...  # Any: JSON
-    def create_key(self, wanted: NewKey, by: str, address: str) -> dict[str, Any]: ...  # Any: JSON
-    def revoke_key(self, id: str, by: str, address: str) -> bool: ...
     def show_config(self) -> dict[str, Any]: ...  # Any: JSON
     def metrics(self) -> str: ...
     def ready(self) -> bool: ...
+    @property
+    def keys(self) -> KeyAdministration: ...
     @property
     def users(self) -> UserAdministration: ...
     @property
     def models(self) -> ModelAdministration: ...
 
 
-_new_key = Decoder(NewKey)
 _FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "from", "to", "limit", "cursor")
 AUDIT_FILTERS = (
     "kind", "project", "app", "key", "exchange", "step", "rule", "category", "action", "policy", "from", "to",
@@ -106,18 +85,7 @@ class Api:
             ),
             *UserApi(administration.users).docs(),
             *ModelApi(administration.models).docs(),
-            Doc("/api/keys", "GET", "admin", "List keys, without their secrets.", self._keys),
-            Doc(
-                "/api/keys",
-                "POST",
-                "admin",
-                "Create a key; its secret is shown once.",
-                self._create,
-                (),
-                NewKey,
-                201,
-            ),
-            Doc("/api/keys/{id}", "DELETE", "admin", "Revoke a key.", self._revoke),
+            *KeyApi(administration.keys).docs(),
             Doc(
                 "/api/config",
                 "GET",
@@ -212,23 +180,7 @@ class Api:
         rows, following = await run_in_threadpool(self._admin.audit, kind, wanted, cursor)
         return _json(openai.encode({"data": rows, "next": following}))
 
-    # keys and configuration
-
-    async def _keys(self, request: Request, caller: Caller | None) -> Response:
-        return _json(openai.encode({"data": await run_in_threadpool(self._admin.list_keys)}))
-
-    async def _create(self, request: Request, caller: Caller | None) -> Response:
-        assert caller is not None
-        wanted = await _body(request, _new_key)
-        made = await run_in_threadpool(self._admin.create_key, wanted, caller.key_id, _address(request))
-        return _json(openai.encode(made), 201)
-
-    async def _revoke(self, request: Request, caller: Caller | None) -> Response:
-        assert caller is not None
-        id = request.path_params["id"]
-        if not await run_in_threadpool(self._admin.revoke_key, id, caller.key_id, _address(request)):
-            raise NotFound("There is no key with this id that is still valid.")
-        return _json(openai.encode({"id": id, "object": "key", "deleted": True}))
+    # configuration
 
     async def _config(self, request: Request, caller: Caller | None) -> Response:
         return _json(openai.encode(await run_in_threadpool(self._admin.show_config)))

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from greenroom.errors import NotFound, RequestError, StoreError
+from greenroom.errors import Conflict, NotFound, RequestError, StoreError
 from greenroom.store.database import explained, open_database, transaction
 from greenroom.store.material import dollars, stamp
 
@@ -55,6 +55,11 @@ ALTER TABLE keys ADD COLUMN requests_per_day INTEGER;
 ALTER TABLE keys ADD COLUMN tokens_per_day INTEGER;
 ALTER TABLE keys ADD COLUMN budget_period TEXT NOT NULL DEFAULT 'total';
 """,
+    """
+ALTER TABLE keys ADD COLUMN earlier BLOB;
+ALTER TABLE keys ADD COLUMN earlier_until_ns INTEGER;
+CREATE UNIQUE INDEX keys_by_earlier ON keys (earlier) WHERE earlier IS NOT NULL;
+""",
 )
 _LIMITS = (
     "requests_per_minute, tokens_per_minute, parallel, budget_nano_usd, requests_per_day, tokens_per_day,"
@@ -65,6 +70,10 @@ _COLUMNS = (
 )
 _ALL = "SELECT " + _COLUMNS + " FROM keys"  # noqa: S608  # a constant
 _BY_DIGEST = "SELECT digest, " + _COLUMNS + " FROM keys WHERE revoked_ns IS NULL"  # noqa: S608  # a constant
+_EARLIER = (
+    "SELECT earlier, earlier_until_ns, " + _COLUMNS + " FROM keys"  # noqa: S608  # a constant
+    " WHERE revoked_ns IS NULL AND earlier_until_ns > ?"
+)
 _PLACES = "(" + ", ".join("?" * 18) + ")"
 _INSERT = "INSERT INTO keys (digest, " + _COLUMNS + ") VALUES " + _PLACES  # noqa: S608  # constants
 _json = msgspec.json.Encoder(order="deterministic").encode
@@ -200,10 +209,42 @@ class KeyStore:
             _append(connection, who, "key.limit", before, after, address)
             return after
 
+    def rotate(
+        self, id: str, grace_s: int = 0, *, project: str | None = None, who: str = "command line",
+        address: str = "",
+    ) -> tuple[KeyRow, str]:  # fmt: skip
+        """Give a key a new secret; the one before works on for `grace_s` seconds, one before that no more.
+
+        Its id, limits and what it used stay. Raises: NotFound when this project has no such key; Conflict
+        for one that is revoked or comes from the environment.
+        """
+        secret = PREFIX + secrets.token_urlsafe(24)
+        with self._changing() as connection:
+            before = self._find(connection, id, project)
+            if before.revoked_ns is not None:
+                raise Conflict(f"The key '{id}' is revoked. Make a new one.")
+            if before.name == ENVIRONMENT:
+                raise Conflict("The key from GREENROOM_ADMIN_KEY is changed by changing the variable.")
+            after = msgspec.structs.replace(before, shown=secret[:SHOWN])
+            connection.execute(
+                "UPDATE keys SET earlier = digest, earlier_until_ns = ?, digest = ?, shown = ? WHERE id = ?",
+                (time.time_ns() + grace_s * 1_000_000_000, digest_of(secret), after.shown, id),
+            )
+            _append(connection, who, "key.rotate", before, after, address)
+            return after, secret
+
     def lookup_table(self) -> dict[bytes, KeyRow]:
-        """Digest → key, for all keys not revoked. Expiry is for the reader to look at (`is_active`)."""
+        """Digest → key, for all keys not revoked. Expiry is for the reader to look at (`is_active`).
+
+        The earlier secret of a rotated key leads to it too, as one that ends with the grace.
+        """
         with self._reading() as connection:
-            return {found[0]: _row_of(found[1:]) for found in connection.execute(_BY_DIGEST)}
+            table = {found[0]: _row_of(found[1:]) for found in connection.execute(_BY_DIGEST)}
+            for digest, until_ns, *found in connection.execute(_EARLIER, (time.time_ns(),)):
+                row = _row_of(tuple(found))
+                ends_ns = until_ns if row.expires_ns is None else min(until_ns, row.expires_ns)
+                table[digest] = msgspec.structs.replace(row, expires_ns=ends_ns)
+            return table
 
     def generation(self) -> int:
         """A number that rises with every change, by whichever process. Cost: some 5 µs."""

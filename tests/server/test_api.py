@@ -32,6 +32,9 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "GET /api/keys": ("admin", 200),
     "POST /api/keys": ("admin", 400),
     "DELETE /api/keys/none": ("admin", 404),
+    "PATCH /api/keys/none": ("admin", 404),
+    "POST /api/keys/none/rotate": ("admin", 404),
+    "GET /api/projects": ("admin", 200),
     "GET /api/config": ("admin", 200),
     "GET /api/usage?by=key,model": ("admin", 200),
     "GET /api/collections": ("viewer", 200),
@@ -425,7 +428,7 @@ def test_an_unknown_route_answers_with_the_envelope(office: Office, path: str) -
         ("PUT /api/traces", {"GET", "HEAD", "DELETE"}),
         ("POST /api/traces/none", {"GET", "HEAD"}),
         ("DELETE /api/keys", {"GET", "HEAD", "POST"}),
-        ("GET /api/keys/none", {"DELETE"}),
+        ("GET /api/keys/none", {"DELETE", "PATCH"}),
         ("POST /healthz", {"GET", "HEAD"}),
         pytest.param("GET /api/inspect", {"POST"}),
         pytest.param("GET /v1/chat/completions", {"POST"}),
@@ -547,3 +550,61 @@ def test_an_answer_that_never_fits_is_an_error_streamed_or_not(office: Office) -
     for stream in (False, True):
         answer = office.ask("POST /v1/chat/completions", office.keys["app"], {**body, "stream": stream})
         assert (answer.status, answer.json["error"]["code"]) == (502, "response_not_conforming")
+
+
+def test_a_rotated_key_works_under_both_secrets_until_the_grace_is_over(office: Office) -> None:
+    made = office.create(name="rotating", project="p")
+
+    again = office.ask(f"POST /api/keys/{made['id']}/rotate", ADMIN, {"grace_s": 3600}).json
+    office.wait_for("/v1/models", again["key"], 200)
+    assert office.ask("GET /v1/models", made["key"]).status == 200
+    assert again["id"] == made["id"]
+    assert again["key"] != made["key"]
+
+    last = office.ask(f"POST /api/keys/{made['id']}/rotate", ADMIN, {"grace_s": 0}).json
+    office.wait_for("/v1/models", last["key"], 200)
+    assert [office.ask("GET /v1/models", one["key"]).status for one in (made, again)] == [401, 401]
+    said = json.dumps(office.ask("GET /api/audit?kind=change&limit=20", ADMIN).json)
+    assert "key.rotate" in said
+    assert not any(one["key"] in said for one in (made, again, last))
+
+
+def test_a_revoked_key_ends_with_both_secrets_and_is_not_rotated(office: Office) -> None:
+    made = office.create(name="going", project="p")
+    again = office.ask(f"POST /api/keys/{made['id']}/rotate", ADMIN, {}).json
+    office.wait_for("/v1/models", again["key"], 200)
+    office.ask(f"DELETE /api/keys/{made['id']}", ADMIN)
+
+    office.wait_for("/v1/models", again["key"], 401)
+    office.wait_for("/v1/models", made["key"], 401)
+    assert office.ask(f"POST /api/keys/{made['id']}/rotate", ADMIN, {}).status == 409
+
+
+def test_limits_are_changed_one_by_one_and_null_takes_one_away(office: Office) -> None:
+    made = office.create(name="limited", project="p", requests_per_minute=5, budget_usd=2.5)
+    route = f"PATCH /api/keys/{made['id']}"
+
+    changed = office.ask(route, ADMIN, {"budget_usd": None, "tokens_per_day": 900}).json["limits"]
+
+    assert changed["requests_per_minute"] == 5
+    assert changed["budget_nano_usd"] is None
+    assert changed["tokens_per_day"] == 900
+    assert office.ask(route, ADMIN, {"tokens_per_day": 0}).code == "malformed_request"
+
+
+def test_projects_tell_their_keys_and_what_they_cost(office: Office) -> None:
+    office.create(name="one", project="counted")
+    key = office.create(name="two", project="counted")["key"]
+    office.wait_for("/v1/models", key, 200)
+    office.chat(key, "How do I add a provider?")
+
+    def found() -> dict[str, Any]:
+        rows = office.ask("GET /api/projects", ADMIN).json["data"]
+        return next(one for one in rows if one["id"] == "counted")
+
+    deadline = time.monotonic() + 5
+    while found()["usage"] is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert found()["keys"] == 2
+    assert found()["usage"]["requests"] == 1
+    assert found()["usage"]["cost_usd"] == "0"
