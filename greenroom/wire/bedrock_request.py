@@ -13,6 +13,7 @@ from msgspec.json import Encoder
 
 from greenroom.errors import RequestError
 from greenroom.wire.chat_body import (
+    SIGNED,
     ChatBody,
     Message,
     Object,
@@ -24,7 +25,6 @@ from greenroom.wire.chat_body import (
     read_body,
     text_of,
 )
-from greenroom.wire.gemini_request import SIGNED
 
 _WHO = "Bedrock"
 _CARRIED = frozenset({

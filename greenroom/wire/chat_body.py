@@ -7,7 +7,7 @@ how its own looks. What nobody carries is named, never dropped in silence.
 
 import re
 from collections.abc import Collection
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
@@ -121,6 +121,9 @@ class ChatBody(Struct):
             if name not in carried and name not in _ALWAYS and bytes(raw) not in _SAYS_NOTHING
         ] + self.lost
 
+
+SIGNED: Final = "gemini:"
+"""What stands before a signature of Gemini's in a thinking block: no other provider would take it back."""
 
 _chat = Decoder(ChatBody)
 _fields = Decoder(dict[str, Raw])

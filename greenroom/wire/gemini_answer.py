@@ -12,7 +12,8 @@ from msgspec.json import Decoder
 
 from greenroom.errors import UpstreamAuth, UpstreamProtocol, UpstreamRefused
 from greenroom.wire.chat_answer import Said, call, usage_of, whole
-from greenroom.wire.gemini_request import MADE_ID, SIGNED
+from greenroom.wire.chat_body import SIGNED
+from greenroom.wire.gemini_request import MADE_ID
 
 FINISH_REASONS: Final = {
     "STOP": "stop",

@@ -19,6 +19,7 @@ from msgspec.json import Encoder
 
 from greenroom.errors import RequestError
 from greenroom.wire.chat_body import (
+    SIGNED,
     ChatBody,
     Message,
     Object,
@@ -32,8 +33,6 @@ from greenroom.wire.chat_body import (
     text_of,
 )
 
-SIGNED: Final = "gemini:"
-"""What stands before a Gemini signature in a thinking block."""
 MADE_ID: Final = "call_made_"
 """How ids begin that we gave to calls which came without one; they do not go back."""
 UNSIGNED: Final = "skip_thought_signature_validator"
@@ -153,12 +152,10 @@ def _spoken(
     parts = [_part(one, place) for one in _said(message, place, lost)]
     if message.refusal and message.refusal.strip():
         parts.append({"text": message.refusal})
-    signatures = [
-        str(block.get("signature"))[len(SIGNED) :]
-        for block in message.thinking_blocks or ()
-        if str(block.get("signature")).startswith(SIGNED)
-    ]
-    if len(signatures) < len(message.thinking_blocks or ()):
+    blocks = [str(block.get("signature")) for block in message.thinking_blocks or ()]
+    ours = [one.removeprefix(SIGNED) for one in blocks if one.startswith(SIGNED)]
+    signatures = [one for one in ours if one]
+    if len(ours) < len(blocks):
         lost.append("thinking_blocks")  # signed by another provider
     elif message.reasoning_content and not message.thinking_blocks:
         lost.append("reasoning_content")

@@ -94,6 +94,8 @@ class GeminiStream:
                         written.thoughts += part.text
                     pieces.append(write.delta({"reasoning_content": part.text}, index=index))
             elif part.text:
+                if written.thoughts:  # a front ends its block here; a signature may still follow by itself
+                    pieces += self._signed(write, index, written)
                 written.has_text = True
                 pieces.append(write.text(part.text, index=index))
             if part.thought_signature is not None and part.function_call is None and not part.thought:
