@@ -11,9 +11,6 @@ from time import time
 from typing import NamedTuple, Protocol
 from urllib.parse import urlencode
 
-from Crypto.Hash import SHA256
-from Crypto.PublicKey import RSA
-from Crypto.Signature import pkcs1_15
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder, encode
 
@@ -66,6 +63,9 @@ class ServiceAccount:
     """A service account that signs for itself. Raises ValueError for a key that can't be read."""
 
     def __init__(self, key: _Key) -> None:
+        from Crypto.PublicKey import RSA  # noqa: PLC0415 - a gateway without Vertex can do without
+        from Crypto.Signature import pkcs1_15  # noqa: PLC0415 - the same
+
         self.origin = Origin.parse(key.token_uri)
         self._uri = key.token_uri
         self._email = key.client_email
@@ -74,6 +74,8 @@ class ServiceAccount:
 
     def assertion(self, now_s: float) -> str:
         """A JSON Web Token that asks for an access token."""
+        from Crypto.Hash import SHA256  # noqa: PLC0415 - as above
+
         header = {"alg": "RS256", "typ": "JWT", **({"kid": self._id} if self._id else {})}
         claims = {
             "iss": self._email,

@@ -56,7 +56,9 @@ class OpenAICompatible:
                 exchange.sent = body = made
             note_lost(exchange, lost)
         if self._quirks is not None:
-            body, refused_too = bent(body, self._quirks)
+            made, refused_too = bent(body, self._quirks)
+            if made is not body:
+                exchange.sent = body = made
             if refused_too:
                 note_lost(exchange, [*lost, *refused_too])
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
