@@ -233,6 +233,15 @@ async def test_gemini_names_the_wait_and_the_wrong_key_in_the_body(pool: Pool) -
     assert str(caught.value) == "slow down"
 
 
+async def test_bedrock_names_the_kind_of_error_in_a_header(pool: Pool) -> None:
+    told = Answer(b'{"message":"slow"}', 429, headers={"x-amzn-ErrorType": "ThrottlingException:http://aws"})
+    async with Scripted(told) as upstream:
+        with pytest.raises(UpstreamRefused) as caught:
+            await call(bedrock(upstream.origin, pool), "m")
+
+    assert (str(caught.value), caught.value.upstream_code) == ("slow", "ThrottlingException")
+
+
 async def test_what_is_lost_there_and_back_is_named(pool: Pool) -> None:
     body = test_gemini.answer({"executableCode": {"code": "1"}}, {"text": "x"})
     async with Scripted(Answer(body)) as upstream:
@@ -442,7 +451,7 @@ async def test_a_persons_refresh_token_is_a_source_too(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"type":"external_account"}', '{"client_email":"a","private_key":"no"}', '{"private_key":"x"}']
+    "text", ["", "{", "[]", '{"type":"external_account"}', '{"client_email":"a","private_key":"no"}', '{"private_key":"x"}', '{"client_email":"a","token_uri":"http://h/token"}']
 )  # fmt: skip
 def test_a_key_that_cannot_be_used_says_so_without_a_word_of_it(text: str) -> None:
     with pytest.raises(ValueError, match="key") as caught:

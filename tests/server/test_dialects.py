@@ -1,6 +1,7 @@
 """The real `openai` and `anthropic` clients in front of providers of a third dialect: turns with tools."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +10,7 @@ import anthropic
 import openai
 import pytest
 
+from greenroom.models.dispatch import Patience
 from greenroom.models.providers import Bedrock, Cohere, Gemini
 from greenroom.server.messages import MESSAGES, Messages
 from tests.faults.room import KEY, MakeProvider, Room
@@ -231,3 +233,39 @@ async def test_a_stream_that_is_cut_says_so_to_the_client(provider: type) -> Non
     assert b"upstream_disconnected" in last
     assert b"[DONE]" not in answer.events()
     assert (exchange.outcome, exchange.error) == ("failed", "upstream_disconnected")
+
+
+def retry_info(wait: str) -> Answer:
+    told = {
+        "code": 429,
+        "status": "RESOURCE_EXHAUSTED",
+        "message": "Quota.",
+        "details": [{"retryDelay": wait}],
+    }
+    return Answer(json.dumps({"error": told}).encode(), 429)
+
+
+async def test_a11_a_wait_that_gemini_names_in_the_body_is_kept_to() -> None:
+    answers = [retry_info("0.3s"), json_of(GEMINI_TEXT)]
+    async with (
+        Scripted(*answers) as upstream,
+        Room([upstream.origin], provider=Gemini, patience=Patience()) as room,
+    ):
+        began = time.monotonic()
+        answer = await room.ask()
+
+    assert answer.status == 200
+    assert time.monotonic() - began >= 0.3
+    assert len(upstream.asked) == 2
+
+
+async def test_a11_a_wait_that_is_too_long_is_told_to_the_client() -> None:
+    async with (
+        Scripted(retry_info("42s")) as upstream,
+        Room([upstream.origin], provider=Gemini, patience=Patience()) as room,
+    ):
+        answer = await room.ask()
+
+    assert answer.status == 429
+    assert answer.header("retry-after") in {"42", "43"}
+    assert len(upstream.asked) == 1

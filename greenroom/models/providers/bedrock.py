@@ -6,6 +6,7 @@ Knows the pool and the dialect's codec. Calls are signed by `Signer`, or carry a
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from greenroom.errors import UpstreamRefused
 from greenroom.exchange import Exchange, Reply
 from greenroom.models.connection import Limits
 from greenroom.models.origin import Origin
@@ -53,7 +54,11 @@ class Bedrock:
         request = b"%b%d\r\n\r\n%b" % (head, len(made), made)
         response = await self._pool.request(self._origin, request, limits, whole=not is_stream)
         if response.status != 200:
-            raise await refused(response, lambda _, data: error_from(data))
+            error = await refused(response, lambda _, data: error_from(data))
+            if isinstance(error, UpstreamRefused) and error.upstream_code is None:
+                kind = response.headers.get(b"x-amzn-errortype", b"").partition(b":")[0]
+                error.upstream_code = kind.decode("ascii", "replace") or None
+            raise error
         created = exchange.created_ns // 1_000_000_000
         if is_stream:
             expect_events(response, b"application/vnd.amazon.eventstream")

@@ -129,6 +129,8 @@ def source_of(text: str) -> Source:
         key = _key.decode(text)
     except (DecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError("its key is no JSON of a Google service account") from None
+    if not key.token_uri.startswith(("https://", "http://127.0.0.1:")):
+        raise ValueError("its key names a token_uri that is not https")
     if key.type == "authorized_user" and key.refresh_token:
         return User(key)
     if key.type != "service_account" or not key.client_email:
