@@ -117,7 +117,7 @@ class Pieces:
 
 def usage_of(
     prompt: int | None, completion: int | None, *, cached: int = 0, written: int = 0, written_1h: int = 0,
-    reasoning: int = 0, audio_in: int = 0, audio_out: int = 0,
+    reasoning: int = 0, audio_in: int = 0, audio_out: int = 0, cached_audio: int = 0,
 ) -> dict[str, object] | None:  # fmt: skip
     """`usage`; None where counts are missing or cannot be true.
 
@@ -126,10 +126,12 @@ def usage_of(
     """
     if prompt is None or completion is None:
         return None
-    counts = (prompt, completion, cached, written, written_1h, reasoning, audio_in, audio_out)
+    counts = (prompt, completion, cached, written, written_1h, reasoning, audio_in, audio_out, cached_audio)
     if min(counts) < 0 or max(counts) > MAX_USAGE_TOKENS:
         return None
     of_prompt = {"cached_tokens": min(cached, prompt), "audio_tokens": min(audio_in, prompt)}
+    if cached_audio:
+        of_prompt["cached_audio_tokens"] = min(cached_audio, cached, audio_in)
     if written:
         of_prompt["cache_write_tokens"] = written
     if written_1h:

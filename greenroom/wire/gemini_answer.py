@@ -104,6 +104,7 @@ class WireUsage(Struct, rename="camel"):
     tool_use_prompt_token_count: int | None = None
     prompt_tokens_details: list[_Tokens] | None = None
     candidates_tokens_details: list[_Tokens] | None = None
+    cache_tokens_details: list[_Tokens] | None = None
 
 
 class Answer(Struct, rename="camel"):
@@ -268,6 +269,7 @@ def openai_usage(usage: WireUsage | None) -> dict[str, object] | None:
         reasoning=thoughts,
         audio_in=_audio(usage.prompt_tokens_details),
         audio_out=_audio(usage.candidates_tokens_details),
+        cached_audio=_audio(usage.cache_tokens_details),
     )
 
 

@@ -332,6 +332,14 @@ def test_what_is_no_finished_answer_is_never_taken_for_one(body: bytes, kind: ty
         read(body)
 
 
+def test_audio_that_was_read_from_a_cache_is_told_apart() -> None:
+    counts = {**USAGE, "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 2}]}
+
+    details = read(answer({"text": "x"}, usageMetadata=counts))["usage"]["prompt_tokens_details"]
+
+    assert details == {"cached_tokens": 8, "audio_tokens": 3, "cached_audio_tokens": 2}
+
+
 @pytest.mark.parametrize("counts", [{}, {"promptTokenCount": -1}, {"promptTokenCount": 10**12}])
 def test_counts_that_cannot_be_true_are_left_out(counts: Any) -> None:
     assert "usage" not in read(answer({"text": "x"}, usageMetadata=counts))
