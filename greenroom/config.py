@@ -24,7 +24,25 @@ GROUND = ("history", "memory", "entities", "documents")
 CHECK = ("pii", "secrets", "injection", "offense", "topics")
 POSTPROCESS = ("decode", "conform", "polish", "verify", "cite", "guard", "unmask")
 
-ProviderKind = Literal["openai", "anthropic", "gemini", "openai_compatible", "reader"]
+ProviderKind = Literal[
+    "openai", "anthropic", "gemini", "azure", "vertex", "bedrock", "cohere", "openai_compatible", "reader"
+]
+PLAIN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z"
+"""What may stand in an address as it is."""
+_ANY_PROVIDER = frozenset({"kind", "parallel"})
+_OVER_HTTP = _ANY_PROVIDER | {"base_url", "api_key_env", "api_key_file", "headers"}
+_USED: dict[ProviderKind, frozenset[str]] = {
+    "openai": _OVER_HTTP,
+    "anthropic": _OVER_HTTP,
+    "cohere": _OVER_HTTP,
+    "openai_compatible": _OVER_HTTP,
+    "gemini": _OVER_HTTP | {"api_version"},
+    "azure": _OVER_HTTP | {"api_version"},
+    "vertex": _OVER_HTTP | {"api_version", "project", "region"},
+    "bedrock": _OVER_HTTP | {"region", "profile"},
+    "reader": _ANY_PROVIDER,
+}
+"""Keys that each kind of provider uses."""
 
 
 T = TypeVar("T")
@@ -88,8 +106,23 @@ class ProviderConfig(_Table, kw_only=True, frozen=True):
     api_key_file: str | None = None
     """File with the key."""
     headers: dict[str, str] = {}
+    api_version: Annotated[str, Meta(pattern=PLAIN)] | None = None
+    """Version of the API, for gemini (v1beta), vertex (v1beta1) and azure (its v1 API without one)."""
+    project: Annotated[str, Meta(pattern=PLAIN)] | None = None
+    """For vertex: the Google Cloud project; without it, that of GOOGLE_CLOUD_PROJECT."""
+    region: Annotated[str, Meta(pattern=PLAIN)] | None = None
+    """For vertex ("global" without it) and bedrock (that of AWS_REGION without it)."""
+    profile: str | None = None
+    """For bedrock: the profile of AWS's configuration files whose keys sign the calls."""
     parallel: Annotated[int, Meta(ge=1)] | None = None
     """Calls at work at once at each of its models; more wait for a place, or go to the next target."""
+
+    def __post_init__(self) -> None:
+        said = [name for name in self.__struct_fields__ if getattr(self, name) not in (None, {})]
+        unused = [name for name in said if name not in _USED[self.kind]]
+        if unused:
+            known = ", ".join(sorted(_USED[self.kind] - {"kind"}))
+            raise ValueError(f"the kind '{self.kind}' does not use '{unused[0]}', only {known}")
 
 
 class ModelConfig(_Table, kw_only=True, frozen=True):

@@ -29,6 +29,7 @@ MODULES = {
 }
 """Packages whose module has another name."""
 OPTIONAL = {
+    "botocore": "the extra `bedrock`",
     "tiktoken": "exact counts, where rank files are",
     "tiktoken_ext": "part of tiktoken",
     "onnxruntime": "the extra `embed`",

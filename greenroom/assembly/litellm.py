@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, get_args
 
-from greenroom.config import ProviderKind
+from greenroom.config import PLAIN, ProviderKind
 from greenroom.models.catalog import PROVIDERS
 
 # A section, parameter or value is whatever YAML holds: Any stands for "looked at by name".
@@ -24,6 +24,15 @@ _PREFIXES = {
     "llamafile": "llama-server",
 }  # fmt: skip
 """What stands before the slash in LiteLLM → our provider."""
+_PLACES = (
+    ("api_version", "api_version", "azure"),
+    ("vertex_project", "project", "vertex"),
+    ("vertex_location", "region", "vertex"),
+    ("aws_region_name", "region", "bedrock"),
+    ("aws_profile_name", "profile", "bedrock"),
+)
+"""Their parameter, our key, and the kind of provider that has it."""
+_AWS_KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _DIALECTS = frozenset({"anthropic", "gemini", "azure", "vertex", "bedrock", "cohere"})
 """Kinds that an address of its own does not turn into just any OpenAI-compatible service."""
 _ROUTES = {
@@ -167,12 +176,41 @@ class _Translation:
                 f"{where}.api_key: a key in the file is not taken over. Name a variable with api_key_env, or "
                 "seal it with 'greenroom providers set-key'."
             )
-        elif known is not None and known.key_env and "base_url" not in table:
+        elif known is not None and known.needs_only_key and "base_url" not in table:
             table["api_key_env"] = known.key_env
+        self._put_place(where, kind, table, params)
         headers = params.pop("extra_headers", None) or params.pop("headers", None)
         if isinstance(headers, dict):
             table["headers"] = {str(one): str(value) for one, value in headers.items()}
         return self._named(name, table)
+
+    def _put_place(self, where: str, kind: str, table: _Table, params: _Table) -> None:
+        """Versions, projects and regions, for the kinds that have them."""
+        for theirs, ours, of in _PLACES:
+            if of != kind or theirs not in params:
+                continue
+            value = params.pop(theirs)
+            if isinstance(value, str) and value.startswith(_ENVIRONMENT):
+                self._left_out.append(f"{where}.{theirs}: it is written out here; put that of {value} in.")
+            elif isinstance(value, str) and re.match(PLAIN, value):
+                table[ours] = value
+            else:
+                self._left_out.append(f"{where}.{theirs}: it is no plain name.")
+        given = params.pop("vertex_credentials", None) if kind == "vertex" else None
+        if isinstance(given, str) and given.startswith(_ENVIRONMENT):
+            table["api_key_env"] = given.removeprefix(_ENVIRONMENT)
+        elif isinstance(given, str) and not given.lstrip().startswith("{"):
+            table["api_key_file"] = given
+        elif given is not None:
+            self._left_out.append(
+                f"{where}.vertex_credentials: a key in the file is not taken over; put it in its own file "
+                "and name that with api_key_file."
+            )
+        for name in _AWS_KEYS if kind == "bedrock" else ():
+            if params.pop(name, None) is not None:
+                self._left_out.append(
+                    f"{where}.{name}: AWS's keys come from {name.upper()}, or from the profile that is named."
+                )
 
     def _named(self, name: str, table: _Table) -> str:
         name = re.sub(r"[^A-Za-z0-9_-]", "-", name) or "provider"

@@ -3,25 +3,21 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from greenroom.assembly.money import prices_of
+from greenroom.assembly.providers import make, reader
 from greenroom.config import Config, ModelConfig, ProviderConfig
 from greenroom.errors import ConfigError
-from greenroom.grounding.passages import units
-from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.attempt import Target
 from greenroom.models.catalog import PROVIDERS, seller
 from greenroom.models.connection import Limits
 from greenroom.models.dispatch import Dispatch, Patience
 from greenroom.models.embedder import RemoteEmbedder
 from greenroom.models.health import Healths
-from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
-from greenroom.models.providers import Anthropic, BuiltIn, OpenAICompatible, Provider
-from greenroom.models.reader import Reader
+from greenroom.models.providers import BuiltIn, Embeds, Provider
 from greenroom.models.routing import Candidate, Router
 from greenroom.stages.language import language_of as language_of_exchange
 
@@ -47,16 +43,17 @@ class Models:
         self._healths = healths or Healths()
         self._own_prices = prices_of(config)
         self._config = config
-        self._providers: dict[str, Provider] = {"greenroom": BuiltIn("greenroom", _reader())}
+        self._providers: dict[str, Provider] = {"greenroom": BuiltIn("greenroom", reader())}
         for name, provider in config.providers.items():
-            self._providers[name] = _make(name, provider, environment, pool, source, sealed)
+            self._providers[name] = make(name, provider, environment, pool, source, sealed)
         for name, known in PROVIDERS.items():
-            if name in self._providers or not known.key_env:
+            if name in self._providers or not known.needs_only_key:
                 continue
+            assert known.key_env is not None
             variable = known.key_env if environment.get(known.key_env) else None
             if variable or sealed(name):
                 found = ProviderConfig(kind=known.kind, base_url=known.base_url, api_key_env=variable)
-                self._providers[name] = _make(name, found, environment, pool, source, sealed)
+                self._providers[name] = make(name, found, environment, pool, source, sealed)
         self._pool = pool
         self._environment = environment
         self._source = source
@@ -64,7 +61,7 @@ class Models:
 
     def add(self, name: str, provider: ProviderConfig) -> None:
         """Take in a provider that was found on loopback."""
-        self._providers[name] = _make(
+        self._providers[name] = make(
             name, provider, self._environment, self._pool, self._source, self._sealed
         )
 
@@ -118,7 +115,7 @@ class Models:
         """What embeds for a configured model, by its first target, or for a `provider/model`."""
         model = self._config.models.get(name)
         target = self.target(name if model is None else model.targets[0])
-        if target is None or not isinstance(target.provider, OpenAICompatible):
+        if target is None or not isinstance(target.provider, Embeds):
             return None
         limits = _limits(ModelConfig(targets=(name,)) if model is None else model)
         return RemoteEmbedder(target, target.provider, limits)
@@ -161,8 +158,9 @@ class Models:
                     f"{name}/{known.default_model}", f"'{name}' is the first provider in the configuration"
                 )
         for name, known in PROVIDERS.items():
-            if not known.key_env or not known.default_model:
+            if not known.needs_only_key or not known.default_model:
                 continue
+            assert known.key_env is not None
             if self._environment.get(known.key_env):
                 return Choice(f"{name}/{known.default_model}", f"{known.key_env} is set in the environment")
             if self._sealed(name):
@@ -182,64 +180,14 @@ def check_route(where: str, model: ModelConfig) -> None:
         raise ConfigError(f'{where}: rules and route = "rules" need each other.')
 
 
-def _reader() -> Reader:
-    return Reader(tokens, language_of, units)
-
-
 def _limits(model: ModelConfig) -> Limits:
     return Limits(model.connect_s, model.first_token_s, model.idle_s, model.timeout_s)
-
-
-def _make(
-    name: str, provider: ProviderConfig, environment: Mapping[str, str], pool: Pool, source: str,
-    sealed: Callable[[str], str | None],
-) -> Provider:  # fmt: skip
-    where = f"{source}: providers.{name}"
-    if provider.kind == "reader":
-        return BuiltIn(name, _reader())
-    known = PROVIDERS.get(name) or PROVIDERS.get(provider.kind)
-    base_url = provider.base_url or (known.base_url if known is not None else None)
-    if base_url is None:
-        raise ConfigError(f'{where} needs a base_url, for instance "http://127.0.0.1:8000/v1".')
-    check_address(where, base_url)
-    key = _key(where, provider, environment) or sealed(name)
-    make = Anthropic if provider.kind == "anthropic" else OpenAICompatible
-    try:
-        return make(name, base_url, key, pool, provider.headers)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}.") from None
-
-
-def check_address(where: str, base_url: str) -> None:
-    """Raise ConfigError unless `base_url` can be called; it may hold a password and is not said."""
-    try:
-        Origin.parse(base_url)
-    except ValueError:
-        raise ConfigError(
-            f"{where}: base_url must be a plain http:// or https:// address, without credentials or '?'."
-        ) from None
-
-
-def _key(where: str, provider: ProviderConfig, environment: Mapping[str, str]) -> str | None:
-    if provider.api_key_env is not None:
-        key = environment.get(provider.api_key_env)
-        if not key:
-            raise ConfigError(f"{where}: the environment variable {provider.api_key_env} is not set.")
-        return key.strip()
-    if provider.api_key_file is not None:
-        try:
-            return Path(provider.api_key_file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise ConfigError(
-                f"{where}: the key file can't be read. Check api_key_file and its rights."
-            ) from None
-    return None
 
 
 async def probe_loopback() -> tuple[str, ProviderConfig, str] | None:
     """A model server on its usual loopback port: (provider's name, how to call it, its first model)."""
     for name, known in PROVIDERS.items():
-        if known.is_local:
+        if known.is_local and known.base_url is not None:
             model = await _first_model(known.base_url)
             if model is not None:
                 return name, ProviderConfig(kind="openai_compatible", base_url=known.base_url), model

@@ -6,7 +6,8 @@ from cyclopts import App
 
 from greenroom.assembly import applied
 from greenroom.assembly.house import House
-from greenroom.assembly.models import check_address, check_route
+from greenroom.assembly.models import check_route
+from greenroom.assembly.providers import check_address
 from greenroom.assembly.steps import STEPS, step_configs
 from greenroom.cli import reference
 from greenroom.cli.output import fail, print_json, print_table

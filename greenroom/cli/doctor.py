@@ -146,7 +146,7 @@ def _provider_keys(place: Place, config: Config) -> Iterator[Finding]:
                 yield Finding(what, "fine", f"{path} can be read")
             else:
                 yield Finding(what, "wrong", f"{path} can't be read", f"ls -l {path}")
-        elif provider.kind not in {"reader", "openai_compatible"}:
+        elif provider.kind not in {"reader", "openai_compatible", "vertex", "bedrock"}:
             said = "none is configured"
             yield Finding(what, "wrong", said, f"greenroom config explain providers.{name}.api_key_env")
 

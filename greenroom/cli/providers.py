@@ -37,6 +37,7 @@ def list_providers(*, json: bool = False, place: Here) -> int:
         elif (
             configured is None
             and known is not None
+            and known.needs_only_key
             and known.key_env
             and place.environment.get(known.key_env)
         ):

@@ -19,7 +19,7 @@ from greenroom.exchange import Attempt, Exchange, Usage
 from greenroom.models.attempt import Target
 from greenroom.models.connection import Limits
 from greenroom.models.encoder import MOST, MiniLM
-from greenroom.models.providers import OpenAICompatible
+from greenroom.models.providers import Embeds
 from greenroom.wire.openai_embeddings import (
     EmbeddingRequest,
     decode_answer,
@@ -75,9 +75,9 @@ class LocalEmbedder:
 
 
 class RemoteEmbedder:
-    """A model at a provider that speaks `/embeddings`."""
+    """A model at a provider that embeds."""
 
-    def __init__(self, target: Target, provider: OpenAICompatible, limits: Limits) -> None:
+    def __init__(self, target: Target, provider: Embeds, limits: Limits) -> None:
         self._target = target
         self._provider = provider
         self._limits = limits
@@ -111,7 +111,8 @@ class RemoteEmbedder:
         told = view.usage
         counted = request.tokens or letters // 4 + 1
         exchange.usage = Usage(
-            input_tokens=told.prompt_tokens if told is not None else counted, estimated=told is None
+            input_tokens=told.prompt_tokens if told is not None else counted,
+            estimated=told is None or not self._provider.counts_tokens,
         )
         if target.price is not None:
             exchange.cost_nano_usd = target.price.cost_nano(exchange.usage)

@@ -26,7 +26,9 @@ _CACHED_LOOKUPS = 4096
 _LONGEST_NAME = 256
 _DAY_S = 86_400
 
-_NAMES_IN_BOOK = {"gemini": "google", "xai": "x-ai", "bedrock": "aws"}
+_NAMES_IN_BOOK = {
+    "gemini": "google", "vertex": "google", "xai": "x-ai", "bedrock": "aws", "moonshot": "moonshotai"
+}  # fmt: skip
 """Our providers whose name in the book is another one."""
 _PREFIXES = {"google": "models/"}
 """Paths that a provider puts before its names and the book leaves out."""

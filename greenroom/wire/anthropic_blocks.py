@@ -11,6 +11,7 @@ from msgspec import DecodeError, Raw, Struct
 from msgspec.json import decode as decode_json
 
 from greenroom.errors import RequestError
+from greenroom.wire.chat_body import SIGNED
 
 # A part or block is any JSON object: Any stands for "looked at by name, the rest goes through".
 _Object = dict[str, Any]
@@ -129,7 +130,12 @@ def _split_data_url(url: str, place: str) -> tuple[str | None, bool, str]:
 
 def spoken(message: Message, place: str, lost: list[str]) -> list[_Object]:
     """What an assistant said: thinking that was signed, text, calls. Raises RequestError."""
-    blocks = [*(message.thinking_blocks or ()), *blocks_of(message.content, place, lost)]
+    thought = [
+        one for one in message.thinking_blocks or () if not str(one.get("signature")).startswith(SIGNED)
+    ]
+    if len(thought) < len(message.thinking_blocks or ()):
+        lost.append("thinking_blocks")  # signed by another provider, refused here
+    blocks = [*thought, *blocks_of(message.content, place, lost)]
     if message.reasoning_content and not message.thinking_blocks:
         lost.append("reasoning_content")  # only what is signed is taken back
     if message.refusal and message.refusal.strip():

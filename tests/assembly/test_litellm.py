@@ -152,3 +152,33 @@ def test_whatever_the_file_holds_the_translation_loads_or_names_the_value(
     tables = tomllib.loads(found.toml)
     assert set(tables) <= {"providers", "models"}
     decode_table(tables, Config, "translation", found.toml)
+
+
+def test_places_and_keys_of_clouds_go_where_they_belong() -> None:
+    def entry(model: str, **params: object) -> dict[str, object]:
+        return {"model_name": model, "litellm_params": {"model": model, **params}}
+
+    made = translate(
+        {
+            "model_list": [
+                entry("azure/mine", api_base="https://n.openai.azure.com/", api_version="2024-10-21", api_key="os.environ/A"),
+                entry("vertex_ai/gemini-3.5-flash", vertex_project="p", vertex_location="eu", vertex_credentials="k.json"),
+                entry("bedrock/a.b-v1:0", aws_region_name="us-east-1", aws_access_key_id="AKIA"),
+                entry("vertex_ai/claude-x", vertex_project="p q", vertex_credentials='{"private_key":"hush"}'),
+                entry("cohere/command-a", api_key="os.environ/C"),
+            ]
+        }
+    )  # fmt: skip
+
+    tables = tomllib.loads(made.toml)["providers"]
+    assert tables["azure"] == {
+        "kind": "azure", "base_url": "https://n.openai.azure.com", "api_key_env": "A", "api_version": "2024-10-21",
+    }  # fmt: skip
+    assert tables["vertex"] == {"kind": "vertex", "project": "p", "region": "eu", "api_key_file": "k.json"}
+    assert tables["bedrock"] == {"kind": "bedrock", "region": "us-east-1"}
+    assert tables["cohere"] == {"kind": "cohere", "api_key_env": "C"}
+    assert "hush" not in made.toml
+    said = "\n".join(made.left_out)
+    assert "aws_access_key_id: AWS's keys come from AWS_ACCESS_KEY_ID" in said
+    assert "vertex_credentials: a key in the file is not taken over" in said
+    assert "vertex_project: it is no plain name" in said

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -21,7 +21,7 @@ from greenroom.models.dispatch import Dispatch, Patience
 from greenroom.models.health import Healths
 from greenroom.models.pool import Pool
 from greenroom.models.prices import Price
-from greenroom.models.providers import Anthropic, OpenAICompatible, Provider
+from greenroom.models.providers import OpenAICompatible, Provider
 from greenroom.server.fronts import Front
 from greenroom.server.head import Limits
 from greenroom.server.protocol import Shared
@@ -38,6 +38,9 @@ HEAD = (
 HELLO = chat_bytes("m", key=KEY)
 CALL = CallLimits(connect_s=0.5, first_byte_s=1.0, idle_s=0.7, total_s=5.0)
 
+
+MakeProvider = Callable[[str, str, str, Pool, Mapping[str, str]], Provider]
+"""Name, base URL, key, pool and headers to a provider: a class of one."""
 
 NO_RETRY = Patience(retries=0)
 
@@ -75,7 +78,7 @@ class Room:
         steps: Sequence[StepEntry] = (),
         post: Sequence[PostEntry] = (),
         key: Key | None = None,
-        provider: type[OpenAICompatible | Anthropic] = OpenAICompatible,
+        provider: MakeProvider = OpenAICompatible,
         in_flight: int = 64,
         models: tuple[str, ...] = ("m",),
         patience: Patience = NO_RETRY,

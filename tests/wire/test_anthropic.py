@@ -378,3 +378,17 @@ def as_object(arguments: str) -> object:
     except ValueError:
         return {"_raw": arguments}
     return value if isinstance(value, dict) else {"_raw": arguments}
+
+
+def test_thinking_that_gemini_signed_is_not_sent_to_anthropic_and_named() -> None:
+    blocks = [
+        {"type": "thinking", "thinking": "t", "signature": "gemini:c2ln"},
+        {"type": "thinking", "thinking": "u", "signature": "EqQB"},
+    ]
+    said = {"role": "assistant", "content": "x", "thinking_blocks": blocks}
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}, said]}).encode()
+
+    made = to_messages(body, "m", 10, native=True)
+
+    assert json.loads(made.body)["messages"][1]["content"][0] == blocks[1]
+    assert made.lost == ["thinking_blocks"]
