@@ -7,8 +7,8 @@ from greenroom.assembly.house import House
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
 from greenroom.models.cache import Cached
-from greenroom.models.catalog import context_window
 from greenroom.models.dispatch import Dispatch
+from greenroom.models.llama import Llama
 from greenroom.models.prices import Price
 
 Record = dict[str, Any]  # Any: JSON
@@ -42,7 +42,7 @@ class ModelDesk:
         return {
             "id": target.name,
             "kind": "target",
-            "context_window": context_window(target.name),
+            "context_window": self._house.models.context_window(target.name),
             "usd_per_million_tokens": _rates(target.price),
             "at_work": health.at_work,
             "parallel": health.parallel,
@@ -50,6 +50,7 @@ class ModelDesk:
             "circuit": "closed" if not health.open_until else "open" if left_s else "half_open",
             "left_alone_s": round(left_s, 3),
             "first_content_ms": None if health.latency_s is None else round(health.latency_s * 1000, 1),
+            **({"engine": target.provider.engine.facts()} if isinstance(target.provider, Llama) else {}),
         }
 
     async def explain(self, body: bytes) -> Record:
