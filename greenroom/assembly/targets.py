@@ -4,12 +4,14 @@ from time import monotonic
 from typing import Any
 
 from greenroom.assembly.house import House
+from greenroom.assembly.llama import PULLED
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
 from greenroom.models.cache import Cached
 from greenroom.models.dispatch import Dispatch
 from greenroom.models.llama import Llama
 from greenroom.models.prices import Price
+from greenroom.models.pulled import all_pulled
 
 Record = dict[str, Any]  # Any: JSON
 
@@ -34,6 +36,25 @@ class ModelDesk:
             target = models.target(name)
             if target is not None and name not in models.configured():
                 rows.append(self._row(target))
+        return [*rows, *self._pulled({one["id"] for one in rows})]
+
+    def _pulled(self, shown: set[str]) -> list[Record]:
+        """The GGUF files in the data folder: each a target, where the engine is installed."""
+        rows = []
+        for one in all_pulled(self._house.data):
+            name = f"{PULLED}{one.name}"
+            target = self._house.models.target(name) if name not in shown else None
+            row = self._row(target) if target is not None else Record(id=name)
+            row["kind"] = "file"
+            row["file"] = {
+                "path": str(one.path),
+                "size_bytes": one.size_bytes,
+                "sha256": one.source.sha256 or None,
+                "checked": one.source.checked,
+                "licence": one.source.licence,
+                "url": one.source.url or None,
+            }
+            rows.append(row)
         return rows
 
     def _row(self, target: Target) -> Record:

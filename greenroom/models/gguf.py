@@ -28,7 +28,7 @@ _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84),
     11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 20: (32, 18), 23: (256, 136), 30: (1, 2),
 }  # fmt: skip
-"""Elements and bytes of a block by the tensor's type; of a type that is not here only the place is checked."""
+"""Elements and bytes of a block by the tensor's type; of others only the place is checked."""
 
 
 class NotGGUF(Exception):
