@@ -11,7 +11,7 @@ from greenroom.models.cache import Cached
 from greenroom.models.dispatch import Dispatch
 from greenroom.models.llama import Llama
 from greenroom.models.prices import Price
-from greenroom.models.pulled import all_pulled
+from greenroom.models.pulled import Pulled, all_pulled
 
 Record = dict[str, Any]  # Any: JSON
 
@@ -36,25 +36,15 @@ class ModelDesk:
             target = models.target(name)
             if target is not None and name not in models.configured():
                 rows.append(self._row(target))
-        return [*rows, *self._pulled({one["id"] for one in rows})]
-
-    def _pulled(self, shown: set[str]) -> list[Record]:
-        """The GGUF files in the data folder: each a target, where the engine is installed."""
-        rows = []
-        for one in all_pulled(self._house.data):
+        by_id = {one["id"]: one for one in rows}
+        for one in all_pulled(house.data):
             name = f"{PULLED}{one.name}"
-            target = self._house.models.target(name) if name not in shown else None
-            row = self._row(target) if target is not None else Record(id=name)
-            row["kind"] = "file"
-            row["file"] = {
-                "path": str(one.path),
-                "size_bytes": one.size_bytes,
-                "sha256": one.source.sha256 or None,
-                "checked": one.source.checked,
-                "licence": one.source.licence,
-                "url": one.source.url or None,
-            }
-            rows.append(row)
+            row = by_id.get(name)
+            if row is None:
+                target = models.target(name)
+                row = self._row(target) if target is not None else Record(id=name, kind="file")
+                rows.append(row)
+            row["file"] = _about(one)
         return rows
 
     def _row(self, target: Target) -> Record:
@@ -101,6 +91,18 @@ class ModelDesk:
             "why": f"{why}; {order.why}" if why else order.why,
             "weighed": order.weighed,
         }
+
+
+def _about(one: Pulled) -> Record:
+    """A GGUF file in the data folder; a target where the engine is installed."""
+    return {
+        "path": str(one.path),
+        "size_bytes": one.size_bytes,
+        "sha256": one.source.sha256 or None,
+        "checked": one.source.checked,
+        "licence": one.source.licence,
+        "url": one.source.url or None,
+    }
 
 
 def _rates(price: Price | None) -> Record | None:

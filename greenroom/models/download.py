@@ -214,9 +214,9 @@ class Download:
             if have == 0:
                 _check_beginning(data, file)
             file.write(data)
+            file.flush()  # a command that is killed leaves what came
             have += len(data)
             self._tell(have, total)
-        file.flush()
         if total is not None and have != total:
             raise UpstreamDisconnected("The connection was closed in the middle of the file.")
 
