@@ -1,27 +1,23 @@
 """The embedded engine's process: started when it is needed, watched, started again, stopped when idle.
 
-Knows the process and its pipes; what is said to it is the provider's business (`models.llama`). Everything
+Knows when there is a process; what is said to it is the provider's business (`models.llama`). Everything
 runs on the event loop's thread.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any, Literal, NamedTuple
 
-from msgspec import DecodeError, Struct, ValidationError
-from msgspec.json import Decoder, encode
+from msgspec import Struct
 
 from greenroom.errors import UpstreamTimeout, UpstreamUnreachable
-from greenroom.models.llama_engine import Report, Settings
+from greenroom.models.engine_process import EngineProcess
+from greenroom.models.llama_engine import Settings
 
 log = logging.getLogger("greenroom.engine")
 
@@ -32,14 +28,6 @@ STEADY_S = 60.0
 """After so long at work an end counts as the first again."""
 SETTLE_S = 0.3
 """How long the end of a process may take to be noticed after its socket broke."""
-_SAID_BYTES = 4096
-_PASSED_ON = (
-    "PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
-    "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES",
-)  # fmt: skip
-"""What of the environment the engine gets: no key, no proxy."""
-
-_report = Decoder(Report)
 
 
 class EngineSettings(Struct, frozen=True, kw_only=True):
@@ -81,15 +69,16 @@ class Engine:
         self.failures = 0
         """Ends in a row that nobody asked for."""
         self.said = ""
-        """Why it ended last, in words."""
-        self._environment = {name: environment[name] for name in _PASSED_ON if name in environment}
-        self._process: subprocess.Popen[bytes] | None = None
+        """Why it ended last, in words that clients may read."""
+        self.detail = ""
+        """What llama.cpp said of it, for people who look after the engine; it may name folders."""
+        self._environment = environment
+        self._process: EngineProcess | None = None
         self._address: Address | None = None
         self._starting: asyncio.Future[Address] | None = None
         self._back_at = 0.0
         self._ready_at = 0.0
         self._key = ""
-        self._stdout = self._stderr = b""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._is_closing = self._is_retired = False
         self._loop: asyncio.AbstractEventLoop
@@ -113,10 +102,11 @@ class Engine:
         return {
             "state": self.state,
             "pid": self.pid,
-            "memory_mb": _memory_mb(self.pid),
+            "memory_mb": self._process.memory_mb() if self._process is not None else None,
             "starts": self.starts,
             "failures": self.failures,
             "said": self.said or None,
+            "detail": self.detail or None,
         }
 
     async def address(self, wait_s: float) -> Address:
@@ -126,7 +116,7 @@ class Engine:
         is still loading after `wait_s`.
         """
         process = self._process
-        if self._address is not None and process is not None and process.poll() is not None:
+        if self._address is not None and process is not None and process.is_over:
             self._ended()
         if self._address is not None:
             return self._address
@@ -189,70 +179,30 @@ class Engine:
             raise UpstreamUnreachable("The engine is being stopped.")
         starting = self._starting = self._loop.create_future()
         starting.add_done_callback(_look_at)
-        self._key = token_urlsafe(32)
-        self._stdout = self._stderr = b""
         self.starts += 1
-        path = os.pathsep.join(entry for entry in sys.path if entry)
+        self._key = token_urlsafe(32)
+        orders = Settings(
+            model_path=str(settings.model_path),
+            model=settings.model,
+            key=self._key,
+            parent=os.getpid(),
+            context=settings.context,
+            parallel=settings.parallel,
+            threads=settings.threads,
+            gpu_layers=settings.gpu_layers,
+            memory_mb=settings.memory_mb,
+        )
         try:
-            process = self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "greenroom.models.llama_engine"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**self._environment, "PYTHONPATH": path},
-                cwd="/",
-                bufsize=0,
-                start_new_session=True,
-            )
+            self._process = EngineProcess(orders, self._environment, self._loop, self._is_ready, self._ended)
         except OSError as error:
             self._failed(f"it can't be started: {error.strerror}")
             return
-        assert process.stdin is not None
-        line = encode(
-            Settings(
-                str(settings.model_path), settings.model, self._key, os.getpid(), settings.context,
-                settings.parallel, settings.threads, settings.gpu_layers, settings.memory_mb,
-            )
-        )  # fmt: skip
-        with contextlib.suppress(BrokenPipeError):  # it ended at once; the end of its pipe says so
-            process.stdin.write(line + b"\n")
-        for pipe, take in ((process.stdout, self._take_report), (process.stderr, self._take_said)):
-            assert pipe is not None
-            os.set_blocking(pipe.fileno(), False)
-            self._loop.add_reader(pipe.fileno(), take, pipe.fileno())
         self._after("start", settings.start_s, self._too_late)
-
-    def _take_report(self, pipe: int) -> None:
-        data = _read(pipe)
-        if data is None:
-            return
-        if not data:
-            self._ended()
-            return
-        *lines, self._stdout = (self._stdout + data).split(b"\n")
-        self._stdout = self._stdout[-_SAID_BYTES:]
-        for line in lines:
-            try:
-                report = _report.decode(line)
-            except (DecodeError, ValidationError):
-                continue
-            self.said = report.error or self.said
-            if report.url:
-                self._is_ready(report.url)
-
-    def _take_said(self, pipe: int) -> None:
-        data = _read(pipe)
-        if data is None:
-            return
-        if not data:
-            self._loop.remove_reader(pipe)
-        elif self._address is None:  # while it answers, what it says may hold prompts
-            self._stderr = (self._stderr + data)[-_SAID_BYTES:]
 
     def _is_ready(self, url: str) -> None:
         self._cancel("start")
         self._ready_at = self._loop.time()
-        self.said = ""
+        self.said = self.detail = ""
         address = self._address = Address(f"{url}/v1", self._key)
         starting, self._starting = self._starting, None
         if starting is not None and not starting.done():
@@ -261,18 +211,16 @@ class Engine:
         self._wait_idle()
 
     def _too_late(self) -> None:
-        self.said = f"loading took longer than start_s = {self.settings.start_s:g}"
-        self._ended()
+        self._ended(f"loading took longer than start_s = {self.settings.start_s:g}")
 
-    def _ended(self) -> None:
+    def _ended(self, said: str = "") -> None:
         """The process is over, or to be: say why, and start it again where it was of use."""
-        was_ready = self._address is not None
-        said = self.said
-        code = self._reap()
-        if not said:
-            tail = self._stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-            said = f"it ended with {_how(code)}" + (f" ({tail[0][:200]})" if tail and not was_ready else "")
-        self._failed(said, was_ready=was_ready)
+        was_ready, process = self._address is not None, self._process
+        how = self._reap()
+        if process is not None:
+            said = process.said or said
+            self.detail = process.detail
+        self._failed(said or f"it ended with {how}", was_ready=was_ready)
 
     def _failed(self, said: str, *, was_ready: bool = False) -> None:
         now = self._loop.time()
@@ -286,7 +234,8 @@ class Engine:
         starting, self._starting = self._starting, None
         if starting is not None and not starting.done():
             starting.set_exception(UpstreamUnreachable(f"The engine could not be started: {said}."))
-        log.error("engine ended", extra={"model": self.settings.model, "reason": said, "rest_s": rest_s})
+        told = {"model": self.settings.model, "reason": said, "detail": self.detail, "rest_s": rest_s}
+        log.error("engine ended", extra=told)
         if was_ready and not self._is_closing:
             self._after("restart", rest_s, self._restart)
 
@@ -310,23 +259,13 @@ class Engine:
         if starting is not None and not starting.done() and not self._loop.is_closed():
             starting.set_exception(UpstreamUnreachable("The engine was stopped."))
 
-    def _reap(self) -> int | None:
-        """Kill what is left of the process and its group, and take its exit code."""
+    def _reap(self) -> str:
+        """End the process; how it ended."""
         self._address = None
         self._cancel("start")
         self._cancel("idle")
         process, self._process = self._process, None
-        if process is None:
-            return None
-        pipes = [pipe for pipe in (process.stdin, process.stdout, process.stderr) if pipe is not None]
-        if not self._loop.is_closed():
-            for pipe in pipes:
-                self._loop.remove_reader(pipe.fileno())
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # it is gone; macOS says it otherwise
-            os.killpg(process.pid, signal.SIGKILL)
-        for pipe in pipes:
-            pipe.close()
-        return process.wait()
+        return process.end() if process is not None else ""
 
     # time
 
@@ -386,37 +325,7 @@ def is_installed() -> bool:
     return find_spec("xllamacpp") is not None
 
 
-def _read(pipe: int) -> bytes | None:
-    """What there is; empty at the end, None for nothing yet."""
-    try:
-        return os.read(pipe, 65_536)
-    except BlockingIOError:
-        return None
-    except OSError:
-        return b""
-
-
 def _look_at(starting: "asyncio.Future[Address]") -> None:
     """A start that fails while nobody waits for it is logged already."""
     if not starting.cancelled():
         starting.exception()
-
-
-def _how(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
-
-
-def _memory_mb(pid: int | None) -> float | None:
-    """What a process has in memory; None where the system does not say."""
-    if pid is None:
-        return None
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20), 1)

@@ -90,7 +90,8 @@ def main() -> int:
         library = import_module("xllamacpp")  # an extra, and only this process loads it
         server = library.Server(_parameters(library, settings))
     except (ImportError, RuntimeError, MemoryError, ValueError) as error:
-        tell(Report(error=f"the model can't be loaded ({str(error) or type(error).__name__})"))
+        limit = f" within memory_mb = {settings.memory_mb}" if settings.memory_mb is not None else ""
+        tell(Report(error=f"the model can't be loaded{limit} ({str(error) or type(error).__name__})"))
         return 1
     tell(Report(url=server.listening_address))
     while True:
