@@ -98,11 +98,12 @@ class Engine:
         return self._process.pid if self._process is not None else None
 
     def facts(self) -> dict[str, Any]:  # Any: JSON
-        """State, process, memory and history, for people who look after it."""
+        """State, process, memory and history, for people who look after it. Any thread may ask."""
+        process = self._process
         return {
             "state": self.state,
-            "pid": self.pid,
-            "memory_mb": self._process.memory_mb() if self._process is not None else None,
+            "pid": process.pid if process is not None else None,
+            "memory_mb": process.memory_mb() if process is not None else None,
             "starts": self.starts,
             "failures": self.failures,
             "said": self.said or None,

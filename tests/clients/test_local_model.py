@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import openai
 import pytest
@@ -55,6 +56,13 @@ class Stage:
         self.client = openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=server.local_key, max_retries=0)
         self.admin = openai.AsyncOpenAI(base_url=f"{server.url}/api", api_key=ADMIN)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
+        await self.admin.close()
+
     async def target(self, name: str = "tiny/tiny") -> dict[str, Any]:
         """What the API says of a target."""
         found: Any = await self.admin.get("/models", cast_to=dict[str, Any])
@@ -65,7 +73,8 @@ class Stage:
         return int((await self.target())["engine"]["pid"])
 
     async def say(self, model: str = "tiny/tiny", **more: Any) -> Any:
-        return await self.client.chat.completions.create(model=model, messages=HELLO, temperature=0, **more)
+        asked: Any = {"messages": HELLO, "temperature": 0, **more}
+        return await self.client.chat.completions.create(model=model, **asked)
 
 
 @pytest.fixture(scope="module")
@@ -82,20 +91,16 @@ def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 @pytest_asyncio.fixture
 async def stage(server: ServerProcess) -> AsyncIterator[Stage]:
-    made = Stage(server)
-    yield made
-    await made.client.close()
-    await made.admin.close()
+    async with Stage(server) as made:
+        yield made
 
 
 @pytest_asyncio.fixture
 async def fresh(model: Path, tmp_path: Path) -> AsyncIterator[Stage]:
     """A server of the test's own, with a history of no crashes."""
     with ServerProcess(tmp_path / "data", CONFIG.format(path=model)) as server:
-        made = Stage(server)
-        yield made
-        await made.client.close()
-        await made.admin.close()
+        async with Stage(server) as made:
+            yield made
 
 
 async def until(fact: Callable[[], Any], seconds: float = 5.0) -> bool:
@@ -179,6 +184,7 @@ async def test_many_at_once_all_get_their_answer(stage: Stage) -> None:
     assert (await stage.target())["at_work"] == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says what a process has computed")
 async def test_a_client_that_leaves_stops_the_engine_from_computing(stage: Stage) -> None:
     stream = await stage.say("raw", stream=True, extra_body=FOREVER)
     async for _ in stream:
@@ -248,25 +254,25 @@ async def test_a_crash_in_the_middle_of_a_stream_is_an_error_in_it_and_the_next_
     assert await until(answers, 10.0)
 
 
-async def test_whatever_ends_the_server_ends_the_engine(model: Path, tmp_path: Path) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        config = CONFIG.format(path=model).replace("threads = 1", "threads = 1\neager = true")
-        with ServerProcess(tmp_path / number.name, config) as server:
-            stage = Stage(server)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_whatever_ends_the_server_ends_the_engine(
+    model: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    config = CONFIG.format(path=model).replace("threads = 1", "threads = 1\neager = true")
+    with ServerProcess(tmp_path / "data", config) as server:
+        async with Stage(server) as stage:
 
-            async def is_ready(stage: Stage = stage) -> bool:
+            async def is_ready() -> bool:
                 return bool((await stage.target())["engine"]["state"] == "ready")
 
             assert await until(is_ready), "eager: it loads without a request"
             pid = await stage.pid()
-            await stage.client.close()
-            await stage.admin.close()
-            server.stop(number)
+        server.stop(number)
 
-            async def is_gone(pid: int = pid) -> bool:
-                return not is_there(pid)
+        async def is_gone() -> bool:
+            return not is_there(pid)
 
-            assert await until(is_gone, 3.0)
+        assert await until(is_gone, 3.0)
 
 
 async def test_a_changed_file_swaps_the_engine(model: Path, fresh: Stage) -> None:
@@ -291,14 +297,49 @@ async def test_a_pulled_model_answers_when_nothing_is_configured(tmp_path: Path)
     (tmp_path / "data" / "models").mkdir(parents=True)
     tiny_gguf.write(tmp_path / "data" / "models" / "alphabet.gguf")
     with ServerProcess(tmp_path / "data") as server:
-        stage = Stage(server)
+        async with Stage(server) as stage:
+            answer = await stage.say("default")
+            target = await stage.target("llama/alphabet")
 
-        answer = await stage.say("default")
+    said = "Model: llama/alphabet, since the model 'alphabet' was pulled to this machine."
+    assert said in server.greeting
+    assert answer.choices[0].message.content == tiny_gguf.ALPHABET
+    assert target["file"]["size_bytes"] == len(tiny_gguf.content())
 
-        assert (
-            "Model: llama/alphabet, since the model 'alphabet' was pulled to this machine." in server.greeting
-        )
-        assert answer.choices[0].message.content == tiny_gguf.ALPHABET
-        assert (await stage.target("llama/alphabet"))["file"]["size_bytes"] == len(tiny_gguf.content())
-        await stage.client.close()
-        await stage.admin.close()
+
+@pytest.mark.parametrize("ended", ["whole", "streamed", "left", "refused"])
+async def test_whatever_ended_an_answer_it_is_over_for_the_engine(
+    model: Path, tmp_path: Path, ended: str
+) -> None:
+    config = CONFIG.format(path=model).replace("threads = 1", "threads = 1\nidle_stop_s = 0.3", 1)
+    with ServerProcess(tmp_path / "data", config) as server:
+        async with Stage(server) as stage:
+
+            async def is_stopped() -> bool:
+                return bool((await stage.target())["engine"]["state"] == "stopped")
+
+            if ended == "whole":
+                await stage.say("raw")
+            elif ended == "streamed":
+                [_ async for _ in await stage.say("raw", stream=True)]
+            elif ended == "left":
+                stream = await stage.say("raw", stream=True, extra_body=FOREVER)
+                await anext(stream)
+                await stream.close()
+            else:
+                with pytest.raises(openai.BadRequestError, match="context size"):
+                    await stage.say("raw", messages=[{"role": "user", "content": "a" * 40_000}])
+
+            assert await until(is_stopped, 10.0)
+            assert (await stage.target())["engine"]["starts"] == 1
+
+
+async def test_a_model_pulled_while_the_server_runs_can_be_asked_at_once(stage: Stage) -> None:
+    with pytest.raises(openai.NotFoundError):
+        await stage.say("llama/late")
+    (stage.server.data / "models").mkdir()
+    tiny_gguf.write(stage.server.data / "models" / "late.gguf")
+
+    answer = await stage.say("llama/late", max_tokens=3)
+
+    assert answer.choices[0].message.content == "abc"
