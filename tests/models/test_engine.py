@@ -57,6 +57,12 @@ def is_there(pid: int) -> bool:
         return False
 
 
+def kill_and_wait(pid: int) -> None:
+    """End a process while the event loop sees nothing of it."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 async def within(seconds: float, fact: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + seconds
     while not fact():
@@ -121,8 +127,7 @@ async def test_a_crash_that_nobody_saw_yet_is_seen_by_who_asks(make: Make) -> No
     engine = make()
     before = await engine.address(20)
     assert engine.pid is not None
-    os.kill(engine.pid, signal.SIGKILL)
-    await asyncio.to_thread(os.waitid, os.P_PID, engine.pid, os.WEXITED | os.WNOWAIT)
+    kill_and_wait(engine.pid)
 
     assert await engine.address(20) != before
 
