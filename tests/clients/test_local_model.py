@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import anthropic
 import openai
 import pytest
 import pytest_asyncio
@@ -343,3 +344,17 @@ async def test_a_model_pulled_while_the_server_runs_can_be_asked_at_once(stage: 
     answer = await stage.say("llama/late", max_tokens=3)
 
     assert answer.choices[0].message.content == "abc"
+
+
+async def test_the_other_fronts_reach_it_too(stage: Stage) -> None:
+    other = anthropic.AsyncAnthropic(base_url=stage.server.url, api_key=stage.server.local_key, max_retries=0)
+    asked: Any = {"model": "raw", "max_tokens": 64, "messages": HELLO}
+    async with other:
+        message = await other.messages.create(**asked)
+        async with other.messages.stream(**asked) as stream:
+            streamed = await stream.get_final_message()
+    response = await stage.client.responses.create(model="raw", input="Say good morning.", temperature=0)
+
+    assert [one.content[0].text for one in (message, streamed)] == [tiny_gguf.ALPHABET] * 2  # type: ignore[union-attr]  # text, as the model has nothing else
+    assert message.usage.output_tokens == streamed.usage.output_tokens == 27
+    assert response.output_text == tiny_gguf.ALPHABET
