@@ -43,6 +43,9 @@ start_s = 0.01
 [models.either]
 targets = ["hasty/tiny", "tiny/tiny"]
 
+[apps.default]
+ground = []   # a byte is a token here, and passages would fill the context
+
 [apps.raw]
 model = "tiny/tiny"
 pipeline = "off"
@@ -294,10 +297,10 @@ async def test_a_changed_file_swaps_the_engine(model: Path, fresh: Stage) -> Non
     assert await until(is_gone)
 
 
-async def test_a_pulled_model_answers_when_nothing_is_configured(tmp_path: Path) -> None:
+async def test_a_pulled_model_answers_when_no_model_is_configured(tmp_path: Path) -> None:
     (tmp_path / "data" / "models").mkdir(parents=True)
     tiny_gguf.write(tmp_path / "data" / "models" / "alphabet.gguf")
-    with ServerProcess(tmp_path / "data") as server:
+    with ServerProcess(tmp_path / "data", "[apps.default]\nground = []\n") as server:
         async with Stage(server) as stage:
             answer = await stage.say("default")
             target = await stage.target("llama/alphabet")
