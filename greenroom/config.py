@@ -25,7 +25,15 @@ CHECK = ("pii", "secrets", "injection", "offense", "topics")
 POSTPROCESS = ("decode", "conform", "polish", "verify", "cite", "guard", "unmask")
 
 ProviderKind = Literal[
-    "openai", "anthropic", "gemini", "azure", "vertex", "bedrock", "cohere", "openai_compatible", "llama",
+    "openai",
+    "anthropic",
+    "gemini",
+    "azure",
+    "vertex",
+    "bedrock",
+    "cohere",
+    "openai_compatible",
+    "llama",
     "reader",
 ]
 PLAIN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z"
@@ -43,7 +51,15 @@ _USED: dict[ProviderKind, frozenset[str]] = {
     "bedrock": _OVER_HTTP | {"region", "profile"},
     "llama": _ANY_PROVIDER
     | {
-        "model_path", "model", "context", "threads", "gpu_layers", "memory_mb", "start_s", "idle_stop_s", "eager",
+        "model_path",
+        "model",
+        "context",
+        "threads",
+        "gpu_layers",
+        "memory_mb",
+        "start_s",
+        "idle_stop_s",
+        "eager",
     },
     "reader": _ANY_PROVIDER,
 }

@@ -16,9 +16,6 @@ PULLED = f"{NAME}/"
 """With which the names of their engines begin."""
 _CONTEXT = 4096
 _IDLE_STOP_S = 600.0
-_KEYS = (
-    "model_path", "model", "context", "threads", "gpu_layers", "memory_mb", "start_s", "idle_stop_s", "eager",
-)  # fmt: skip
 
 
 class LocalModels:
@@ -80,15 +77,9 @@ class LocalModels:
 
 
 def check_table(where: str, table: ProviderConfig) -> None:
-    """Raise ConfigError unless the keys of `llama` stand in a table of that kind, and name one model."""
-    usual = ProviderConfig(kind=table.kind)
-    given = [key for key in _KEYS if getattr(table, key) != getattr(usual, key)]
+    """Raise ConfigError unless a table of kind `llama` names one model; other kinds are not looked at."""
     if table.kind != "llama":
-        if given:
-            raise ConfigError(f'{where}: {given[0]} is for kind = "llama" only.')
         return
-    if table.base_url or table.api_key_env or table.api_key_file or table.headers:
-        raise ConfigError(f'{where}: kind = "llama" takes no address, key or headers; it runs a file itself.')
     if (table.model_path is None) == (table.model is None):
         raise ConfigError(
             f"{where} needs either model_path, a GGUF file, or model, the name of one that "

@@ -35,10 +35,10 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalModels:
         ("llama", "", "needs either model_path"),
         ("llama", 'model = "tiny"\nmodel_path = "x.gguf"', "needs either model_path"),
         ("llama", 'model = "../tiny"', "not a name of a pulled model"),
-        ("llama", 'model = "tiny"\nbase_url = "http://127.0.0.1/v1"', "takes no address"),
-        ("llama", 'model = "tiny"\napi_key_env = "KEY"', "takes no address"),
-        ("openai", "threads = 2", 'threads is for kind = "llama" only'),
-        ("openai_compatible", "eager = true", 'eager is for kind = "llama" only'),
+        ("llama", 'model = "tiny"\nbase_url = "http://127.0.0.1/v1"', "does not use 'base_url'"),
+        ("llama", 'model = "tiny"\napi_key_env = "KEY"', "does not use 'api_key_env'"),
+        ("openai", "threads = 2", "does not use 'threads'"),
+        ("openai_compatible", "eager = true", "does not use 'eager'"),
     ],
 )
 def test_keys_that_do_not_go_together_are_refused(tmp_path: Path, kind: str, lines: str, said: str) -> None:
