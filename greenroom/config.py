@@ -25,7 +25,16 @@ CHECK = ("pii", "secrets", "injection", "offense", "topics")
 POSTPROCESS = ("decode", "conform", "polish", "verify", "cite", "guard", "unmask")
 
 ProviderKind = Literal[
-    "openai", "anthropic", "gemini", "azure", "vertex", "bedrock", "cohere", "openai_compatible", "reader"
+    "openai",
+    "anthropic",
+    "gemini",
+    "azure",
+    "vertex",
+    "bedrock",
+    "cohere",
+    "openai_compatible",
+    "llama",
+    "reader",
 ]
 PLAIN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z"
 """What may stand in an address as it is."""
@@ -40,6 +49,18 @@ _USED: dict[ProviderKind, frozenset[str]] = {
     "azure": _OVER_HTTP | {"api_version"},
     "vertex": _OVER_HTTP | {"api_version", "project", "region"},
     "bedrock": _OVER_HTTP | {"region", "profile"},
+    "llama": _ANY_PROVIDER
+    | {
+        "model_path",
+        "model",
+        "context",
+        "threads",
+        "gpu_layers",
+        "memory_mb",
+        "start_s",
+        "idle_stop_s",
+        "eager",
+    },
     "reader": _ANY_PROVIDER,
 }
 """Keys that each kind of provider uses."""
@@ -116,9 +137,32 @@ class ProviderConfig(_Table, kw_only=True, frozen=True):
     """For bedrock: the profile of AWS's configuration files whose keys sign the calls."""
     parallel: Annotated[int, Meta(ge=1)] | None = None
     """Calls at work at once at each of its models; more wait for a place, or go to the next target."""
+    model_path: str | None = None
+    """Kind llama: the GGUF file that is run."""
+    model: str | None = None
+    """Kind llama, instead of model_path: the name of a model that `greenroom models pull` brought."""
+    context: Annotated[int, Meta(ge=256, le=1_048_576)] | None = None
+    """Kind llama: tokens of one request and its answer; 4096, or what the model was trained for if that is
+    less. Memory grows with `context` times `parallel`.
+    """
+    threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    """Kind llama: threads that compute; without it as many as there are cores."""
+    gpu_layers: Annotated[int, Meta(ge=0, le=10_000)] | None = None
+    """Kind llama: layers put on a GPU, where the installed engine can; without it as many as fit."""
+    memory_mb: Annotated[int, Meta(ge=64)] | None = None
+    """Kind llama: the engine is ended when it takes more, the pages of the model's file among it."""
+    start_s: Annotated[float, Meta(gt=0, le=3600)] | None = None
+    """Kind llama: how long loading may take, in seconds; 120 without it."""
+    idle_stop_s: Annotated[float, Meta(ge=0)] | None = None
+    """Kind llama: without a request for so long the engine is stopped, and started by the next one; 600
+    without it, 0 for never.
+    """
+    eager: bool = False
+    """Kind llama: load at the start instead of at the first request."""
 
     def __post_init__(self) -> None:
-        said = [name for name in self.__struct_fields__ if getattr(self, name) not in (None, {})]
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        said = [name for name, one in values.items() if one not in (None, {}) and one is not False]
         unused = [name for name in said if name not in _USED[self.kind]]
         if unused:
             known = ", ".join(sorted(_USED[self.kind] - {"kind"}))

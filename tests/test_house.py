@@ -35,6 +35,7 @@ OPTIONAL = {
     "onnxruntime": "the extra `embed`",
     "tokenizers": "the extra `embed`",
     "yaml": "the extra `import`",
+    "xllamacpp": "the extra `local`",
 }
 BY_NAME = re.compile(r"import_module(?:\(|, )\"(\w+)")
 

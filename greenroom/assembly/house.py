@@ -19,6 +19,7 @@ from greenroom import config as configuration
 from greenroom.assembly import applied
 from greenroom.assembly.environment import find_config, proxies_of
 from greenroom.assembly.guest import GuestTraces
+from greenroom.assembly.llama import PULLED, LocalModels
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.money import check_money, open_ledger, take_rules
 from greenroom.assembly.policies import check_policies, routes_of
@@ -45,11 +46,11 @@ from greenroom.grounding.search import AsyncSearch
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.cache import AnswerCache, Cached
 from greenroom.models.cache import Policy as CachePolicy
-from greenroom.models.catalog import context_window
 from greenroom.models.dispatch import Dispatch
 from greenroom.models.embedder import LocalEmbedder
 from greenroom.models.encoder import INSTALL
 from greenroom.models.encoder import NAME as ENCODER
+from greenroom.models.engine import Engines
 from greenroom.models.health import Healths
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook
@@ -96,6 +97,7 @@ class House(Stores):
         self.vault = MemoryVault()
         self._canary = Canary()
         self._healths = Healths()
+        self._engines = Engines(environment)
         self.cache = AnswerCache(config.server.cache_mb << 20)
         self._key_generation: object = None
         self._ending = ExitStack()
@@ -141,6 +143,7 @@ class House(Stores):
         self._pool = Pool(proxies=proxies_of(self.environment))
         self._pool.start()
         self._ending.callback(self._stop_pool)
+        self._ending.callback(self._engines.stop)
         store = GuestTraces(self.traces) if as_guest else self.traces
         self.recorder = Recorder(store, capture=self.config.store.capture, audit_key=audit_key(self.folder()))
         self.recorder.start()
@@ -152,6 +155,7 @@ class House(Stores):
         self.refresh_keys()
         rooms = await self._rooms(self.config)
         if not as_guest:
+            self._start_eager()
             applied.keep(self.folder(), self._from_file)
         self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
 
@@ -181,6 +185,8 @@ class House(Stores):
         check_money(loaded, self.source)
         rooms = await self._rooms(loaded)
         self.config = loaded
+        self._engines.keep([one.engine for one in self.models.local()], PULLED)
+        self._start_eager()
         applied.keep(self.folder(), loaded)
         self.documents.files.quota_bytes = loaded.store.files_mb * 1024 * 1024
         self.responses.quota_bytes = loaded.store.responses_mb * 1024 * 1024
@@ -200,6 +206,12 @@ class House(Stores):
 
     # models and apps
 
+    def _start_eager(self) -> None:
+        """Begin to load the models that are to be there before somebody asks."""
+        for provider in self.models.local():
+            if self.config.providers[provider.name].eager:
+                provider.engine.start_now()
+
     async def _rooms(self, config: Config) -> Rooms:
         models = Models(
             config,
@@ -209,6 +221,7 @@ class House(Stores):
             self.source,
             self._healths,
             self.sealed_key,
+            LocalModels(self.data, self._engines, self._pool),
         )
         choice = models.choose()
         if choice is None:
@@ -217,6 +230,7 @@ class House(Stores):
                 name, provider, model = found
                 models.add(name, provider)
                 choice = Choice(f"{name}/{model}", f"'{name}' answers on its usual port on this machine")
+        choice = choice or models.choose_pulled()
         if choice is None:
             choice = Choice(
                 READER, "no model is configured, so the built-in reader answers from your documents"
@@ -234,7 +248,7 @@ class House(Stores):
             return min(
                 (
                     size
-                    for size in map(context_window, configured.targets if configured else (model,))
+                    for size in map(models.context_window, configured.targets if configured else (model,))
                     if size
                 ),
                 default=None,

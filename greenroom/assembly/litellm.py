@@ -14,7 +14,7 @@ from greenroom.models.catalog import PROVIDERS
 # A section, parameter or value is whatever YAML holds: Any stands for "looked at by name".
 _Table = dict[str, Any]
 
-KINDS = frozenset(get_args(ProviderKind))
+KINDS = frozenset(get_args(ProviderKind)) - {"llama"}  # which runs a file of this machine
 _PREFIXES = {
     "openai": "openai", "text-completion-openai": "openai", "anthropic": "anthropic", "gemini": "gemini",
     "azure": "azure", "azure_ai": "azure", "vertex_ai": "vertex", "bedrock": "bedrock", "cohere": "cohere",

@@ -5,18 +5,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from greenroom.assembly.llama import NAME as LLAMA
+from greenroom.assembly.llama import LocalModels, check_table
 from greenroom.assembly.money import prices_of
 from greenroom.assembly.providers import make, reader
 from greenroom.config import Config, ModelConfig, ProviderConfig
 from greenroom.errors import ConfigError
 from greenroom.models.attempt import Target
-from greenroom.models.catalog import PROVIDERS, seller
+from greenroom.models.catalog import PROVIDERS, context_window, seller
 from greenroom.models.connection import Limits
 from greenroom.models.dispatch import Dispatch, Patience
 from greenroom.models.embedder import RemoteEmbedder
 from greenroom.models.health import Healths
+from greenroom.models.llama import Llama
 from greenroom.models.pool import Pool
-from greenroom.models.prices import PriceBook
+from greenroom.models.prices import PriceBook, free
 from greenroom.models.providers import BuiltIn, Embeds, Provider
 from greenroom.models.routing import Candidate, Router
 from greenroom.stages.language import language_of as language_of_exchange
@@ -38,14 +41,20 @@ class Models:
     def __init__(
         self, config: Config, environment: Mapping[str, str], pool: Pool, prices: PriceBook, source: str,
         healths: Healths | None = None, sealed: Callable[[str], str | None] = lambda _: None,
+        local: LocalModels | None = None,
     ) -> None:  # fmt: skip
         self._prices = prices
+        self._local = local
         self._healths = healths or Healths()
         self._own_prices = prices_of(config)
         self._config = config
         self._providers: dict[str, Provider] = {"greenroom": BuiltIn("greenroom", reader())}
         for name, provider in config.providers.items():
-            self._providers[name] = make(name, provider, environment, pool, source, sealed)
+            check_table(f"{source}: providers.{name}", provider)
+            if provider.kind == "llama" and local is not None:
+                self._providers[name] = local.provider(f"{source}: providers.{name}", name, provider)
+            else:
+                self._providers[name] = make(name, provider, environment, pool, source, sealed)
         for name, known in PROVIDERS.items():
             if name in self._providers or not known.needs_only_key:
                 continue
@@ -69,7 +78,11 @@ class Models:
         """`provider/model` as a target, or None when no such provider is configured."""
         provider_name, _, model = name.partition("/")
         provider = self._providers.get(provider_name)
+        if provider is None and provider_name == LLAMA and self._local is not None:
+            provider = self._local.pulled(model)
         if provider is None or not model:
+            return None
+        if isinstance(provider, Llama) and model != provider.model:
             return None
         if provider_name == "greenroom" and model != "reader":
             return None
@@ -78,11 +91,24 @@ class Models:
         own = self._own_prices.get(name) or self._own_prices.get(f"{provider_name}/*")
         if own is not None:
             return Target(name, provider, model, own, health)
+        if isinstance(provider, Llama):
+            return Target(name, provider, model, free(name), health)
         family: str | None = provider_name
         if configured is not None:
             # A price belongs to who sells, not to what the operator calls it.
             family = seller(configured.base_url) if configured.base_url else configured.kind
         return Target(name, provider, model, self._prices.price(family, model) if family else None, health)
+
+    def context_window(self, target: str) -> int | None:
+        """How many tokens a target takes in all, or None when that is not known."""
+        found = self.target(target)
+        if found is not None and isinstance(found.provider, Llama):
+            return found.provider.engine.settings.context
+        return context_window(target, self._prices)
+
+    def local(self) -> list[Llama]:
+        """The configured providers that run a model themselves."""
+        return [one for one in self._providers.values() if isinstance(one, Llama)]
 
     def dispatch(self, name: str) -> Dispatch | None:
         """What answers for a configured model or a `provider/model`; None when the name is neither."""
@@ -129,6 +155,12 @@ class Models:
         targets = []
         for wanted in model.targets:
             target = self.target(wanted)
+            named = self._providers.get(wanted.partition("/")[0])
+            if target is None and isinstance(named, Llama):
+                raise ConfigError(
+                    f"{self._source}: models.{name}.targets names '{wanted}', but the one model of "
+                    f"'{named.name}' is '{named.name}/{named.model}'."
+                )
             if target is None:
                 known = ", ".join(self._providers)
                 raise ConfigError(
@@ -152,6 +184,9 @@ class Models:
             name = next(iter(config.models))
             return Choice(name, "it is the first model in the configuration")
         for name, provider in config.providers.items():
+            made = self._providers[name]
+            if isinstance(made, Llama):
+                return Choice(f"{name}/{made.model}", f"'{name}' is the first provider in the configuration")
             known = PROVIDERS.get(name) or PROVIDERS.get(provider.kind)
             if known is not None and known.default_model:
                 return Choice(
@@ -166,6 +201,11 @@ class Models:
             if self._sealed(name):
                 return Choice(f"{name}/{known.default_model}", f"a key of '{name}' is sealed here")
         return None
+
+    def choose_pulled(self) -> Choice | None:
+        """The model that was pulled last, where the engine is installed."""
+        name = self._local.newest() if self._local is not None else None
+        return Choice(f"{LLAMA}/{name}", f"the model '{name}' was pulled to this machine") if name else None
 
 
 def check_route(where: str, model: ModelConfig) -> None:

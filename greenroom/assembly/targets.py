@@ -4,12 +4,14 @@ from time import monotonic
 from typing import Any
 
 from greenroom.assembly.house import House
+from greenroom.assembly.llama import PULLED
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
 from greenroom.models.cache import Cached
-from greenroom.models.catalog import context_window
 from greenroom.models.dispatch import Dispatch
+from greenroom.models.llama import Llama
 from greenroom.models.prices import Price
+from greenroom.models.pulled import Pulled, all_pulled
 
 Record = dict[str, Any]  # Any: JSON
 
@@ -34,6 +36,15 @@ class ModelDesk:
             target = models.target(name)
             if target is not None and name not in models.configured():
                 rows.append(self._row(target))
+        by_id = {one["id"]: one for one in rows}
+        for one in all_pulled(house.data):
+            name = f"{PULLED}{one.name}"
+            row = by_id.get(name)
+            if row is None:
+                target = models.target(name)
+                row = self._row(target) if target is not None else Record(id=name, kind="file")
+                rows.append(row)
+            row["file"] = _about(one)
         return rows
 
     def _row(self, target: Target) -> Record:
@@ -42,7 +53,7 @@ class ModelDesk:
         return {
             "id": target.name,
             "kind": "target",
-            "context_window": context_window(target.name),
+            "context_window": self._house.models.context_window(target.name),
             "usd_per_million_tokens": _rates(target.price),
             "at_work": health.at_work,
             "parallel": health.parallel,
@@ -50,6 +61,7 @@ class ModelDesk:
             "circuit": "closed" if not health.open_until else "open" if left_s else "half_open",
             "left_alone_s": round(left_s, 3),
             "first_content_ms": None if health.latency_s is None else round(health.latency_s * 1000, 1),
+            **({"engine": target.provider.engine.facts()} if isinstance(target.provider, Llama) else {}),
         }
 
     async def explain(self, body: bytes) -> Record:
@@ -79,6 +91,18 @@ class ModelDesk:
             "why": f"{why}; {order.why}" if why else order.why,
             "weighed": order.weighed,
         }
+
+
+def _about(one: Pulled) -> Record:
+    """A GGUF file in the data folder; a target where the engine is installed."""
+    return {
+        "path": str(one.path),
+        "size_bytes": one.size_bytes,
+        "sha256": one.source.sha256 or None,
+        "checked": one.source.checked,
+        "licence": one.source.licence,
+        "url": one.source.url or None,
+    }
 
 
 def _rates(price: Price | None) -> Record | None:

@@ -25,7 +25,7 @@ COMMANDS = {
     "check": ("check:check", "Say what the check stage finds in a text."),
     "init": ("init:init", "Write a commented greenroom.toml that equals the defaults."),
     "config": ("config:app", "Check the configuration file, or explain its keys."),
-    "models": ("models:app", "List who can answer, and say who would be asked first, and why."),
+    "models": ("models:app", "List who can answer, say who would be asked first, and bring models here."),
     "providers": ("providers:app", "List providers, and keep their keys sealed in the data folder."),
     "import": ("importing:app", "Turn another program's configuration into a greenroom.toml."),
     "keys": ("keys:app", "Make, list, limit, rotate and revoke the keys that clients use."),

@@ -6,6 +6,7 @@ from cyclopts import App
 
 from greenroom.assembly import applied
 from greenroom.assembly.house import House
+from greenroom.assembly.llama import check_table
 from greenroom.assembly.models import check_route
 from greenroom.assembly.providers import check_address
 from greenroom.assembly.steps import STEPS, step_configs
@@ -139,6 +140,7 @@ def check_all(place: Place) -> None:
             decode_table(values, STEPS[name].config, str(path), text, f"{prefix}.{name}.")
     House.open(place.config, place.data, place.environment)  # what it refuses; it opens no store
     for name, provider in config.providers.items():
+        check_table(f"{path}: providers.{name}", provider)
         if provider.base_url is not None:
             check_address(f"{path}: providers.{name}", provider.base_url)
     _check_steps(config, path)
@@ -157,7 +159,7 @@ def _check_steps(config: Config, path: Path) -> None:
 
 def _check_names(config: Config, path: Path) -> None:
     """Models lead to providers, apps lead to models."""
-    providers = {*config.providers, *PROVIDERS, "greenroom"}
+    providers = {*config.providers, *PROVIDERS, "greenroom", "llama"}
     for name, model in config.models.items():
         for target in model.targets:
             provider, _, rest = target.partition("/")

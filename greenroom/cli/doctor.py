@@ -17,6 +17,10 @@ from greenroom.cli.place import ENVIRONMENT, FINE, Here, Place
 from greenroom.config import Config
 from greenroom.errors import ConfigError
 from greenroom.models.encoder import INSTALL, is_installed
+from greenroom.models.engine import INSTALL as INSTALL_ENGINE
+from greenroom.models.engine import is_installed as is_engine_installed
+from greenroom.models.gguf import NotGGUF, read_head
+from greenroom.models.pulled import all_pulled, path_of
 from greenroom.store import database
 
 _NEWEST_TESTED = (3, 13)
@@ -36,8 +40,8 @@ class Finding(NamedTuple):
 def doctor(*, json: bool = False, place: Here) -> int:
     """Say what is wrong here, and the command that mends it: exit 0, or 3 when something is wrong.
 
-    Looks at Python, the configuration, the data folder and its lock, the port, the providers' keys, the disk
-    and the stores. Changes nothing and calls nobody.
+    Looks at Python, the configuration, the data folder and its lock, the port, the providers' keys, models of
+    this machine, the disk and the stores. Changes nothing and calls nobody.
 
     Parameters
     ----------
@@ -75,6 +79,7 @@ def examine(place: Place) -> Iterator[Finding]:
     yield _port(config, is_running=holder is not None)
     yield from _provider_keys(place, config)
     yield _encoder()
+    yield from _local_models(config, folder)
     yield _disk(folder)
     yield from _stores(folder)
 
@@ -146,7 +151,7 @@ def _provider_keys(place: Place, config: Config) -> Iterator[Finding]:
                 yield Finding(what, "fine", f"{path} can be read")
             else:
                 yield Finding(what, "wrong", f"{path} can't be read", f"ls -l {path}")
-        elif provider.kind not in {"reader", "openai_compatible", "vertex", "bedrock"}:
+        elif provider.kind not in {"reader", "openai_compatible", "vertex", "bedrock", "llama"}:
             said = "none is configured"
             yield Finding(what, "wrong", said, f"greenroom config explain providers.{name}.api_key_env")
 
@@ -156,6 +161,38 @@ def _encoder() -> Finding:
         return Finding("embeddings", "fine", "installed; documents are searched by meaning too, in English")
     said = "not installed: documents are searched by words alone, and /v1/embeddings has no model of its own"
     return Finding("embeddings", "fine", said, INSTALL)
+
+
+def _local_models(config: Config, folder: Path) -> Iterator[Finding]:
+    """The embedded engine, and every GGUF file that is configured or was pulled."""
+    wanted = {name: one for name, one in config.providers.items() if one.kind == "llama"}
+    files = {
+        f"model {one.name}": (one.path, "greenroom models remove " + one.name) for one in all_pulled(folder)
+    }
+    for name, one in wanted.items():
+        path = path_of(folder, one.model) if one.model else Path(one.model_path or "").expanduser()
+        mend = f"greenroom models pull {one.model}" if one.model else f"ls -l {path}"
+        files[f"model of {name}"] = (path, mend)
+    if is_engine_installed():
+        yield Finding("embedded engine", "fine", "installed; GGUF files are run on this machine")
+    else:
+        said = "not installed: GGUF files can't be run"
+        yield Finding("embedded engine", "wrong" if wanted else "fine", said, INSTALL_ENGINE)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for what, (path, mend) in files.items():
+        try:
+            head = read_head(path)
+        except NotGGUF as error:
+            yield Finding(what, "wrong", f"{path} {error}", mend)
+            continue
+        said = f"{head.architecture}, {head.size_bytes / 1e9:.2f} GB"
+        if head.size_bytes > memory:
+            said += f"; more than this machine's memory ({memory / 1e9:.1f} GB): it would be very slow"
+            yield Finding(what, "warning", said, "greenroom models pull")
+        elif not head.has_template:
+            yield Finding(what, "warning", f"{said}; it holds no chat template, answers may be poor")
+        else:
+            yield Finding(what, "fine", said)
 
 
 def _disk(folder: Path) -> Finding:

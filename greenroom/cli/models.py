@@ -9,13 +9,16 @@ from msgspec.json import encode
 from greenroom.assembly.targets import ModelDesk
 from greenroom.cli.output import print_json, print_table
 from greenroom.cli.place import FINDINGS, FINE, Here, Place
+from greenroom.cli.pull import pull, remove
 
-app = App(name="models", help="List who can answer, and say who would be asked first, and why.")
+app = App(name="models", help="List who can answer, say who would be asked first, and bring models here.")
+app.command(pull)
+app.command(remove)
 
 
 @app.command(name="list")
 def list_models(*, json: bool = False, place: Here) -> int:
-    """List apps, configured models and the targets behind them, with prices per million tokens.
+    """List apps, configured models, the targets behind them with prices per million tokens, and GGUF files.
 
     Parameters
     ----------
@@ -29,7 +32,7 @@ def list_models(*, json: bool = False, place: Here) -> int:
     table = []
     for one in rows:
         rates = one.get("usd_per_million_tokens")
-        leads = one.get("model") or ", ".join(one.get("targets", ()))
+        leads = one.get("model") or ", ".join(one.get("targets", ())) or one.get("file", {}).get("path")
         price = f"{rates['input']:g} in, {rates['output']:g} out" if rates else None
         table.append((one["id"], one["kind"], leads or None, one.get("context_window"), price))
     print_table(("name", "kind", "leads to", "context", "USD per million"), table)

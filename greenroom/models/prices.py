@@ -223,6 +223,11 @@ FREE = Price("greenroom/reader", [Period(Rates.plain(0, 0, 0))])
 """The price of the built-in reader."""
 
 
+def free(model: str) -> Price:
+    """The price of a model that this machine runs itself."""
+    return Price(model, FREE.periods)
+
+
 class _Model(Struct, array_like=True):
     id: str
     context_window: int | None
