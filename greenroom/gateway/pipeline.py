@@ -18,6 +18,7 @@ from greenroom.errors import ContentRefused, GreenroomError, RequestError, StepF
 from greenroom.exchange import Exchange, Outcome, Reply, StepRecord, Usage
 from greenroom.gateway.chain import Chain, PostEntry, open_chain
 from greenroom.gateway.settling import estimate_usage, settle
+from greenroom.gateway.tool_calls import judge_whole, leave_out
 from greenroom.stages.check.refusal import SENTENCES
 from greenroom.wire import openai
 
@@ -194,7 +195,8 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
     if exchange.usage is not None:  # first of all: it is to be paid even if a filter breaks
         settle(exchange)
     post = Postprocess(exchange, app)
-    changed: dict[tuple[int, int], str] = {}
+    changed: dict[tuple[int, int], str | None] = {}
+    argued = 0
     for place, choice in enumerate(view.choices):
         message = choice.message
         exchange.finish_reason = choice.finish_reason
@@ -209,12 +211,15 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
             exchange.reply_text.append("")
         for number, call in enumerate(message.tool_calls or ()):
             if call.function is not None and call.function.arguments:
+                argued += len(call.function.arguments)
                 new = post.whole("arguments", place, call.function.arguments)
                 if new != call.function.arguments:
                     changed[place, number] = new
+        if message.tool_calls:
+            judge_whole(exchange, place, message.tool_calls, changed)
     post.report()
     if exchange.usage is None:
-        exchange.usage = estimate_usage(exchange)
+        exchange.usage = estimate_usage(exchange, argued)
         settle(exchange)
     rejected = post.rejected
     if rejected is not None:
@@ -232,12 +237,12 @@ def answered(exchange: Exchange) -> Outcome:
     return "cached" if "cache" in exchange.context else "answered"
 
 
-def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str]) -> bytes:
+def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str | None]) -> bytes:
     annotations = annotations_of(exchange) if exchange.passages else []
     facts = facts_of(exchange)
     if len(changed) == 1 and not annotations and ASKED_AGAIN not in exchange.context:
         (place, number), text = next(iter(changed.items()))
-        spliced = _spliced(body, place, text) if number < 0 else None
+        spliced = _spliced(body, place, text) if number < 0 and text is not None else None
         if spliced is not None:
             body = spliced
             changed = {}
@@ -249,8 +254,9 @@ def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str
         message = answer["choices"][place]["message"]
         if number < 0:
             message["content"] = text
-        else:
+        elif text is not None:
             message["tool_calls"][number]["function"]["arguments"] = text
+    leave_out(answer, changed)
     if annotations:
         answer["choices"][0]["message"]["annotations"] = annotations
     if asked_again and exchange.usage is not None:

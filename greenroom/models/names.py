@@ -1,4 +1,4 @@
-"""Host names to addresses: asked beside the event loop, one question a name at a time, answers kept for a while.
+"""Host names to addresses: asked beside the event loop, one question a name, answers kept a while.
 
 The loop's own threads are few and shared: a name server that does not answer would take them all, and hold up
 every other name and every file. Here a name that hangs holds up whoever wants that name, and nobody else.
