@@ -28,6 +28,7 @@ from greenroom.gateway.tool_calls import HeldCalls, broken_of, note_broken
 from greenroom.wire import openai
 from greenroom.wire.mold import Mold
 from greenroom.wire.openai import Chunk, ChunkChoice, ChunkWriter, ToolDelta
+from greenroom.wire.openai_request import refuse_repeated_keys
 
 _START = b"data: "
 _END = b"\n\n"
@@ -141,6 +142,8 @@ class Answer:
             self._rewrite(chunk, out)
             return
         choice = chunk.choices[0]
+        if payload.count(b'"content"') > 1 or payload.count(b'"choices"') > 1:
+            refuse_repeated_keys(payload)  # it may show us one thing and the client another
         if chunk.usage is None:
             self._learn(payload, choice)
         if not self._passes(choice):

@@ -8,9 +8,9 @@ import pytest
 from greenroom.gateway import tool_calls
 from greenroom.gateway.chain import PostEntry
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
-from tests.faults.rawclient import Answer
+from tests.faults.rawclient import Answer, request_bytes
 from tests.faults.recipes import openai_events, openai_reply, streamed, whole
-from tests.faults.room import Room
+from tests.faults.room import KEY, Room
 from tests.faults.upstream import FaultUpstream
 
 Call = dict[str, Any]  # Any: JSON
@@ -134,6 +134,10 @@ async def test_a20_a_client_that_waits_for_a_long_call_is_kept_with_comments(
     assert calls_of(answer) == [("a", "weather", WEATHER)]
 
 
+def whole_calls(arguments: str) -> bytes:
+    return json.dumps([{"id": "z", "function": {"name": "f", "arguments": arguments}}]).encode()
+
+
 def whole_reply(*calls: tuple[str, str, str]) -> bytes:
     body = json.loads(openai_reply())
     body["choices"][0]["finish_reason"] = "tool_calls"
@@ -174,3 +178,83 @@ async def test_a20_only_whole_calls_of_a_whole_answer_go_out(
     assert (answer.body == sent) == is_whole  # byte for byte where nothing is wrong
     assert (answer.header("x-greenroom-dropped") is None) == is_whole
     assert exchange.error == (None if is_whole else tool_calls.BROKEN)
+
+
+# keys that stand twice
+
+
+def twice(data: bytes, key: bytes, first: bytes) -> bytes:
+    """The same with `key` said before, as something else."""
+    at = data.index(b'"%b"' % key)
+    return data[:at] + b'"%b": %b, ' % (key, first) + data[at:]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(twice(openai_reply(), b"content", b'"evil"'), id="A14 content twice"),
+        pytest.param(twice(openai_reply(), b"choices", b"[]"), id="A14 choices twice"),
+        pytest.param(twice(whole_reply(("a", "f", "{}")), b"arguments", b'"evil"'), id="A14 arguments twice"),
+        pytest.param(
+            twice(whole_reply(("a", "f", "{}")), b"tool_calls", whole_calls("evil")), id="A14 calls twice"
+        ),
+    ],
+)
+async def test_a14_an_answer_that_says_twice_what_is_looked_at_is_none(
+    upstream: FaultUpstream, answer: bytes
+) -> None:
+    async with FaultUpstream() as good:
+        upstream.script("m", whole(answer))
+        async with Room([upstream.base_url, good.base_url]) as room:
+            given = await room.ask()
+            exchange = await room.kept.next()
+
+    assert exchange.attempts[0].error == "upstream_protocol"
+    assert b"evil" not in given.body
+
+
+@pytest.mark.parametrize("at", [1, 2], ids=["A14 second event", "A14 third event"])
+async def test_a14_a_streams_event_that_says_two_things_ends_it(upstream: FaultUpstream, at: int) -> None:
+    said = openai_events(("So", " far", " so", " good"))
+    said[at] = twice(said[at], b"content", b'"evil"')
+    upstream.script("m", streamed(said))
+    async with Room([upstream.base_url], withheld=["evil"]) as room:
+        answer = await room.ask(stream=True)
+
+    assert json.loads(answer.events()[-1])["error"]["code"] == "upstream_protocol"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param('"temperature": 0, "temperature": 2', id="B3 a number twice"),
+        pytest.param('"stream":false,"stream":false', id="B3 stream twice"),
+        pytest.param('"tools":[{"a":{"b":1}}],"user":"x","tools":[]', id="B3 tools twice"),
+        pytest.param('"x" : 1, "x" : 2', id="B3 spaces before colons"),
+        pytest.param('"user":"a\\":b","user":"c"', id="B3 a colon in a text"),
+    ],
+)
+async def test_b3_a_key_that_stands_twice_is_refused_though_nobody_here_reads_it(
+    upstream: FaultUpstream, field: str
+) -> None:
+    body = '{"model":"m","messages":[{"role":"user","content":"x"}],' + field + "}"
+    async with Room([upstream.base_url]) as room, room.client() as client:
+        await client.send(request_bytes(body.encode(), key=KEY))
+        answer = await client.answer()
+
+    assert answer.status == 400
+    assert "stands twice" in answer.body.decode()
+    assert upstream.requests == []
+
+
+async def test_b3_a_body_with_many_different_keys_goes_on_as_it_came(upstream: FaultUpstream) -> None:
+    body = (
+        b'{"model":"m","messages":[{"role":"user","content":"x"}],"user":"a\\":b:\\"c", "metadata" : {"k":"v"},'
+        b'"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}],"n":1}'
+    )
+    async with Room([upstream.base_url]) as room, room.client() as client:
+        await client.send(request_bytes(body, key=KEY))
+        answer = await client.answer()
+
+    assert answer.status == 200
+    assert upstream.requests[0].body == body
