@@ -135,7 +135,8 @@ class Room:
         self._ledger = ledger
         self._price = price
 
-    async def __aenter__(self) -> Self:
+    def build(self) -> None:
+        """Everything but the port."""
         self.pool.start()
         providers: list[Provider] = [
             self._provider(f"p{number}", url, "sk-secret-canary", self.pool, {})
@@ -147,6 +148,9 @@ class Room:
         self.shared = Shared(
             V1(self.gateway, lambda _: {}, 1, self._fronts), self._limits, frozenset({b"127.0.0.1"})
         )
+
+    async def __aenter__(self) -> Self:
+        self.build()
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
