@@ -61,12 +61,13 @@ def good(random: Random, *, stream: bool) -> Recipe:
     if not stream:
         head = Head(headers=JSON, framing=random.choice((str(len(BODY)), "close")))
         packed = compressed(BODY, random.choice(("gzip", "deflate")))
-        chunked = (
+        chunked: list[Action] = [
             Head(headers=JSON, framing="chunked"),
             *[Chunk(BODY[at : at + 97]) for at in range(0, len(BODY), 97)],
-        )
+            LastChunk(),
+        ]
         answers: list[Sequence[Action]] = [
-            (head, Send(BODY)), packed.actions, (*chunked, LastChunk()), whole(BODY + b"\n").actions,
+            (head, Send(BODY)), packed.actions, chunked, whole(BODY + b"\n").actions,
         ]  # fmt: skip
         return recipe(*pause, *random.choice(answers))
     joined = b"".join(EVENTS)
