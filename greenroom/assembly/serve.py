@@ -11,7 +11,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ async def _run(house: House, listener: socket.socket, admin_key: str | None) -> 
         server = _Server(house, listener)
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(_watch(house, server, changed_at))
-            _greet(house, listener, admin_key)
+            server.greeting = lambda: _greet(house, listener, admin_key)
             keeper = group.create_task(_retain(house))
             _spare_the_collector()
             await server.serve(sockets=[listener])
@@ -210,6 +210,13 @@ class _Server(uvicorn.Server):
         )
         self._drain_s = table.drain_s
         self.reload_wanted = False
+        self.greeting: Callable[[], None] = lambda: None
+        """Said once signals are heard and requests answered, so that whoever reads it may send either."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then greet."""
+        await super().startup(sockets)
+        self.greeting()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Requests that are sent again: with an `Idempotency-Key` a repeat gets the answer of the first.
 
-A client that lost its connection may ask again without paying twice: the call goes on though its client has
-left, and whoever repeats it waits for the same answer. Streams are not kept: their repeat is refused while the
+A client that lost its connection may ask again without paying twice: the call goes on though its client left,
+and whoever repeats it waits for the same answer. Streams are not kept: their repeat is refused while the
 first is at work, and is a request of its own afterwards. Knows answers as bytes; nothing of what they say.
 """
 
