@@ -26,6 +26,7 @@ from starlette.responses import Response
 from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
+from greenroom.assembly.descriptors import connections_within, raise_limit
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
 from greenroom.assembly.responses import purge_responses, responses_desk
@@ -56,6 +57,7 @@ FAREWELL_S = 1.0
 def serve(config: Path | None, data: Path | None, host: str | None, port: int | None) -> int:
     """Run the server until told to stop. Returns the exit code: 0 fine, 3 the environment is at fault."""
     set_up()
+    raise_limit()
     try:
         house = House.open(config, data, os.environ)
         _check_tls(house)
@@ -261,7 +263,7 @@ def _limits(house: House) -> Limits:
         body_s=table.body_timeout_s,
         idle_s=table.idle_timeout_s,
         write_s=table.write_timeout_s,
-        connections=table.connections,
+        connections=connections_within(table.connections),
         file_bytes=table.file_limit_mb * 1024 * 1024 + FORM_BYTES,
     )
 

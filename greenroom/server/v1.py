@@ -84,10 +84,10 @@ class V1:
         self._posted = _POSTED | frozenset((*fronts, *counting))
         self._repeats = Repeats()
 
-    def refusal(self, status: int, message: str, path: bytes = b"") -> Refusal:
+    def refusal(self, status: int, message: str, path: bytes = b"", code: str | None = None) -> Refusal:
         """The answer to a request that could not be parsed, or that broke."""
         kind = "invalid_request_error" if status < 500 else "server_error"
-        code = _CODES.get(status, "malformed_request" if status < 500 else "internal_error")
+        code = code or _CODES.get(status, "malformed_request" if status < 500 else "internal_error")
         return self._refusal(Failure(status, message, kind, code), self._envelope(path, _NO_HEADERS))
 
     def _refusal(self, failure: Failure, envelope: Envelope, headers: bytes = b"") -> Refusal:
