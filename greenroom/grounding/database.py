@@ -208,8 +208,8 @@ class Database:
             self._migrate()
         except (OSError, sqlite3.Error) as error:
             raise StoreError(
-                f"The documents in {path.name} can't be opened: {error}. Run `greenroom db check` to see "
-                f"what is wrong; to go on, put back a copy made by `greenroom db backup`, or move the file away."
+                f"The documents in {path.name} can't be opened: {error}. `greenroom db check` says what is "
+                f"wrong; to go on, put back a copy made by `greenroom db backup`, or move the file away."
             ) from error
 
     def connection(self) -> sqlite3.Connection:

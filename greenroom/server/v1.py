@@ -20,7 +20,7 @@ from greenroom.errors import (
 )
 from greenroom.exchange import Exchange
 from greenroom.gateway.access import BudgetExceeded, Grant, Key
-from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.gateway import BEGUN, Gateway
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet
@@ -261,7 +261,7 @@ class V1:
         outlet: Outlet = out if events is None else Translated(out, events)
         envelope = OPENAI if front is None else front.envelope
         head = _id_header(exchange.id) + envelope.id_header(exchange.id)
-        beat = _Beat(out, head, COMMENT if events is None else events.keep_alive)
+        beat = _Beat(exchange, out, head, COMMENT if events is None else events.keep_alive)
         stream = None
         try:
             stream = await self.gateway.begin_stream(exchange, app, grant, began)
@@ -336,7 +336,8 @@ class V1:
 class _Beat:
     """After ten seconds without content, sends the head and then signs of life, so that nobody hangs up."""
 
-    def __init__(self, out: HttpProtocol, head: bytes, sign: bytes) -> None:
+    def __init__(self, exchange: Exchange, out: HttpProtocol, head: bytes, sign: bytes) -> None:
+        self._context = exchange.context
         self._out = out
         self._head = head
         self._sign = sign
@@ -345,6 +346,7 @@ class _Beat:
 
     def _tick(self) -> None:
         if not self._out.started:
+            self._context[BEGUN] = True
             self._out.begin(self._head)
         self._out.send(self._sign)
         self._timer = self._loop.call_later(KEEP_ALIVE_S, self._tick)

@@ -44,6 +44,8 @@ class Tally:
 
 def rows_of(node: str) -> set[str]:
     """The rows that a test's name, or its case's, begins with: `test_b9_b10_…`, `[A6 reset]`."""
+    if "test_rows.py" in node:
+        return set()
     name = node.rpartition("::")[2]
     head, _, case = name.partition("[")
     found = {one.upper() for word in head.split("_")[1:4] for one in _ROW.findall(word) if one == word}
@@ -86,7 +88,7 @@ class Table:
 
 def named_rows() -> dict[str, str]:
     """Every row that is claimed, and what it is called."""
-    found = re.findall(r"\b([ABC]\d+) ([^,\n]*?)(?=,| {2,}|$)", faults.__doc__ or "", re.MULTILINE)
+    found = re.findall(r"^([ABC]\d+) (.*?)  ", faults.__doc__ or "", re.MULTILINE)
     ordered = sorted(found, key=lambda one: (one[0][0], int(one[0][1:])))
     return {**{row: what.strip() for row, what in ordered}, "virtual": "A and B at random, on virtual time"}
 

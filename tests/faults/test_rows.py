@@ -13,7 +13,7 @@ SOURCES = "".join(
     for folder in (HERE, HERE.parent / "server")
     for path in sorted(folder.glob("test_*.py"))
 )
-ROWS = re.findall(r"\b([ABC]\d+) ", faults.__doc__ or "")
+ROWS = re.findall(r"^([ABC]\d+) ", faults.__doc__ or "", re.MULTILINE)
 
 
 def test_the_rows_are_found() -> None:
