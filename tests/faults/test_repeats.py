@@ -94,7 +94,7 @@ async def test_b13_what_is_kept_has_an_end(upstream: FaultUpstream) -> None:
     now = 0.0
     async with Room([upstream.base_url]) as room:
         kept = repeats.Repeats(lambda: now)
-        room.shared.front._repeats = kept  # type: ignore[attr-defined]  # the front of the room is V1
+        room.shared.fast._repeats = kept  # type: ignore[attr-defined]  # the fast routes of the room are V1
         await ask(room, "k")
         now = repeats.WINDOW_S + 1
         await ask(room, "k")
