@@ -101,7 +101,8 @@ def _answer_is_sound(answer: Answer, by_id: dict[str, Exchange]) -> None:
     assert exchange.status == answer.status, (
         f"I1: the trace says {exchange.status}, the answer {answer.status}"
     )
-    has_error = answer.status >= 400 or any(b'"error"' in one[:12] for one in answer.events())
+    is_told = exchange.outcome not in SAID and (exchange.error or "").encode() in answer.body
+    has_error = answer.status >= 400 or is_told or any(b'"error"' in one[:20] for one in answer.events())
     assert has_error == (exchange.outcome not in SAID) or (
         exchange.outcome == "refused" and answer.status >= 400
     ), f"I1: the trace says {exchange.outcome}, the answer {answer.status}: {answer.body[-200:]!r}"

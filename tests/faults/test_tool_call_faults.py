@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from greenroom.assembly.fronts import FRONTS
 from greenroom.gateway import tool_calls
 from greenroom.gateway.chain import PostEntry
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
@@ -258,3 +259,27 @@ async def test_b3_a_body_with_many_different_keys_goes_on_as_it_came(upstream: F
 
     assert answer.status == 200
     assert upstream.requests[0].body == body
+
+
+async def test_a20_calls_that_are_held_reach_anthropics_clients_whole_and_with_signs_of_life(
+    upstream: FaultUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool_calls, "KEEP_ALIVE_NS", 50_000_000)
+    upstream.script(
+        "m", streamed(events(*GOOD, begin(1, "b"), call(1, '{"cut'), finish="tool_calls"), pace_s=0.06)
+    )
+    body: dict[str, object] = {
+        "model": "m", "max_tokens": 99, "stream": True, "messages": [{"role": "user", "content": "x"}],
+    }  # fmt: skip
+    async with Room([upstream.base_url], fronts=FRONTS) as room, room.client() as client:
+        await client.send(request_bytes(body, path="/v1/messages", key=KEY))
+        answer = await client.answer()
+
+    said = [json.loads(one) for one in answer.events()]
+    given = "".join(
+        one["delta"].get("partial_json", "") for one in said if one["type"] == "content_block_delta"
+    )
+    assert json.loads(given) == json.loads(WEATHER)
+    assert [one["content_block"]["id"] for one in said if one["type"] == "content_block_start"] == ["a"]
+    assert any(one["type"] == "ping" for one in said)
+    assert said[-1]["type"] == "message_stop"
