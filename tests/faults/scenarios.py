@@ -309,7 +309,7 @@ async def _scenario(loop: VirtualLoop) -> None:
     for one in asked:
         one.stream = streams  # recipes are of one kind
     async with AsyncExitStack() as stack:
-        urls = []
+        urls, is_reachable = [], True
         for _ in range(random.choice((1, 2, 2, 3))):
             upstream = await stack.enter_async_context(FaultUpstream())
             urls.append(upstream.base_url)
@@ -323,11 +323,13 @@ async def _scenario(loop: VirtualLoop) -> None:
                 await upstream.stop_listening()
             elif state < 0.15:
                 loop.deaf.add(upstream.port)
+            is_reachable = is_reachable and state >= 0.15
+        in_flight = random.choice((64, 64, 3))
         room = VirtualRoom(
             urls,
             patience=patience,
             parallel=random.choice((None, None, 1, 2)),
-            in_flight=random.choice((64, 64, 3)),
+            in_flight=in_flight,
             post=random.choice(((), FILTERS)),
             total_s=TOTAL_S,
         )
@@ -335,8 +337,23 @@ async def _scenario(loop: VirtualLoop) -> None:
             async with asyncio.TaskGroup() as group:
                 for one in asked:
                     group.create_task(one.ask(room, model))
+                if is_reachable and in_flight > len(asked):
+                    group.create_task(_healthy(room, random))
             for one in asked:
                 one.check()
+
+
+async def _healthy(room: VirtualRoom, random: Random) -> None:
+    """I7: a request for a model that nothing is wrong with is answered at once, whatever goes on beside it."""
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(random.random() * 3)
+    began = loop.time()
+    async with MemoryClient(room) as client:
+        await client.send(chat_bytes("healthy", stream=random.random() < 0.5, key=KEY))
+        answer = await client.answer()
+    assert answer.status == 200, f"I7: {answer.body!r}"
+    assert answer.whole
+    assert loop.time() - began < 0.5, "I7: a healthy request had to wait"
 
 
 def play(seed: int) -> None:
