@@ -4,9 +4,14 @@ import contextlib
 import resource
 from pathlib import Path
 
+from greenroom.config import ServerConfig
+from greenroom.server.head import Limits
+
 KEPT = 12
 """Descriptors that are never given to connections: files that stores open for a moment, and a spare few."""
 MOST = 65_536
+FORM_BYTES = 64 * 1024
+"""What a form adds to the file in it."""
 
 
 def raise_limit() -> None:
@@ -27,6 +32,19 @@ def connections_within(configured: int) -> int:
     if soft == resource.RLIM_INFINITY:
         return configured
     return max(2, min(configured, (soft - _open_now() - KEPT) // 2))
+
+
+def limits_of(table: ServerConfig) -> Limits:
+    """What a connection may take, and how many there may be."""
+    return Limits(
+        body_bytes=table.body_limit_mb * 1024 * 1024,
+        header_s=table.header_timeout_s,
+        body_s=table.body_timeout_s,
+        idle_s=table.idle_timeout_s,
+        write_s=table.write_timeout_s,
+        connections=connections_within(table.connections),
+        file_bytes=table.file_limit_mb * 1024 * 1024 + FORM_BYTES,
+    )
 
 
 def _open_now() -> int:

@@ -11,7 +11,6 @@ from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from msgspec import Struct
 from msgspec.json import Decoder
 
 from greenroom.contracts import Reviewer, Step

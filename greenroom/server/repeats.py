@@ -9,13 +9,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from time import monotonic
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
 from greenroom.errors import Conflict, MalformedRequest
 from greenroom.server.head import Request
+
+if TYPE_CHECKING:
+    from greenroom.server.protocol import HttpProtocol
 
 HEADER = b"idempotency-key"
 WINDOW_S = 600.0
@@ -80,13 +83,34 @@ class Repeats:
         """Oldest first."""
         self._size_bytes = 0
 
-    async def whole(
-        self, request: Request, key_id: str, answer: Callable[[Tape], Awaitable[None]]
-    ) -> Answered | None:
-        """The answer of this request or of the one it repeats; None for a stream, which is not answered here.
+    async def answer(
+        self,
+        request: Request,
+        key_id: str,
+        out: "HttpProtocol",
+        answer: Callable[[Request, "HttpProtocol"], Awaitable[None]],
+    ) -> None:
+        """Answer a keyed request by `answer`, or as the one that it repeats was answered.
 
         Raises: Conflict for another body under the same key, or a stream at work; MalformedRequest.
         """
+
+        async def taped(tape: Tape) -> None:
+            await answer(request, cast("HttpProtocol", tape))  # of which it has what whole answers use
+
+        answered = await self._whole(request, key_id, taped)
+        if answered is not None:
+            out.respond(*answered)
+            return
+        try:
+            await answer(_without_key(request), out)
+        finally:
+            self._ended(request, key_id)
+
+    async def _whole(
+        self, request: Request, key_id: str, answer: Callable[[Tape], Awaitable[None]]
+    ) -> Answered | None:
+        """The answer of this request or of the one it repeats; None for a stream."""
         name, digest = self._name(request, key_id)
         entry = self._entries.get(name)
         if entry is not None:
@@ -102,7 +126,7 @@ class Repeats:
         entry.task = asyncio.get_running_loop().create_task(self._run(name, entry, answer))
         return await asyncio.shield(entry.task)
 
-    def ended(self, request: Request, key_id: str) -> None:
+    def _ended(self, request: Request, key_id: str) -> None:
         """A stream is over."""
         entry = self._entries.get((key_id, request.headers[HEADER]))
         if entry is not None and entry.task is None:
@@ -146,7 +170,7 @@ class Repeats:
                 del self._entries[name]
 
 
-def without_key(request: Request) -> Request:
+def _without_key(request: Request) -> Request:
     """The same request as one that may be repeated at will."""
     headers = {name: value for name, value in request.headers.items() if name != HEADER}
     return Request(

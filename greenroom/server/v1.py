@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
@@ -30,7 +30,7 @@ from greenroom.server.incoming import Incoming
 from greenroom.server.listing import Listing
 from greenroom.server.messages import ANTHROPIC, COUNT_TOKENS, MESSAGES, Counter, asked, count_body
 from greenroom.server.protocol import HttpProtocol
-from greenroom.server.repeats import HEADER, Answered, Repeats, Tape, without_key
+from greenroom.server.repeats import HEADER, Repeats
 from greenroom.server.timing import ms, stage_times
 from greenroom.wire import moderation, openai, openai_request
 
@@ -143,12 +143,11 @@ class V1:
         key = request.context
         assert isinstance(key, Key)
         gateway = self.gateway
-        if HEADER in request.headers and type(out) is HttpProtocol:
-            await self._once(request, key, out)
-            return
         id = gateway.new_id()
         try:
-            if request.path == CHAT:
+            if HEADER in request.headers and type(out) is HttpProtocol:
+                await self._repeats.answer(request, key.caller.key_id, out, self.answer)
+            elif request.path == CHAT:
                 exchange, app = gateway.open(id, key.caller, request.body, request.headers)
                 grant = gateway.access.admit(key)
                 if exchange.request.stream:
@@ -225,28 +224,6 @@ class V1:
         out.begin(head)
         await left.run(out)
         out.end()
-
-    async def _once(self, request: Request, key: Key, out: HttpProtocol) -> None:
-        """Answer a request with an Idempotency-Key, or give the answer that it got before."""
-
-        async def answer(tape: Tape) -> None:
-            await self.answer(request, cast("HttpProtocol", tape))  # of which it has what whole answers use
-
-        key_id = key.caller.key_id
-        try:
-            answered = await self._repeats.whole(request, key_id, answer)
-        except GreenroomError as error:
-            id, failure = self.gateway.new_id(), _failure(error)
-            envelope = self._envelope(request.path, request.headers)
-            head = _id_header(id) + envelope.id_header(id) + _retry_headers(error)
-            answered = Answered(failure.status, envelope.error(failure, id), head)
-        if answered is not None:
-            out.respond(*answered)
-            return
-        try:
-            await self.answer(without_key(request), out)
-        finally:
-            self._repeats.ended(request, key_id)
 
     async def _stream(
         self,

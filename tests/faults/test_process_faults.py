@@ -66,12 +66,12 @@ async def test_c10_a_clock_that_jumps_changes_no_answer_no_duration_and_no_limit
 
 def test_c10_windows_follow_a_clock_that_never_goes_back() -> None:
     times = [0.0, 1.0, 2.0, 59.9, 60.1, 61.0, 62.0]
-    access = Access({}, {}, lambda: times[0])
+    access = Access({}, None, lambda: times[0])
     key = Key(caller=Caller(key_id="k"), requests_per_minute=2)
     granted = []
     while times:
         with contextlib.suppress(QuotaExceeded):
-            access.admit(key).release(0, 0)
+            access.admit(key).release(0)
             granted.append(times[0])
         del times[0]
 
