@@ -157,10 +157,13 @@ class Answer:
 
     def _hold(self, index: int, pieces: list[ToolDelta]) -> HeldCalls:
         """Note pieces of tool calls that no filter looks at."""
-        self._text(index)  # a choice that has begun has to be finished
-        held = self._calls.setdefault(index, HeldCalls())
+        held = self._calls.get(index)
+        if held is None:
+            self._text(index)  # a choice that has begun has to be finished
+            held = self._calls[index] = HeldCalls()
         for piece in pieces:
-            arguments = piece.function.arguments if piece.function is not None else None
+            function = piece.function
+            arguments = None if function is None else function.arguments
             self._argued += len(arguments or "")
             held.add(piece, arguments)
         return held
@@ -270,8 +273,7 @@ class Answer:
         if choice.delta is None:
             return
         index = choice.index
-        self._text(index)
-        held = self._calls.setdefault(index, HeldCalls())
+        held = self._hold(index, [])
         for call in choice.delta.tool_calls or ():
             key = (index, call.index)
             if key not in self._arguments:

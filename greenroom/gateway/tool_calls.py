@@ -31,10 +31,12 @@ class HeldCall(Struct):
 
     def add(self, piece: ToolDelta, arguments: str | None) -> None:
         """Take a piece; `arguments` are what filters made of its own."""
-        self.id = self.id or piece.id or ""
+        if piece.id and not self.id:
+            self.id = piece.id
         if piece.function is not None:
             self.is_function = True
-            self.name = self.name or piece.function.name or ""
+            if piece.function.name and not self.name:
+                self.name = piece.function.name
         if arguments:
             self.arguments.append(arguments)
 
