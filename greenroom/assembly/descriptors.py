@@ -7,8 +7,10 @@ from pathlib import Path
 from greenroom.config import ServerConfig
 from greenroom.server.head import Limits
 
-KEPT = 12
-"""Descriptors that are never given to connections: files that stores open for a moment, and a spare few."""
+KEPT = 24
+"""Descriptors that are never given to connections: lexica and readers of stores that the first requests open
+(13 where this was counted), and a spare few.
+"""
 MOST = 65_536
 FORM_BYTES = 64 * 1024
 """What a form adds to the file in it."""

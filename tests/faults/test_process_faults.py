@@ -150,10 +150,10 @@ def health_s(port: int) -> float:
 
 
 @pytest.mark.slow
-async def test_c12_with_64_descriptors_load_is_shed_with_a_503_and_the_server_lives(tmp_path: Path) -> None:
+async def test_c12_with_96_descriptors_load_is_shed_with_a_503_and_the_server_lives(tmp_path: Path) -> None:
     async with FaultUpstream() as upstream:
         upstream.script("m", recipe(Wait(0.5), *whole(openai_reply()).actions))
-        under = ["sh", "-c", 'ulimit -n 64 && exec "$0" "$@"']
+        under = ["sh", "-c", 'ulimit -n 96 && exec "$0" "$@"']
         secret = {"UP_SECRET": "sk-canary"}
         with ServerProcess(
             tmp_path / "data", config_for(upstream), under=under, environment=secret
