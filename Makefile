@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types unit format bench bench-peers soak eval lock clean
+.PHONY: help run test check lint types unit format bench bench-peers soak faults eval lock clean
 
 help:
 	@echo 'make run          start Greenroom on http://127.0.0.1:8484'
@@ -19,6 +19,7 @@ help:
 	@echo 'make bench-peers  the same with LiteLLM beside it (downloads it)'
 	@echo 'make eval         accuracy of every step on the development sets (DATA=folder)'
 	@echo 'make soak         the long tiers: load for hours, kill -9, memory'
+	@echo 'make faults       the fault matrix, row by row (FAULTS="--seeds 1000")'
 	@echo 'make lock         pin the dependencies anew'
 
 $(BIN)/python:
@@ -68,6 +69,9 @@ bench-peers: $(RUN_STAMP)
 
 soak: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks.soak $(SOAK)
+
+faults: $(DEV_STAMP)
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 DATA ?= $(firstword $(wildcard data/text/..) $(wildcard ../shared/data) data)
 

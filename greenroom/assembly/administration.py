@@ -95,6 +95,12 @@ class Desk:
             f"greenroom_index_cpu_seconds_total {recorder.index_cpu_ns / 1e9:.6f}",
             "# TYPE greenroom_index_pending gauge",
             f"greenroom_index_pending {recorder.unindexed}",
+            "# TYPE greenroom_store_log_bytes gauge",
+            f"greenroom_store_log_bytes {self._house.traces.log_bytes}",
+            "# TYPE greenroom_store_queued gauge",
+            f"greenroom_store_queued {recorder.counts().queued}",
+            "# TYPE greenroom_store_errors_total counter",
+            f"greenroom_store_errors_total {recorder.counts().errors}",
         ]
         lines += _ledger_metrics(self._house)
         for name, value in sorted(_losses(self._house).items()):

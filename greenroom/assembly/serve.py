@@ -11,7 +11,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from starlette.responses import Response
 from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
+from greenroom.assembly.descriptors import limits_of, raise_limit
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
 from greenroom.assembly.responses import purge_responses, responses_desk
@@ -35,7 +36,6 @@ from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
-from greenroom.server.head import Limits
 from greenroom.server.pages import pages
 from greenroom.server.protocol import Shared
 from greenroom.server.usage import UsageApi
@@ -47,8 +47,6 @@ from greenroom.wire import openai
 log = logging.getLogger("greenroom")
 
 FINE, ENVIRONMENT = 0, 3
-FORM_BYTES = 64 * 1024
-"""What a form adds to the file in it."""
 FAREWELL_S = 1.0
 """How long a client may take to read the error that its cut answer ends with."""
 
@@ -56,6 +54,7 @@ FAREWELL_S = 1.0
 def serve(config: Path | None, data: Path | None, host: str | None, port: int | None) -> int:
     """Run the server until told to stop. Returns the exit code: 0 fine, 3 the environment is at fault."""
     set_up()
+    raise_limit()
     try:
         house = House.open(config, data, os.environ)
         _check_tls(house)
@@ -128,7 +127,7 @@ async def _run(house: House, listener: socket.socket, admin_key: str | None) -> 
         server = _Server(house, listener)
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(_watch(house, server, changed_at))
-            _greet(house, listener, admin_key)
+            server.greeting = lambda: _greet(house, listener, admin_key)
             keeper = group.create_task(_retain(house))
             _spare_the_collector()
             await server.serve(sockets=[listener])
@@ -167,7 +166,7 @@ class _Server(uvicorn.Server):
         )
         host, port = listener.getsockname()[:2]
         self.house = house
-        self.shared = Shared(v1, _limits(house), _hosts(house, host, port))
+        self.shared = Shared(v1, limits_of(house.config.server), _hosts(house, host, port))
         audit = Audit(house)
         shelves = knowledge.Desk(
             house.access,
@@ -210,6 +209,13 @@ class _Server(uvicorn.Server):
         )
         self._drain_s = table.drain_s
         self.reload_wanted = False
+        self.greeting: Callable[[], None] = lambda: None
+        """Said once signals are heard and requests answered, so that whoever reads it may send either."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then greet."""
+        await super().startup(sockets)
+        self.greeting()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -244,19 +250,6 @@ class _Server(uvicorn.Server):
     def _abort(self) -> None:
         for connection in list(self.shared.connections):
             connection.abort()
-
-
-def _limits(house: House) -> Limits:
-    table = house.config.server
-    return Limits(
-        body_bytes=table.body_limit_mb * 1024 * 1024,
-        header_s=table.header_timeout_s,
-        body_s=table.body_timeout_s,
-        idle_s=table.idle_timeout_s,
-        write_s=table.write_timeout_s,
-        connections=table.connections,
-        file_bytes=table.file_limit_mb * 1024 * 1024 + FORM_BYTES,
-    )
 
 
 def _hosts(house: House, host: str, port: int) -> frozenset[bytes]:

@@ -135,6 +135,11 @@ class Built(NamedTuple):
     checks: tuple[StepEntry, ...]
 
 
+STEP_WAIT_S = 10.0
+_WAITING = frozenset({"embed", "memory", "documents"})
+"""Steps that wait for threads and stores: after so long they have failed, and their `on_error` decides."""
+
+
 def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, source: str) -> Built:
     """Make the steps of an app in the order of its lists. Raises ConfigError naming list and step."""
     steps: list[StepEntry] = []
@@ -162,7 +167,7 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
             if stage == "postprocess":
                 post.append(PostEntry(made, refuse))
             else:
-                steps.append(StepEntry(made, refuse))
+                steps.append(StepEntry(made, refuse, STEP_WAIT_S if name in _WAITING else None))
             if isinstance(made, History):
                 history = made
             elif isinstance(made, Memory):

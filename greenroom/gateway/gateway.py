@@ -22,6 +22,8 @@ from greenroom.wire.openai_embeddings import EmbeddingRequest, parse_embeddings,
 
 EMBEDDINGS = "embeddings"
 """What stands for the app in records of requests for vectors, which no app answers."""
+BEGUN = "begun"
+"""Where an exchange's context says that the head of its answer has left: what fails then is said in-band."""
 _GIVEN = frozenset({"answered", "cached"})
 _LEFT = frozenset({"open", "cancelled"})
 _NAME = re.compile(r"[\w.@:+/ -]{1,128}\Z")
@@ -273,7 +275,9 @@ class Stream:
 
 
 def _note_failure(exchange: Exchange, error: Exception) -> None:
-    exchange.status, _, exchange.error, _ = openai.error_of(error)
+    status, _, exchange.error, _ = openai.error_of(error)
+    if BEGUN not in exchange.context:
+        exchange.status = status
     exchange.outcome = "refused" if isinstance(error, RequestError) else "failed"
 
 

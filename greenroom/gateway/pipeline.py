@@ -4,13 +4,13 @@ Knows lists of contracts; no concrete step, provider or store. Which step broke 
 refuses the request is the step's `on_error`.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from greenroom.contracts import Reviewer, Step
@@ -18,6 +18,8 @@ from greenroom.errors import ContentRefused, GreenroomError, RequestError, StepF
 from greenroom.exchange import Exchange, Outcome, Reply, StepRecord, Usage
 from greenroom.gateway.chain import Chain, PostEntry, open_chain
 from greenroom.gateway.settling import estimate_usage, settle
+from greenroom.gateway.splice import spliced
+from greenroom.gateway.tool_calls import judge_whole, leave_out
 from greenroom.stages.check.refusal import SENTENCES
 from greenroom.wire import openai
 
@@ -27,23 +29,8 @@ ASKED_AGAIN = "asked_again"
 """Where an exchange's context keeps why the model was asked again: pairs of step and reason."""
 TOLD = "told"
 """Where an exchange's context keeps what steps want the caller to see beside the answer."""
-_BEGINNING = 64
-"""Bytes of a content by which it is found in its body."""
 
 
-class _Message(Struct):
-    content: Raw = Raw()
-
-
-class _Choice(Struct):
-    message: _Message
-
-
-class _Contents(Struct):
-    choices: list[_Choice]
-
-
-_contents = Decoder(_Contents)
 _any: Decoder[Any] = Decoder()  # Any: a provider's whole answer, of which we know only some fields
 
 
@@ -52,6 +39,8 @@ class StepEntry(NamedTuple):
 
     step: Step
     refuse_on_error: bool
+    limit_s: float | None = None
+    """How long it may wait for others; then it has failed. None for steps that wait for nobody."""
 
 
 class App(NamedTuple):
@@ -93,11 +82,15 @@ async def prepare(exchange: Exchange, app: App, *, keep_going: bool = False) -> 
     refusal: Reply | None = None
     records = exchange.steps
     began = perf_counter_ns()
-    for step, refuse_on_error in app.steps:
+    for step, refuse_on_error, limit_s in app.steps:
         record = StepRecord(step.stage, step.name)
         records.append(record)
         try:
-            reply = await step(exchange)
+            if limit_s is None:
+                reply = await step(exchange)
+            else:
+                async with asyncio.timeout(limit_s):
+                    reply = await step(exchange)
         except RequestError:
             record.outcome = "refused"
             raise
@@ -194,7 +187,8 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
     if exchange.usage is not None:  # first of all: it is to be paid even if a filter breaks
         settle(exchange)
     post = Postprocess(exchange, app)
-    changed: dict[tuple[int, int], str] = {}
+    changed: dict[tuple[int, int], str | None] = {}
+    argued = 0
     for place, choice in enumerate(view.choices):
         message = choice.message
         exchange.finish_reason = choice.finish_reason
@@ -209,12 +203,15 @@ def finish_whole(exchange: Exchange, app: App, reply: Reply) -> bytes:
             exchange.reply_text.append("")
         for number, call in enumerate(message.tool_calls or ()):
             if call.function is not None and call.function.arguments:
+                argued += len(call.function.arguments)
                 new = post.whole("arguments", place, call.function.arguments)
                 if new != call.function.arguments:
                     changed[place, number] = new
+        if message.tool_calls:
+            judge_whole(exchange, place, message.tool_calls, changed)
     post.report()
     if exchange.usage is None:
-        exchange.usage = estimate_usage(exchange)
+        exchange.usage = estimate_usage(exchange, argued)
         settle(exchange)
     rejected = post.rejected
     if rejected is not None:
@@ -232,14 +229,14 @@ def answered(exchange: Exchange) -> Outcome:
     return "cached" if "cache" in exchange.context else "answered"
 
 
-def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str]) -> bytes:
+def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str | None]) -> bytes:
     annotations = annotations_of(exchange) if exchange.passages else []
     facts = facts_of(exchange)
     if len(changed) == 1 and not annotations and ASKED_AGAIN not in exchange.context:
         (place, number), text = next(iter(changed.items()))
-        spliced = _spliced(body, place, text) if number < 0 else None
-        if spliced is not None:
-            body = spliced
+        new = spliced(body, place, text) if number < 0 and text is not None else None
+        if new is not None:
+            body = new
             changed = {}
     asked_again = ASKED_AGAIN in exchange.context
     if not (changed or annotations or asked_again):
@@ -249,8 +246,9 @@ def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str
         message = answer["choices"][place]["message"]
         if number < 0:
             message["content"] = text
-        else:
+        elif text is not None:
             message["tool_calls"][number]["function"]["arguments"] = text
+    leave_out(answer, changed)
     if annotations:
         answer["choices"][0]["message"]["annotations"] = annotations
     if asked_again and exchange.usage is not None:
@@ -258,19 +256,6 @@ def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str
     if facts:
         answer["greenroom"] = facts
     return openai.encode(answer)
-
-
-def _spliced(body: bytes, place: int, text: str) -> bytes | None:
-    """The answer with another content in one choice, all else byte for byte; None where that is not sure.
-
-    The content's own bytes are looked up in the body by their beginning, which must stand there only once.
-    """
-    content = bytes(_contents.decode(body).choices[place].message.content)
-    beginning = content[:_BEGINNING]
-    at = body.find(beginning)
-    if body.find(beginning, at + 1) >= 0:
-        return None
-    return b"%b%b%b" % (body[:at], openai.encode(text), body[at + len(content) :])
 
 
 def annotations_of(exchange: Exchange) -> list[object]:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from msgspec import DecodeError, ValidationError
 
-from greenroom.errors import GreenroomError, UpstreamProtocol
+from greenroom.errors import GreenroomError, MalformedRequest, UpstreamProtocol
 from greenroom.exchange import Exchange, Reply
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.streaming import Answer
@@ -182,6 +182,8 @@ class Relay:
         """Say in-band what broke; a fault of our own ends the connection instead."""
         if isinstance(error, (ValidationError, DecodeError, UnicodeDecodeError, RecursionError)):
             error = UpstreamProtocol("The stream holds an event that is not a chunk.")
+        elif isinstance(error, MalformedRequest):
+            error = UpstreamProtocol("The stream holds an event that says one thing twice.")
         if isinstance(error, GreenroomError):
             self._close_with(self._answer.broken(error))
             return

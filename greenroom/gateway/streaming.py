@@ -24,9 +24,11 @@ from greenroom.gateway.pipeline import (
     output_refusal,
 )
 from greenroom.gateway.settling import estimate_usage, settle
+from greenroom.gateway.tool_calls import HeldCalls, broken_of, note_broken
 from greenroom.wire import openai
 from greenroom.wire.mold import Mold
-from greenroom.wire.openai import Chunk, ChunkChoice, ChunkWriter
+from greenroom.wire.openai import Chunk, ChunkChoice, ChunkWriter, ToolDelta
+from greenroom.wire.openai_request import refuse_repeated_keys
 
 _START = b"data: "
 _END = b"\n\n"
@@ -66,6 +68,10 @@ class Answer:
         self._filtering = bool(app.post)
         self._texts: dict[int, Prose] = {}
         self._arguments: dict[tuple[int, int], Chain | None] = {}
+        self._calls: dict[int, HeldCalls] = {}
+        """By choice, until it is finished."""
+        self._argued = 0
+        """Characters of tool calls' arguments that came."""
         self._finishing: dict[int, str] = {}
         self._native: dict[int, bytes] = {}
         self._usage: Usage | None = None
@@ -88,7 +94,7 @@ class Answer:
             self._post.report()
             self._note_texts()
         if exchange.usage is None:
-            exchange.usage = self._usage or estimate_usage(exchange)
+            exchange.usage = self._usage or estimate_usage(exchange, self._argued)
             settle(exchange)
 
     def _note_texts(self) -> None:
@@ -136,12 +142,31 @@ class Answer:
             self._rewrite(chunk, out)
             return
         choice = chunk.choices[0]
+        if payload.count(b'"content"') > 1 or payload.count(b'"choices"') > 1:
+            refuse_repeated_keys(payload)  # it may show us one thing and the client another
         if chunk.usage is None:
             self._learn(payload, choice)
-        if self._passes(choice):
-            out += (_START, payload, _END)
-        else:
+        if not self._passes(choice):
             self._rewrite(chunk, out)
+        elif choice.delta is not None and choice.delta.tool_calls:
+            held = self._hold(choice.index, choice.delta.tool_calls)
+            held.events += (_START, payload, _END)
+            held.keep_alive(out)
+        else:
+            out += (_START, payload, _END)
+
+    def _hold(self, index: int, pieces: list[ToolDelta]) -> HeldCalls:
+        """Note pieces of tool calls that no filter looks at."""
+        held = self._calls.get(index)
+        if held is None:
+            self._text(index)  # a choice that has begun has to be finished
+            held = self._calls[index] = HeldCalls()
+        for piece in pieces:
+            function = piece.function
+            arguments = None if function is None else function.arguments
+            self._argued += len(arguments or "")
+            held.add(piece, arguments)
+        return held
 
     def _learn(self, payload: bytes, choice: ChunkChoice) -> None:
         """Let the mold take the shape of a piece that has nothing but text."""
@@ -193,7 +218,7 @@ class Answer:
         several = len(chunk.choices) > 1
         for choice in chunk.choices:
             delta = choice.delta
-            if several and self._passes(choice):
+            if several and not (delta is not None and delta.tool_calls) and self._passes(choice):
                 if delta is not None and delta.content:
                     out += (_START, self._writer.content(choice.index, delta.content), _END)
                 continue
@@ -223,7 +248,9 @@ class Answer:
             if choice.finish_reason is not None:
                 self._exchange.finish_reason = choice.finish_reason
                 self._flush_content(choice.index, out)
-                self._flush_arguments(choice.index, out)
+                self._flush_arguments(choice.index)
+                if choice.index in self._calls and self._post.rejected is None:
+                    self._release(choice.index, out)
                 self._finishing[choice.index] = choice.finish_reason
                 self._native[choice.index] = bytes(choice.native)
             if self.stop_if_rejected(out):
@@ -243,37 +270,59 @@ class Answer:
             self._write_content(index, chain.flush(), out)
 
     def _write_calls(self, choice: ChunkChoice, out: list[bytes]) -> None:
-        assert choice.delta is not None
+        if choice.delta is None:
+            return
         index = choice.index
-        self._text(index)
+        held = self._hold(index, [])
         for call in choice.delta.tool_calls or ():
             key = (index, call.index)
             if key not in self._arguments:
                 self._arguments[key] = self._post.open("arguments", index) if self._filtering else None
             chain = self._arguments[key]
             function: dict[str, object] = {}
+            arguments = None
             if call.function is not None:
                 if call.function.name is not None:
                     function["name"] = call.function.name
                 arguments = call.function.arguments
                 if arguments is not None:
-                    function["arguments"] = (
-                        chain.feed(arguments) if chain is not None and arguments else arguments
-                    )
+                    self._argued += len(arguments)
+                    if chain is not None and arguments:
+                        arguments = chain.feed(arguments)
+                    function["arguments"] = arguments
+            held.add(call, arguments)
             entry: dict[str, object] = {"index": call.index}
             if call.id is not None:
                 entry |= {"id": call.id, "type": "function"}
             entry["function"] = function
-            out += (_START, self._writer.delta(index, {"tool_calls": [entry]}), _END)
+            held.events += (_START, self._writer.delta(index, {"tool_calls": [entry]}), _END)
+        held.keep_alive(out)
 
-    def _flush_arguments(self, index: int, out: list[bytes]) -> None:
+    def _flush_arguments(self, index: int) -> None:
         for (choice, number), chain in self._arguments.items():
             if choice == index and chain is not None:
                 self._arguments[choice, number] = None
                 rest = chain.flush()
                 if rest:
+                    held = self._calls[index]
+                    held.calls[number].arguments.append(rest)
                     call = {"index": number, "function": {"arguments": rest}}
-                    out += (_START, self._writer.delta(index, {"tool_calls": [call]}), _END)
+                    held.events += (_START, self._writer.delta(index, {"tool_calls": [call]}), _END)
+
+    def _release(self, index: int, out: list[bytes]) -> None:
+        """Let the calls of a finished choice go: as they came if all are whole, else those that are."""
+        held = self._calls.pop(index)
+        broken = broken_of(held.calls)
+        if held.is_in_order and not broken:
+            out += held.events
+            return
+        if broken:
+            note_broken(self._exchange, index, broken)
+        whole = [one for number, one in sorted(held.calls.items()) if number not in broken]
+        for number, one in enumerate(whole):
+            function = {"name": one.name, "arguments": "".join(one.arguments)}
+            call = {"index": number, "id": one.id, "type": "function", "function": function}
+            out += (_START, self._writer.delta(index, {"tool_calls": [call]}), _END)
 
     # ends
 
@@ -306,7 +355,7 @@ class Answer:
         exchange.usage = self._usage
         self._note_texts()
         if exchange.usage is None:
-            exchange.usage = estimate_usage(exchange)
+            exchange.usage = estimate_usage(exchange, self._argued)
         settle(exchange)
         self._post.report()
         exchange.outcome = answered(exchange)

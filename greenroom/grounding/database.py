@@ -207,7 +207,10 @@ class Database:
             path.touch(mode=0o600, exist_ok=True)
             self._migrate()
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"The documents in {path.name} can't be opened: {error}.") from error
+            raise StoreError(
+                f"The documents in {path.name} can't be opened: {error}. `greenroom db check` says what is "
+                f"wrong; to go on, put back a copy made by `greenroom db backup`, or move the file away."
+            ) from error
 
     def connection(self) -> sqlite3.Connection:
         """The calling thread's own."""
@@ -260,7 +263,8 @@ class Database:
         db.execute("ROLLBACK")
         if done > len(MIGRATIONS):
             raise StoreError(
-                f"The documents in {self._path.name} were written by a newer Greenroom. Update this one."
+                f"The documents in {self._path.name} were written by a newer Greenroom. Update this one, or "
+                f"put back an older copy. `greenroom db check` says what the file holds."
             )
         db.execute("PRAGMA foreign_keys = OFF")  # a table that is made anew must not take its children along
         for script in MIGRATIONS[done:]:

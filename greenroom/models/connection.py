@@ -30,6 +30,11 @@ HEADER_LIMIT_BYTES = 65_536
 HEADER_LIMIT_COUNT = 200
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
 STREAM_HIGH_WATER_BYTES = 256 * 1024
+LARGE_BYTES = 32 * 1024
+"""A request above this may be answered before it was sent whole."""
+LEAST_BYTES = 1024
+"""What a body must bring within `Limits.idle_s`, if no line of it ends in that time: whoever sends less, byte
+by byte, is taken for silent."""
 
 
 class Limits(NamedTuple):
@@ -109,6 +114,8 @@ class Connection(asyncio.Protocol):
         self._header_bytes = 0
         self._status = 0
         self._is_whole = False
+        self._is_large = False
+        """Whether the request may not fit into the socket's buffer at once."""
         self._has_head = False
         self._pieces: deque[bytes] = deque()
         self._held = 0
@@ -121,7 +128,9 @@ class Connection(asyncio.Protocol):
         self._decompressor: Decompressor | None = None
         self._until_close = False
         self._is_fresh = False
-        """Whether bytes came since the clock was last looked at."""
+        """Whether a line ended, or enough came, since the clock was last looked at."""
+        self._unended = 0
+        """Bytes of the body since the last line's end, or since enough came."""
         self._taker: Taker | None = None
         self._take_chunk: Callable[[bytes], bool] | None = None
         """The taker's, while the next byte begins a chunk."""
@@ -155,7 +164,6 @@ class Connection(asyncio.Protocol):
             if not self._complete:
                 cause = error.__context__
                 self._fail(cause if isinstance(cause, UpstreamError) else UpstreamProtocol(_NOT_HTTP))
-        self._is_fresh = True
         if self._head is not None:
             self._deliver(len(data))
         if self._taker is not None and self._is_between and data.endswith(b"\r\n"):
@@ -172,7 +180,9 @@ class Connection(asyncio.Protocol):
         self.transport = None
         self.pool.forget(self)
         if self._parser is not None and not self._complete:
-            if self._until_close and self._has_head and exc is None:
+            if self._has_head and (self._status >= 400 or (self._until_close and exc is None)):
+                # Who refuses a body while it is still being sent often cuts the line behind the refusal.
+                self._keep = False
                 self.on_message_complete()
                 self._deliver()
             else:
@@ -196,7 +206,7 @@ class Connection(asyncio.Protocol):
         if status < 200:
             return
         headers = self._headers = dict(fields)
-        self._has_head = True
+        self._has_head = self._is_fresh = True
         self._keep = parser.should_keep_alive()
         length = headers.get(b"content-length")
         if length is None:
@@ -217,14 +227,19 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         if self._decompressor is not None:
             data = self._decompressor.feed(data)
-        self._size += len(data)
+        size = len(data)
+        self._size += size
         if self._size > BODY_LIMIT_BYTES:
             raise UpstreamProtocol(_TOO_LARGE)
+        self._unended += size
+        if self._unended >= LEAST_BYTES or data.find(b"\n") >= 0:
+            self._unended = 0
+            self._is_fresh = True
         if self._taker is not None:
             self._taker.take(data)
         elif data:
             self._pieces.append(data)
-            self._held += len(data)
+            self._held += size
             if self._is_whole:
                 return
             if self._held > STREAM_HIGH_WATER_BYTES and not self._paused and self.transport is not None:
@@ -278,10 +293,11 @@ class Connection(asyncio.Protocol):
         assert self.transport is not None
         if self.used:
             self._got_bytes = self._has_head = self._complete = self._paused = self._is_between = False
-            self._header_bytes = self._held = self._size = 0
+            self._header_bytes = self._held = self._size = self._unended = 0
             self._pieces.clear()
             self._decompressor = None
         self._is_whole = whole
+        self._is_large = len(data) > LARGE_BYTES
         self._limits = limits
         now = self.pool.now()
         self._total_deadline = now + limits.total_s
@@ -350,11 +366,14 @@ class Connection(asyncio.Protocol):
         parser, self._parser = self._parser, None
         if parser is None:
             return
-        if self._complete and self._keep and self.transport is not None and not self.transport.is_closing():
+        transport = self.transport
+        if not (self._complete and self._keep) or transport is None or transport.is_closing():
+            self.abort()
+        elif self._is_large and transport.get_write_buffer_size():
+            self.abort()  # answered before the request was sent whole: the rest would be taken for a new one
+        else:
             self._kept_parser = parser
             self.pool.give_back(self)
-        else:
-            self.abort()
 
     def check_time(self, now: float) -> None:
         """Fail when the wait is over; called ten times a second, so that no byte has to set a clock."""
@@ -362,17 +381,21 @@ class Connection(asyncio.Protocol):
             self._is_fresh = False
             if self._has_head and not self._complete:
                 self.deadline = min(now + self._limits.idle_s, self._total_deadline)
-        elif self.deadline and self.deadline < now:
+        if self.deadline and self.deadline < now:
             self.expire()
 
     def expire(self) -> None:
         """The deadline has passed. A stream that a slow client holds back is not the provider's fault."""
         if self._paused:
             return
-        if self._has_head:
-            self._fail(UpstreamTimeout("The provider fell silent in the middle of its answer."))
-        else:
+        if not self._has_head:
             self._fail(UpstreamTimeout("The provider did not begin to answer in time."))
+        elif self.deadline >= self._total_deadline:
+            self._fail(UpstreamTimeout("The provider's answer took longer than the whole call may."))
+        else:
+            self._fail(
+                UpstreamTimeout("The provider fell silent, or nearly so, in the middle of its answer.")
+            )
 
     @property
     def is_stale(self) -> bool:

@@ -5,22 +5,37 @@ connections; nothing of what is said over them.
 """
 
 import asyncio
+import errno
 import ssl
 
-from greenroom.errors import UpstreamDisconnected, UpstreamTimeout, UpstreamTLS, UpstreamUnreachable
+from greenroom.errors import (
+    Overloaded,
+    UpstreamDisconnected,
+    UpstreamTimeout,
+    UpstreamTLS,
+    UpstreamUnreachable,
+)
 from greenroom.models.connection import Connection, Limits, Response
+from greenroom.models.names import Names
 from greenroom.models.origin import Origin
 from greenroom.models.proxies import Proxies, open_through
 
 IDLE_KEEP_S = 30.0
 PER_ORIGIN_IDLE = 128
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Pool:
     """Keep-alive connections by origin. `start` before use, `stop` closes everything."""
 
-    def __init__(self, context: ssl.SSLContext | None = None, proxies: Proxies | None = None) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext | None = None,
+        proxies: Proxies | None = None,
+        names: Names | None = None,
+    ) -> None:
         self._context = context
+        self._names = names or Names()
         self._proxies = proxies or Proxies({})
         self._idle: dict[Origin, list[Connection]] = {}
         self._busy: set[Connection] = set()
@@ -113,7 +128,9 @@ class Pool:
             raise UpstreamTimeout("The provider could not be connected to in time.") from None
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise UpstreamTLS(f"The provider's TLS is not to be trusted: {_tls_reason(error)}.") from None
-        except OSError:
+        except OSError as error:
+            if error.errno in _NO_DESCRIPTORS:
+                raise Overloaded("No more connections can be opened here. Try again in a second.") from None
             raise UpstreamUnreachable("The provider could not be reached.") from None
 
     async def _open(self, origin: Origin) -> Connection:
@@ -121,16 +138,27 @@ class Pool:
         proxy = self._proxies.choose(origin)
         connection = Connection(self, origin)
         connection.kept = self._idle.setdefault(origin, [])
-        if proxy is None:
-            await self.loop.create_connection(
-                lambda: connection,
-                origin.host,
-                origin.port,
-                ssl=tls,
-                server_hostname=origin.host if tls else None,
-            )
-            return connection
-        return await open_through(self.loop, proxy, origin, connection, tls)
+        if proxy is not None:
+            address = (await self._names.addresses(proxy.host))[0]
+            return await open_through(self.loop, proxy._replace(host=address), origin, connection, tls)
+        failed: OSError | None = None
+        for address in await self._names.addresses(origin.host):
+            try:
+                await self.loop.create_connection(
+                    lambda: connection,
+                    address,
+                    origin.port,
+                    ssl=tls,
+                    server_hostname=origin.host if tls else None,
+                )
+            except ssl.SSLError:
+                raise
+            except OSError as error:
+                failed = error
+            else:
+                return connection
+        assert failed is not None, "a name has at least one address"
+        raise failed
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:

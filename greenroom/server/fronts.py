@@ -142,11 +142,18 @@ class Translated:
     def __init__(self, out: Outlet, events: Events) -> None:
         self._out = out
         self._feed = events.feed
+        self._keep_alive = events.keep_alive
 
     def send(self, data: bytes) -> None:
-        """Send what whole events of the chat stream stand for."""
-        feed = self._feed
-        made = b"".join([feed(event[6:]) for event in data.split(b"\n\n") if event])
+        """Send what whole events of the chat stream, and the comments between them, stand for."""
+        feed, keep_alive = self._feed, self._keep_alive
+        made = b"".join(
+            [
+                keep_alive if event.startswith(b":") else feed(event[6:])
+                for event in data.split(b"\n\n")
+                if event
+            ]
+        )
         if made:
             self._out.send(made)
 

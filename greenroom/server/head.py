@@ -68,8 +68,10 @@ class FastRoutes(Protocol):
         """Answer through `out.respond` or `out.begin`, `out.write`, `out.end`."""
         ...
 
-    def refusal(self, status: int, message: str, path: bytes = b"") -> Refusal:
-        """The answer to a request that could not even be parsed, or that broke; `path` where it is known."""
+    def refusal(self, status: int, message: str, path: bytes = b"", code: str | None = None) -> Refusal:
+        """The answer to a request that could not even be parsed, or that broke; `path` where it is known,
+        `code` where the status has several.
+        """
         ...
 
 

@@ -31,6 +31,9 @@ from greenroom.wire.source import Source
 log = logging.getLogger("greenroom.server")
 
 PIPELINE_LIMIT = 16
+SPARE_CONNECTIONS = 8
+"""So many beyond the limit are told to come back, or how the server is; more are dropped."""
+HEALTH = frozenset({b"/healthz", b"/readyz"})
 
 _REASONS = {
     200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 404: b"Not Found",
@@ -127,6 +130,8 @@ class HttpProtocol(asyncio.Protocol):
         self._keep_alive = True
         self._started = False
         self._is_head = False
+        self._is_spare = False
+        """Whether there were too many connections when it came: it may ask for the server's health only."""
         self.is_cut = False
         """Set when the drain limit has passed: the running answer ends with an error."""
 
@@ -135,9 +140,12 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
         shared = self.shared
-        if len(shared.connections) >= shared.limits.connections:
-            self.transport.abort()
-            return
+        left = shared.limits.connections - len(shared.connections)
+        if left <= 0:
+            self._is_spare = True
+            if left <= -SPARE_CONNECTIONS:
+                self.transport.abort()
+                return
         shared.connections.add(self)
         self.server_state.connections.add(self)
         self.client = transport.get_extra_info("peername")
@@ -234,7 +242,7 @@ class HttpProtocol(asyncio.Protocol):
         elif length is not None and not length.isdigit():
             raise Refused(400, "The Content-Length is not a number.")
         request = Request(method, self._path, self._query, headers, fields)
-        refusal = self.shared.fast.admit(request)
+        refusal = self._spared() if self._is_spare else self.shared.fast.admit(request)
         limits = self.shared.limits
         self._limit = limits.body_bytes if request.incoming is None else limits.file_bytes
         if refusal is None:
@@ -243,7 +251,7 @@ class HttpProtocol(asyncio.Protocol):
             if b"expect" in headers and self._run is None:
                 self._expect(headers[b"expect"])
         else:
-            if self._is_chunked or (length is not None and length != b"0"):
+            if self._is_spare or self._is_chunked or (length is not None and length != b"0"):
                 self._refuse_with(refusal)
                 raise Refused(0, "")
             request.context = refusal
@@ -251,6 +259,15 @@ class HttpProtocol(asyncio.Protocol):
         if request.incoming is not None:
             request.incoming.attach(self._pause_reading, self._resume_reading)
             self._dispatch(request)
+
+    def _spared(self) -> Refusal | None:
+        """What a connection too many is told, unless it asks how the server is."""
+        self._keep_alive = False
+        if self._path in HEALTH:
+            return None
+        message = "Too many connections are open here. Try again in a second."
+        refusal = self.shared.fast.refusal(503, message, self._path, "overloaded")
+        return refusal._replace(headers=b"retry-after: 1\r\n" + refusal.headers)
 
     def on_body(self, body: bytes) -> None:
         if self._is_chunked:

@@ -20,7 +20,7 @@ from greenroom.errors import (
 )
 from greenroom.exchange import Exchange
 from greenroom.gateway.access import BudgetExceeded, Grant, Key
-from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.gateway import BEGUN, Gateway
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet
@@ -30,6 +30,7 @@ from greenroom.server.incoming import Incoming
 from greenroom.server.listing import Listing
 from greenroom.server.messages import ANTHROPIC, COUNT_TOKENS, MESSAGES, Counter, asked, count_body
 from greenroom.server.protocol import HttpProtocol
+from greenroom.server.repeats import HEADER, Repeats
 from greenroom.server.timing import ms, stage_times
 from greenroom.wire import moderation, openai, openai_request
 
@@ -81,11 +82,12 @@ class V1:
         self._count = count
         counting = () if count is None else (COUNT_TOKENS,)
         self._posted = _POSTED | frozenset((*fronts, *counting))
+        self._repeats = Repeats()
 
-    def refusal(self, status: int, message: str, path: bytes = b"") -> Refusal:
+    def refusal(self, status: int, message: str, path: bytes = b"", code: str | None = None) -> Refusal:
         """The answer to a request that could not be parsed, or that broke."""
         kind = "invalid_request_error" if status < 500 else "server_error"
-        code = _CODES.get(status, "malformed_request" if status < 500 else "internal_error")
+        code = code or _CODES.get(status, "malformed_request" if status < 500 else "internal_error")
         return self._refusal(Failure(status, message, kind, code), self._envelope(path, _NO_HEADERS))
 
     def _refusal(self, failure: Failure, envelope: Envelope, headers: bytes = b"") -> Refusal:
@@ -143,7 +145,9 @@ class V1:
         gateway = self.gateway
         id = gateway.new_id()
         try:
-            if request.path == CHAT:
+            if HEADER in request.headers and type(out) is HttpProtocol:
+                await self._repeats.answer(request, key.caller.key_id, out, self.answer)
+            elif request.path == CHAT:
                 exchange, app = gateway.open(id, key.caller, request.body, request.headers)
                 grant = gateway.access.admit(key)
                 if exchange.request.stream:
@@ -234,7 +238,7 @@ class V1:
         outlet: Outlet = out if events is None else Translated(out, events)
         envelope = OPENAI if front is None else front.envelope
         head = _id_header(exchange.id) + envelope.id_header(exchange.id)
-        beat = _Beat(out, head, COMMENT if events is None else events.keep_alive)
+        beat = _Beat(exchange, out, head, COMMENT if events is None else events.keep_alive)
         stream = None
         try:
             stream = await self.gateway.begin_stream(exchange, app, grant, began)
@@ -309,7 +313,8 @@ class V1:
 class _Beat:
     """After ten seconds without content, sends the head and then signs of life, so that nobody hangs up."""
 
-    def __init__(self, out: HttpProtocol, head: bytes, sign: bytes) -> None:
+    def __init__(self, exchange: Exchange, out: HttpProtocol, head: bytes, sign: bytes) -> None:
+        self._context = exchange.context
         self._out = out
         self._head = head
         self._sign = sign
@@ -318,6 +323,7 @@ class _Beat:
 
     def _tick(self) -> None:
         if not self._out.started:
+            self._context[BEGUN] = True
             self._out.begin(self._head)
         self._out.send(self._sign)
         self._timer = self._loop.call_later(KEEP_ALIVE_S, self._tick)

@@ -83,6 +83,11 @@ def explained(path: Path, error: Exception) -> StoreError:
         return StoreError(f"The store '{name}' is held by another process. End that process, then try again.")
     if "full" in text:
         return StoreError(f"There is no space left for the store '{name}'. Free some, then start again.")
+    if "disk I/O error" in text:
+        return StoreError(
+            f"The disk did not take or give what the store '{name}' asked for. Look at its space, quota and "
+            f"health, then run `greenroom db check`."
+        )
     if isinstance(error, OSError) or "unable to open" in text:
         return StoreError(f"The store '{name}' cannot be opened. See that its folder exists and can be read.")
     return StoreError(

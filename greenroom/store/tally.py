@@ -18,6 +18,8 @@ class Tally:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.ftruncate(descriptor, 8)
+                # Written, so that the file has its block: a mapped hole on a full disk kills its writer.
+                os.pwrite(descriptor, os.pread(descriptor, 8, 0), 0)
                 self._map = mmap.mmap(descriptor, 8)
             finally:
                 os.close(descriptor)

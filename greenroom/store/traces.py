@@ -90,6 +90,14 @@ class TraceStore:
         """Where the recorder counts what it accepted, in cell 0."""
         return self.tally.cells
 
+    @property
+    def log_bytes(self) -> int:
+        """Size of the write-ahead log: grows while a long read pins it, or while it cannot be moved."""
+        try:
+            return self._path.with_name(self._path.name + "-wal").stat().st_size
+        except OSError:
+            return 0
+
     def close(self) -> None:
         """Close all connections."""
         self._checkpointer.stop()

@@ -37,10 +37,21 @@ class Answer:
 
 
 class RawClient:
-    """One TCP connection to 127.0.0.1. `receive_bytes` makes its receive buffer small, for slow readers."""
+    """One TCP connection to 127.0.0.1. `receive_bytes` makes its receive buffer small, for slow readers.
 
-    def __init__(self, port: int, *, receive_bytes: int | None = None, timeout_s: float = 5.0) -> None:
+    What it reads whole is added to `answers`.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        *,
+        receive_bytes: int | None = None,
+        timeout_s: float = 5.0,
+        answers: list[Answer] | None = None,
+    ) -> None:
         self.port = port
+        self.answers: list[Answer] = [] if answers is None else answers
         self.timeout_s = timeout_s
         self.unread = bytearray()
         """Bytes read from the socket and not yet handed out."""
@@ -162,7 +173,8 @@ class RawClient:
                 body, whole = b"", True
             else:
                 body, whole = await self.read_to_end(timeout_s), True
-        return Answer(status, headers, body, whole)
+        self.answers.append(Answer(status, headers, body, whole))
+        return self.answers[-1]
 
     async def _exactly(self, size: int, timeout_s: float | None) -> tuple[bytes, bool]:
         read = bytearray()

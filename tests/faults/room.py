@@ -26,6 +26,7 @@ from greenroom.server.fronts import Front
 from greenroom.server.head import Limits
 from greenroom.server.protocol import Shared
 from greenroom.server.v1 import V1
+from tests.faults.oracle import hold
 from tests.faults.rawclient import Answer, RawClient, chat_bytes
 
 KEY = "gr-canary-1f6a"
@@ -62,13 +63,34 @@ class Kept:
         return self.exchanges[-1]
 
 
+class _Server(uvicorn.Server):
+    """Uvicorn's, but it sees the wish to end at once, not ten times a second: there are hundreds of rooms."""
+
+    async def main_loop(self) -> None:
+        while not self.should_exit:  # noqa: ASYNC110  # a plain flag, as uvicorn has it
+            await asyncio.sleep(0.002)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for one in sockets or ():
+            one.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections:  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.002)
+
+
 async def _empty(scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
-    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"x-request-id", b"none")]})
     await send({"type": "http.response.body", "body": b"none"})
 
 
 class Room:
-    """Serves while entered. Every model leads to `base_urls` in order; `models` are those that are listed."""
+    """Serves while entered, and asserts on leaving what must hold after every case (`oracle.py`).
+
+    Every model leads to `base_urls` in order; `models` are those that are listed.
+    """
 
     def __init__(
         self,
@@ -87,13 +109,21 @@ class Room:
         fronts: Mapping[bytes, Front] = MappingProxyType({}),
         ledger: Ledger | None = None,
         price: Price | None = None,
+        withheld: Sequence[str] = (),
+        pool: Pool | None = None,
+        app: Any = _empty,  # Any: an ASGI application
     ) -> None:
+        self.withheld = withheld
+        """Texts that checks reject: none of them may reach a client."""
+        self.answers: list[Answer] = []
+        """What its clients read."""
+        self._asgi = app
         self._parallel = parallel
         self._call = CALL._replace(total_s=total_s)
         self.healths = Healths()
         self._patience = patience
         self.kept = Kept()
-        self.pool = Pool()
+        self.pool = pool or Pool()
         self._base_urls = base_urls
         self._steps, self._post = tuple(steps), tuple(post)
         self._key = key or Key(caller=Caller(key_id="k"))
@@ -105,7 +135,8 @@ class Room:
         self._ledger = ledger
         self._price = price
 
-    async def __aenter__(self) -> Self:
+    def build(self) -> None:
+        """Everything but the port."""
         self.pool.start()
         providers: list[Provider] = [
             self._provider(f"p{number}", url, "sk-secret-canary", self.pool, {})
@@ -117,16 +148,19 @@ class Room:
         self.shared = Shared(
             V1(self.gateway, lambda _: {}, 1, self._fronts), self._limits, frozenset({b"127.0.0.1"})
         )
+
+    async def __aenter__(self) -> Self:
+        self.build()
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            _empty,
+            self._asgi,
             http=self.shared.protocol,  # type: ignore[arg-type]  # a factory, called like the class it wants
             lifespan="off",
             log_config=None,
             ws="none",
         )
-        self.server = uvicorn.Server(config)
+        self.server = _Server(config)
         self._task = asyncio.ensure_future(self.server._serve([listener]))
         while not self.server.started:  # noqa: ASYNC110  # uvicorn sets a flag, no event
             await asyncio.sleep(0.001)
@@ -150,14 +184,18 @@ class Room:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.server.should_exit = True
-        async with asyncio.timeout(10):
-            await self._task
-        self.pool.stop()
+        try:
+            if error is None:
+                await hold(self)
+        finally:
+            self.server.should_exit = True
+            async with asyncio.timeout(10):
+                await self._task
+            self.pool.stop()
 
     def client(self, **options: Any) -> RawClient:  # Any: RawClient's own options
         """A raw client of this server."""
-        return RawClient(self.port, **options)
+        return RawClient(self.port, answers=self.answers, **options)
 
     async def ask(self, model: str = "m", *, stream: bool = False) -> Answer:
         """One chat request, answered."""

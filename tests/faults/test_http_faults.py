@@ -1,13 +1,15 @@
 """FAULTS B6–B8, B11, B12 and B14 on real sockets: heads, framing, time and paths of requests."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from greenroom.server.head import Limits
+from greenroom.server.protocol import SPARE_CONNECTIONS
 from tests.faults.rawclient import chat_bytes, request_bytes
 from tests.faults.recipes import openai_reply, whole
-from tests.faults.room import HEAD, HELLO, KEY, QUICK, Room, works
+from tests.faults.room import HEAD, HELLO, KEY, QUICK, Room, code_of, works
 from tests.faults.upstream import FaultUpstream
 
 
@@ -144,21 +146,34 @@ async def test_b11_an_idle_connection_is_closed(upstream: FaultUpstream) -> None
             assert await client.closed_within(3)
 
 
-@pytest.mark.slow
-async def test_b12_more_connections_than_allowed_are_dropped_and_the_rest_work(
+async def test_b12_connections_too_many_are_told_to_come_back_or_dropped_and_the_rest_work(
     upstream: FaultUpstream,
 ) -> None:
-    async with Room([upstream.base_url], limits=Limits(connections=5)) as room:
-        clients = [room.client() for _ in range(8)]
+    async with Room([upstream.base_url], limits=Limits(connections=3), app=healthy) as room:
+        clients = [room.client() for _ in range(3 + SPARE_CONNECTIONS + 2)]
         for client in clients:
             await client.__aenter__()
-        dropped = [await client.closed_within(0.2) for client in clients]
+        dropped = [await client.closed_within(0.1) for client in clients]
+        for client in (clients[0], clients[4]):
+            await client.send(HELLO)
+        answers = [await clients[0].answer(), await clients[4].answer()]
+        await clients[5].send(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        health = await clients[5].answer()
         for client in clients:
             client.close()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
 
-        assert sum(dropped) == 3
+        assert sum(dropped) == 2
+        assert [one.status for one in answers] == [200, 503]
+        assert code_of(answers[1]) == "overloaded"
+        assert answers[1].header("retry-after") == "1"
+        assert health.status == 200
         assert await works(room)
+
+
+async def healthy(scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-request-id", b"h")]})
+    await send({"type": "http.response.body", "body": b"fine"})
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,12 @@ def read_completion(data: bytes) -> object:
     """The view of a `chat.completion`. Raises UpstreamProtocol, UpstreamRefused for an error inside it."""
     try:
         view = decode_completion(data)
-        if data.count(b'"content"') > len(view.choices) or data.count(b'"choices"') > 1:
+        calls = sum(len(choice.message.tool_calls or ()) for choice in view.choices)
+        if (
+            data.count(b'"content"') > len(view.choices)
+            or data.count(b'"choices"') > 1
+            or (calls and data.count(b'"arguments"') > calls)
+        ):
             # We read the last of two, a client may read the first: what was not looked at must not go out.
             refuse_repeated_keys(data)
         return view

@@ -303,6 +303,8 @@ def _undisguised(text: str) -> tuple[str, list[int] | None, str]:
             plain = alike[place]
         else:
             plain = _STYLES.get(character) or unicodedata.normalize("NFKC", character)
+            if len(plain) > _LONGEST_FOLD:
+                plain = character
             if unicodedata.combining(character):
                 if character not in _USUAL_MARKS:
                     kinds["marks"] = None
@@ -315,6 +317,8 @@ def _undisguised(text: str) -> tuple[str, list[int] | None, str]:
 
 
 _STYLES = dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢɑɡɩɾ", "abcdefghijklmnoprstuvwyzagir", strict=True))
+_LONGEST_FOLD = 4
+"""Letters that one sign may stand for; U+FDFA stands for eighteen, and a text of it would fill the memory."""
 _USUAL_MARKS = "\u0300\u0301\u0302\u0303\u0308\u0327"
 """Grave, acute, circumflex, tilde, diaeresis, cedilla: letters written in two parts, as macOS does."""
 
