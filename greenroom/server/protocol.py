@@ -33,6 +33,8 @@ log = logging.getLogger("greenroom.server")
 PIPELINE_LIMIT = 16
 SPARE_CONNECTIONS = 8
 """So many beyond the limit are told to come back, or how the server is; more are dropped."""
+LINGER_S = 2.0
+"""How long a client that is still sending may take to see that it was refused."""
 HEALTH = frozenset({b"/healthz", b"/readyz"})
 
 _REASONS = {
@@ -127,6 +129,8 @@ class HttpProtocol(asyncio.Protocol):
         self._since = 0.0
         """When the present wait began: for a head, for body bytes, or idle."""
         self._closing = False
+        self._parts_at = 0.0
+        """When the connection ends whose client is still sending what is not read."""
         self._keep_alive = True
         self._started = False
         self._is_head = False
@@ -364,7 +368,8 @@ class HttpProtocol(asyncio.Protocol):
         self._ended(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     def _ended(self, error: BaseException | None) -> None:
-        if self._request is not None and self._half_read() is not None:
+        is_half_read = self._request is not None and self._half_read() is not None
+        if is_half_read:
             self._keep_alive = False  # what is left of the body is nobody's
         self._run = None
         if error is not None:
@@ -383,7 +388,10 @@ class HttpProtocol(asyncio.Protocol):
             self._since = self.loop.time()
         else:
             self._closing = True
-            transport.close()
+            if is_half_read:
+                self._part()
+            else:
+                transport.close()
 
     def _end_badly(self, error: BaseException) -> None:
         """The edge: nothing that an answer raises may end the server."""
@@ -537,13 +545,33 @@ class HttpProtocol(asyncio.Protocol):
         self._closing = True
         if self._run is None:
             self.respond(*refusal)
-            self.transport.close()
+            if refusal.status == 413:
+                self._part()
+            else:
+                self.transport.close()
         else:
             self._queue.clear()
+
+    def _part(self) -> None:
+        """Close behind an answer to a client that is still sending, whom a reset would cost the answer.
+
+        Our side ends first; what still comes is read and dropped for a short while.
+        """
+        transport = self.transport
+        if transport is None or self.secure:
+            self.shutdown_after_cut()
+            return
+        self._parts_at = self.loop.time() + LINGER_S
+        transport.write_eof()
+        transport.resume_reading()
 
     def check_time(self, now: float) -> None:
         """Close what has taken too long; called twice a second."""
         limits = self.shared.limits
+        if self._parts_at:
+            if now > self._parts_at:
+                self.abort()
+            return
         if self._writable is not None and now - self._blocked_since > limits.write_s:
             self.abort()
             return

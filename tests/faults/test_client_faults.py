@@ -257,3 +257,19 @@ async def test_c2_past_the_drain_limit_a_stream_is_ended_with_an_error_in_band(
     assert json.loads(events[-1])["error"]["code"] == "shutting_down"
     assert b"[DONE]" not in rest
     assert exchange.outcome == "cancelled"
+
+
+async def test_b4_a_client_that_goes_on_sending_still_gets_its_answer(upstream: FaultUpstream) -> None:
+    async with Room([upstream.base_url], limits=QUICK) as room:
+        reader, writer = await asyncio.open_connection("127.0.0.1", room.port)
+        writer.write(HEAD + b"Content-Length: 4000000\r\n\r\n")
+        for _ in range(40):
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b'"request_too_large"' in answer
+        assert await works(room)
