@@ -4,7 +4,8 @@ Reads the head, asks the gateway, writes the answer. Knows HTTP and the dialect;
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Any
@@ -18,13 +19,24 @@ from greenroom.errors import (
     QuotaExceeded,
     UpstreamError,
 )
-from greenroom.exchange import Exchange
+from greenroom.exchange import Exchange, usd
 from greenroom.gateway.access import BudgetExceeded, Grant, Key
 from greenroom.gateway.gateway import BEGUN, Gateway
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet
-from greenroom.server.fronts import COMMENT, OPENAI, Envelope, Events, Failure, Front, KeptTurn, Translated
+from greenroom.server.fronts import (
+    COMMENT,
+    OPENAI,
+    Envelope,
+    Events,
+    Failure,
+    Front,
+    KeptTurn,
+    Series,
+    Translated,
+    Turn,
+)
 from greenroom.server.head import Refusal, Request
 from greenroom.server.incoming import Incoming
 from greenroom.server.listing import Listing
@@ -154,7 +166,7 @@ class V1:
                     await self._stream(exchange, app, grant, out, began)
                 else:
                     body = await gateway.whole(exchange, app, grant, began)
-                    out.respond_fine(body, _answer_headers(exchange) + self._limits(key))
+                    out.respond_fine(body, _answer_headers(exchange, exchange.cost_usd) + self._limits(key))
             elif request.path in self._fronts:
                 await self._translated(self._fronts[request.path], id, key, request, out, began)
             elif request.path == EMBEDDINGS:
@@ -163,7 +175,7 @@ class V1:
                 )
                 grant = gateway.access.admit(key)
                 body = await gateway.embed(exchange, wanted, embedder, grant, began)
-                out.respond_fine(body, _answer_headers(exchange) + self._limits(key))
+                out.respond_fine(body, _answer_headers(exchange, exchange.cost_usd) + self._limits(key))
             elif request.path == COUNT_TOKENS:
                 await self._count_tokens(id, key, request, out)
             elif request.path == INSPECT:
@@ -186,10 +198,8 @@ class V1:
     ) -> None:
         gateway = self.gateway
         turn = await front.read(request, key.caller)
-        exchange, app = gateway.open(id, key.caller, turn.chat, request.headers)
-        exchange.surface = front.surface
-        if turn.dropped:
-            exchange.context["dropped"] = turn.dropped
+        exchange, app = self._opened(front, turn, id, key, turn.chat, request)
+        series = turn if isinstance(turn, Series) and turn.following else None
         kept = turn if isinstance(turn, KeptTurn) else None
         if kept is not None:
             app = kept.begin(exchange, app)
@@ -200,11 +210,18 @@ class V1:
             return
         try:
             if exchange.request.stream:
-                await self._stream(exchange, app, grant, out, began, turn.events(exchange), front)
+                more = (
+                    None if series is None else partial(self._stream_more, front, series, key, request, out)
+                )
+                await self._stream(exchange, app, grant, out, began, turn.events(exchange), front, more)
             else:
                 body = await gateway.whole(exchange, app, grant, began)
-                head += _answer_headers(exchange) + self._limits(key, front.envelope)
-                out.respond_fine(await turn.whole(exchange, body), head)
+                cost = exchange.cost_nano_usd
+                if series is not None:
+                    cost = await self._follow(front, series, key, request, cost)
+                answer = await turn.whole(exchange, body)
+                head += _answer_headers(exchange, usd(cost)) + self._limits(key, front.envelope)
+                out.respond_fine(answer, head)
         finally:
             if kept is not None:
                 kept.end(exchange)
@@ -225,6 +242,50 @@ class V1:
         await left.run(out)
         out.end()
 
+    def _opened(
+        self, front: Front, turn: Turn, id: str, key: Key, chat: bytes, request: Request
+    ) -> tuple[Exchange, App]:
+        exchange, app = self.gateway.open(id, key.caller, chat, request.headers)
+        exchange.surface = front.surface
+        if turn.dropped:
+            exchange.context["dropped"] = list(turn.dropped)
+        return exchange, app
+
+    async def _follow(
+        self, front: Front, series: Series, key: Key, request: Request, cost: int | None
+    ) -> int | None:
+        """Have the rest of a series answered; the cost of all in nano-dollars, where it is known."""
+        gateway = self.gateway
+        for chat in series.following:
+            exchange, app = self._opened(front, series, gateway.new_id(), key, chat, request)
+            body = await gateway.whole(exchange, app, gateway.access.admit(key), perf_counter_ns())
+            series.follow(exchange, body)
+            more = exchange.cost_nano_usd
+            cost = None if cost is None or more is None else cost + more
+        return cost
+
+    async def _stream_more(
+        self, front: Front, series: Series, key: Key, request: Request, out: HttpProtocol
+    ) -> None:
+        """The answers that follow in a stream that has begun. Raises as the first of them does."""
+        gateway = self.gateway
+        for chat in series.following:
+            exchange, app = self._opened(front, series, gateway.new_id(), key, chat, request)
+            events = series.events(exchange)
+            beat = _Beat(out, b"", events.keep_alive)
+            stream = None
+            try:
+                grant = gateway.access.admit(key)
+                stream = await gateway.begin_stream(exchange, app, grant, perf_counter_ns())
+                beat.stop()
+                await stream.run(Translated(out, events))
+            finally:
+                beat.stop()
+                if stream is not None:
+                    stream.finish()
+            if exchange.outcome == "failed":
+                return
+
     async def _stream(
         self,
         exchange: Exchange,
@@ -234,6 +295,7 @@ class V1:
         began: int,
         events: Events | None = None,
         front: Front | None = None,
+        more: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         outlet: Outlet = out if events is None else Translated(out, events)
         envelope = OPENAI if front is None else front.envelope
@@ -246,6 +308,9 @@ class V1:
             if not out.started:
                 out.begin(head + _dropped_header(exchange) + self._limits(grant.key, envelope))
             await stream.run(outlet)
+            if more is not None and exchange.outcome != "failed":
+                stream.finish()  # its place under the key's limits is free for the next
+                await more()
             out.end()
         except asyncio.CancelledError:
             if out.is_cut and out.started:
@@ -345,9 +410,8 @@ def _dropped_header(exchange: Exchange) -> bytes:
     return b"x-greenroom-dropped: %b\r\n" % ", ".join(dropped).encode("ascii", "replace")
 
 
-def _answer_headers(exchange: Exchange) -> bytes:
-    """What every whole answer says of itself."""
-    cost = exchange.cost_usd
+def _answer_headers(exchange: Exchange, cost: str | None) -> bytes:
+    """What every whole answer says of itself; `cost` in US dollars."""
     model_ns = exchange.model_ns
     head = (
         b"x-request-id: %b\r\nx-greenroom-model: %b\r\n%bx-greenroom-cache: %b\r\n"
