@@ -4,13 +4,17 @@ Takes the folders of unpacked source distributions, and downloads nothing:
 
     pip download --no-binary openai,anthropic --no-deps openai anthropic
     tar xzf openai-3.57.0.tar.gz && tar xzf anthropic-2.14.0.tar.gz
-    PYTHONPATH=. python scripts/compatibility.py --python /tmp/venv/bin/python openai-3.57.0 anthropic-2.14.0
+    PYTHONPATH=. python scripts/compatibility.py --python PYTHON openai-3.57.0 anthropic-2.14.0
 
-`--python` is an interpreter with what the clients' tests need (`openai[aiohttp]`, `anthropic[aiohttp]`, pytest,
-pytest-asyncio, respx, dirty-equals, inline-snapshot, http-snapshot[httpx], time-machine, trio); the clients
-themselves come from the folders. Greenroom runs in front of a scripted model. Those tests name objects that
-exist nowhere ("file_id"), since their authors run them against answers made up from a schema: a go-between puts
-in the ids of objects that it makes for each request, and Greenroom's own key. Nothing else is changed, either way.
+PYTHON is an interpreter with what the clients' tests need (`openai[aiohttp]`, `anthropic[aiohttp]`,
+pytest, pytest-asyncio, respx, dirty-equals, inline-snapshot, http-snapshot[httpx], time-machine, trio);
+the clients themselves come from the folders. `--beside` names a folder with other versions of what they
+need (openai before 1.56 wants httpx before 0.28). With `--langchain` LangChain's standard tests of chat
+models run as well, where the interpreter has langchain-tests, langchain-openai and langchain-anthropic.
+
+Greenroom runs in front of a scripted model. The clients' tests name objects that exist nowhere ("file_id"), since
+their authors run them against answers made up from a schema: a go-between puts in the ids of objects that it
+makes for each request, and Greenroom's own key. Nothing else is changed, either way.
 
 Ends with 1 when a test of a route fails that Greenroom claims.
 """
@@ -26,12 +30,13 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from tests.clients.scripted_model import ScriptedModel
 from tests.server_process import ServerProcess
@@ -171,11 +176,11 @@ def real_path(room: Greenroom, path: str) -> str:
         family = parts[place - 1] if place else ""
         makers: dict[str, Callable[[], str]] = {
             "vector_stores": room.store,
-            "file_batches": lambda: room.batch_in(above),
-            "files": lambda: room.file_in(above) if "vector_stores" in parts else room.file(),
+            "file_batches": partial(room.batch_in, above),
+            "files": partial(room.file_in, above) if "vector_stores" in parts else room.file,
             "responses": room.response,
             "conversations": room.conversation,
-            "items": lambda: room.item_in(above),
+            "items": partial(room.item_in, above),
         }
         fixed = {"search", "input_tokens", "compact"}
         if family in makers and part and part not in fixed:
@@ -259,7 +264,7 @@ def go_between(room: Greenroom, failures: list[str]) -> type[BaseHTTPRequestHand
             self.rfile.readline()
             return b"".join(pieces)
 
-        do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = _pass
+        do_GET = do_POST = do_DELETE = _pass  # noqa: N815  # names that the base class looks for
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: the table is what is read."""
@@ -292,30 +297,48 @@ class Outcome(NamedTuple):
     left_out: int
 
 
-def run(python: str, folder: Path, route: Route, base_url: str) -> Outcome:
-    """Run one file of tests."""
+def run(python: str, folder: Path, route: Route, base_url: str, beside: str) -> Outcome:
+    """Run one file of a client's tests."""
+    options = ["-p", "tests._alias_httpx"] if (folder / "tests" / "_alias_httpx.py").exists() else []
+    environment = {
+        "TEST_API_BASE_URL": base_url,
+        "PYTHONPATH": os.pathsep.join(map(str, filter(None, (beside, folder / "src", folder)))),
+    }
+    left_out = "|".join(pattern for pattern, _ in route.left_out)
+    place = [*options, "-o", "addopts=", f"tests/api_resources/{route.file}"]
+    return tested(python, folder, place, environment, left_out)
+
+
+def run_langchain(python: str, name: str, server: ServerProcess) -> Outcome:
+    """Run LangChain's standard tests through one of its clients."""
+    file = Path(__file__).parent.resolve() / "langchain_standard.py"
+    environment = {"GREENROOM_URL": server.url, "GREENROOM_KEY": server.local_key, "PYTHONPATH": ""}
+    options = ["-c", os.devnull, "-o", "asyncio_mode=auto", "-o", "asyncio_default_test_loop_scope=session"]
+    return tested(python, file.parent, [*options, f"{file}::{name}"], environment, "")
+
+
+def tested(
+    python: str, folder: Path, options: Sequence[str], environment: dict[str, str], left_out: str
+) -> Outcome:
+    """Run pytest and count; `left_out` is a pattern of names that are not to be counted."""
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
-        environment = {
-            **os.environ,
-            "TEST_API_BASE_URL": base_url,
-            "PYTHONPATH": f"{folder / 'src'}:{folder}",
-        }
-        left_out = "|".join(pattern for pattern, _ in route.left_out)
         command = [
-            python, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:randomly", "-p", "no:cacheprovider",
-            "-W", "default", f"--junitxml={report}", "--tb=short",
+            python, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "default",
+            f"--junitxml={report}", "--tb=short", *options,
         ]  # fmt: skip
-        if (folder / "tests" / "_alias_httpx.py").exists():
-            command += ["-p", "tests._alias_httpx"]
-        ran = subprocess.run(
-            [*command, f"tests/api_resources/{route.file}"],
-            cwd=folder, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        ran = subprocess.run(  # noqa: S603  # the interpreter that the caller named
+            command,
+            cwd=folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if not report.exists():
             return Outcome(0, [f"did not run: {ran.stdout[-500:]}{ran.stderr[-500:]}"], 0)
         passed, skipped, failed = 0, 0, []
-        for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  # written by pytest just now
+        for case in ET.parse(report).iter("testcase"):  # noqa: S314  # written by pytest just now
             name = case.get("name", "")
             wrong = [*case.iter("failure"), *case.iter("error")]
             if left_out and re.match(left_out, name):
@@ -334,46 +357,62 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folders", nargs="+", type=Path, help="unpacked source distributions")
+    parser.add_argument("folders", nargs="*", type=Path, help="unpacked source distributions")
     parser.add_argument(
         "--python", default=sys.executable, help="an interpreter with the tests' requirements"
     )
+    parser.add_argument("--beside", default="", help="a folder with other versions of what they require")
+    parser.add_argument("--langchain", action="store_true", help="run LangChain's standard tests too")
     parser.add_argument("--only", default="", help="only files with this in their name")
     parser.add_argument("--show", action="store_true", help="print what failed, and errors of the server")
     asked = parser.parse_args()
-    models = sorted({name for folder in asked.folders for name in models_of(folder)} | {"main"})
-    failures: list[str] = []
-    sums: dict[str, int] = defaultdict(int)
+    models = sorted({name for folder in asked.folders for name in models_of(folder)} | {"main", "other"})
+    told: list[str] = []
+    table = Table(told if asked.show else None)
     with tempfile.TemporaryDirectory() as scratch, ScriptedModel() as model:
         config = f'[providers.up]\nkind = "openai_compatible"\nbase_url = "{model.base_url}"\n' + "".join(
-            f'[models."{name}"]\ntargets = ["up/scripted"]\n' for name in models
+            f'[models."{name}"]\ntargets = ["up/{name}"]\n' for name in models
         )
         with ServerProcess(Path(scratch) / "data", config) as server:
             room = Greenroom(server.port, server.local_key)
             served = {_NAME.sub("{}", path) for path in room.ask("GET", "/openapi.json")["paths"]}
-            between = _Between(("127.0.0.1", 0), go_between(room, failures))
+            between = _Between(("127.0.0.1", 0), go_between(room, told))
             threading.Thread(target=between.serve_forever, daemon=True).start()
             origin = f"http://127.0.0.1:{between.server_address[1]}"
-            print(f"{'client':<18}{'tests':<34}{'passed':>8}{'failed':>8}{'left out':>10}")
             for folder in asked.folders:
                 client = "anthropic" if folder.name.startswith("anthropic") else "openai"
                 for route in CLAIMED[client]:
                     is_there = (folder / "tests/api_resources" / route.file).exists()
-                    if asked.only not in route.file or not is_there or route.path not in served:
-                        continue
-                    base_url = origin if client == "anthropic" else f"{origin}/v1"
-                    outcome = run(asked.python, folder.resolve(), route, base_url)
-                    counts = (outcome.passed, len(outcome.failed), outcome.left_out)
-                    print(f"{folder.name:<18}{route.file:<34}{counts[0]:>8}{counts[1]:>8}{counts[2]:>10}")
-                    for name, count in zip(("passed", "failed", "left out"), counts, strict=True):
-                        sums[name] += count
-                    if asked.show:
-                        print("".join(f"    {one}\n" for one in outcome.failed), end="")
-                        print("".join(f"      {one}\n" for one in dict.fromkeys(failures)), end="")
-                        failures.clear()
+                    if asked.only in route.file and is_there and route.path in served:
+                        base_url = origin if client == "anthropic" else f"{origin}/v1"
+                        outcome = run(asked.python, folder.resolve(), route, base_url, asked.beside)
+                        table.add(folder.name, route.file, outcome)
+            for name in ("TestOpenAI", "TestAnthropic", "TestResponses") if asked.langchain else ():
+                if name != "TestResponses" or "/v1/responses" in served:
+                    table.add("langchain", name, run_langchain(asked.python, name, server))
             between.shutdown()
-    print(", ".join(f"{count} {name}" for name, count in sums.items()))
-    return 1 if sums["failed"] else 0
+    print(", ".join(f"{count} {name}" for name, count in table.sums.items()))
+    return 1 if table.sums["failed"] else 0
+
+
+class Table:
+    """Prints a line for each file of tests, and what failed where `told`, the server's errors, is given."""
+
+    def __init__(self, told: list[str] | None) -> None:
+        self.sums: dict[str, int] = defaultdict(int)
+        self._told = told
+        print(f"{'client':<18}{'tests':<36}{'passed':>8}{'failed':>8}{'left out':>10}", flush=True)
+
+    def add(self, client: str, tests: str, outcome: Outcome) -> None:
+        """One line."""
+        counts = (outcome.passed, len(outcome.failed), outcome.left_out)
+        for name, count in zip(("passed", "failed", "left out"), counts, strict=True):
+            self.sums[name] += count
+        print(f"{client:<18}{tests:<36}{counts[0]:>8}{counts[1]:>8}{counts[2]:>10}", flush=True)
+        if self._told is not None:
+            print("".join(f"    {one}\n" for one in outcome.failed), end="")
+            print("".join(f"      {one}\n" for one in dict.fromkeys(self._told)), end="", flush=True)
+            self._told.clear()
 
 
 if __name__ == "__main__":

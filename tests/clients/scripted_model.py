@@ -137,7 +137,8 @@ def _reply(body: _Json) -> tuple[_Json, str]:
         filling = filled(wanted["json_schema"].get("schema") or {}, heard)
         return {"content": json.dumps(filling, ensure_ascii=False)}, "stop"
     if wanted.get("type") == "json_object":
-        return {"content": json.dumps({"heard": heard})}, "stop"
+        named = dict.fromkeys(_QUOTED.findall(heard), "text")
+        return {"content": json.dumps(named or {"heard": heard})}, "stop"
     return {"content": f"I heard: {heard}"}, "stop"
 
 
