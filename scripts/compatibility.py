@@ -12,9 +12,9 @@ the clients themselves come from the folders. `--beside` names a folder with oth
 need (openai before 1.56 wants httpx before 0.28). With `--langchain` LangChain's standard tests of chat
 models run as well, where the interpreter has langchain-tests, langchain-openai and langchain-anthropic.
 
-Greenroom runs in front of a scripted model. The clients' tests name objects that exist nowhere ("file_id"), since
-their authors run them against answers made up from a schema: a go-between puts in the ids of objects that it
-makes for each request, and Greenroom's own key. Nothing else is changed, either way.
+Greenroom runs in front of a scripted model. The clients' tests name objects that exist nowhere ("file_id"),
+since their authors run them against answers made up from a schema: a go-between puts in the ids of objects
+that it makes for each request, and Greenroom's own key. Nothing else is changed, either way.
 
 Ends with 1 when a test of a route fails that Greenroom claims.
 """
@@ -32,13 +32,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 from xml.etree import ElementTree as ET
 
-from tests.clients.scripted_model import ScriptedModel
+from tests.clients.scripted_model import QuietServer, ScriptedModel
 from tests.server_process import ServerProcess
 
 
@@ -272,13 +272,6 @@ def go_between(room: Greenroom, failures: list[str]) -> type[BaseHTTPRequestHand
     return Handler
 
 
-class _Between(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Nothing: clients that close a stream early reset their connection."""
-
-
 def models_of(folder: Path) -> set[str]:
     """The models that a client's tests ask for."""
     files = [*folder.glob("tests/api_resources/**/*.py"), *folder.glob("src/anthropic/**/*.py")]
@@ -305,7 +298,13 @@ def run(python: str, folder: Path, route: Route, base_url: str, beside: str) -> 
         "PYTHONPATH": os.pathsep.join(map(str, filter(None, (beside, folder / "src", folder)))),
     }
     left_out = "|".join(pattern for pattern, _ in route.left_out)
-    place = [*options, "-o", "addopts=", f"tests/api_resources/{route.file}"]
+    loops = [
+        "-o",
+        "asyncio_default_fixture_loop_scope=session",
+        "-o",
+        "asyncio_default_test_loop_scope=session",
+    ]
+    place = [*options, *loops, "-o", "addopts=", f"tests/api_resources/{route.file}"]
     return tested(python, folder, place, environment, left_out)
 
 
@@ -376,7 +375,7 @@ def main() -> int:
         with ServerProcess(Path(scratch) / "data", config) as server:
             room = Greenroom(server.port, server.local_key)
             served = {_NAME.sub("{}", path) for path in room.ask("GET", "/openapi.json")["paths"]}
-            between = _Between(("127.0.0.1", 0), go_between(room, told))
+            between = QuietServer(("127.0.0.1", 0), go_between(room, told))
             threading.Thread(target=between.serve_forever, daemon=True).start()
             origin = f"http://127.0.0.1:{between.server_address[1]}"
             for folder in asked.folders:

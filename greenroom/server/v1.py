@@ -4,8 +4,7 @@ Reads the head, asks the gateway, writes the answer. Knows HTTP and the dialect;
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from time import perf_counter_ns
 from types import MappingProxyType
 from typing import Any
@@ -21,10 +20,11 @@ from greenroom.errors import (
 )
 from greenroom.exchange import Exchange, usd
 from greenroom.gateway.access import BudgetExceeded, Grant, Key
-from greenroom.gateway.gateway import BEGUN, Gateway
+from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet
+from greenroom.server.beat import Beat
 from greenroom.server.fronts import (
     COMMENT,
     OPENAI,
@@ -35,7 +35,6 @@ from greenroom.server.fronts import (
     KeptTurn,
     Series,
     Translated,
-    Turn,
 )
 from greenroom.server.head import Refusal, Request
 from greenroom.server.incoming import Incoming
@@ -43,6 +42,7 @@ from greenroom.server.listing import Listing
 from greenroom.server.messages import ANTHROPIC, COUNT_TOKENS, MESSAGES, Counter, asked, count_body
 from greenroom.server.protocol import HttpProtocol
 from greenroom.server.repeats import HEADER, Repeats
+from greenroom.server.series import Following, opened
 from greenroom.server.timing import ms, stage_times
 from greenroom.wire import moderation, openai, openai_request
 
@@ -55,7 +55,6 @@ KNOWLEDGE = (FILES, b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations
 MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 _POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})
-KEEP_ALIVE_S = 10.0
 _NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 _NO_FRONTS: Mapping[bytes, Front] = MappingProxyType({})
 _CODES = {408: "request_timeout", 413: "request_too_large", 503: "shutting_down"}
@@ -198,8 +197,10 @@ class V1:
     ) -> None:
         gateway = self.gateway
         turn = await front.read(request, key.caller)
-        exchange, app = self._opened(front, turn, id, key, turn.chat, request)
-        series = turn if isinstance(turn, Series) and turn.following else None
+        exchange, app = opened(gateway, front, turn, id, key, turn.chat, request)
+        more = None
+        if isinstance(turn, Series) and turn.following:
+            more = Following(gateway, front, turn, key, request)
         kept = turn if isinstance(turn, KeptTurn) else None
         if kept is not None:
             app = kept.begin(exchange, app)
@@ -210,15 +211,12 @@ class V1:
             return
         try:
             if exchange.request.stream:
-                more = (
-                    None if series is None else partial(self._stream_more, front, series, key, request, out)
-                )
                 await self._stream(exchange, app, grant, out, began, turn.events(exchange), front, more)
             else:
                 body = await gateway.whole(exchange, app, grant, began)
                 cost = exchange.cost_nano_usd
-                if series is not None:
-                    cost = await self._follow(front, series, key, request, cost)
+                if more is not None:
+                    cost = await more.whole(cost)
                 answer = await turn.whole(exchange, body)
                 head += _answer_headers(exchange, usd(cost)) + self._limits(key, front.envelope)
                 out.respond_fine(answer, head)
@@ -242,50 +240,6 @@ class V1:
         await left.run(out)
         out.end()
 
-    def _opened(
-        self, front: Front, turn: Turn, id: str, key: Key, chat: bytes, request: Request
-    ) -> tuple[Exchange, App]:
-        exchange, app = self.gateway.open(id, key.caller, chat, request.headers)
-        exchange.surface = front.surface
-        if turn.dropped:
-            exchange.context["dropped"] = list(turn.dropped)
-        return exchange, app
-
-    async def _follow(
-        self, front: Front, series: Series, key: Key, request: Request, cost: int | None
-    ) -> int | None:
-        """Have the rest of a series answered; the cost of all in nano-dollars, where it is known."""
-        gateway = self.gateway
-        for chat in series.following:
-            exchange, app = self._opened(front, series, gateway.new_id(), key, chat, request)
-            body = await gateway.whole(exchange, app, gateway.access.admit(key), perf_counter_ns())
-            series.follow(exchange, body)
-            more = exchange.cost_nano_usd
-            cost = None if cost is None or more is None else cost + more
-        return cost
-
-    async def _stream_more(
-        self, front: Front, series: Series, key: Key, request: Request, out: HttpProtocol
-    ) -> None:
-        """The answers that follow in a stream that has begun. Raises as the first of them does."""
-        gateway = self.gateway
-        for chat in series.following:
-            exchange, app = self._opened(front, series, gateway.new_id(), key, chat, request)
-            events = series.events(exchange)
-            beat = _Beat(out, b"", events.keep_alive)
-            stream = None
-            try:
-                grant = gateway.access.admit(key)
-                stream = await gateway.begin_stream(exchange, app, grant, perf_counter_ns())
-                beat.stop()
-                await stream.run(Translated(out, events))
-            finally:
-                beat.stop()
-                if stream is not None:
-                    stream.finish()
-            if exchange.outcome == "failed":
-                return
-
     async def _stream(
         self,
         exchange: Exchange,
@@ -295,12 +249,12 @@ class V1:
         began: int,
         events: Events | None = None,
         front: Front | None = None,
-        more: Callable[[], Awaitable[None]] | None = None,
+        more: Following | None = None,
     ) -> None:
         outlet: Outlet = out if events is None else Translated(out, events)
         envelope = OPENAI if front is None else front.envelope
         head = _id_header(exchange.id) + envelope.id_header(exchange.id)
-        beat = _Beat(exchange, out, head, COMMENT if events is None else events.keep_alive)
+        beat = Beat(exchange, out, head, COMMENT if events is None else events.keep_alive)
         stream = None
         try:
             stream = await self.gateway.begin_stream(exchange, app, grant, began)
@@ -310,7 +264,7 @@ class V1:
             await stream.run(outlet)
             if more is not None and exchange.outcome != "failed":
                 stream.finish()  # its place under the key's limits is free for the next
-                await more()
+                await more.stream(out)
             out.end()
         except asyncio.CancelledError:
             if out.is_cut and out.started:
@@ -373,30 +327,6 @@ class V1:
             grant.release(0)
         headers = b"x-greenroom-estimated: true\r\n" if count.error else b""
         out.respond(200, count_body(count), _id_header(id) + ANTHROPIC.id_header(id) + headers)
-
-
-class _Beat:
-    """After ten seconds without content, sends the head and then signs of life, so that nobody hangs up."""
-
-    def __init__(self, exchange: Exchange, out: HttpProtocol, head: bytes, sign: bytes) -> None:
-        self._context = exchange.context
-        self._out = out
-        self._head = head
-        self._sign = sign
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(KEEP_ALIVE_S, self._tick)
-
-    def _tick(self) -> None:
-        if not self._out.started:
-            self._context[BEGUN] = True
-            self._out.begin(self._head)
-        self._out.send(self._sign)
-        self._timer = self._loop.call_later(KEEP_ALIVE_S, self._tick)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 def _id_header(id: str) -> bytes:

@@ -28,7 +28,7 @@ _NOT_CARRIED: Final = frozenset(
 
 class _Body(Struct):
     model: Annotated[str, Meta(min_length=1, max_length=256)]
-    prompt: str | list[Any]  # Any: texts, or numbers of tokens, which are told apart to say so
+    prompt: str | list[Any] | None = None  # Any: texts, or numbers of tokens, which are told apart to say so
     best_of: Annotated[int, Meta(ge=0, le=20)] | None = None
     echo: bool | None = None
     logprobs: Annotated[int, Meta(ge=0, le=5)] | None = None
@@ -96,7 +96,9 @@ def read_completions(raw: bytes) -> Asked:
     )
 
 
-def _prompts(given: str | list[Any]) -> list[str]:
+def _prompts(given: str | list[Any] | None) -> list[str]:
+    if given is None:
+        raise MalformedRequest("'prompt' is missing: which text is to be completed?", "prompt")
     prompts = [given] if isinstance(given, str) else given
     if not prompts or len(prompts) > MOST_PROMPTS:
         raise MalformedRequest(f"'prompt' must hold between 1 and {MOST_PROMPTS} texts.", "prompt")

@@ -8,7 +8,9 @@ repeats what it heard. Knows the dialect and nothing of Greenroom.
 import json
 import re
 import struct
+import sys
 import threading
+import traceback
 from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,8 +28,7 @@ class ScriptedModel:
     """Serves while entered; `base_url` is what a provider's configuration wants."""
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
+        self._server = QuietServer(("127.0.0.1", 0), _Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         return self
@@ -43,6 +44,17 @@ class ScriptedModel:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class QuietServer(ThreadingHTTPServer):
+    """A server whose clients may hang up: those that close a stream early do."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say what broke, unless it is the connection."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            traceback.print_exc()
 
 
 class _Handler(BaseHTTPRequestHandler):
