@@ -26,7 +26,7 @@ PNG = b64decode(
 
 @pytest.fixture(autouse=True)
 def image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The images that the tests fetch from the internet, as one pixel: they run without a network."""
+    """What the tests fetch from the internet, images and a PDF, as one pixel: they run without a network."""
     monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(200, content=PNG))
 
 
@@ -39,6 +39,10 @@ class _Standard(ChatModelIntegrationTests):
 
     @property
     def supports_image_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_pdf_inputs(self) -> bool:
         return True
 
     @property
@@ -95,6 +99,10 @@ class TestAnthropic(_Standard):
 
     @property
     def supports_image_tool_message(self) -> bool:
+        return True
+
+    @property
+    def supports_pdf_tool_message(self) -> bool:
         return True
 
 
