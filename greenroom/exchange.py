@@ -341,11 +341,15 @@ class Exchange(Struct, eq=False):
     @property
     def cost_usd(self) -> str | None:
         """Decimal string in US dollars, or None when the price is not known."""
-        nano = self.cost_nano_usd
-        if nano is None:
-            return None
-        whole, rest = divmod(nano, 1_000_000_000)
-        return f"{whole}.{rest:09d}".rstrip("0") if rest else str(whole)
+        return usd(self.cost_nano_usd)
+
+
+def usd(nano: int | None) -> str | None:
+    """Billionths of a US dollar as a decimal string, or None for what is not known."""
+    if nano is None:
+        return None
+    whole, rest = divmod(nano, 1_000_000_000)
+    return f"{whole}.{rest:09d}".rstrip("0") if rest else str(whole)
 
 
 __all__ = [

@@ -5,12 +5,13 @@ from types import MappingProxyType
 
 from greenroom.config import Config
 from greenroom.exchange import ChatRequest
+from greenroom.server.completions import COMPLETIONS, Completions
 from greenroom.server.fronts import Front
 from greenroom.server.messages import MESSAGES, Count, Counter, Messages
 from greenroom.stages.preprocess.fit import count_tokens
 from greenroom.wire.openai_request import read_messages
 
-FRONTS: Mapping[bytes, Front] = MappingProxyType({MESSAGES: Messages()})
+FRONTS: Mapping[bytes, Front] = MappingProxyType({MESSAGES: Messages(), COMPLETIONS: Completions()})
 """By path."""
 
 

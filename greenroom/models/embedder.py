@@ -107,6 +107,12 @@ class RemoteEmbedder:
         finally:
             attempt.ns = exchange.model_ns = perf_counter_ns() - began
         attempt.status = 200
+        if len(view.data) != request.inputs:
+            attempt.error = UpstreamProtocol.code
+            raise UpstreamProtocol(
+                f"Model '{target.name}': The provider's answer has {len(view.data)} vectors for "
+                f"{request.inputs} inputs."
+            )
         exchange.target = target.name
         told = view.usage
         counted = request.tokens or letters // 4 + 1

@@ -5,7 +5,7 @@ comes back in its own form; `/v1/chat/completions` itself has no front and pays 
 dialects are in `wire`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from greenroom.exchange import Caller, Exchange, Surface
@@ -76,6 +76,22 @@ class Turn(Protocol):
 
     def events(self, exchange: Exchange) -> Events:
         """What writes the stream."""
+        ...
+
+
+@runtime_checkable
+class Series(Turn, Protocol):
+    """A turn that asks several questions, which are answered one after the other in one answer.
+
+    Each is an exchange of its own, with its own record. `events` is asked for each of them, in order; `whole`
+    for the first, when all others are there.
+    """
+
+    following: Sequence[bytes]
+    """The bodies for the pipeline behind the first."""
+
+    def follow(self, exchange: Exchange, body: bytes) -> None:
+        """Take the whole answer to the next of them."""
         ...
 
 

@@ -106,6 +106,52 @@ _COMPLETION = {
         "greenroom": {"type": "object"},
     },
 }
+_PROMPTS = {
+    "type": "object",
+    "required": ["model", "prompt"],
+    "properties": {
+        "model": {"type": "string", "minLength": 1, "maxLength": 256},
+        "prompt": {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": 128,
+                    "items": {"type": "string", "minLength": 1},
+                },
+            ]
+        },
+        "max_tokens": {"type": ["integer", "null"], "minimum": 1, "default": 16},
+        "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128},
+        "best_of": {"type": ["integer", "null"], "minimum": 0, "maximum": 20},
+        "echo": {"type": ["boolean", "null"]},
+        "logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 5},
+        "stop": {"type": ["string", "array", "null"]},
+        "stream": {"type": ["boolean", "null"]},
+    },
+    "additionalProperties": True,
+}
+_TEXT_COMPLETION = {
+    **_COMPLETION,
+    "properties": {
+        **_COMPLETION["properties"],  # type: ignore[dict-item]  # a literal above
+        "choices": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["text", "index", "logprobs", "finish_reason"],
+                "properties": {
+                    "text": {"type": "string"},
+                    "index": {"type": "integer"},
+                    "logprobs": {"type": ["object", "null"]},
+                    "finish_reason": {"enum": ["stop", "length", "content_filter", None]},
+                },
+            },
+        },
+    },
+}
 _HEADERS = {
     "x-greenroom-session": "The conversation this belongs to.",
     "x-greenroom-user": "Who asks; not sent to the provider.",
@@ -206,6 +252,12 @@ _FAST: tuple[tuple[str, str, str, object], ...] = (
         "The same in Anthropic's dialect; errors have Anthropic's envelope.",
         _MESSAGES,
     ),
+    (
+        "/v1/completions",
+        "post",
+        "Complete a text, or several: OpenAI's legacy dialect, each text a conversation of one message.",
+        _PROMPTS,
+    ),
     ("/v1/messages/count_tokens", "post", "Count the tokens of a request, without a model.", _COUNT),
     (
         "/v1/moderations",
@@ -225,6 +277,7 @@ _FAST: tuple[tuple[str, str, str, object], ...] = (
 )
 _STREAMED: dict[str, object] = {
     "/v1/chat/completions": _COMPLETION,
+    "/v1/completions": _TEXT_COMPLETION,
     "/v1/messages": _MESSAGE,
     "/v1/responses": {},
 }

@@ -18,19 +18,31 @@ from greenroom.errors import (
     QuotaExceeded,
     UpstreamError,
 )
-from greenroom.exchange import Exchange
+from greenroom.exchange import Exchange, usd
 from greenroom.gateway.access import BudgetExceeded, Grant, Key
-from greenroom.gateway.gateway import BEGUN, Gateway
+from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet
-from greenroom.server.fronts import COMMENT, OPENAI, Envelope, Events, Failure, Front, KeptTurn, Translated
+from greenroom.server.beat import Beat
+from greenroom.server.fronts import (
+    COMMENT,
+    OPENAI,
+    Envelope,
+    Events,
+    Failure,
+    Front,
+    KeptTurn,
+    Series,
+    Translated,
+)
 from greenroom.server.head import Refusal, Request
 from greenroom.server.incoming import Incoming
 from greenroom.server.listing import Listing
 from greenroom.server.messages import ANTHROPIC, COUNT_TOKENS, MESSAGES, Counter, asked, count_body
 from greenroom.server.protocol import HttpProtocol
 from greenroom.server.repeats import HEADER, Repeats
+from greenroom.server.series import Following, opened
 from greenroom.server.timing import ms, stage_times
 from greenroom.wire import moderation, openai, openai_request
 
@@ -43,7 +55,6 @@ KNOWLEDGE = (FILES, b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations
 MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 _POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})
-KEEP_ALIVE_S = 10.0
 _NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
 _NO_FRONTS: Mapping[bytes, Front] = MappingProxyType({})
 _CODES = {408: "request_timeout", 413: "request_too_large", 503: "shutting_down"}
@@ -154,7 +165,7 @@ class V1:
                     await self._stream(exchange, app, grant, out, began)
                 else:
                     body = await gateway.whole(exchange, app, grant, began)
-                    out.respond_fine(body, _answer_headers(exchange) + self._limits(key))
+                    out.respond_fine(body, _answer_headers(exchange, exchange.cost_usd) + self._limits(key))
             elif request.path in self._fronts:
                 await self._translated(self._fronts[request.path], id, key, request, out, began)
             elif request.path == EMBEDDINGS:
@@ -163,7 +174,7 @@ class V1:
                 )
                 grant = gateway.access.admit(key)
                 body = await gateway.embed(exchange, wanted, embedder, grant, began)
-                out.respond_fine(body, _answer_headers(exchange) + self._limits(key))
+                out.respond_fine(body, _answer_headers(exchange, exchange.cost_usd) + self._limits(key))
             elif request.path == COUNT_TOKENS:
                 await self._count_tokens(id, key, request, out)
             elif request.path == INSPECT:
@@ -186,10 +197,10 @@ class V1:
     ) -> None:
         gateway = self.gateway
         turn = await front.read(request, key.caller)
-        exchange, app = gateway.open(id, key.caller, turn.chat, request.headers)
-        exchange.surface = front.surface
-        if turn.dropped:
-            exchange.context["dropped"] = turn.dropped
+        exchange, app = opened(gateway, front, turn, id, key, turn.chat, request)
+        more = None
+        if isinstance(turn, Series) and turn.following:
+            more = Following(gateway, front, turn, key, request)
         kept = turn if isinstance(turn, KeptTurn) else None
         if kept is not None:
             app = kept.begin(exchange, app)
@@ -200,11 +211,15 @@ class V1:
             return
         try:
             if exchange.request.stream:
-                await self._stream(exchange, app, grant, out, began, turn.events(exchange), front)
+                await self._stream(exchange, app, grant, out, began, turn.events(exchange), front, more)
             else:
                 body = await gateway.whole(exchange, app, grant, began)
-                head += _answer_headers(exchange) + self._limits(key, front.envelope)
-                out.respond_fine(await turn.whole(exchange, body), head)
+                cost = exchange.cost_nano_usd
+                if more is not None:
+                    cost = await more.whole(cost)
+                answer = await turn.whole(exchange, body)
+                head += _answer_headers(exchange, usd(cost)) + self._limits(key, front.envelope)
+                out.respond_fine(answer, head)
         finally:
             if kept is not None:
                 kept.end(exchange)
@@ -234,11 +249,12 @@ class V1:
         began: int,
         events: Events | None = None,
         front: Front | None = None,
+        more: Following | None = None,
     ) -> None:
         outlet: Outlet = out if events is None else Translated(out, events)
         envelope = OPENAI if front is None else front.envelope
         head = _id_header(exchange.id) + envelope.id_header(exchange.id)
-        beat = _Beat(exchange, out, head, COMMENT if events is None else events.keep_alive)
+        beat = Beat(exchange, out, head, COMMENT if events is None else events.keep_alive)
         stream = None
         try:
             stream = await self.gateway.begin_stream(exchange, app, grant, began)
@@ -246,6 +262,9 @@ class V1:
             if not out.started:
                 out.begin(head + _dropped_header(exchange) + self._limits(grant.key, envelope))
             await stream.run(outlet)
+            if more is not None and exchange.outcome != "failed":
+                stream.finish()  # its place under the key's limits is free for the next
+                await more.stream(out)
             out.end()
         except asyncio.CancelledError:
             if out.is_cut and out.started:
@@ -310,30 +329,6 @@ class V1:
         out.respond(200, count_body(count), _id_header(id) + ANTHROPIC.id_header(id) + headers)
 
 
-class _Beat:
-    """After ten seconds without content, sends the head and then signs of life, so that nobody hangs up."""
-
-    def __init__(self, exchange: Exchange, out: HttpProtocol, head: bytes, sign: bytes) -> None:
-        self._context = exchange.context
-        self._out = out
-        self._head = head
-        self._sign = sign
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(KEEP_ALIVE_S, self._tick)
-
-    def _tick(self) -> None:
-        if not self._out.started:
-            self._context[BEGUN] = True
-            self._out.begin(self._head)
-        self._out.send(self._sign)
-        self._timer = self._loop.call_later(KEEP_ALIVE_S, self._tick)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
 def _id_header(id: str) -> bytes:
     return b"x-request-id: %b\r\n" % id.encode()
 
@@ -345,9 +340,8 @@ def _dropped_header(exchange: Exchange) -> bytes:
     return b"x-greenroom-dropped: %b\r\n" % ", ".join(dropped).encode("ascii", "replace")
 
 
-def _answer_headers(exchange: Exchange) -> bytes:
-    """What every whole answer says of itself."""
-    cost = exchange.cost_usd
+def _answer_headers(exchange: Exchange, cost: str | None) -> bytes:
+    """What every whole answer says of itself; `cost` in US dollars."""
     model_ns = exchange.model_ns
     head = (
         b"x-request-id: %b\r\nx-greenroom-model: %b\r\n%bx-greenroom-cache: %b\r\n"

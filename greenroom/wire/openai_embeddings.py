@@ -35,6 +35,8 @@ class EmbeddingRequest(Struct):
     texts: list[str]
     tokens: int = 0
     """How many numbers came instead of texts."""
+    inputs: int = 0
+    """How many vectors are asked for."""
     is_base64: bool = False
     dimensions: int | None = None
     user: str | None = None
@@ -66,13 +68,14 @@ def parse_embeddings(raw: bytes) -> EmbeddingRequest:
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(error, raw) from None
     refuse_repeated_keys(raw)
-    texts, tokens = _inputs(body.input)
+    texts, tokens, inputs = _inputs(body.input)
     return EmbeddingRequest(
-        raw, body.model, texts, tokens, body.encoding_format == "base64", body.dimensions, body.user
+        raw, body.model, texts, tokens, inputs, body.encoding_format == "base64", body.dimensions, body.user
     )
 
 
-def _inputs(given: str | list[Any]) -> tuple[list[str], int]:
+def _inputs(given: str | list[Any]) -> tuple[list[str], int, int]:
+    """The texts, or how many numbers of tokens there are, and how many inputs they make."""
     if isinstance(given, str):
         given = [given]
     are_tokens = all(type(one) is int for one in given)
@@ -81,20 +84,24 @@ def _inputs(given: str | list[Any]) -> tuple[list[str], int]:
     if all(isinstance(one, str) for one in given):
         if not all(given):
             raise MalformedRequest("'input' holds an empty text.", "input")
-        return given, 0
+        return given, 0, len(given)
     lists = [given] if are_tokens else given
     if all(isinstance(one, list) and one and all(type(number) is int for number in one) for one in lists):
-        return [], sum(map(len, lists))
+        return [], sum(map(len, lists)), len(lists)
     raise MalformedRequest(
         "'input' must be a text, a list of texts, a list of token numbers, or a list of such lists.", "input"
     )
 
 
 def render_embeddings(request: EmbeddingRequest, model: str) -> bytes:
-    """The body for a provider: as it came, with the provider's own name of the model."""
-    if model == request.model:
+    """The body for a provider: as it came, with its own name of the model.
+
+    Fields that are null, which some providers refuse, are left out.
+    """
+    if model == request.model and request.raw.find(b"null") < 0:
         return request.raw
-    return encode(_fields.decode(request.raw) | {"model": Raw(encode(model))})
+    fields = {name: value for name, value in _fields.decode(request.raw).items() if bytes(value) != b"null"}
+    return encode(fields | {"model": Raw(encode(model))})
 
 
 def embeddings(vectors: Sequence[bytes], *, model: str, tokens: int, is_base64: bool) -> bytes:

@@ -49,8 +49,8 @@ class _Chat(Struct):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=0)] | None = None
     tools: list[Raw] | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -126,7 +126,7 @@ def parse_head(raw: bytes) -> ChatRequest:
         request.include_usage = options is not None and bool(options.include_usage)
     if view.n is not None:
         request.n = view.n
-    request.max_tokens = view.max_completion_tokens or view.max_tokens
+    request.max_tokens = view.max_completion_tokens or view.max_tokens or None  # 0 is the model's to refuse
     if view.tools:
         request.has_tools = True
     request.user = view.user or view.safety_identifier

@@ -197,6 +197,27 @@ async def test_an_answer_that_is_none_is_the_providers_fault(stage: Stage) -> No
     assert broken.value.code == "upstream_protocol"
 
 
+async def test_fewer_vectors_than_inputs_are_the_providers_fault(stage: Stage) -> None:
+    stage.upstream.script("embedder", whole(json.dumps(VECTORS).encode()))
+
+    with pytest.raises(openai.InternalServerError) as broken:
+        await stage.client.embeddings.create(model="vectors", input=["a", "b"])
+
+    assert broken.value.code == "upstream_protocol"
+
+
+async def test_fields_that_are_null_do_not_reach_the_provider(stage: Stage) -> None:
+    stage.upstream.script("embedder", whole(json.dumps(VECTORS).encode()))
+
+    await stage.client.post(
+        "/embeddings",
+        body={"model": "vectors", "input": "a", "dimensions": None, "encoding_format": None, "user": None},
+        cast_to=dict[str, Any],
+    )
+
+    assert stage.upstream.requests[-1].json() == {"model": "embedder", "input": "a"}
+
+
 async def test_keys_and_their_limits_hold(stage: Stage) -> None:
     stranger = stage.with_key("gr-nobody")
     with pytest.raises(openai.AuthenticationError):

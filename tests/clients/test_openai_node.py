@@ -153,6 +153,16 @@ async def test_the_packages_own_retries_help_when_the_provider_recovers(stage: S
     assert len(stage.upstream.asked("scripted")) == 2
 
 
+async def test_legacy_completions_are_whole_and_streamed(stage: Stage) -> None:
+    said = await stage.ask("completions")
+
+    assert said == {"texts": ["Good morning."] * 2, "total": 36, "streamed": "Good morning."}
+
+
+async def test_each_text_is_moderated_by_thirteen_categories(stage: Stage) -> None:
+    assert await stage.ask("moderation") == [[False, 13], [False, 13]]
+
+
 async def test_models_are_listed_and_found(stage: Stage) -> None:
     said = await stage.ask("models")
 

@@ -740,7 +740,7 @@ async def test_all_of_a_user_is_erased(stage: Stage) -> None:
         ({"input": "x", "conversation": "conv_1", "store": False}, "conversation"),
         ({"input": "x", "include": ["everything"]}, "include"),
         ({"input": "x", "temperature": 3}, "temperature"),
-        ({"input": "x", "max_output_tokens": 0}, "max_output_tokens"),
+        ({"input": "x", "max_output_tokens": -1}, "max_output_tokens"),
         ({"input": "x", "metadata": {str(n): "v" for n in range(17)}}, "metadata"),
         ({"input": "x", "metadata": {"k": "v" * 513}}, "metadata[...]"),
         ({"input": "x", "text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),

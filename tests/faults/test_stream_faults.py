@@ -165,7 +165,7 @@ async def test_a9_with_no_target_left_a_stream_that_says_nothing_is_a_504(upstre
 async def test_a9_a_client_that_waits_long_is_kept_with_comments_and_then_told(
     upstream: FaultUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("greenroom.server.v1.KEEP_ALIVE_S", 0.1)
+    monkeypatch.setattr("greenroom.server.beat.KEEP_ALIVE_S", 0.1)
     upstream.script("m", recipe(SSE, Chunk(ROLE), Stall()))
     async with Room([upstream.base_url]) as room:
         answer = await room.ask(stream=True)

@@ -177,8 +177,7 @@ async def test_a_rejected_text_ends_the_stream_and_never_leaves() -> None:
         exchange, make_app(EchoUpstream(), post=[guard]), stream_of(list(f"Diz: CPF {CPF} e"))
     )
 
-    joined = b"".join(payloads)
-    assert b"390" not in joined
+    assert "390" not in text_of(payloads)
     assert payloads[-1] == b"[DONE]"
     assert json.loads(payloads[-2])["choices"][0]["finish_reason"] == "content_filter"
     assert exchange.outcome == "refused"

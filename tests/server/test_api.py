@@ -363,7 +363,7 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
         for route, (role, _) in ROUTES.items()
     }
     fast = {
-        "POST /v1/chat/completions", "POST /v1/messages", "POST /v1/messages/count_tokens",
+        "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/messages", "POST /v1/messages/count_tokens",
         "POST /v1/responses", "POST /v1/embeddings", "POST /v1/moderations", "GET /v1/models",
         "GET /v1/models/{model}",
         "POST /api/inspect",

@@ -574,7 +574,7 @@ async def test_an_overloaded_provider_is_named_inside_the_stream_too(upstream: F
 async def test_pings_keep_a_slow_stream_alive(
     upstream: FaultUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("greenroom.server.v1.KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr("greenroom.server.beat.KEEP_ALIVE_S", 0.05)
     events = openai_events()
     upstream.script("m", recipe(SSE, Wait(0.3), *map(Chunk, events), LastChunk()))
     async with serving(upstream) as (room, client):

@@ -102,8 +102,8 @@ def project_of(caller: Caller | None) -> str:
 def cursor_of(query: Mapping[str, str], *, usual: int = 20, most: int = MOST_LISTED) -> Cursor:
     """`limit`, `order`, `after` and `before` of a list. Raises MalformedRequest naming the parameter."""
     limit, order = query.get("limit", str(usual)), query.get("order", "desc")
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:6]) <= most:
-        raise MalformedRequest(f"'limit' must be a number from 1 to {most:,}.", "limit")
+    if not limit.isascii() or not limit.isdigit() or not int(limit[:6]) <= most:
+        raise MalformedRequest(f"'limit' must be a number from 0 to {most:,}.", "limit")
     if order not in {"asc", "desc"}:
         raise MalformedRequest("'order' must be 'asc' or 'desc'.", "order")
     return Cursor(

@@ -129,16 +129,18 @@ def wanted(one: NewVectorStoreFile) -> Wanted:
 
 
 def wanted_by(batch: NewFileBatch) -> list[Wanted]:
-    """The files of a batch, each once. Raises MalformedRequest."""
-    if (batch.file_ids is None) == (batch.files is None):
-        raise MalformedRequest("A batch takes either 'file_ids' or 'files'.", "file_ids")
-    files = batch.files or [
-        NewVectorStoreFile(file_id=id, attributes=batch.attributes, chunking_strategy=batch.chunking_strategy)
+    """The files of a batch, each once: what `files` says of one goes before `file_ids`. None is a batch too.
+
+    Raises MalformedRequest.
+    """
+    files = {
+        id: NewVectorStoreFile(
+            file_id=id, attributes=batch.attributes, chunking_strategy=batch.chunking_strategy
+        )
         for id in batch.file_ids or ()
-    ]
-    if not files:
-        raise MalformedRequest("A batch needs at least one file.", "file_ids")
-    return [wanted(one) for one in {one.file_id: one for one in files}.values()]
+    }
+    files |= {one.file_id: one for one in batch.files or ()}
+    return [wanted(one) for one in files.values()]
 
 
 def _known(attributes: Attributes | None) -> dict[str, Value] | None:

@@ -22,8 +22,8 @@ class Page(NamedTuple):
 def page_of(query: Mapping[str, str]) -> Page:
     """`limit`, `order` and `after` of a list. Raises MalformedRequest naming the parameter."""
     limit, order = query.get("limit", "20"), query.get("order", "desc")
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:6]) <= MOST_LISTED:
-        raise MalformedRequest(f"'limit' must be a number from 1 to {MOST_LISTED}.", "limit")
+    if not limit.isascii() or not limit.isdigit() or not int(limit[:6]) <= MOST_LISTED:
+        raise MalformedRequest(f"'limit' must be a number from 0 to {MOST_LISTED}.", "limit")
     if order not in {"asc", "desc"}:
         raise MalformedRequest("'order' must be 'asc' or 'desc'.", "order")
     return Page(int(limit), order == "desc", query.get("after") or None)

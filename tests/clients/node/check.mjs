@@ -94,6 +94,19 @@ const asks = {
     return { content: answer.choices[0].message.content };
   },
 
+  async completions() {
+    const whole = await client.completions.create({ model: "default", prompt: ["One", "Two"] });
+    const stream = await client.completions.create({ model: "default", prompt: "One", stream: true });
+    let streamed = "";
+    for await (const piece of stream) streamed += piece.choices[0]?.text ?? "";
+    return { texts: whole.choices.map((one) => one.text), total: whole.usage.total_tokens, streamed };
+  },
+
+  async moderation() {
+    const { results } = await client.moderations.create({ input: ["Good morning.", "Bom dia."] });
+    return results.map((one) => [one.flagged, Object.keys(one.categories).length]);
+  },
+
   async models() {
     const names = [];
     for await (const model of client.models.list()) names.push(model.id);
