@@ -99,7 +99,7 @@ def start_nginx(folder: Path, mock_port: int, core: int, *, buffering: bool) -> 
 
 
 def start_greenroom(
-    folder: Path, mock_port: int, core: int, *, app: str, python: str = sys.executable
+    folder: Path, mock_port: int, core: int, *, app: str, python: str = sys.executable, workers: int = 1
 ) -> Target:
     """A Greenroom of its own with the apps "bench" (all on) and "raw" (pass-through); `app` is what is asked for.
 
@@ -111,7 +111,7 @@ def start_greenroom(
     lists = "\n".join(f"{stage} = {json.dumps(steps)}" for stage, steps in ALL_ON.items())
     engines = "".join(f'[apps.bench.steps.{step}]\nengine = "{one}"\n\n' for step, one in ENGINES.items())
     conf.write_text(
-        f'[server]\nhost = "127.0.0.1"\nport = {port}\n\n'
+        f'[server]\nhost = "127.0.0.1"\nport = {port}\nworkers = {workers}\n\n'
         f'[providers.mock]\nkind = "openai_compatible"\nbase_url = "http://127.0.0.1:{mock_port}/v1"\n\n'
         f'[apps.bench]\nmodel = "mock/mock"\n{lists}\n\n'
         f"{engines}"

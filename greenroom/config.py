@@ -80,8 +80,10 @@ class ServerConfig(_Table, kw_only=True, frozen=True):
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs `GREENROOM_ADMIN_KEY` or an existing admin key."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8484
-    workers: Annotated[int, Meta(ge=1, le=1)] = 1
-    """One process. More come with a shared store."""
+    workers: Annotated[int, Meta(ge=1, le=32)] = 1
+    """Processes that answer, on one port and one data folder. Limits and budgets hold over all of them;
+    `connections`, `in_flight` and `cache_mb` count for each.
+    """
     hosts: tuple[str, ...] = ()
     """Host names accepted in the Host header besides loopback and `host`; guards against DNS rebinding."""
     body_limit_mb: Annotated[int, Meta(ge=1, le=1024)] = 20

@@ -12,6 +12,7 @@ from greenroom.assembly.house import House
 from greenroom.assembly.keys import KeyDesk
 from greenroom.assembly.targets import ModelDesk
 from greenroom.assembly.users import UserDesk
+from greenroom.assembly.workers import Board
 from greenroom.errors import GreenroomError
 from greenroom.server.api import audit_filter, trace_filter
 from greenroom.store.audit import AuditFilter
@@ -35,6 +36,8 @@ class Desk:
         self.users = UserDesk(house)
         self.models = ModelDesk(house)
         self.started_at = time.time()
+        worker = house.worker
+        self._board = Board(worker.folder, worker.number) if worker is not None else None
 
     def list_traces(self, wanted: TraceFilter) -> tuple[list[Record], str | None]:
         """Rows, newest first, and the cursor of the next page."""
@@ -48,7 +51,7 @@ class Desk:
     def delete_traces(self, project: str | None, user: str, by: str, address: str) -> int:
         """Erase a user's traces."""
         erased = self._house.traces.delete(project, user=user)
-        self._house.cache.forget(project, user)
+        self._house.forgetting.forget(project, user)
         self._house.books.forget(project, user)
         who = pseudonym(user)  # the log outlives what was erased, and is not to name whose it was
         Audit(self._house).note(
@@ -78,7 +81,16 @@ class Desk:
         return {"file": self._house.source, "config": shown(self._house.config), "version": __version__}
 
     def metrics(self) -> str:
-        """Prometheus' text format."""
+        """Prometheus' text format, over all processes of the server."""
+        own = self._metrics()
+        return own if self._board is None else self._board.sum(own)
+
+    def post_metrics(self) -> None:
+        """Let other processes of the server see this one's metrics. Raises: OSError."""
+        if self._board is not None:
+            self._board.post(self._metrics())
+
+    def _metrics(self) -> str:
         gateway = self._house.gateway
         lines = ["# TYPE greenroom_requests_total counter"]
         lines += [

@@ -18,6 +18,7 @@ from msgspec.json import decode, encode
 from greenroom import config as configuration
 from greenroom.assembly import applied
 from greenroom.assembly.environment import find_config, proxies_of
+from greenroom.assembly.forgetting import Forgetting
 from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.llama import PULLED, LocalModels
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
@@ -27,6 +28,7 @@ from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
 from greenroom.assembly.steps import Parts, build_steps, check_tables
 from greenroom.assembly.stores import Stores
 from greenroom.assembly.turns import KeptTurns
+from greenroom.assembly.workers import Worker, check_workers
 from greenroom.config import AppConfig, Config
 from greenroom.contracts import as_usual
 from greenroom.errors import ConfigError, ExtraMissing, GreenroomError
@@ -59,11 +61,12 @@ from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.policy import Policies
 from greenroom.stages.check.refusal import Refusals
 from greenroom.stages.check.secrets import SecretDetector
-from greenroom.stages.check.vault import MemoryVault
+from greenroom.stages.check.vault import MemoryVault, Vault
 from greenroom.stages.ground.tagger import Tagger
 from greenroom.stages.language import detect
 from greenroom.stages.postprocess.verify import Words
 from greenroom.store.audit import audit_key
+from greenroom.store.masks import StoredMasks
 
 log = logging.getLogger("greenroom.house")
 
@@ -80,9 +83,14 @@ class House(Stores):
     """Stores, providers, apps and the gateway of one process."""
 
     def __init__(
-        self, config: Config, config_path: Path | None, data: Path, environment: Mapping[str, str]
+        self,
+        config: Config,
+        config_path: Path | None,
+        data: Path,
+        environment: Mapping[str, str],
+        worker: Worker | None = None,
     ) -> None:
-        super().__init__(config, data, environment)
+        super().__init__(config, data, environment, worker)
         self.config_path = config_path
         self._from_file = config  # the command line may say otherwise
         self.default_target = READER
@@ -93,17 +101,24 @@ class House(Stores):
         self.ledger: Ledger
         self.search: AsyncSearch
         self.models: Models
-        self.local_key = f"gr-local-{token_urlsafe(24)}"
-        self.vault = MemoryVault()
-        self._canary = Canary()
-        self._healths = Healths()
+        self.local_key = f"gr-local-{token_urlsafe(24)}" if worker is None else worker.local_key
+        self.vault: Vault = MemoryVault() if self.shared is None else StoredMasks(self.shared)
+        self._canary = Canary(None if worker is None else worker.canary)
+        self._healths = Healths(lambda places: places if worker is None else worker.share(places))
         self._engines = Engines(environment)
         self.cache = AnswerCache(config.server.cache_mb << 20)
+        self.forgetting = Forgetting(self.cache, self.shared)
         self._key_generation: object = None
         self._ending = ExitStack()
 
     @classmethod
-    def open(cls, config: Path | None, data: Path | None, environment: Mapping[str, str]) -> "House":
+    def open(
+        cls,
+        config: Path | None,
+        data: Path | None,
+        environment: Mapping[str, str],
+        worker: Worker | None = None,
+    ) -> "House":
         """Read the configuration and find the data folder. Raises ConfigError."""
         path = find_config(config, environment)
         loaded = configuration.load(path)
@@ -117,7 +132,7 @@ class House(Stores):
             )
         named = environment.get("GREENROOM_DATA")
         folder = data or (Path(named) if named else Path(url.removeprefix("sqlite:")))
-        return cls(loaded, path, folder, environment)
+        return cls(loaded, path, folder, environment, worker)
 
     @property
     def source(self) -> str:
@@ -129,15 +144,17 @@ class House(Stores):
 
         A guest's exchanges are recorded too, but the count of losses is left to the folder's owner.
         """
-        load_sample(self.documents)
+        has_duties = self.is_first and not as_guest
+        if self.is_first:
+            load_sample(self.documents)
         self.search = AsyncSearch(self.documents, self.encoder)
         self._ending.callback(self.search.close)
-        if self.encoder is not None and not as_guest:
+        if self.encoder is not None and has_duties:
             # The sample alone is found by words as well, and the encoder takes 100 MB.
             embedding = Embedding(self.documents, self.encoder, spared=(SAMPLE_COLLECTION,))
             embedding.start()
             self._ending.callback(embedding.stop)
-        if not as_guest:
+        if has_duties:
             self.ingestion.start()
             self._ending.callback(self.ingestion.stop)
         self._pool = Pool(proxies=proxies_of(self.environment))
@@ -151,11 +168,16 @@ class House(Stores):
         self.ledger = open_ledger(self)
         self.ledger.start()
         self._ending.callback(self.ledger.stop)
-        self.access = Access({}, self.ledger)
+        meters = None
+        if self.worker is not None:
+            meters = self.worker.meters()
+            self._ending.callback(meters.close)
+        self.access = Access({}, self.ledger, meters=meters)
         self.refresh_keys()
         rooms = await self._rooms(self.config)
         if not as_guest:
             self._start_eager()
+        if has_duties:
             applied.keep(self.folder(), self._from_file)
         self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
 
@@ -183,11 +205,14 @@ class House(Stores):
         check_tables(loaded, self.source)
         check_policies(loaded, self.config_path)
         check_money(loaded, self.source)
+        if self.worker is not None:
+            check_workers(loaded, self.worker.count, self.source)
         rooms = await self._rooms(loaded)
         self.config = loaded
         self._engines.keep([one.engine for one in self.models.local()], PULLED)
         self._start_eager()
-        applied.keep(self.folder(), loaded)
+        if self.is_first:
+            applied.keep(self.folder(), loaded)
         self.documents.files.quota_bytes = loaded.store.files_mb * 1024 * 1024
         self.responses.quota_bytes = loaded.store.responses_mb * 1024 * 1024
         self.gateway.rooms = rooms

@@ -3,12 +3,10 @@
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -29,24 +27,27 @@ from greenroom.assembly.audit import Audit
 from greenroom.assembly.descriptors import limits_of, raise_limit
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
+from greenroom.assembly.listening import ENVIRONMENT, FINE, admin_key_of, bind, check_tls, greet
 from greenroom.assembly.responses import purge_responses, responses_desk
 from greenroom.assembly.stores import SEALED
-from greenroom.errors import ConfigError, GreenroomError
+from greenroom.assembly.supervisor import supervise
+from greenroom.assembly.workers import remove_folder
+from greenroom.errors import GreenroomError
 from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
-from greenroom.server.pages import pages
+from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
 from greenroom.server.protocol import Shared
 from greenroom.server.usage import UsageApi
 from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
 from greenroom.store.database import lock_folder
+from greenroom.store.shared import SharedThings
 from greenroom.wire import openai
 
 log = logging.getLogger("greenroom")
 
-FINE, ENVIRONMENT = 0, 3
 FAREWELL_S = 1.0
 """How long a client may take to read the error that its cut answer ends with."""
 
@@ -57,83 +58,46 @@ def serve(config: Path | None, data: Path | None, host: str | None, port: int | 
     raise_limit()
     try:
         house = House.open(config, data, os.environ)
-        _check_tls(house)
+        if house.config.server.workers > 1:
+            return supervise(house, host, port)
+        check_tls(house)
         with contextlib.ExitStack() as stack:
-            listener = _bind(
+            listener = bind(
                 host or house.config.server.host, house.config.server.port if port is None else port
             )
             stack.callback(listener.close)
             stack.callback(lock_folder(house.folder()).release)
-            admin_key = _admin_key(house, listener)
+            remove_folder(house.folder())  # of several processes that were killed
+            admin_key = admin_key_of(house, listener)
+            place = listener.getsockname()[:2]
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_run(house, listener, admin_key))
+                return runner.run(
+                    run(
+                        house,
+                        listener,
+                        lambda: greet(house, place, admin_key, house.default_target, house.why),
+                    )
+                )
     except GreenroomError as error:
         print(error, file=sys.stderr)
         return ENVIRONMENT
 
 
-def _check_tls(house: House) -> None:
-    """Load certificate and key before anything is opened, to say in one sentence that they are no pair."""
-    table = house.config.server
-    if table.tls_cert is None and table.tls_key is None:
-        return
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            table.tls_cert or "", table.tls_key, password=""
-        )
-    except OSError:  # ssl.SSLError is one
-        raise ConfigError(
-            f"{house.source}: server.tls_cert and server.tls_key must name a readable PEM certificate and "
-            "its key, without a password."
-        ) from None
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError:
-        raise ConfigError(f"The host '{host}' is not an address of this machine.") from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"Port {port} on {host} can't be used ({error.strerror}). End what uses it, or choose another "
-            "with --port."
-        ) from None
-    listener.setblocking(False)
-    return listener
-
-
-def _admin_key(house: House, listener: socket.socket) -> str | None:
-    """Make the first admin key if there is none; the key itself when it was made now."""
-    host = listener.getsockname()[0]
-    given = house.environment.get("GREENROOM_ADMIN_KEY", "").strip()
-    has_admin = any(row.role == "admin" and row.is_active(time.time_ns()) for row in house.keys.list())
-    if not ipaddress.ip_address(host).is_loopback and not given and not has_admin:
-        raise ConfigError(
-            f"Listening on {host} opens Greenroom to the network, and there is no admin key yet. Set "
-            f"GREENROOM_ADMIN_KEY, or start once on 127.0.0.1."
-        )
-    return house.keys.ensure_admin(given)
-
-
-async def _run(house: House, listener: socket.socket, admin_key: str | None) -> int:
+async def run(house: House, listener: socket.socket, announce: Callable[[], None]) -> int:
+    """Answer what comes in at a socket, from `announce` on, until a signal says to stop. The exit code."""
     changed_at = _changed_at(house)  # before the start, so that a change meanwhile is seen
     async with house.running():
         server = _Server(house, listener)
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(_watch(house, server, changed_at))
-            server.greeting = lambda: _greet(house, listener, admin_key)
-            keeper = group.create_task(_retain(house))
+            server.greeting = announce
+            keeper = group.create_task(_retain(house)) if house.is_first else None
             _spare_the_collector()
             await server.serve(sockets=[listener])
             await server.background.stop()
             watcher.cancel()
-            keeper.cancel()
+            if keeper is not None:
+                keeper.cancel()
     gc.unfreeze()  # what closes when it is collected, files among it, is to be closed in order
     return FINE
 
@@ -166,6 +130,7 @@ class _Server(uvicorn.Server):
         )
         host, port = listener.getsockname()[:2]
         self.house = house
+        self._desk = desk
         self.shared = Shared(v1, limits_of(house.config.server), _hosts(house, host, port))
         audit = Audit(house)
         shelves = knowledge.Desk(
@@ -182,7 +147,7 @@ class _Server(uvicorn.Server):
             *responses.docs(kept, self.background, house.access),
         )
         api = Api(house.access, desk, __version__, more)
-        routes = [*api.routes(), *pages(PagesDesk(house), shelves)]
+        routes = [*api.routes(), *pages(PagesDesk(house), shelves, shelves=_shelves(house))]
         app = Starlette(
             routes=routes,
             exception_handlers={
@@ -239,6 +204,13 @@ class _Server(uvicorn.Server):
         self.shared.draining = True
         asyncio.get_running_loop().call_later(self._drain_s, self._cut)
 
+    def post_metrics(self) -> None:
+        """Let other workers, if there are any, see what this one counts."""
+        try:
+            self._desk.post_metrics()
+        except OSError as error:
+            log.error("metrics not shared", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
+
     def _want_reload(self) -> None:
         self.reload_wanted = True
 
@@ -250,6 +222,18 @@ class _Server(uvicorn.Server):
     def _abort(self) -> None:
         for connection in list(self.shared.connections):
             connection.abort()
+
+
+def _shelves(house: House) -> Shelves | None:
+    """Where several workers keep who is at the browser."""
+    shared = house.shared
+    if shared is None:
+        return None
+    return Shelves(
+        SharedThings(shared, "session", MOST_SESSIONS),
+        SharedThings(shared, "try", MOST_ADDRESSES),
+        shared.digest("login form"),
+    )
 
 
 def _hosts(house: House, host: str, port: int) -> frozenset[bytes]:
@@ -264,6 +248,7 @@ async def _watch(house: House, server: _Server, changed_at: tuple[int, int, int]
         await asyncio.sleep(0.5)
         try:
             house.refresh_keys()
+            house.forgetting.notice()
             now = _changed_at(house)
         except GreenroomError as error:
             log.error("keys not refreshed", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
@@ -272,6 +257,7 @@ async def _watch(house: House, server: _Server, changed_at: tuple[int, int, int]
             server.reload_wanted = False
             changed_at = now
             await _reload(house)
+        server.post_metrics()
 
 
 async def _retain(house: House) -> None:
@@ -312,7 +298,9 @@ async def _reload(house: House) -> None:
 
 
 async def _note_reload(house: House, what: str) -> None:
-    """Which file it was by its digest: its words are the operator's own."""
+    """Which file it was by its digest: its words are the operator's own. Of several workers one writes it."""
+    if not house.is_first:
+        return
     found = b""
     with contextlib.suppress(OSError):  # it may be gone
         found = house.config_path.read_bytes() if house.config_path is not None else b""
@@ -368,22 +356,3 @@ async def _broken(request: Request, error: Exception) -> Response:
     log.error("request failed", extra={"path": request.url.path}, exc_info=error)
     body = openai.error_body("Something went wrong here. Try again.", "server_error", "internal_error")
     return Response(body, 500, media_type="application/json")
-
-
-def _greet(house: House, listener: socket.socket, admin_key: str | None) -> None:
-    host, port = listener.getsockname()[:2]
-    scheme = "https" if house.config.server.tls_cert else "http"
-    shown = f"[{host}]" if ":" in host else host
-    address = f"{scheme}://{shown}:{port}"
-    lines = [f"Greenroom {__version__} listens on {address}"]
-    if admin_key is not None:
-        lines.append(f"Admin key (shown this once): {admin_key}")
-    lines.append(f"Model: {house.default_target}, since {house.why}.")
-    insecure = " -k" if scheme == "https" else ""
-    question = '{"model": "default", "messages": [{"role": "user", "content": "How do I add a provider?"}]}'
-    curl = (
-        f"  curl{insecure} {address}/v1/chat/completions -H 'Authorization: Bearer {house.local_key}' "
-        f"-H 'Content-Type: application/json' -d '{question}'"
-    )
-    lines += ["Try it:", curl]
-    print("\n".join(lines), flush=True)

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from greenroom.assembly.memories import KeptMemories, hear
+from greenroom.assembly.workers import Worker
 from greenroom.config import Config
 from greenroom.errors import ConfigError
 from greenroom.grounding.index import DocumentIndex
@@ -15,8 +16,9 @@ from greenroom.store.keys import KeyStore
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.response_file import ResponseFile
 from greenroom.store.sealed import SealedKeys, master_key
+from greenroom.store.shared import SharedFile, SharedThings
 from greenroom.store.traces import TraceStore
-from greenroom.store.turns import StoredTurns
+from greenroom.store.turns import MOST_FORGOTTEN, StoredTurns
 
 SEALED = "sealed.db"
 
@@ -24,14 +26,23 @@ SEALED = "sealed.db"
 class Stores:
     """Everything that is kept in the data folder."""
 
-    def __init__(self, config: Config, data: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: Config, data: Path, environment: Mapping[str, str], worker: Worker | None = None
+    ) -> None:
         self.config = config
         self.data = data
         self.environment = environment
+        self.worker = worker
+        """Which of several processes of a server this is; None when it is alone, or no server."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process does what one alone must."""
+        return self.worker is None or self.worker.is_first
 
     def close_stores(self) -> None:
         """Close those that were opened. Safe to call twice."""
-        for name in ("responses", "turns", "keys", "sealed", "traces", "documents", "books"):
+        for name in ("responses", "turns", "keys", "sealed", "traces", "documents", "books", "shared"):
             store = vars(self).pop(name, None)
             if store is not None:
                 store.close()
@@ -55,7 +66,8 @@ class Stores:
     @cached_property
     def traces(self) -> TraceStore:
         """The traces. Raises StoreError."""
-        return TraceStore(self.folder() / "traces.db", detect=detect)
+        number = None if self.worker is None else self.worker.number
+        return TraceStore(self.folder() / "traces.db", detect=detect, worker=number)
 
     @cached_property
     def documents(self) -> DocumentIndex:
@@ -72,12 +84,22 @@ class Stores:
     @cached_property
     def turns(self) -> StoredTurns:
         """The conversations kept by the server. Raises StoreError."""
-        return StoredTurns(self.folder() / "turns.db", hear=hear)
+        forgotten = None if self.shared is None else SharedThings(self.shared, "forgotten", MOST_FORGOTTEN)
+        return StoredTurns(self.folder() / "turns.db", hear=hear, forgotten=forgotten)
+
+    @cached_property
+    def shared(self) -> SharedFile | None:
+        """What several processes keep together while they run. Raises StoreError."""
+        return (
+            None if self.worker is None else SharedFile(self.worker.folder / "shared.db", self.worker.secret)
+        )
 
     @cached_property
     def responses(self) -> ResponseFile:
         """The responses and conversations that clients keep here. Raises StoreError."""
-        return ResponseFile(self.folder() / "responses.db", self.config.store.responses_mb * 1024 * 1024)
+        quota_bytes = self.config.store.responses_mb * 1024 * 1024
+        is_shared = self.worker is not None
+        return ResponseFile(self.folder() / "responses.db", quota_bytes, is_shared=is_shared)
 
     @cached_property
     def memories(self) -> KeptMemories:

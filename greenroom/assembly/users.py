@@ -105,7 +105,7 @@ class UserDesk:
     def forget(self, project: str, user: str) -> dict[str, int]:
         """Erase all there is of a user: facts, turns, responses and traces; how many of each."""
         gone = self.forget_memory(project, user)
-        self._house.cache.forget(project, user)
+        self._house.forgetting.forget(project, user)
         self._house.books.forget(project, user)  # what was spent stays, without the name
         gone["responses"] = StoredResponses(self._house.responses).forget(project, user)
         return {**gone, "traces": self._house.traces.delete(project, user=user)}

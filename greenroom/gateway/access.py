@@ -1,6 +1,6 @@
 """Who may ask, how often, and for how much: keys by digest, limits per key, and the ledger's budgets.
 
-Lives in memory; the table of keys is replaced as a whole when the store changes. Never sees a key
+Keys live in memory; the table of keys is replaced as a whole when the store changes. Never sees a key
 after hashing it.
 """
 
@@ -15,30 +15,11 @@ from greenroom.errors import Forbidden, QuotaExceeded, Unauthorized
 from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.keys import Key
 from greenroom.gateway.ledger import Ledger
+from greenroom.gateway.meters import DAY_S, MINUTE_S, LocalMeters, Meter, Meters, Span
 from greenroom.gateway.purse import BudgetExceeded
 
-MINUTE_S = 60.0
-DAY_S = 86_400.0
 _BYTES_A_TOKEN = 4
 """Of a prompt, mostly: what a request is counted for until it is known."""
-
-
-class _Span(Struct):
-    """What a key has used in its current minute or day; both begin with the first request in them."""
-
-    ends: float = float("-inf")
-    """Monotonic seconds."""
-    requests: int = 0
-    tokens: int = 0
-    """Counted, or expected of requests at work."""
-
-
-class _Meter(Struct):
-    """What a key uses."""
-
-    minute: _Span
-    day: _Span
-    at_work: int = 0
 
 
 class Standing(NamedTuple):
@@ -61,7 +42,7 @@ class Grant(Struct, eq=False):
     """One admitted request: release it exactly once, with the tokens it used."""
 
     key: Key
-    _meter: _Meter | None
+    _meters: Meters | None
     _expected: int = 0
     _ends: tuple[float, float] = (0.0, 0.0)
 
@@ -72,22 +53,26 @@ class Grant(Struct, eq=False):
 
     def expect(self, exchange: Exchange) -> None:
         """Count what a request may use until that is known."""
-        meter, key, request = self._meter, self.key, exchange.request
-        if meter is None or (key.tokens_per_minute is None and key.tokens_per_day is None):
+        meters, key, request = self._meters, self.key, exchange.request
+        if meters is None or (key.tokens_per_minute is None and key.tokens_per_day is None):
             return
         self._expected = len(request.raw) // _BYTES_A_TOKEN + (request.max_tokens or 0)
+        meter = meters.take(key.caller.key_id)
         self._ends = meter.minute.ends, meter.day.ends
         meter.minute.tokens += self._expected
         meter.day.tokens += self._expected
+        meters.put(meter)
 
     def release(self, tokens: int) -> None:
         """Count what was used and free the place."""
-        meter = self._meter
-        if meter is not None:
+        meters = self._meters
+        if meters is not None:
+            meter = meters.take(self.key.caller.key_id)
             meter.at_work -= 1
             minute, day = meter.minute, meter.day
             minute.tokens += tokens - (self._expected if minute.ends == self._ends[0] else 0)
             day.tokens += tokens - (self._expected if day.ends == self._ends[1] else 0)
+            meters.put(meter)
 
 
 class Access:
@@ -98,10 +83,11 @@ class Access:
         keys: Mapping[bytes, Key],
         ledger: Ledger | None = None,
         now: Callable[[], float] = time.monotonic,
+        meters: Meters | None = None,
     ) -> None:
         self.ledger = ledger
         self._now = now
-        self._meters: dict[str, _Meter] = {}
+        self._meters = LocalMeters() if meters is None else meters
         self._keys = dict(keys)
 
     def replace(self, keys: Mapping[bytes, Key]) -> None:
@@ -133,16 +119,19 @@ class Access:
         if not key.is_limited:
             return Grant(key, None)
         now = self._now()
-        meter = self._meter(key, now)
-        minute, day = meter.minute, meter.day
-        _check(minute, key.requests_per_minute, key.tokens_per_minute, "minute", now)
-        _check(day, key.requests_per_day, key.tokens_per_day, "day", now)
-        if key.parallel is not None and meter.at_work >= key.parallel:
-            raise QuotaExceeded(f"The key may have {key.parallel} requests at work at once.", 1.0)
-        minute.requests += 1
-        day.requests += 1
-        meter.at_work += 1
-        return Grant(key, meter)
+        meter = self._take(key, now)
+        try:
+            minute, day = meter.minute, meter.day
+            _check(minute, key.requests_per_minute, key.tokens_per_minute, "minute", now)
+            _check(day, key.requests_per_day, key.tokens_per_day, "day", now)
+            if key.parallel is not None and meter.at_work + meter.elsewhere >= key.parallel:
+                raise QuotaExceeded(f"The key may have {key.parallel} requests at work at once.", 1.0)
+            minute.requests += 1
+            day.requests += 1
+            meter.at_work += 1
+        finally:
+            self._meters.put(meter)
+        return Grant(key, self._meters)
 
     def begin(self, grant: Grant, exchange: Exchange) -> None:
         """Have an admitted request counted for what it may use. Raises BudgetExceeded."""
@@ -164,7 +153,8 @@ class Access:
         if not key.is_limited:
             return None
         now = self._now()
-        meter = self._meter(key, now)
+        meter = self._take(key, now)
+        self._meters.put(meter)
         minute, day = meter.minute, meter.day
         requests = _nearest(
             _standing(key.requests_per_minute, minute.requests, minute, now),
@@ -176,10 +166,8 @@ class Access:
         )
         return None if requests is None and tokens is None else Limits(requests, tokens)
 
-    def _meter(self, key: Key, now: float) -> _Meter:
-        meter = self._meters.get(key.caller.key_id)
-        if meter is None:
-            meter = self._meters[key.caller.key_id] = _Meter(_Span(), _Span())
+    def _take(self, key: Key, now: float) -> Meter:
+        meter = self._meters.take(key.caller.key_id)
         minute, day = meter.minute, meter.day
         if now >= minute.ends:
             minute.ends, minute.requests, minute.tokens = now + MINUTE_S, 0, 0
@@ -188,14 +176,14 @@ class Access:
         return meter
 
 
-def _check(span: _Span, requests: int | None, tokens: int | None, name: str, now: float) -> None:
+def _check(span: Span, requests: int | None, tokens: int | None, name: str, now: float) -> None:
     if requests is not None and span.requests >= requests:
         raise QuotaExceeded(f"The key may make {requests} requests a {name}.", span.ends - now)
     if tokens is not None and span.tokens >= tokens:
         raise QuotaExceeded(f"The key may use {tokens} tokens a {name}.", span.ends - now)
 
 
-def _standing(limit: int | None, used: int, span: _Span, now: float) -> Standing | None:
+def _standing(limit: int | None, used: int, span: Span, now: float) -> Standing | None:
     return None if limit is None else Standing(limit, max(0, limit - used), span.ends - now)
 
 

@@ -6,6 +6,7 @@ exchange; the clock is given.
 
 from asyncio import Future
 from collections import deque
+from collections.abc import Callable
 from random import random
 
 from msgspec import Struct, field
@@ -111,7 +112,9 @@ class Health(Struct, eq=False):
 class Healths:
     """All targets of one process by name; outlives a reload of the configuration."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: Callable[[int | None], int | None] = lambda places: places) -> None:
+        self._share = share
+        """Which part of a target's places this process has."""
         self._by_name: dict[str, Health] = {}
 
     def of(self, name: str, parallel: int | None = None) -> Health:
@@ -119,7 +122,7 @@ class Healths:
         health = self._by_name.get(name)
         if health is None:
             health = self._by_name[name] = Health(name)
-        health.parallel = parallel
+        health.parallel = self._share(parallel)
         return health
 
     def all(self) -> list[Health]:

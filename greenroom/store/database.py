@@ -150,13 +150,14 @@ class FolderLock:
     """Says that this process owns a data folder, until `release` or the end of the process."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
+        """What a process inherits that is to hold the folder too."""
 
     def release(self) -> None:
-        """Give the folder free. May be called twice."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Give the folder free, unless another process inherited it. May be called twice."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 def lock_folder(path: Path) -> FolderLock:

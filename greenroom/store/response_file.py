@@ -22,6 +22,8 @@ log = logging.getLogger("greenroom.responses")
 
 DRAIN_S = 0.02
 RETRY_S = 0.5
+SHARED_WAIT_S = 0.05
+"""How long what is said waits for its turn at a file that several processes share."""
 ROOMY_S = 1.0
 """For so long a project that had room is believed to have it."""
 _MOST_ROOMY = 10_000
@@ -33,9 +35,11 @@ _BATCH = 64
 class ResponseFile:
     """Opened from a path; migrated, and made where it is not there. Raises: StoreError."""
 
-    def __init__(self, path: Path, quota_bytes: int | None = None) -> None:
+    def __init__(self, path: Path, quota_bytes: int | None = None, *, is_shared: bool = False) -> None:
         self.quota_bytes = quota_bytes
         """What one project may take; None means no limit."""
+        self._is_shared = is_shared
+        """Whether the next to ask for what is written may be another process."""
         self._path = path
         self._queue: deque[_Write] = deque()
         self._lock = threading.Lock()
@@ -65,12 +69,24 @@ class ResponseFile:
         self.presence.end()
 
     def later(self, write: _Write) -> None:
-        """Have something written soon. Never waits."""
+        """Have something written soon. Never waits; where several processes share the file, a moment."""
         if len(self._queue) >= _QUEUE:
             self.lost += 1
             return
         self._queue.append(write)
-        self._wake.set()
+        if not (self._is_shared and self._is_drained_now()):
+            self._wake.set()
+
+    def _is_drained_now(self) -> bool:
+        if not self._lock.acquire(timeout=SHARED_WAIT_S):
+            return False
+        try:
+            self._drain()
+        except StoreError:  # the thread tries again, and complains
+            return False
+        finally:
+            self._lock.release()
+        return True
 
     @contextmanager
     def open(self) -> Iterator[sqlite3.Connection]:

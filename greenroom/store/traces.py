@@ -5,7 +5,6 @@ an exchange ended, newest first. Every reading call takes the project it may see
 """
 
 import contextlib
-import os
 import sqlite3
 import threading
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from greenroom.errors import StoreError
-from greenroom.store import compaction, erasure, listing, order, search
+from greenroom.store import compaction, erasure, listing, order, search, writers
 from greenroom.store.audit import AuditLog, Line, append
 from greenroom.store.blocks import Packer, body_at
 from greenroom.store.checkpoint import Checkpointer
@@ -70,8 +69,10 @@ class Entry(NamedTuple):
 class TraceStore:
     """Traces in one SQLite file. Raises: StoreError from every method when the file cannot be used."""
 
-    def __init__(self, path: Path, *, detect: Detect | None = None) -> None:
+    def __init__(self, path: Path, *, detect: Detect | None = None, worker: int | None = None) -> None:
         self._path = path
+        self._worker = worker
+        """Which of several processes that write this is; None when it is alone."""
         self._detect = detect
         self._names = Names()
         self._packer = Packer()
@@ -83,7 +84,7 @@ class TraceStore:
         self._readers: deque[sqlite3.Connection] = deque()
         self.audit = AuditLog(self._reading, self._changing)
         """What checks found; its lines are written together with the traces that they are of."""
-        self.tally = Tally(path.with_name(path.name + "-tally"))
+        self.tally = Tally(writers.tally_path(path, worker))
 
     @property
     def tally_cells(self) -> memoryview:
@@ -114,27 +115,18 @@ class TraceStore:
 
         They are counted from the tally, which outlives the process, and noted in `losses`.
         """
-        now = time.time_ns()
         with self._changing() as connection:
-            unclean = connection.execute("SELECT count(*) FROM running").fetchone()[0] > 0
-            known = int(
-                connection.execute(
-                    "SELECT sum(value) FROM counters WHERE name IN ('stored', 'lost_rows')"
-                ).fetchone()[0]
-            )
-            lost = max(0, self.tally.value - known)
-            if unclean or lost:
-                connection.execute("INSERT INTO losses VALUES (?, 'unclean_shutdown', ?, 0)", (now, lost))
-                _count(connection, "lost_rows", lost)
-            connection.execute("DELETE FROM running")
-            connection.execute("INSERT INTO running VALUES (?, ?)", (os.getpid(), now))
-        self.tally.value = known + lost
-        return lost
+            if self._worker is None:
+                of_workers = writers.settle_all(connection, self._path)
+                lost, self.tally.value = writers.begin_alone(connection, self.tally.value)
+                return lost + of_workers
+            lost, self.tally.value = writers.begin_worker(connection, self._worker, self.tally.value)
+            return lost
 
     def end(self) -> None:
         """Mark the store as left in order, everything in its file and nothing in the log beside it."""
         with self._changing() as connection:
-            connection.execute("DELETE FROM running")
+            writers.end(connection, self._worker)
         self._empty_log()
 
     def write(self, entries: Sequence[Entry], *, lost_rows: int = 0, lost_bodies: int = 0) -> None:
@@ -152,6 +144,8 @@ class TraceStore:
                 append(connection, found)
                 _count(connection, "found", len(found))
             _count(connection, "stored", len(entries))
+            if self._worker is not None:
+                _count(connection, writers.counter_of(self._worker), len(entries) + lost_rows)
             if lost_rows or lost_bodies:
                 connection.execute(
                     "INSERT INTO losses VALUES (?, 'queue_full', ?, ?)",
@@ -309,11 +303,11 @@ class TraceStore:
     def counts(self) -> dict[str, int]:
         """Since the file was made: stored, erased, lost_rows, lost_bodies; now: rows, unclean_shutdowns."""
         with self._reading() as connection:
-            found: dict[str, int] = dict(
-                connection.execute(
-                    "SELECT name, value FROM counters WHERE name NOT IN ('indexed', 'found')"
-                ).fetchall()
-            )
+            found: dict[str, int] = {
+                name: value
+                for name, value in connection.execute("SELECT name, value FROM counters")
+                if name not in ("indexed", "found") and not writers.is_own(name)
+            }
             found["rows"] = found["stored"] - found["erased"]
             found["unclean_shutdowns"] = connection.execute(
                 "SELECT count(*) FROM losses WHERE kind = 'unclean_shutdown'"

@@ -7,6 +7,7 @@ come here with masks in them, never with what the masks stand for. What is to be
 made findable in the same transaction (`memory.py`).
 """
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -14,18 +15,18 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from greenroom.errors import StoreError
 from greenroom.store import memory
 from greenroom.store.database import explained, open_database, open_reader, transaction
 from greenroom.store.memory import Hear
+from greenroom.store.said import Line, Talk, Turn, numbered, seconds
 from greenroom.store.schema import TURNS
+from greenroom.store.shared import SharedThings
 
 log = logging.getLogger("greenroom.turns")
 
@@ -37,40 +38,18 @@ NOTICE_S = 1.0
 """Within this time it is noticed that another process changed the file."""
 _BATCH = 200
 """Turns written in one transaction."""
-_MOST_FORGOTTEN = 10_000
+MOST_FORGOTTEN = 10_000
 
 
-class Turn(Struct, kw_only=True, frozen=True):
-    """One thing said; `turn` counts from 1 in its session, `at` is ISO 8601."""
-
-    session: str
-    turn: int
-    role: str
-    text: str
-    at: str
-    user: str | None = None
-
-
-_Key = tuple[str, str]
-_Talk = tuple[str, str, str]
-"""Project, session, user; "" is nobody."""
-
-
-class _Line(NamedTuple):
-    project: str
-    session: str
-    user: str
-    turn: int
-    role: str
-    text: str
-    at: str
-    is_remembered: bool
+Key = tuple[str, str]
 
 
 class StoredTurns:
     """Conversations in one SQLite file. Raises: StoreError when it cannot be opened or read.
 
-    `hear` tells what a turn holds that is to be remembered; without it nothing is.
+    `hear` tells what a turn holds that is to be remembered; without it nothing is. Where several processes
+    serve the same conversations they share `forgotten`: then nothing is answered from memory, and what is
+    appended is written at once, numbered by what the file holds.
     """
 
     def __init__(
@@ -80,17 +59,19 @@ class StoredTurns:
         hear: Hear | None = None,
         sessions_in_memory: int = 2_000,
         queue_limit: int = 100_000,
+        forgotten: SharedThings | None = None,
     ) -> None:
         self._path = path
         self._hear = hear
         self._limit = sessions_in_memory
         self._queue_limit = queue_limit
-        self._sessions: OrderedDict[_Talk, list[Turn]] = OrderedDict()
-        self._queue: deque[_Line] = deque()
-        self._writing: list[_Line] = []
-        self._forgotten: OrderedDict[_Key, float] = OrderedDict()
+        self._sessions: OrderedDict[Talk, list[Turn]] = OrderedDict()
+        self._queue: deque[Line] = deque()
+        self._writing: list[Line] = []
+        self._forgotten: OrderedDict[Key, float] = OrderedDict()
         """When each user of a project was forgotten: what was asked before is not kept after."""
-        self._known: OrderedDict[_Key, bool] = OrderedDict()
+        self._shared = forgotten
+        self._known: OrderedDict[Key, bool] = OrderedDict()
         """Whether anything is remembered of a user of a project."""
         self._lock = threading.Lock()
         """Protects sessions, queue and reading connection: pages and the event loop read and append."""
@@ -102,6 +83,8 @@ class StoredTurns:
         """Reads for searches and lists, which take longer than the event loop may wait."""
         self._search_lock = threading.Lock()
         """Protects it."""
+        if forgotten is not None:
+            self._writer.execute("PRAGMA busy_timeout = 500")  # ms: requests wait behind this
         self._version = self._data_version()
         self._wake = threading.Event()
         self._stopping = False
@@ -164,7 +147,7 @@ class StoredTurns:
         """
         is_remembered = remember and user is not None and self._hear is not None
         with self._lock:
-            if user is not None and since is not None and since < self._forgotten.get((project, user), 0.0):
+            if user is not None and since is not None and since < self._forgotten_at(project, user):
                 return
             if user is not None and is_remembered:
                 self._note((project, user), True)
@@ -178,12 +161,16 @@ class StoredTurns:
                     self.lost += 1
                 else:
                     self._queue.append(
-                        _Line(
+                        Line(
                             project, session, user or "", number, turn.role, turn.text, turn.at, is_remembered
                         )
                     )
             if len(known) > 2 * REMEMBERED_TURNS:
                 del known[:-REMEMBERED_TURNS]
+        if self._shared is not None:
+            with contextlib.suppress(StoreError):  # the thread tries again, and complains
+                self.flush()
+                return
         self._wake.set()
 
     def sessions(self, project: str, user: str) -> list[str]:
@@ -201,7 +188,7 @@ class StoredTurns:
         """Whether anything is remembered of a user. From memory (0.5 µs) or file (20 µs)."""
         key = (project, user)
         with self._lock:
-            found = self._known.get(key)
+            found = self._known.get(key) if self._shared is None else None
             if found is None:
                 row = self._query("SELECT 1 FROM owners WHERE project = ? AND user = ?", key)
                 found = self._note(key, bool(row))
@@ -215,10 +202,12 @@ class StoredTurns:
         if user is not None:
             with self._lock:
                 self._forgotten[project, user] = time.time()
-                if len(self._forgotten) > _MOST_FORGOTTEN:
+                if len(self._forgotten) > MOST_FORGOTTEN:
                     self._forgotten.popitem(last=False)
+            if self._shared is not None:
+                self._shared.put(self._shared.name(project, user), str(time.time()), time.time())
 
-        def goes(line: _Line) -> bool:
+        def goes(line: Line) -> bool:
             return line.project == project and (line.session == session or line.user == user)
 
         with self._lock:
@@ -296,6 +285,8 @@ class StoredTurns:
                 for line in lines
             ]
             with transaction(self._writer) as connection:
+                if self._shared is not None:
+                    lines = numbered(connection, lines)
                 connection.executemany(
                     "INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?, ?)", [line[:7] for line in lines]
                 )
@@ -303,7 +294,7 @@ class StoredTurns:
                     if found is not None:
                         owner = memory.add_owner(connection, line.project, line.user)
                         place = memory.place_of(connection, owner, line.session, line.turn)
-                        memory.take(connection, owner, place, _seconds(line.at), found)
+                        memory.take(connection, owner, place, seconds(line.at), found)
         except sqlite3.Error as error:
             with self._lock:
                 self._queue.extendleft(reversed(lines))
@@ -312,12 +303,19 @@ class StoredTurns:
             self._writing = []
         return True
 
-    def _waiting(self) -> list[_Line]:
+    def _forgotten_at(self, project: str, user: str) -> float:
+        if self._shared is None:
+            return self._forgotten.get((project, user), 0.0)
+        return float(self._shared.get(self._shared.name(project, user)) or 0.0)
+
+    def _waiting(self) -> list[Line]:
         """What is not in the file yet, oldest first. Look here before the file: lines move only that way."""
         return [*self._writing, *self._queue]
 
-    def _load(self, talk: _Talk) -> list[Turn]:
+    def _load(self, talk: Talk) -> list[Turn]:
         turns = self._sessions.get(talk)
+        if self._shared is not None:
+            return self._read(talk, REMEMBERED_TURNS)
         if turns is not None:
             self._sessions.move_to_end(talk)
             return turns
@@ -326,7 +324,7 @@ class StoredTurns:
             self._sessions.popitem(last=False)
         return turns
 
-    def _read(self, talk: _Talk, limit: int) -> list[Turn]:
+    def _read(self, talk: Talk, limit: int) -> list[Turn]:
         _, session, user = talk
         waiting = [line for line in self._waiting() if line[:3] == talk]
         found = {
@@ -349,9 +347,9 @@ class StoredTurns:
         except sqlite3.Error as error:
             raise explained(self._path, error) from error
 
-    def _note(self, key: _Key, value: bool) -> bool:
+    def _note(self, key: Key, value: bool) -> bool:
         self._known[key] = value
-        if len(self._known) > _MOST_FORGOTTEN:
+        if len(self._known) > MOST_FORGOTTEN:
             self._known.popitem(last=False)
         return value
 
@@ -385,6 +383,4 @@ class StoredTurns:
             self.lost += len(self._queue)
 
 
-def _seconds(at: str) -> float:
-    moment = datetime.fromisoformat(at)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+__all__ = ["MOST_FORGOTTEN", "StoredTurns", "Turn"]

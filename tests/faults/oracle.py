@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from greenroom.exchange import Exchange
+from greenroom.gateway.meters import LocalMeters
 from greenroom.gateway.record import to_record
 from greenroom.stages.language import detect
 from tests.faults.rawclient import Answer
@@ -64,7 +65,8 @@ async def _nothing_is_left(room: "Room") -> None:
 async def _books_balance(room: "Room") -> None:
     """I2: no place is held under a key's limits, nothing is negative; with a ledger, nothing is reserved."""
     access = room.gateway.access
-    for meter in access._meters.values():
+    assert isinstance(access._meters, LocalMeters)
+    for meter in access._meters._meters.values():
         assert meter.at_work == 0, "I2: a place under a key's limits was not given back"
         assert meter.minute.tokens >= 0
         assert meter.day.tokens >= 0

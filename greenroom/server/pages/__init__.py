@@ -11,15 +11,21 @@ from starlette.routing import BaseRoute
 from greenroom.server.knowledge import Desk
 from greenroom.server.pages.backend import PagesBackend
 from greenroom.server.pages.handlers import Pages
+from greenroom.server.pages.sessions import MOST_ADDRESSES, MOST_SESSIONS, Shelves
 
-__all__ = ["PagesBackend", "pages"]
+__all__ = ["MOST_ADDRESSES", "MOST_SESSIONS", "PagesBackend", "Shelves", "pages"]
 
 
 def pages(
-    backend: PagesBackend, desk: Desk | None = None, *, now: Callable[[], float] = time.monotonic
+    backend: PagesBackend,
+    desk: Desk | None = None,
+    *,
+    now: Callable[[], float] = time.monotonic,
+    shelves: Shelves | None = None,
 ) -> list[BaseRoute]:
     """Return the routes; `desk` is where the collections are, if there are any to show.
 
-    Sessions live in this process; `now` is its monotonic clock, in seconds.
+    Sessions live in this process, or in `shelves` where several share them; `now` is the machine's monotonic
+    clock, in seconds.
     """
-    return Pages(backend, desk, now).routes()
+    return Pages(backend, desk, now, shelves).routes()

@@ -26,7 +26,7 @@ from greenroom.server.pages.journey import journey
 from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows, with_words
 from greenroom.server.pages.record import read_record
 from greenroom.server.pages.rendering import HERE, Assets, Renderer, json_answer, redirect, segment
-from greenroom.server.pages.sessions import IDLE_S, LoginBrake, LoginTokens, Session, Sessions, is_same
+from greenroom.server.pages.sessions import IDLE_S, Session, Shelves, gate_of, is_same
 from greenroom.server.pages.usage import UsagePage
 from greenroom.server.pages.users import UserPages
 from greenroom.server.pages.waterfall import waterfall
@@ -47,14 +47,16 @@ class Pages:
     """The pages as routes. `now` is a monotonic clock in seconds."""
 
     def __init__(
-        self, backend: PagesBackend, desk: Desk | None = None, now: Callable[[], float] = time.monotonic
+        self,
+        backend: PagesBackend,
+        desk: Desk | None = None,
+        now: Callable[[], float] = time.monotonic,
+        shelves: Shelves | None = None,
     ) -> None:
         self._backend = backend
         self._desk = desk
         self._now = now
-        self._sessions = Sessions(now)
-        self._brake = LoginBrake(now)
-        self._login_tokens = LoginTokens()
+        self._sessions, self._brake, self._login_tokens = gate_of(now, shelves)
         self._render = Renderer()
         self._users = UserPages(backend.people, self._render, self._posted)
         self._usage = UsagePage(backend, self._render)
