@@ -29,6 +29,8 @@ _word = re.compile(r"(\s*)(\S*)")
 _pair = "|".join(rf"{one}\s+{one}" for one in sorted(DOUBLED))
 _suspicious = rf"(?i)(?:^|[^0-9A-Za-z_\x80-\x{{10ffff}}])(?:{_pair})(?:[^0-9A-Za-z_\x80-\x{{10ffff}}]|\z)"
 _MARKS = r"\s[,.](?:\s|\z)|,[,.](?:\s|\z)|[^\s.]\.\.(?:\s|\z)|[^\s]  [^\s]"
+_RUNS = "`~$"
+"""Marks that mean something else in a run: a text is not cut behind one."""
 _trim = "*_()[]\"'“”‘’«».,;:!?…"
 
 
@@ -116,6 +118,10 @@ class Mechanics:
         is_open = found.end() == len(buffer) and not is_last
         if self._long:
             taken = len(space) if self._long == "blanks" else 0 if space else len(text)
+            if taken and is_open and self._long == "word":
+                taken = max(len(text.rstrip(_RUNS)), len(text) - LONGEST)
+                if not taken:
+                    return 0
             if taken:
                 self._prose.read(buffer[done : done + taken])
                 if done + taken < len(buffer):
@@ -128,7 +134,7 @@ class Mechanics:
             self._long = "blanks" if is_open and not text else ""
             return len(space)
         is_long = len(text) > LONGEST
-        if is_open and not is_long:
+        if is_open and (not is_long or (text[-1] in _RUNS and len(text) <= 2 * LONGEST)):
             return 0
         if not text:
             return len(space)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from greenroom.contracts import TextFilter
@@ -110,6 +110,9 @@ _pieces = st.lists(
 )  # fmt: skip
 
 
+@example(["x" * 60, "$$", "the ", "the ", "the "], [1], "observe")
+@example(["$" * 400, "the ", "the "], [1], "apply")
+@example(["x" * 60, "```\n", "the ", "the "], [1, 2], "apply")
 @settings(max_examples=300, deadline=None)
 @given(_pieces, st.lists(st.integers(1, 12), min_size=1, max_size=8), st.sampled_from(["observe", "apply"]))
 def test_however_the_text_is_cut_the_result_is_the_same(
