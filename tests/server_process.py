@@ -93,6 +93,8 @@ class ServerProcess:
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
             if not data:
                 self.process.kill()
+                self.process.wait()
+                self.process.stdout.close()
                 raise AssertionError(f"The server did not start: {self.greeting} {self.log()}")
             self.greeting += data.decode()
         found = re.search(r"listens on (\S+)", self.greeting)

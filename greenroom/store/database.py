@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -40,7 +41,7 @@ def open_database(
     except (OSError, sqlite3.Error) as error:
         raise explained(path, error) from error
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _begin_log(connection)
         connection.execute(_SYNCHRONOUS[synchronous])
         connection.execute("PRAGMA wal_autocheckpoint = 1000")  # pages: 4 MB
         connection.execute("PRAGMA journal_size_limit = 67108864")  # bytes, after a checkpoint
@@ -98,6 +99,19 @@ def explained(path: Path, error: Exception) -> StoreError:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _begin_log(connection: sqlite3.Connection) -> None:
+    """Have the file written through a log. SQLite waits for nobody here, so that two try again."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:

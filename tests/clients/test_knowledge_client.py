@@ -269,7 +269,7 @@ def test_lists_are_walked_page_by_page(library: Library) -> None:
     assert [one.id for one in client.files.list(limit=3, order="asc")][-7:] == ids
     assert store.id in [one.id for one in client.vector_stores.list(limit=2)]
     assert client.files.list(purpose="batch").data == []
-    for wrong in ({"limit": 0}, {"limit": 101}, {"order": "up"}, {"after": "file-none"}, {"filter": "lost"}):
+    for wrong in ({"limit": -1}, {"limit": 101}, {"order": "up"}, {"after": "file-none"}, {"filter": "lost"}):
         with pytest.raises(openai.BadRequestError):
             client.vector_stores.files.list(store.id, **wrong)
 

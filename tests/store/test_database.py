@@ -3,7 +3,9 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -108,3 +110,15 @@ def test_a_second_process_learns_who_holds_the_folder(tmp_path: Path) -> None:
         holder.wait()
 
     lock_folder(tmp_path).release()
+
+
+def test_a_file_that_another_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as maker:
+        maker.execute("BEGIN IMMEDIATE")
+        maker.execute("CREATE TABLE t (a INTEGER)")
+        Timer(0.3, maker.execute, ("COMMIT",)).start()
+
+        open_database(path, ("CREATE TABLE IF NOT EXISTS t (a INTEGER);",)).close()
+
+    assert check(path) == []
