@@ -40,7 +40,8 @@ _ADDED = ", ".join(
     f"{name} = {name} + excluded.{name}" for name in ("requests", "calls", "unpriced", "estimated", *_COUNTS)
 )
 _FOLD = (  # constants
-    "INSERT INTO days SELECT at_ns / 86400000000000, account, sum(kind = 0 OR kind = 2), sum(kind < 3),"  # noqa: S608
+    "INSERT INTO days SELECT at_ns / 86400000000000, account, sum(kind = 0 OR kind = 2),"  # noqa: S608  # constants
+    " sum(kind < 3),"
     f" sum((flags & 2) > 0), sum(flags & 1), {_SUMS} FROM lines"
     " WHERE number > ? AND number <= ? GROUP BY 1, 2"
     f" ON CONFLICT (day, account) DO UPDATE SET {_ADDED}"
@@ -190,8 +191,8 @@ class LedgerStore:
             pass
         scope, since = window
         found = connection.execute(
-            "SELECT coalesce(sum(d.cost_nano), 0) FROM days d JOIN accounts a ON a.number = d.account"  # noqa: S608
-            f" WHERE d.day >= :day AND {_OF_SCOPE}",  # constants
+            "SELECT coalesce(sum(d.cost_nano), 0) FROM days d"  # noqa: S608  # constants and named values
+            f" JOIN accounts a ON a.number = d.account WHERE d.day >= :day AND {_OF_SCOPE}",  # constants
             {**scope._asdict(), "day": since // _DAY_S},
         ).fetchone()
         return int(found[0])

@@ -15,32 +15,10 @@ from msgspec.json import Decoder, Encoder
 from greenroom.errors import MalformedRequest, RequestError
 from greenroom.wire.anthropic_answer import error_from, from_message
 from greenroom.wire.anthropic_blocks import Message, blocks_of, result, spoken
+from greenroom.wire.chat_body import Format, Tool
 
 # A part, block or schema is any JSON object: Any stands for "looked at by name, the rest goes through".
 _Object = dict[str, Any]
-
-
-class _Declared(Struct):
-    name: str
-    description: str | None = None
-    parameters: _Object | None = None
-    strict: bool | None = None
-
-
-class _Tool(Struct):
-    type: str = "function"
-    function: _Declared | None = None
-    cache_control: _Object | None = None
-    native: _Object | None = None
-
-
-class _Schema(Struct):
-    schema: _Object | None = None
-
-
-class _Format(Struct):
-    type: str
-    json_schema: _Schema | None = None
 
 
 class _Chat(Struct):
@@ -53,10 +31,10 @@ class _Chat(Struct):
     top_k: int | None = None
     stop: str | list[str] | None = None
     stream: bool | None = None
-    tools: list[_Tool] | None = None
+    tools: list[Tool] | None = None
     tool_choice: str | _Object | None = None
     parallel_tool_calls: bool | None = None
-    response_format: _Format | None = None
+    response_format: Format | None = None
     reasoning_effort: str | None = None
     thinking: _Object | None = None
     user: str | None = None

@@ -59,7 +59,9 @@ class Declared(Struct):
     strict: bool | None = None
 
 
-class _Tool(Struct):
+class Tool(Struct):
+    """A tool that the model may call."""
+
     type: str = "function"
     function: Declared | None = None
     cache_control: Object | None = None
@@ -74,7 +76,9 @@ class Schema(Struct):
     description: str | None = None
 
 
-class _Format(Struct):
+class Format(Struct):
+    """The form that an answer is to have."""
+
     type: str
     json_schema: Schema | None = None
 
@@ -94,10 +98,10 @@ class ChatBody(Struct):
     frequency_penalty: float | None = None
     stop: str | list[str] | None = None
     stream: bool | None = None
-    tools: list[_Tool] | None = None
+    tools: list[Tool] | None = None
     tool_choice: str | Object | None = None
     parallel_tool_calls: bool | None = None
-    response_format: _Format | None = None
+    response_format: Format | None = None
     reasoning_effort: str | None = None
     thinking: Object | None = None
     service_tier: str | None = None
