@@ -247,3 +247,7 @@ class ConfigError(GreenroomError):
     """The configuration is wrong. Names file, line and key."""
 
     code = "config_error"
+
+
+class InfrastructureError(GreenroomError):
+    """An evaluation can't go on whatever its samples are: no such model, no key, no money left."""

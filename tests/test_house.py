@@ -30,6 +30,10 @@ MODULES = {
 """Packages whose module has another name."""
 OPTIONAL = {
     "botocore": "the extra `bedrock`",
+    "gepa": "the extra `eval`",
+    "rapidfuzz": "the extra `eval`",
+    "sacrebleu": "the extra `eval`",
+    "scipy": "the extra `eval`",
     "tiktoken": "exact counts, where rank files are",
     "tiktoken_ext": "part of tiktoken",
     "onnxruntime": "the extra `embed`",

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "greenroom"
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "usage", "exchange", "contracts", "running", "wire"}),
-    frozenset({"stages", "models", "grounding", "store"}),
+    frozenset({"stages", "models", "grounding", "store", "prompts"}),
     frozenset({"gateway"}),
     frozenset({"offline", "server", "testing"}),
     frozenset({"config", "logs", "assembly"}),

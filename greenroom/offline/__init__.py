@@ -1,0 +1,1 @@
+"""Work that no client waits for: evaluation, comparison, optimisation, experiments."""
