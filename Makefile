@@ -39,10 +39,13 @@ $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 run: $(RUN_STAMP)
 	@exec $(BIN)/greenroom serve
 
-test: $(DEV_STAMP)
-	$(BIN)/python -m pytest $(PYTEST)
+# Tests run in as many processes as there are cores, those of a file mostly in one; PYTEST=-n0 runs them in this one.
+BESIDE := -n auto --dist worksteal
 
-# Lint, types and tests beside each other: types take half a minute of one core, the tests more than a minute of another.
+test: $(DEV_STAMP)
+	$(BIN)/python -m pytest $(BESIDE) $(PYTEST)
+
+# Lint, types and tests beside each other: types take half a minute of one core.
 check: $(DEV_STAMP)
 	@$(MAKE) --no-print-directory -j2 lint types unit
 
@@ -55,7 +58,7 @@ types: $(DEV_STAMP)
 	$(BIN)/mypy
 
 unit: $(DEV_STAMP)
-	$(BIN)/python -m pytest -q -m 'not slow and not browser' --ignore=tests/test_layers.py $(PYTEST)
+	$(BIN)/python -m pytest -q -m 'not slow and not browser' --ignore=tests/test_layers.py $(BESIDE) $(PYTEST)
 
 format: $(DEV_STAMP)
 	$(BIN)/ruff format .

@@ -148,7 +148,7 @@ def at_once(count: int, do: Callable[[int], Answer]) -> list[Answer]:
 def new_key(server: ServerProcess, **limits: object) -> str:
     """A key with limits, once every worker knows it."""
     status, _, made = call(
-        server, "POST", "/api/keys", {"project": "default", "name": "limited", **limits}, key=ADMIN
+        server, "POST", "/api/keys", {"project": "default", "name": "limited"} | limits, key=ADMIN
     )
     assert status in {200, 201}, made
     time.sleep(1.0)

@@ -99,6 +99,7 @@ def test_an_orderly_stop_leaves_nothing_behind(path: Path, books: LedgerStore) -
     assert list(path.parent.glob("*-process-*")) == []
 
 
+@pytest.mark.slow
 def test_two_that_spend_together_give_back_what_lies_idle(path: Path, books: LedgerStore) -> None:
     one, other = started(path), started(path)
     exchange = exchange_of("c" * 32)

@@ -161,6 +161,7 @@ def test_bombs_are_defused_where_they_do_no_harm() -> None:
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_a_pdf_that_takes_forever_is_given_up() -> None:
     endless = pdf([b"q " * 4_000_000 + lines("x")] * 2)
 
