@@ -8,6 +8,7 @@ import msgspec
 from greenroom import __version__
 from greenroom.assembly.applied import shown
 from greenroom.assembly.audit import Audit, Kind, Wanted
+from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
 from greenroom.assembly.keys import KeyDesk
 from greenroom.assembly.targets import ModelDesk
@@ -18,6 +19,7 @@ from greenroom.server.api import audit_filter, trace_filter
 from greenroom.store.audit import AuditFilter
 from greenroom.store.listing import TraceFilter
 from greenroom.store.material import pseudonym
+from greenroom.store.scores import Score
 from greenroom.store.usage import Asked, usage
 
 if TYPE_CHECKING:
@@ -47,6 +49,10 @@ class Desk:
     def get_trace(self, project: str | None, id: str) -> Record | None:
         """The record of an exchange."""
         return self._house.traces.get(project, id)
+
+    def score(self, project: str | None, id: str, score: Score) -> Record | None:
+        """Add a score to a trace."""
+        return score_trace(self._house, project, id, score)
 
     def delete_traces(self, project: str | None, user: str, by: str, address: str) -> int:
         """Erase a user's traces."""

@@ -48,7 +48,7 @@ class UserDesk:
             raise Forbidden("This server keeps no texts: store.capture is 'off'.")
         said = [(one.role, one.text) for one in wanted.turns]
         if capture == "redacted":
-            hide = _Masks()
+            hide = Masks()
             said = [(role, hide(text)) for role, text in said]
         times = list(_times(wanted.turns))
         with self._importing:
@@ -112,12 +112,12 @@ class UserDesk:
 
     def _kept(self, text: str) -> str:
         """A fact must hold no secret and no personal data, even when a person writes it down."""
-        if self._house.config.store.capture != "full" and _Masks()(text) != text:
+        if self._house.config.store.capture != "full" and Masks()(text) != text:
             raise MalformedRequest("This holds personal data or a secret, which is not remembered.", "text")
         return text
 
 
-class _Masks:
+class Masks:
     """Puts masks for personal data and secrets, the same one for the same value throughout a conversation."""
 
     def __init__(self) -> None:

@@ -13,6 +13,7 @@ from greenroom.cli.journey import print_journey
 from greenroom.cli.output import console, fail, print_json, print_json_line, print_table, printable
 from greenroom.cli.place import FINDINGS, FINE, Here
 from greenroom.store.listing import TraceFilter
+from greenroom.store.scores import Score, Source
 
 if TYPE_CHECKING:
     from greenroom.store.traces import TraceStore
@@ -45,6 +46,8 @@ class Which:
     """The user the client named."""
     tag: str | None = None
     """A tag, as key=value."""
+    score: str | None = None
+    """A score's name, or with a bound: helpful, helpful:1, 'helpful:<0.5'."""
     project: str | None = None
     """The project; without it all."""
     since: datetime | None = None
@@ -56,7 +59,7 @@ class Which:
         """The store's form of it."""
         return TraceFilter(
             project=self.project, q=self.q, app=self.app, model=self.model, outcome=self.outcome,
-            session=self.session, user=self.user, tag=self.tag, since_ns=_ns(self.since),
+            session=self.session, user=self.user, tag=self.tag, score=self.score, since_ns=_ns(self.since),
             until_ns=_ns(self.until), limit=limit,
         )  # fmt: skip
 
@@ -106,6 +109,47 @@ def show(id: str, /, *, json: bool = False, place: Here) -> int:
     print_journey(record)
     text = (record.get("reply") or {}).get("text")
     out.print(printable(text or record.get("error") or "The texts of this exchange were not kept."))
+    return FINE
+
+
+@app.command
+def score(
+    id: str,
+    name: str,
+    value: float,
+    /,
+    *,
+    comment: str = "",
+    source: Source = "person",
+    json: bool = False,
+    place: Here,
+) -> int:
+    """Score an exchange; of one name and source the newest counts. Exit 1 when there is no such trace.
+
+    Parameters
+    ----------
+    id
+        The trace's id: `x-request-id` of the answer.
+    name
+        What is judged, as helpful.
+    value
+        A number; for experiments from 0 (bad) to 1 (good), unless they say otherwise.
+    comment
+        Why; personal data and secrets in it become masks.
+    source
+        Who says so: person, code or judge.
+    json
+        Print the score as JSON.
+    """
+    from greenroom.assembly.feedback import score_trace  # noqa: PLC0415  # a large import; others need none of it
+
+    added = score_trace(place.open(), None, id, Score(name=name, value=value, comment=comment, source=source))
+    if added is None:
+        return fail(f"There is no trace '{id}'. 'greenroom trace list' shows what there is.", FINDINGS)
+    if json:
+        print_json(added)
+    else:
+        print(f"Scored {id}: {name} {value:g}.")
     return FINE
 
 

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Access, BudgetExceeded
+from greenroom.server.feedback import FeedbackAdministration, FeedbackApi
 from greenroom.server.keys import KeyAdministration, KeyApi
 from greenroom.server.models import ModelAdministration, ModelApi
 from greenroom.server.openapi import document
@@ -29,7 +30,7 @@ from greenroom.wire import openai
 _RANK = {"app": 0, "viewer": 1, "operator": 2, "admin": 3}
 
 
-class Administration(Protocol):
+class Administration(FeedbackAdministration, Protocol):
     """What the routes need from the rest; everything but `ready` runs in a worker thread."""
 
     def list_traces(self, wanted: TraceFilter) -> tuple[list[dict[str, Any]], str | None]: ...  # Any: JSON
@@ -50,7 +51,9 @@ class Administration(Protocol):
     def models(self) -> ModelAdministration: ...
 
 
-_FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "from", "to", "limit", "cursor")
+_FILTERS = (
+    "q", "app", "model", "outcome", "session", "user", "tag", "score", "from", "to", "limit", "cursor",
+)  # fmt: skip
 AUDIT_FILTERS = (
     "kind", "project", "app", "key", "exchange", "step", "rule", "category", "action", "policy", "from", "to",
     "limit", "cursor",
@@ -83,6 +86,7 @@ class Api:
                 self._audit,
                 AUDIT_FILTERS,
             ),
+            *FeedbackApi(administration).docs(),
             *UserApi(administration.users).docs(),
             *ModelApi(administration.models).docs(),
             *KeyApi(administration.keys).docs(),
@@ -256,6 +260,7 @@ def trace_filter(query: Mapping[str, str], project: str | None) -> TraceFilter:
         session=query.get("session") or None,
         user=query.get("user") or None,
         tag=query.get("tag") or None,
+        score=query.get("score") or None,
         since_ns=_time(query.get("from"), "from"),
         until_ns=_time(query.get("to"), "to"),
         limit=_limit(query),

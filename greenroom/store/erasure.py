@@ -3,7 +3,7 @@
 import sqlite3
 from typing import NamedTuple
 
-from greenroom.store import order, search
+from greenroom.store import order, scores, search
 from greenroom.store.blocks import Packer, places
 from greenroom.store.material import pseudonym
 from greenroom.store.names import Names
@@ -55,7 +55,7 @@ def erase_some(connection: sqlite3.Connection, packer: Packer, scope: Scope) -> 
     _empty_places(connection, packer, rows)
     seqs = [(row.seq,) for row in rows]
     connection.executemany("DELETE FROM tags WHERE seq = ?", seqs)
-    connection.executemany("DELETE FROM scores WHERE seq = ?", seqs)
+    scores.erase(connection, seqs)
     connection.executemany("DELETE FROM traces WHERE seq = ?", seqs)
     return len(rows)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from greenroom.errors import MalformedRequest
-from greenroom.store import order, search
+from greenroom.store import order, scores, search
 from greenroom.store.erasure import all_projects
 from greenroom.store.material import OUTCOMES, Record, Row, pseudonym, summary_of
 from greenroom.store.names import Names
@@ -34,7 +34,8 @@ Found = tuple[Any, ...]  # Any: the columns above, as SQLite gives them
 class TraceFilter(Struct, kw_only=True, frozen=True):
     """What to list; None leaves a condition out. Times in nanoseconds, `until_ns` excluded.
 
-    `model` is the name asked for or the target that answered; `tag` is `key=value`; `q` are words.
+    `model` is the name asked for or the target that answered; `tag` is `key=value`; `q` are words; `score` is
+    a name with or without a bound, as `helpful:<0.5`.
     """
 
     project: str | None = None
@@ -45,6 +46,7 @@ class TraceFilter(Struct, kw_only=True, frozen=True):
     session: str | None = None
     user: str | None = None
     tag: str | None = None
+    score: str | None = None
     since_ns: int | None = None
     until_ns: int | None = None
     limit: int = 50
@@ -129,6 +131,10 @@ def _pieces(connection: sqlite3.Connection, names: Names, wanted: TraceFilter) -
     if wanted.outcome is not None:
         where.append("t.outcome = ?")
         values.append(OUTCOMES.index(wanted.outcome) if wanted.outcome in OUTCOMES else -1)
+    if wanted.score is not None:
+        scored, bound = scores.condition(scores.read_filter(wanted.score))
+        where.append(scored)
+        values += bound
     if wanted.since_ns is not None:
         where.append("t.seq >= ? AND t.created_ns >= ?")
         values += (order.first_since(connection, wanted.since_ns), wanted.since_ns)

@@ -70,6 +70,7 @@ BEGIN SELECT raise(ABORT, 'append only'); END;
 CREATE TRIGGER cuts_stay BEFORE UPDATE ON cuts BEGIN SELECT raise(ABORT, 'append only'); END;
 CREATE TRIGGER cuts_are_kept BEFORE DELETE ON cuts BEGIN SELECT raise(ABORT, 'append only'); END;
 """,
+    "CREATE INDEX scores_by_name ON scores (name, seq);",
 )
 """Migrations of `traces.db`, oldest first."""
 

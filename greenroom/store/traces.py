@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from greenroom.errors import StoreError
-from greenroom.store import compaction, erasure, listing, order, search, writers
+from greenroom.store import compaction, erasure, listing, order, scores, search, writers
 from greenroom.store.audit import AuditLog, Line, append
 from greenroom.store.blocks import Packer, body_at
 from greenroom.store.checkpoint import Checkpointer
@@ -25,6 +25,7 @@ from greenroom.store.listing import Page, TraceFilter
 from greenroom.store.material import OUTCOMES, Detect, Record, Row, record_of, stamp
 from greenroom.store.names import Names
 from greenroom.store.schema import TRACES
+from greenroom.store.scores import Score
 from greenroom.store.tally import Tally
 
 _COLUMNS = (
@@ -209,25 +210,14 @@ class TraceStore:
                 compaction.join_blocks(connection, self._packer, rows)
             return len(rows)
 
-    def score(
-        self,
-        project: str | None,
-        id: str,
-        name: str,
-        value: float | None,
-        comment: str = "",
-        source: str = "",
-    ) -> bool:
-        """Add a score to a trace; False when there is no such trace in this project."""
+    def score(self, project: str | None, id: str, score: Score) -> Record | None:
+        """Add a score to a trace; it as it is shown, None when there is no such trace in this project.
+
+        Raises: MalformedRequest.
+        """
         with self._changing() as connection:
             found = listing.find(connection, self._names, project, id)
-            if found is None:
-                return False
-            connection.execute(
-                "INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?)",
-                (found[0], time.time_ns(), name, value, comment, source),
-            )
-            return True
+            return None if found is None else scores.add(connection, found[0], scores.checked(score))
 
     def delete(self, project: str | None, *, user: str | None = None, before_ns: int | None = None) -> int:
         """Erase a user's traces, or those that came before a moment, or both joined by "and"; how many.
@@ -283,13 +273,7 @@ class TraceStore:
             row = listing.row_of(connection, self._names, found)
             body = body_at(found[-1], found[-2]) if found[-1] is not None else None
             record = record_of(row, body, self._detect)
-            record["scores"] = [
-                {"name": name, "value": value, "comment": comment, "source": source, "at": stamp(at)}
-                for at, name, value, comment, source in connection.execute(
-                    "SELECT at_ns, name, value, comment, source FROM scores WHERE seq = ? ORDER BY at_ns",
-                    (found[0],),
-                )
-            ]
+            record["scores"] = scores.of(connection, found[0])
             return record
 
     def list(self, wanted: TraceFilter) -> Page:

@@ -21,6 +21,7 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "GET /api/models": ("viewer", 200),
     "POST /api/models/explain": ("operator", 400),
     "POST /api/sessions": ("app", 400),
+    "POST /api/feedback": ("app", 400),
     "GET /api/users": ("viewer", 200),
     "GET /api/users/none/memory": ("viewer", 200),
     "POST /api/users/none/memory": ("operator", 400),

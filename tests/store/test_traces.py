@@ -13,6 +13,7 @@ from greenroom.gateway.record import row_of
 from greenroom.store.blocks import places
 from greenroom.store.listing import TraceFilter
 from greenroom.store.material import Body, decode_body, encode_body
+from greenroom.store.scores import Score
 from greenroom.store.traces import Entry, TraceStore
 from tests.store.exchanges import START_NS, entry_of, make_exchange
 
@@ -176,7 +177,7 @@ def test_two_tenants_never_see_each_other(store: TraceStore) -> None:
             ):
                 assert theirs not in ids(store, wanted)
             assert ids(store, TraceFilter(project=own, q=other)) == []
-            assert not store.score(own, theirs, "thumb", 1.0)
+            assert store.score(own, theirs, Score(name="thumb", value=1.0)) is None
         store.index()
 
     assert store.delete("red", user="ana") == 1
@@ -186,7 +187,7 @@ def test_two_tenants_never_see_each_other(store: TraceStore) -> None:
 
 @pytest.mark.parametrize("text", NASTY)
 @pytest.mark.parametrize(
-    "field", ["project", "app", "model", "outcome", "session", "user", "tag", "q", "cursor"]
+    "field", ["project", "app", "model", "outcome", "session", "user", "tag", "score", "q", "cursor"]
 )
 def test_no_filter_value_is_ever_read_as_sql(store: TraceStore, field: str, text: str) -> None:
     store.write([entry_of(make_exchange("a"))])
@@ -212,7 +213,7 @@ def test_nasty_names_are_stored_and_found_as_they_are(store: TraceStore) -> None
 def test_scores_stand_in_the_record(store: TraceStore) -> None:
     store.write([entry_of(make_exchange("a"))])
 
-    assert store.score("default", "a", "thumb", 1.0, comment="good")
+    assert store.score("default", "a", Score(name="thumb", value=1.0, comment="good"))
 
     record = store.get("default", "a")
     assert record is not None

@@ -11,7 +11,7 @@ from greenroom.server.pages.record import Record, UsageView, read_record
 Json = dict[str, Any]  # Any: what JSON holds
 
 OUTCOMES = ("answered", "cached", "refused", "failed", "cancelled")
-_FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "from", "to")
+_FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "score", "from", "to")
 _LONGEST = 500
 _PAGE = 50
 

@@ -1,0 +1,20 @@
+"""Scores as they are kept: comments without personal data and secrets, and none where no texts are kept."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from greenroom.assembly.house import House
+from greenroom.assembly.users import Masks
+from greenroom.store.scores import Score
+
+Record = dict[str, Any]  # Any: JSON
+
+
+def score_trace(house: House, project: str | None, id: str, score: Score) -> Record | None:
+    """Add a score to a trace; None when this project has none of that id. Raises: MalformedRequest."""
+    capture = house.config.store.capture
+    if score.comment and capture != "full":
+        kept = Masks()(score.comment) if capture == "redacted" else ""
+        score = replace(score, comment=kept)
+    return house.traces.score(project, id, score)
