@@ -250,6 +250,12 @@ class ChatRequest(Struct, eq=False):
     texts: list[Text] = []
     added: list[tuple[int, dict[str, object]]] = []
     """Messages put in by ground steps: (before which original message, message)."""
+    prompt: bytes = b""
+    """The field `prompt`, where it came as an object: which prompt is to be filled, and with what."""
+    filled: list[dict[str, object]] = []
+    """Messages of a filled prompt: before all others."""
+    filled_tokens: int = 0
+    """About how many tokens these are, the caller's values aside."""
     fields: dict[str, Raw | bytes] = {}
     """Top-level fields set by steps: name → encoded value; an empty value removes the field."""
 

@@ -248,6 +248,7 @@ async def _watch(house: House, server: _Server, changed_at: tuple[int, int, int]
         await asyncio.sleep(0.5)
         try:
             house.refresh_keys()
+            house.refresh_prompts()
             house.forgetting.notice()
             now = _changed_at(house)
         except GreenroomError as error:

@@ -89,10 +89,14 @@ def fill(
     texts: Mapping[str, str],
     *,
     model: str | None = None,
+    reasoning: bool = False,
     chosen: Sequence[int] = (),
     compared: str = "words",
 ) -> Compiled:
-    """Chat messages from values that were looked at already (`Ready.values`, `as_text`)."""
+    """Chat messages from values that were looked at already (`Ready.values`, `as_text`).
+
+    `reasoning` says that the model reasons by itself, whatever its name.
+    """
     version = ready.version
     quote = _marker(ready)
 
@@ -108,7 +112,10 @@ def fill(
         return fragments
 
     said: list[_Said] = [(role, laid_out(laid, texts)) for role, laid in ready.messages]
-    notes = _put_instructions(ready, said, laid_out(ready.role, texts), model)
+    reasoning = reasoning or reasons(model) or version.settings.reasoning_effort not in {None, "none"}
+    notes = _put_instructions(
+        ready, said, laid_out(ready.role, texts), None if not reasoning else model or ""
+    )
     if version.examples is not None:
         shown = [
             pair for place in chosen for pair in _shown(ready, version.examples.items[place], place, laid_out)
@@ -169,7 +176,9 @@ def _fenced(name: str, value: str) -> list[_Fragment]:
 # the parts
 
 
-def _put_instructions(ready: Ready, said: list[_Said], role: list[_Fragment], model: str | None) -> list[str]:
+def _put_instructions(
+    ready: Ready, said: list[_Said], role: list[_Fragment], reasoner: str | None
+) -> list[str]:
     """Put what techniques say into the first system message, which is made where there is none; notes."""
     version, notes = ready.version, list[str]()
     techniques, language = version.techniques, version.language
@@ -182,8 +191,8 @@ def _put_instructions(ready: Ready, said: list[_Said], role: list[_Fragment], mo
             ("output_schema", version.output.name, schema_sentence(language, version.output.schema))
         )
     if techniques.step_by_step == "auto":
-        if reasons(model) or version.settings.reasoning_effort is not None:
-            notes.append(f"step by step left out: {model or 'the model'} reasons by itself")
+        if reasoner is not None:
+            notes.append(f"step by step left out: {reasoner or 'the model'} reasons by itself")
         else:
             behind.append(("step_by_step", "", STEPS[language]))
     if not (ahead or behind):

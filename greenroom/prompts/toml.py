@@ -24,7 +24,8 @@ def table(values: Json, *, path: str = "") -> str:
         for each in one if isinstance(one, list) else [one]:
             mark = f"[[{below}]]" if isinstance(one, list) else f"[{below}]"
             inner = table(each, path=below)
-            lines.append(f"\n{mark}\n{inner}".rstrip())
+            needs_mark = isinstance(one, list) or not each or not all(map(_has_heading, each.values()))
+            lines.append(f"\n{mark}\n{inner}".rstrip() if needs_mark else inner)
     return "\n".join(lines)
 
 
