@@ -25,7 +25,7 @@ from greenroom.assembly.llama import PULLED, LocalModels
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.money import open_ledger, take_rules
 from greenroom.assembly.policies import routes_of
-from greenroom.assembly.prompts import targets_of
+from greenroom.assembly.prompts import Routes
 from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
 from greenroom.assembly.steps import Parts, build_steps, template_of
 from greenroom.assembly.stores import Stores
@@ -50,7 +50,6 @@ from greenroom.grounding.search import AsyncSearch
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.cache import AnswerCache, Cached
 from greenroom.models.cache import Policy as CachePolicy
-from greenroom.models.dispatch import Dispatch
 from greenroom.models.embedder import LocalEmbedder
 from greenroom.models.encoder import INSTALL
 from greenroom.models.encoder import NAME as ENCODER
@@ -278,7 +277,7 @@ class House(Stores):
                 default=None,
             )
 
-        self.prompt_shelf.targets = targets_of(config, choice.target)
+        self.prompt_shelf.take(config, choice.target)
         tables_of_injection = (
             one.get("injection", {}) for one in (config.steps, *(app.steps for app in tables.values()))
         )
@@ -299,8 +298,9 @@ class House(Stores):
             uses_word=self.search.has_word,
             canary=self._canary,
             prompts=self.prompt_shelf,
+            free=self.prompt_shelf.free,
         )
-        routes = routes_of(config, models, self.source)
+        routes = Routes(routes_of(config, models, self.source), models.dispatch)
         apps = {
             name: self._app(name, table, config, models, parts, choice, routes)
             for name, table in tables.items()
@@ -334,7 +334,7 @@ class House(Stores):
         models: Models,
         parts: Parts,
         choice: Choice,
-        routes: Mapping[str, Dispatch],
+        routes: Routes,
     ) -> App:
         model = table.model or choice.target
         call: Call | None = models.dispatch(model)

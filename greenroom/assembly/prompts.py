@@ -1,14 +1,15 @@
 """The registry of prompts: rows of the store made into versions, and filled for requests."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from greenroom.config import Config
+from greenroom.config import AppConfig, Config
 from greenroom.contracts import Encoder
-from greenroom.errors import ConfigError
+from greenroom.errors import ConfigError, ModelNotFound
+from greenroom.exchange import Exchange, Reply
 from greenroom.prompts.compile import as_text, asked_by, choose, fill, question_of
 from greenroom.prompts.ready import Ready
 from greenroom.prompts.registry import Registry
@@ -16,6 +17,7 @@ from greenroom.prompts.techniques import reasons
 from greenroom.prompts.version import Compiled, Part, PromptVersion, parse_reference
 from greenroom.store.prompts import NewVersion, PromptStore, VersionRow
 
+Call = Callable[[Exchange], Awaitable[Reply]]
 _GIVEN_BY_STORE = ("number", "note", "created_at", "created_by")
 
 
@@ -57,9 +59,15 @@ class PromptShelf:
         self.registry = Registry()
         self.targets: Callable[[str], Sequence[str]] = lambda name: (name,)
         """The targets that may answer for a name clients ask for."""
+        self.free: frozenset[str] = frozenset()
+        """The apps without a model of their own: there the prompt's model answers."""
         self._encoder = encoder
         self._generation: int | None = None
         self._vectors: dict[tuple[str, int], Any] = {}  # Any: vectors of examples, one a row
+
+    def take(self, config: Config, usual: str) -> None:
+        """Know who answers; `usual` where nothing is said."""
+        self.targets, self.free = targets_of(config, usual), free_of(config)
 
     def refresh(self, store: PromptStore) -> None:
         """Take what is stored if it changed. Costs microseconds when it did not. Raises: StoreError."""
@@ -86,15 +94,19 @@ class PromptShelf:
                 given[name] = read(ready, name, text)
         values = ready.values(given, param="prompt.variables")
         texts = {name: as_text(value) for name, value in values.items()}
-        likes = [(one, reasons(one)) for one in self.targets(model)]
+        own = ready.version.settings.model
+        likes = [(one, reasons(one)) for one in self.targets(own if own and model in self.free else model)]
         target = next((name for name, does in likes if does), likes[0][0] if likes else model)
         chosen, compared = await self._choose(ready, question or question_of(ready, texts))
         words = {name: texts[name] for name in given if ready.variables[name].is_text}
-        return FilledPrompt(
-            ready, words, lambda given: fill(
-                ready, {**texts, **given}, model=target, reasoning=effort, chosen=chosen, compared=compared
-            ),
-        )  # fmt: skip
+        taken = frozenset(given.keys() - variables.keys())
+
+        def written(changed: Mapping[str, str]) -> Compiled:
+            return fill(
+                ready, {**texts, **changed}, model=target, reasoning=effort, chosen=chosen, compared=compared
+            )
+
+        return FilledPrompt(words, taken, written)
 
     async def _choose(self, ready: Ready, question: str) -> tuple[tuple[int, ...], str]:
         version, encoder = ready.version, self._encoder
@@ -116,16 +128,37 @@ class PromptShelf:
         return choose(ready, question, lambda _, __: [float(one @ asked) for one in vectors])
 
 
+class Routes(dict[str, Call]):
+    """The models that exchanges may be sent to: those of policies, and those that prompts name."""
+
+    def __init__(self, known: Mapping[str, Call], dispatch: Callable[[str], Call | None]) -> None:
+        super().__init__(known)
+        self._dispatch = dispatch
+
+    def __missing__(self, name: str) -> Call:
+        call = self._dispatch(name)
+        if call is None:
+            raise ModelNotFound(
+                f"The prompt names the model '{name}', which is not configured here.", "model"
+            )
+        self[name] = call
+        return call
+
+
 class FilledPrompt:
     """One filled prompt: answers `Filled` of the step `template`."""
 
     def __init__(
-        self, ready: Ready, given: dict[str, str], written: Callable[[Mapping[str, str]], Compiled]
+        self,
+        given: dict[str, str],
+        taken: frozenset[str],
+        written: Callable[[Mapping[str, str]], Compiled],
     ) -> None:
-        self.given = given
+        self.given, self.taken = given, taken
         self._written = written
         first = written(given)
         self.name, self.version, self.fields, self.asks = first.name, first.version, first.fields, first.asks
+        self.model = first.model
         counted = sum(one.tokens for one in first.parts if one.kind == "variable" and one.name in given)
         self.tokens = first.tokens - counted
         self.notes: dict[str, object] = {"tokens": first.tokens, "parts": costs(first.parts)}
@@ -150,6 +183,12 @@ def targets_of(config: Config, usual: str) -> Callable[[str], Sequence[str]]:
         return found.targets if found is not None else (model,)
 
     return targets
+
+
+def free_of(config: Config) -> frozenset[str]:
+    """The apps without a model of their own."""
+    apps = {"default": AppConfig(), **config.apps}
+    return frozenset(name for name, app in apps.items() if app.model is None)
 
 
 def check_prompts(config: Config, source: str) -> None:
@@ -195,6 +234,6 @@ def read(ready: Ready, name: str, value: object) -> object:
 
 
 __all__ = [
-    "FilledPrompt", "PromptShelf", "body_of", "check_prompts", "new_version", "registry_of", "targets_of",
+    "FilledPrompt", "PromptShelf", "Routes", "body_of", "check_prompts", "new_version", "registry_of", "targets_of",
     "version_of",
 ]  # fmt: skip

@@ -59,6 +59,8 @@ class Parts(NamedTuple):
     prompts: Prompts | None = None
     prompt: str | None = None
     """The prompt of the app that is built."""
+    free: frozenset[str] = frozenset()
+    """The apps without a model of their own."""
 
 
 class Known(NamedTuple):
@@ -76,7 +78,7 @@ def _topics(config: TopicsConfig, parts: Parts) -> Topics | None:
 def _template(config: TemplateConfig, parts: Parts) -> Template | None:
     if parts.prompts is None or parts.prompt is None:
         return None
-    return Template(config, parts.prompts, parts.prompt)
+    return Template(config, parts.prompts, parts.prompt, parts.free)
 
 
 STEPS: dict[str, Known] = {
@@ -197,7 +199,9 @@ def template_of(config: Config, parts: Parts, source: str) -> StepEntry | None:
     settings = _decode("template", config.steps.get("template", {}), source, "steps")
     if parts.prompts is None or not isinstance(settings, TemplateConfig) or settings.mode == "off":
         return None
-    return StepEntry(Template(settings, parts.prompts), settings.on_error == "refuse", STEP_WAIT_S)
+    return StepEntry(
+        Template(settings, parts.prompts, free=parts.free), settings.on_error == "refuse", STEP_WAIT_S
+    )
 
 
 def _only_looking(parts: Parts) -> Parts:

@@ -73,7 +73,7 @@ def model_of(exchange: Exchange, app: App) -> Callable[[Exchange], Awaitable[Rep
     """Who answers: the app's model, or the one that a policy sends the exchange to."""
     if exchange.route is None:
         return app.call
-    exchange.why = f"a policy sends it to '{exchange.route}'"
+    exchange.why = str(exchange.context.get("route.why") or f"a policy sends it to '{exchange.route}'")
     return app.routes[exchange.route]
 
 

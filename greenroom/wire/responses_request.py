@@ -217,7 +217,7 @@ def read_request(
         said = read_items(_encode(body.instructions), ids, field="instructions")
         request.items[:0] = said
         body.instructions = None
-    is_empty = not request.items and not body.instructions
+    is_empty = not request.items and not body.instructions and not is_given(body.prompt)
     if needs_input and is_empty and request.previous is None and conversation is None:
         raise MalformedRequest("'input' is missing: send a text or a list of items.", "input")
     return request
@@ -236,12 +236,8 @@ def _refuse_contradictions(body: _Body, *, needs_model: bool) -> None:
             "'previous_response_id' and 'conversation' exclude each other: send one of them.",
             "previous_response_id",
         )
-    if is_given(body.prompt):
-        raise MalformedRequest(
-            "'prompt' names a stored prompt, and there is no registry of prompts here yet. Send its text as "
-            "'instructions'.",
-            "prompt",
-        )
+    if is_given(body.prompt) and not bytes(body.prompt).startswith(b"{"):
+        raise MalformedRequest("'prompt' must be an object with the id of a stored prompt.", "prompt")
     if body.background and body.store is False:
         raise MalformedRequest(
             "'background' needs 'store': a response must be kept to be fetched.", "background"

@@ -17,6 +17,8 @@ from greenroom.exchange import Change, Edit, Exchange, Reply, Stage, Text
 
 ASKS = "asks"
 """Where an exchange's context says how many answers are wanted, where it is more than one."""
+ROUTED = "route.why"
+"""Where an exchange's context says why its `route` answers."""
 PINNED = "prompt.pinned"
 """Where an exchange's context may name the version to fill (`name@3`), before the step runs: an experiment's
 choice goes before the app's.
@@ -42,6 +44,16 @@ class Filled(Protocol):
     @property
     def tokens(self) -> int:
         """About how many, the caller's values aside."""
+        ...
+
+    @property
+    def model(self) -> str | None:
+        """The model that the prompt's settings name."""
+        ...
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """The names that were taken from `loose`."""
         ...
 
     @property
@@ -109,8 +121,16 @@ class Template:
     name = "template"
     stage: Stage = "preprocess"
 
-    def __init__(self, config: TemplateConfig, prompts: Prompts, reference: str | None = None) -> None:
+    def __init__(
+        self,
+        config: TemplateConfig,
+        prompts: Prompts,
+        reference: str | None = None,
+        free: frozenset[str] = frozenset(),
+    ) -> None:
+        """`free` are the apps without a model of their own: there the prompt's model answers."""
         self._prompts = prompts
+        self._free = free
         self._reference = reference
         self._applies = config.mode == "apply"
 
@@ -146,9 +166,26 @@ class Template:
                 _note(exchange, name, value)
         if request.prompt:
             request.fields["prompt"] = b""
+        if filled.taken:
+            self._take_out(exchange, filled.taken)
         if filled.asks > 1:
             exchange.context[ASKS] = filled.asks
+        if filled.model is not None and exchange.asked in self._free:
+            may_use = not exchange.caller.apps or filled.model in exchange.caller.apps
+            if not may_use:
+                raise Forbidden(f"This key may not use '{filled.model}', which the prompt names.", "model")
+            exchange.route = filled.model
+            exchange.context[ROUTED] = "the prompt names it"
         return None
+
+    def _take_out(self, exchange: Exchange, names: frozenset[str]) -> None:
+        """What fills the prompt is no tag, and goes to the provider with the prompt alone."""
+        request = exchange.request
+        left = {key: one for key, one in (request.metadata or {}).items() if key not in names}
+        request.fields["metadata"] = encode(left) if left else b""
+        request.metadata = left
+        for name in names:
+            exchange.tags.pop(name, None)
 
     def _chosen(self, exchange: Exchange, asked: _Asked) -> str:
         pinned = exchange.context.get(PINNED)
