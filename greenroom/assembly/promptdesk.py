@@ -72,11 +72,14 @@ class PromptDesk:
 
         Raises: PromptNotFound, PromptInvalid.
         """
+        ready = self.registry.ready(reference)
+        return self.filled(reference, {name: read(ready, name, text) for name, text in texts.items()}, model)
+
+    def filled(self, reference: str, variables: Mapping[str, object], model: str | None = None) -> Compiled:
+        """A version filled with typed values. Raises: PromptNotFound, PromptInvalid."""
         registry = self.registry
-        ready = registry.ready(reference)
-        values = {name: read(ready, name, text) for name, text in texts.items()}
-        model = model or self._model(ready.version)
-        return compile_prompt(ready.version, values, find=registry.find, model=model)
+        version = registry.find(reference)
+        return compile_prompt(version, variables, find=registry.find, model=model or self._model(version))
 
     def add(
         self, version: PromptVersion, *, force: bool, by: str, address: str = "", after: int | None = None,

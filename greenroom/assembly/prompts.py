@@ -234,6 +234,6 @@ def read(ready: Ready, name: str, value: object) -> object:
 
 
 __all__ = [
-    "FilledPrompt", "PromptShelf", "Routes", "body_of", "check_prompts", "new_version", "registry_of", "targets_of",
-    "version_of",
+    "FilledPrompt", "PromptShelf", "Routes", "body_of", "check_prompts", "new_version", "read", "registry_of",
+    "targets_of", "version_of",
 ]  # fmt: skip

@@ -164,7 +164,8 @@ class PromptStore:
                 raise PromptNotFound(f"The prompt '{name}' has no label '{label}'.", "label")
             if len(stack) < 2:
                 raise Conflict(
-                    f"The label '{label}' of '{name}' never stood for another version than {current}."
+                    f"There is nothing to go back to: before version {current} the label '{label}' of "
+                    f"'{name}' stood for none."
                 )
             said = f"{ROLLED_BACK}{f': {note}' if note else ''}"
             self._move(connection, name, label, stack[-2], who, said)
