@@ -1,25 +1,25 @@
 """What the API and the command line ask of prompts, answered from the store."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from greenroom.assembly.audit import Audit
-from greenroom.assembly.house import OUTPUT_ENTITIES, House
-from greenroom.assembly.prompts import new_version, read, registry_of, targets_of
+from greenroom.assembly.house import House
+from greenroom.assembly.prompts import model_of, new_version, read, registry_of
 from greenroom.errors import NotFound, PromptInvalid
-from greenroom.models.catalog import context_window
-from greenroom.models.prices import PriceBook
 from greenroom.prompts.compile import compile_prompt
 from greenroom.prompts.diff import diff
 from greenroom.prompts.files import Form, read_file, read_folder, write_folder
-from greenroom.prompts.lint import Finding, Sensitive, has_errors, lint, lint_labels
 from greenroom.prompts.registry import Registry
 from greenroom.prompts.version import LATEST, PRODUCTION, Compiled, PromptVersion, parse_reference
-from greenroom.stages.check.pii import PiiDetector
-from greenroom.stages.check.secrets import SecretDetector
+
+if TYPE_CHECKING:
+    from greenroom.assembly.promptlint import PromptLint
+    from greenroom.prompts.lint import Finding
 
 Record = dict[str, Any]  # Any: JSON
 _MOST_TOLD = 3
@@ -30,7 +30,6 @@ class PromptDesk:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._detectors = (SecretDetector(), PiiDetector(OUTPUT_ENTITIES))
 
     @property
     def registry(self) -> Registry:
@@ -79,7 +78,9 @@ class PromptDesk:
         """A version filled with typed values. Raises: PromptNotFound, PromptInvalid."""
         registry = self.registry
         version = registry.find(reference)
-        return compile_prompt(version, variables, find=registry.find, model=model or self._model(version))
+        return compile_prompt(
+            version, variables, find=registry.find, model=model or model_of(self._house.config, version)
+        )
 
     def add(
         self, version: PromptVersion, *, force: bool, by: str, address: str = "", after: int | None = None,
@@ -89,15 +90,15 @@ class PromptDesk:
 
         Raises: PromptInvalid for errors that the lint finds; Conflict.
         """
-        findings = self.lint(version)
-        if has_errors(findings) and not force:
+        findings = self.rules.version(version, self.registry)
+        if _errors(findings) and not force:
             raise PromptInvalid(_told(version, findings), "force")
         if label == LATEST:
             raise PromptInvalid(
                 "'latest' always stands for the newest version: choose another label.", "label"
             )
         added = self._house.prompts.add([new_version(version)], who=by, after=after)[0]
-        about = {"prompt": added.name, "version": added.number, "forced": force and has_errors(findings)}
+        about = {"prompt": added.name, "version": added.number, "forced": force and bool(_errors(findings))}
         if added.is_new:
             self._note(by, "prompt.version", about, address)
         if label is not None:
@@ -141,40 +142,20 @@ class PromptDesk:
 
     # lint
 
-    def lint(self, version: PromptVersion, registry: Registry | None = None) -> list[Finding]:
-        """The faults of a version, with what this configuration knows of its model."""
-        model = self._model(version)
-        window = None if model is None else context_window(model, PriceBook.load())
-        find = (registry or self.registry).find
-        return lint(version, find=find, model=model, window=window, detect=self.detect)
+    @cached_property
+    def rules(self) -> "PromptLint":
+        """The lint, with what this house knows."""
+        from greenroom.assembly.promptlint import PromptLint  # noqa: PLC0415  # its patterns take 20 ms
 
-    def lint_stored(self, reference: str) -> tuple[PromptVersion, list[Finding]]:
+        return PromptLint(self._house)
+
+    def lint_stored(self, reference: str) -> "tuple[PromptVersion, list[Finding]]":
         """The faults of a stored version, and of the labels of its prompt. Raises: PromptNotFound."""
-        registry = self.registry
-        version = registry.find(reference)
-        found = self.lint(version, registry)
-        return version, [*found, *lint_labels(registry, version.name, self.detect)]
+        return self.rules.stored(reference)
 
-    def lint_path(self, path: Path) -> list[tuple[str, list[Finding]]]:
+    def lint_path(self, path: Path) -> "list[tuple[str, list[Finding]]]":
         """The faults of each prompt in a file or folder, by its path. Raises: PromptInvalid."""
-        if not path.is_dir():
-            return [(str(path), self.lint(read_file(path)))]
-        folder = read_folder(path)
-        numbered = [one for _, one in folder.versions if one.number]
-        stored = self.registry
-        for name, versions in stored.versions.items():
-            here = {one.number for one in numbered if one.name == name}
-            numbered += [one for number, one in versions.items() if number not in here]
-        labels = {name: {**stored.labels.get(name, {}), **folder.labels.get(name, {})}
-                  for name in {*stored.labels, *folder.labels}}  # fmt: skip
-        registry = Registry(numbered, labels)
-        return [(str(file), self.lint(version, registry)) for file, version in folder.versions]
-
-    def detect(self, text: str) -> Iterator[Sensitive]:
-        """Secrets and personal data in a text."""
-        for detector in self._detectors:
-            for one in detector.find(text):
-                yield Sensitive(one.rule, one.category == "secret", one.start, one.end)
+        return self.rules.path(path)
 
     # files
 
@@ -193,7 +174,7 @@ class PromptDesk:
             raise NotFound(f"There is no prompt in {path}.")
         versions.sort(key=lambda one: (one.name, one.number or 1 << 40))
         for file, findings in self.lint_path(path):
-            if has_errors(findings) and not force:
+            if _errors(findings) and not force:
                 raise PromptInvalid(f"{file}: {_first(findings)}", "force")
         labels = folder.labels if folder else {}
         for known in labels.values():
@@ -204,17 +185,6 @@ class PromptDesk:
         about = {"versions": sum(one.is_new for one in added), "prompts": len({one.name for one in added})}
         self._note(by, "prompt.import", about, "")
         return [msgspec.to_builtins(one) for one in added]
-
-    def _model(self, version: PromptVersion) -> str | None:
-        """Who is asked with a prompt: its own model, else that of the first app that has it."""
-        config = self._house.config
-        targets = targets_of(config, "")
-        if version.settings.model:
-            return next(iter(targets(version.settings.model)), None)
-        for name, app in config.apps.items():
-            if app.prompt is not None and parse_reference(app.prompt).name == version.name and app.model:
-                return next(iter(targets(name)), None)
-        return None
 
     def _note(self, by: str, what: str, about: Record, address: str) -> None:
         Audit(self._house).note(by, what, about, address=address)
@@ -243,14 +213,18 @@ def _check_label(label: str) -> None:
         )
 
 
-def _told(version: PromptVersion, findings: list[Finding]) -> str:
+def _told(version: PromptVersion, findings: "list[Finding]") -> str:
     return (
         f"The prompt '{version.name}' was not stored: {_first(findings)} To store it all the same, force it."
     )
 
 
-def _first(findings: list[Finding]) -> str:
-    errors = [one for one in findings if one.severity == "error"]
+def _errors(findings: "list[Finding]") -> "list[Finding]":
+    return [one for one in findings if one.severity == "error"]
+
+
+def _first(findings: "list[Finding]") -> str:
+    errors = _errors(findings)
     said = " ".join(f"{one.place}: {one.message}" for one in errors[:_MOST_TOLD])
     more = len(errors) - _MOST_TOLD
     return f"{said} And {more} more errors." if more > 0 else said

@@ -185,6 +185,17 @@ def targets_of(config: Config, usual: str) -> Callable[[str], Sequence[str]]:
     return targets
 
 
+def model_of(config: Config, version: PromptVersion) -> str | None:
+    """Who is asked with a prompt: its own model, else that of the first app that has it."""
+    targets = targets_of(config, "")
+    if version.settings.model:
+        return next(iter(targets(version.settings.model)), None)
+    for name, app in config.apps.items():
+        if app.prompt is not None and parse_reference(app.prompt).name == version.name and app.model:
+            return next(iter(targets(name)), None)
+    return None
+
+
 def free_of(config: Config) -> frozenset[str]:
     """The apps without a model of their own."""
     apps = {"default": AppConfig(), **config.apps}
@@ -234,6 +245,6 @@ def read(ready: Ready, name: str, value: object) -> object:
 
 
 __all__ = [
-    "FilledPrompt", "PromptShelf", "Routes", "body_of", "check_prompts", "new_version", "read", "registry_of",
-    "targets_of", "version_of",
+    "FilledPrompt", "PromptShelf", "Routes", "body_of", "check_prompts", "model_of", "new_version", "read",
+    "registry_of", "targets_of", "version_of",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ Prompts belong to the operator, as apps do, and not to a project: whoever change
 apps say.
 """
 
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,7 +16,6 @@ from starlette.responses import Response
 from greenroom.errors import MalformedRequest
 from greenroom.exchange import Caller
 from greenroom.prompts.files import MOST_BYTES
-from greenroom.prompts.lint import Finding
 from greenroom.prompts.version import (
     Examples,
     Language,
@@ -29,6 +28,9 @@ from greenroom.prompts.version import (
 )
 from greenroom.server.routing import Doc, json_answer, read_body
 from greenroom.wire import openai
+
+if TYPE_CHECKING:
+    from greenroom.prompts.lint import Finding
 
 Record = dict[str, Any]  # Any: JSON
 
@@ -84,7 +86,7 @@ class PromptAdministration(Protocol):
     def unlabel(self, name: str, label: str, *, by: str, address: str = "") -> Record: ...
     def rollback(self, name: str, label: str, *, by: str, address: str = "", note: str = "") -> Record: ...
     def diff(self, name: str, before: str, after: str) -> Record: ...
-    def lint_stored(self, reference: str) -> tuple[PromptVersion, list[Finding]]: ...
+    def lint_stored(self, reference: str) -> "tuple[PromptVersion, list[Finding]]": ...
 
 
 _new = Decoder(NewPromptVersion)
