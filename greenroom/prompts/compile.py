@@ -125,7 +125,10 @@ def fill(
         said[at:at] = shown
         if version.examples.choose == "similar" and len(version.examples.items) > version.examples.k:
             names = ", ".join(str(place + 1) for place in chosen)
-            notes.append(f"examples {names} of {len(version.examples.items)} chosen, compared by {compared}")
+            plural = "" if len(chosen) == 1 else "s"
+            notes.append(
+                f"example{plural} {names} of {len(version.examples.items)} chosen, compared by {compared}"
+            )
     messages, parts = _written(said)
     fields = _fields(version)
     if version.output is not None:

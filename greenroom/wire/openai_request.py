@@ -382,5 +382,12 @@ def _render_messages(raw: bytes, request: ChatRequest, changed: list[Text], gone
         result += [added for at, added in request.added if at == index]
         if index not in gone:
             result.append(edited.get(index, message))
-    result += [added for at, added in request.added if at >= len(messages)]
-    return encode(result)
+    behind = [added for at, added in request.added if at >= len(messages)]
+    if request.filled and not messages:
+        # What steps tell the model stands before the question here as well.
+        told = [one for one in behind if one.get("role") == "system"]
+        users = [place for place, one in enumerate(request.filled) if one.get("role") == "user"]
+        at = users[-1] if users else len(result)
+        result[at:at] = told
+        behind = [one for one in behind if one.get("role") != "system"]
+    return encode(result + behind)

@@ -98,7 +98,8 @@ _IN_LANGUAGE = re.compile(
     _FLAGS,
 )  # fmt: skip
 _NEGATED = re.compile(
-    r"\b(?:not|n't|never|avoid|without|no|não|nunca|evite|evita|sem|sin|jamais|jamás)\b[^.!?\n]{0,24}\Z",
+    r"(?:n['’]t|\b(?:not|cannot|never|avoid|without|no|não|nunca|evite|evita|sem|sin|jamais|jamás))\b"
+    r"[^.!?\n]{0,24}\Z",
     _FLAGS,
 )
 _CONDITION = re.compile(
