@@ -35,7 +35,7 @@ __all__ = [
     "compile_prompt",
     "diff",
     "dumps",
-    "lint",
+    "lint_prompt",
     "loads",
     "read_file",
     "read_folder",
@@ -44,7 +44,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name == "lint":
+    if name == "lint_prompt":
         from greenroom.prompts.lint import lint  # noqa: PLC0415  # its patterns are compiled when first needed
 
         return lint

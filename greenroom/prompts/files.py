@@ -72,16 +72,18 @@ def form_of(path: Path) -> Form | None:
     return forms.get(path.suffix)
 
 
-def read_file(path: Path) -> PromptVersion:
+def read_file(path: Path | str) -> PromptVersion:
     """The version in one file. Raises: PromptInvalid."""
+    path = Path(path)
     form = form_of(path)
     if form is None:
         raise PromptInvalid(f"{path}: a prompt's file ends in .toml or .json.")
     return loads(_text(path), form, str(path))
 
 
-def read_folder(folder: Path) -> Folder:
+def read_folder(folder: Path | str) -> Folder:
     """All versions and labels in a folder and those below it, by path. Raises: PromptInvalid."""
+    folder = Path(folder)
     if not folder.is_dir():
         raise PromptInvalid(f"{folder} is no folder.")
     versions: list[tuple[Path, PromptVersion]] = []
@@ -102,13 +104,13 @@ def read_folder(folder: Path) -> Folder:
 
 
 def write_folder(
-    folder: Path,
+    folder: Path | str,
     versions: Iterable[PromptVersion],
     labels: Mapping[str, Mapping[str, int]],
     form: Form = "toml",
 ) -> list[Path]:
     """Write versions and labels; the files that were written, in order. Raises: PromptInvalid."""
-    written: list[Path] = []
+    folder, written = Path(folder), list[Path]()
     try:
         for version in versions:
             path = folder / version.name / f"v{version.number}.{form}"

@@ -321,15 +321,13 @@ def render_chat(
     `dropped` are indexes of messages left out; `extra` top-level fields to set (encoded values).
     """
     texts = request.texts
-    own = len(request.roles)  # what is beyond stands in `filled`
-    changed = [text for text in texts if text.before_edits is not None and text.index < own] if texts else []
+    changed = [text for text in texts if text.before_edits is not None] if texts else []
     rename = model is not None and model != request.model
     gone = frozenset(dropped)
-    put_in = request.added or request.filled
-    if not (changed or rename or gone or put_in or request.fields or extra):
+    if not (changed or rename or gone or request.added or request.filled or request.fields or extra):
         return request.raw
     messages = request.messages
-    if changed or gone or put_in:
+    if changed or gone or request.added or request.filled:
         messages = _render_messages(messages, request, changed, gone)
     before, behind = request.before, request.behind
     name = encode(model) if rename else b""
@@ -367,6 +365,8 @@ def _render_messages(raw: bytes, request: ChatRequest, changed: list[Text], gone
     messages = _raws.decode(raw)
     edited: dict[int, Any] = {}
     for text in changed:
+        if text.index >= len(messages):
+            continue  # a value, which `filled` says already
         message = edited.get(text.index)
         if message is None:
             message = edited[text.index] = _any.decode(messages[text.index])

@@ -183,7 +183,7 @@ def echo(request: ResponsesRequest) -> dict[str, object]:
         "user": body.user,
         "safety_identifier": body.safety_identifier,
         "prompt_cache_key": body.prompt_cache_key,
-        "prompt": msgspec.json.decode(body.prompt) if is_given(body.prompt) else None,
+        **({"prompt": msgspec.json.decode(body.prompt)} if is_given(body.prompt) else {}),
     }
 
 

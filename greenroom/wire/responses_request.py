@@ -134,6 +134,13 @@ class _Body(Struct):
     prompt_cache_key: Annotated[str, Meta(max_length=1024)] | None = None
 
 
+class _Prompt(Struct):
+    id: Annotated[str, Meta(min_length=1)]
+    version: str | int | None = None
+    variables: _Any | None = None
+
+
+_prompt = Decoder(_Prompt)
 _KNOWN = frozenset(_Body.__struct_fields__)
 _body = Decoder(_Body)
 _keys: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])
@@ -236,8 +243,11 @@ def _refuse_contradictions(body: _Body, *, needs_model: bool) -> None:
             "'previous_response_id' and 'conversation' exclude each other: send one of them.",
             "previous_response_id",
         )
-    if is_given(body.prompt) and not bytes(body.prompt).startswith(b"{"):
-        raise MalformedRequest("'prompt' must be an object with the id of a stored prompt.", "prompt")
+    if is_given(body.prompt):
+        try:
+            _prompt.decode(body.prompt)
+        except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise malformed(error, bytes(body.prompt), "prompt") from None
     if body.background and body.store is False:
         raise MalformedRequest(
             "'background' needs 'store': a response must be kept to be fetched.", "background"

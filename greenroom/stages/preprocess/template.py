@@ -225,7 +225,7 @@ class Template:
         def rewriter(name: str) -> Callable[[str], None]:
             def rewrite(value: str) -> None:
                 given[name] = value
-                request.filled[:] = filled.write(given)
+                request.filled = filled.write(given)
 
             return rewrite
 
