@@ -9,7 +9,7 @@ import msgspec
 
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.house import House
-from greenroom.assembly.prompts import model_of, new_version, read, registry_of
+from greenroom.assembly.prompts import model_of, new_version, read
 from greenroom.errors import NotFound, PromptInvalid
 from greenroom.prompts.compile import compile_prompt
 from greenroom.prompts.diff import diff
@@ -34,7 +34,7 @@ class PromptDesk:
     @property
     def registry(self) -> Registry:
         """All that is stored now. Raises: StoreError."""
-        return registry_of(self._house.prompts)
+        return self._house.stored_prompts()
 
     def prompts(self) -> list[Record]:
         """Every prompt with its labels, by name."""

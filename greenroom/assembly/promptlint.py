@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from greenroom.assembly.house import OUTPUT_ENTITIES, House
-from greenroom.assembly.prompts import model_of, registry_of
+from greenroom.assembly.prompts import model_of
 from greenroom.models.catalog import context_window
 from greenroom.models.prices import PriceBook
 from greenroom.prompts.files import read_file, read_folder
@@ -30,14 +30,14 @@ class PromptLint:
 
     def stored(self, reference: str) -> tuple[PromptVersion, list[Finding]]:
         """The faults of a stored version, and of the labels of its prompt. Raises: PromptNotFound."""
-        registry = registry_of(self._house.prompts)
+        registry = self._house.stored_prompts()
         version = registry.find(reference)
         found = self.version(version, registry)
         return version, [*found, *lint_labels(registry, version.name, self.detect)]
 
     def path(self, path: Path) -> list[tuple[str, list[Finding]]]:
         """The faults of each prompt in a file or folder, and of the labels there. Raises: PromptInvalid."""
-        stored = registry_of(self._house.prompts)
+        stored = self._house.stored_prompts()
         if not path.is_dir():
             return [(str(path), self.version(read_file(path), stored))]
         folder = read_folder(path)

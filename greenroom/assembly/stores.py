@@ -5,13 +5,14 @@ from functools import cached_property
 from pathlib import Path
 
 from greenroom.assembly.memories import KeptMemories, hear
-from greenroom.assembly.prompts import PromptShelf
+from greenroom.assembly.prompts import PromptShelf, registry_of
 from greenroom.assembly.workers import Worker
 from greenroom.config import Config
 from greenroom.errors import ConfigError
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
+from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
 from greenroom.store.keys import KeyStore
 from greenroom.store.ledger import LedgerStore
@@ -85,6 +86,10 @@ class Stores:
     def prompt_shelf(self) -> PromptShelf:
         """The prompts as requests meet them; `refresh_prompts` fills it."""
         return PromptShelf(self.encoder)
+
+    def stored_prompts(self) -> Registry:
+        """All prompts that are stored now; makes no store. Raises StoreError."""
+        return registry_of(self.prompts) if (self.data / PROMPTS).exists() else Registry()
 
     def refresh_prompts(self) -> None:
         """Take the prompts from the store if they changed there; makes no store. Raises StoreError."""

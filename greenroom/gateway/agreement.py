@@ -53,7 +53,10 @@ async def most_agreed(exchange: Exchange, call: Callable[[Exchange], Awaitable[R
     best = given[winner]
     exchange.target, context["price"] = best.target, best.price
     best.attempt.usage = best.attempt.cost_nano_usd = None  # that one is the exchange's own
-    context[AGREED] = {"asked": len(given), "agreed": votes}
+    context[AGREED] = agreed = {"asked": len(given), "agreed": votes}
+    wanted = next((one for one in exchange.steps if one.step == "template"), None)
+    if wanted is not None:
+        wanted.notes[AGREED] = agreed
     return best.reply
 
 

@@ -284,7 +284,9 @@ async def test_self_consistency_takes_the_majority_and_pays_for_all(
 
     assert answer.text == "So.\nAnswer: 4"
     assert answer.body["greenroom"]["self_consistency"] == {"asked": 3, "agreed": 2}
-    assert len(record(config, answer.id)["model"]["attempts"]) == 3
+    kept = record(config, answer.id)
+    assert len(kept["model"]["attempts"]) == 3
+    assert kept["stages"][0]["notes"]["self_consistency"] == {"asked": 3, "agreed": 2}
 
 
 async def test_conform_holds_answers_to_the_prompt_s_schema(config: Path, upstream: FaultUpstream) -> None:

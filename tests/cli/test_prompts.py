@@ -72,6 +72,7 @@ def test_lint_of_a_file_fails_a_build_on_errors_alone(
 
     assert ran.code == code
     assert ran.out.splitlines()[-1] == said
+    assert not (file.parent / "data" / "prompts.db").exists()
 
 
 def test_secrets_are_found_by_the_lint_and_not_shown(run: Run, file: Path) -> None:
