@@ -257,6 +257,8 @@ class AppConfig(_Table, kw_only=True, frozen=True):
 
     model: str | None = None
     """A configured model or `provider/model`; without it the model chosen at start."""
+    prompt: str | None = None
+    """A stored prompt that stands before the messages: `name@label`, `name@3`; see `greenroom prompts`."""
     pipeline: Literal["on", "off"] = "on"
     """"off" is pure pass-through: keys, limits, money and traces stay."""
     preprocess: tuple[str, ...] = PREPROCESS

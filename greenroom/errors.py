@@ -85,6 +85,18 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class PromptNotFound(NotFound):
+    """No prompt, version or label goes by this name."""
+
+    code = "prompt_not_found"
+
+
+class PromptInvalid(RequestError):
+    """A prompt that can't be, or variables that do not fill it; `param` names the field."""
+
+    code = "invalid_prompt"
+
+
 class BodyTimeout(RequestError):
     """The body stopped coming."""
 

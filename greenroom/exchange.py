@@ -4,7 +4,7 @@ Knows msgspec and what a stream's source promises. Steps read and change an `Exc
 it; pages show it. All offsets are code points, end excluded.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from time import time_ns
 from typing import Literal, Protocol, get_args
 
@@ -250,6 +250,12 @@ class ChatRequest(Struct, eq=False):
     texts: list[Text] = []
     added: list[tuple[int, dict[str, object]]] = []
     """Messages put in by ground steps: (before which original message, message)."""
+    prompt: bytes = b""
+    """The field `prompt`, where it came as an object: which prompt is to be filled, and with what."""
+    filled: Sequence[dict[str, object]] = ()
+    """Messages of a filled prompt: before all others."""
+    filled_tokens: int = 0
+    """About how many tokens these are, the caller's values aside."""
     fields: dict[str, Raw | bytes] = {}
     """Top-level fields set by steps: name → encoded value; an empty value removes the field."""
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.json import decode, encode
 
 from greenroom.assembly.house import House
+from greenroom.assembly.roomprompts import RoomPrompts
 from greenroom.errors import (
     GreenroomError,
     MalformedRequest,
@@ -221,6 +222,11 @@ class Greenroom:
         """Two first questions at once open one house."""
         self._end: weakref.finalize[[House, FolderLock], Greenroom] | None = None
         self._streams: weakref.WeakSet[AnswerStream] = weakref.WeakSet()
+
+    @property
+    def prompts(self) -> RoomPrompts:
+        """The prompts that are stored here: listed, filled, added, promoted, rolled back."""
+        return RoomPrompts(self._opened)
 
     @overload
     async def chat(

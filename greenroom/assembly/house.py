@@ -17,15 +17,17 @@ from msgspec.json import decode, encode
 
 from greenroom import config as configuration
 from greenroom.assembly import applied
+from greenroom.assembly.checked import check
 from greenroom.assembly.environment import find_config, proxies_of
 from greenroom.assembly.forgetting import Forgetting
 from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.llama import PULLED, LocalModels
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
-from greenroom.assembly.money import check_money, open_ledger, take_rules
-from greenroom.assembly.policies import check_policies, routes_of
+from greenroom.assembly.money import open_ledger, take_rules
+from greenroom.assembly.policies import routes_of
+from greenroom.assembly.prompts import Routes
 from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
-from greenroom.assembly.steps import Parts, build_steps, check_tables
+from greenroom.assembly.steps import Parts, build_steps, template_of
 from greenroom.assembly.stores import Stores
 from greenroom.assembly.turns import KeptTurns
 from greenroom.assembly.workers import Worker, check_workers
@@ -48,7 +50,6 @@ from greenroom.grounding.search import AsyncSearch
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.models.cache import AnswerCache, Cached
 from greenroom.models.cache import Policy as CachePolicy
-from greenroom.models.dispatch import Dispatch
 from greenroom.models.embedder import LocalEmbedder
 from greenroom.models.encoder import INSTALL
 from greenroom.models.encoder import NAME as ENCODER
@@ -122,9 +123,7 @@ class House(Stores):
         """Read the configuration and find the data folder. Raises ConfigError."""
         path = find_config(config, environment)
         loaded = configuration.load(path)
-        check_tables(loaded, str(path or "the defaults"))
-        check_policies(loaded, path)
-        check_money(loaded, str(path or "the defaults"))
+        check(loaded, path)
         url = loaded.store.url
         if not url.startswith("sqlite:"):
             raise ConfigError(
@@ -174,6 +173,7 @@ class House(Stores):
             self._ending.callback(meters.close)
         self.access = Access({}, self.ledger, meters=meters)
         self.refresh_keys()
+        self.refresh_prompts()
         rooms = await self._rooms(self.config)
         if not as_guest:
             self._start_eager()
@@ -202,9 +202,7 @@ class House(Stores):
     async def reload(self) -> None:
         """Read the configuration again and swap the apps; what runs keeps what it has. Raises ConfigError."""
         loaded = configuration.load(find_config(self.config_path, self.environment))
-        check_tables(loaded, self.source)
-        check_policies(loaded, self.config_path)
-        check_money(loaded, self.source)
+        check(loaded, self.config_path)
         if self.worker is not None:
             check_workers(loaded, self.worker.count, self.source)
         rooms = await self._rooms(loaded)
@@ -279,6 +277,7 @@ class House(Stores):
                 default=None,
             )
 
+        self.prompt_shelf.take(config, choice.target)
         tables_of_injection = (
             one.get("injection", {}) for one in (config.steps, *(app.steps for app in tables.values()))
         )
@@ -298,8 +297,10 @@ class House(Stores):
             encoder=self.encoder,
             uses_word=self.search.has_word,
             canary=self._canary,
+            prompts=self.prompt_shelf,
+            free=self.prompt_shelf.free,
         )
-        routes = routes_of(config, models, self.source)
+        routes = Routes(routes_of(config, models, self.source), models.dispatch)
         apps = {
             name: self._app(name, table, config, models, parts, choice, routes)
             for name, table in tables.items()
@@ -322,7 +323,8 @@ class House(Stores):
             return LocalEmbedder(self.encoder)
 
         built_in = (READER,) if self.encoder is None else (READER, ENCODER)
-        return Rooms(apps, (*models.names(), *built_in), build, embedder)
+        template = template_of(config, parts, self.source)
+        return Rooms(apps, (*models.names(), *built_in), build, embedder, template)
 
     def _app(
         self,
@@ -332,7 +334,7 @@ class House(Stores):
         models: Models,
         parts: Parts,
         choice: Choice,
-        routes: Mapping[str, Dispatch],
+        routes: Routes,
     ) -> App:
         model = table.model or choice.target
         call: Call | None = models.dispatch(model)
@@ -352,7 +354,7 @@ class House(Stores):
         built = build_steps(name, table, config, parts, self.source)
         return App(
             name, model, built.steps, built.post, call, why, False, table.on_block, built.remember,
-            reviewers(built.post), routes, keep, built.checks,
+            reviewers(built.post), routes, keep, built.checks, table.prompt is not None,
         )  # fmt: skip
 
     # asking in process

@@ -28,6 +28,7 @@ from greenroom.assembly.descriptors import limits_of, raise_limit
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
 from greenroom.assembly.listening import ENVIRONMENT, FINE, admin_key_of, bind, check_tls, greet
+from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.responses import purge_responses, responses_desk
 from greenroom.assembly.stores import SEALED
 from greenroom.assembly.supervisor import supervise
@@ -38,6 +39,7 @@ from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
+from greenroom.server.prompts import PromptApi
 from greenroom.server.protocol import Shared
 from greenroom.server.usage import UsageApi
 from greenroom.server.v1 import V1
@@ -143,6 +145,7 @@ class _Server(uvicorn.Server):
         )
         more = (
             *UsageApi(desk).docs(),
+            *PromptApi(PromptDesk(house)).docs(),
             *knowledge.docs(shelves),
             *responses.docs(kept, self.background, house.access),
         )
@@ -248,6 +251,7 @@ async def _watch(house: House, server: _Server, changed_at: tuple[int, int, int]
         await asyncio.sleep(0.5)
         try:
             house.refresh_keys()
+            house.refresh_prompts()
             house.forgetting.notice()
             now = _changed_at(house)
         except GreenroomError as error:

@@ -34,6 +34,7 @@ from greenroom.stages.preprocess.clean import Clean, CleanConfig
 from greenroom.stages.preprocess.embed import Embed, EmbedConfig
 from greenroom.stages.preprocess.fit import Fit, FitConfig
 from greenroom.stages.preprocess.spell import Spell, SpellConfig, uses_none
+from greenroom.stages.preprocess.template import Prompts, Template, TemplateConfig
 
 Table = dict[str, Any]  # Any: TOML values
 
@@ -55,6 +56,11 @@ class Parts(NamedTuple):
     uses_word: Callable[[str, str], bool] = uses_none
     """Whether the documents of a project hold a word, spelt just so."""
     canary: Canary | None = None
+    prompts: Prompts | None = None
+    prompt: str | None = None
+    """The prompt of the app that is built."""
+    free: frozenset[str] = frozenset()
+    """The apps without a model of their own."""
 
 
 class Known(NamedTuple):
@@ -69,7 +75,14 @@ def _topics(config: TopicsConfig, parts: Parts) -> Topics | None:
     return Topics(config, parts.decide, parts.refusals) if config.deny or config.allow else None
 
 
+def _template(config: TemplateConfig, parts: Parts) -> Template | None:
+    if parts.prompts is None or parts.prompt is None:
+        return None
+    return Template(config, parts.prompts, parts.prompt, parts.free)
+
+
 STEPS: dict[str, Known] = {
+    "template": Known("preprocess", TemplateConfig, _template),
     "clean": Known("preprocess", CleanConfig, lambda config, _: Clean(config)),
     "spell": Known("preprocess", SpellConfig, lambda config, parts: Spell(config, parts.uses_word)),
     "fit": Known("preprocess", FitConfig, lambda config, parts: Fit(config, parts.window)),
@@ -122,7 +135,7 @@ def step_configs() -> dict[str, type[StepConfig]]:
     return {name: known.config for name, known in STEPS.items()}
 
 
-_OF_CONVERSATIONS = frozenset({"fit", "history", "memory", "documents"})
+_OF_CONVERSATIONS = frozenset({"template", "fit", "history", "memory", "documents"})
 """What needs a conversation, a model's window or documents: not for a text that is only judged."""
 
 
@@ -136,7 +149,7 @@ class Built(NamedTuple):
 
 
 STEP_WAIT_S = 10.0
-_WAITING = frozenset({"embed", "memory", "documents"})
+_WAITING = frozenset({"template", "embed", "memory", "documents"})
 """Steps that wait for threads and stores: after so long they have failed, and their `on_error` decides."""
 
 
@@ -146,8 +159,10 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
     post: list[PostEntry] = []
     history: History | None = None
     memory: Memory | None = None
+    parts = parts._replace(prompt=app.prompt)
+    named = "template" in app.preprocess or app.prompt is None
     for stage, names in (
-        ("preprocess", app.preprocess),
+        ("preprocess", app.preprocess if named else ("template", *app.preprocess)),
         ("ground", app.ground),
         ("check", app.check),
         ("postprocess", app.postprocess),
@@ -177,6 +192,16 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
         checks = tuple(entry for entry in steps if entry.step.name not in _OF_CONVERSATIONS)
     keeper = _keeper(history, memory if config.store.capture != "off" else None)
     return Built(tuple(steps), tuple(post), keeper, checks)
+
+
+def template_of(config: Config, parts: Parts, source: str) -> StepEntry | None:
+    """The step that fills the prompt which a request names itself, for apps without one."""
+    settings = _decode("template", config.steps.get("template", {}), source, "steps")
+    if parts.prompts is None or not isinstance(settings, TemplateConfig) or settings.mode == "off":
+        return None
+    return StepEntry(
+        Template(settings, parts.prompts, free=parts.free), settings.on_error == "refuse", STEP_WAIT_S
+    )
 
 
 def _only_looking(parts: Parts) -> Parts:
@@ -237,4 +262,4 @@ def _decode(name: str, table: Mapping[str, object], source: str, prefix: str) ->
     return decode_table(dict(table), known.config, source, prefix=f"{prefix}.{name}.")
 
 
-__all__ = ["STEPS", "Built", "Parts", "build_steps", "check_tables", "step_configs"]
+__all__ = ["STEPS", "Built", "Parts", "build_steps", "check_tables", "step_configs", "template_of"]

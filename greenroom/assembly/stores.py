@@ -5,15 +5,18 @@ from functools import cached_property
 from pathlib import Path
 
 from greenroom.assembly.memories import KeptMemories, hear
+from greenroom.assembly.prompts import PromptShelf, registry_of
 from greenroom.assembly.workers import Worker
 from greenroom.config import Config
 from greenroom.errors import ConfigError
 from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
+from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
 from greenroom.store.keys import KeyStore
 from greenroom.store.ledger import LedgerStore
+from greenroom.store.prompts import PromptStore
 from greenroom.store.response_file import ResponseFile
 from greenroom.store.sealed import SealedKeys, master_key
 from greenroom.store.shared import SharedFile, SharedThings
@@ -21,6 +24,7 @@ from greenroom.store.traces import TraceStore
 from greenroom.store.turns import MOST_FORGOTTEN, StoredTurns
 
 SEALED = "sealed.db"
+PROMPTS = "prompts.db"
 
 
 class Stores:
@@ -42,7 +46,17 @@ class Stores:
 
     def close_stores(self) -> None:
         """Close those that were opened. Safe to call twice."""
-        for name in ("responses", "turns", "keys", "sealed", "traces", "documents", "books", "shared"):
+        for name in (
+            "responses",
+            "turns",
+            "keys",
+            "sealed",
+            "traces",
+            "documents",
+            "books",
+            "shared",
+            "prompts",
+        ):
             store = vars(self).pop(name, None)
             if store is not None:
                 store.close()
@@ -62,6 +76,25 @@ class Stores:
     def sealed_key(self, provider: str) -> str | None:
         """A provider's key, where one is sealed; makes no store for it. Raises StoreError."""
         return self.sealed.get(provider) if (self.data / SEALED).exists() else None
+
+    @cached_property
+    def prompts(self) -> PromptStore:
+        """The prompts. Raises StoreError."""
+        return PromptStore(self.folder() / PROMPTS)
+
+    @cached_property
+    def prompt_shelf(self) -> PromptShelf:
+        """The prompts as requests meet them; `refresh_prompts` fills it."""
+        return PromptShelf(self.encoder)
+
+    def stored_prompts(self) -> Registry:
+        """All prompts that are stored now; makes no store. Raises StoreError."""
+        return registry_of(self.prompts) if (self.data / PROMPTS).exists() else Registry()
+
+    def refresh_prompts(self) -> None:
+        """Take the prompts from the store if they changed there; makes no store. Raises StoreError."""
+        if (self.data / PROMPTS).exists():
+            self.prompt_shelf.refresh(self.prompts)
 
     @cached_property
     def traces(self) -> TraceStore:

@@ -30,6 +30,7 @@ COMMANDS = {
     "import": ("importing:app", "Turn another program's configuration into a greenroom.toml."),
     "keys": ("keys:app", "Make, list, limit, rotate and revoke the keys that clients use."),
     "docs": ("docs:app", "Add, list, search and remove the documents that answers draw on."),
+    "prompts": ("prompts:app", "Keep prompts as versions: add, compare, promote, roll back, lint."),
     "memory": ("memory:app", "Show, add and forget what is remembered of users."),
     "trace": ("trace:app", "Look at what was recorded."),
     "usage": ("usage:usage", "Sum up tokens and costs by project, key, model, app, user, tag or day."),

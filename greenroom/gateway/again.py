@@ -5,35 +5,18 @@ reviewed is held to its end, so that nothing of a rejected one reaches the clien
 what those cost that were not given stands in their attempts, and is added to the exchange when it is settled.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from msgspec import DecodeError, ValidationError
-
 from greenroom.contracts import Again, Reviewer
-from greenroom.errors import (
-    GreenroomError,
-    UpstreamDisconnected,
-    UpstreamError,
-    UpstreamProtocol,
-    UpstreamRefused,
-)
-from greenroom.exchange import Attempt, Exchange, Reply, Usage
+from greenroom.errors import GreenroomError, UpstreamError
+from greenroom.exchange import Attempt, Exchange, Reply
+from greenroom.gateway.agreement import ASKS, most_agreed
 from greenroom.gateway.chain import PostEntry
+from greenroom.gateway.held import held, paid_for, view_of
 from greenroom.gateway.pipeline import ASKED_AGAIN, App, Postprocess, finish_whole, model_of
 from greenroom.wire import openai
-from greenroom.wire.openai import (
-    Chunk,
-    Completion,
-    ReplyChoice,
-    ReplyMessage,
-    ToolCall,
-    ToolFunction,
-    WireUsage,
-)
-
-_MOST_BYTES = 16 * 1024 * 1024
-"""Of one answer that is held."""
+from greenroom.wire.openai import ReplyChoice
 
 
 class _Answered(NamedTuple):
@@ -66,15 +49,22 @@ async def ask(exchange: Exchange, app: App) -> tuple[Reply, GreenroomError | Non
     """
     reviewing = app.reviewers
     if not reviewing:
-        return await model_of(exchange, app)(exchange), None
+        return await _call(exchange, app), None
     awaiting = [one for one in reviewing if one.awaits(exchange, calls_tool=False)]
-    reply = await model_of(exchange, app)(exchange)
+    reply = await _call(exchange, app)
     if not awaiting:
         if exchange.request.has_tools and _calls_tool(reply):
             awaiting = [one for one in reviewing if one.awaits(exchange, calls_tool=True)]
         if not awaiting:
             return reply, None
     return await _reviewed(exchange, app, awaiting, reply)
+
+
+async def _call(exchange: Exchange, app: App) -> Reply:
+    """The model's answer: the first, or where a prompt wants it, the one that most answers agree on."""
+    call = model_of(exchange, app)
+    asks = exchange.context.get(ASKS)
+    return await most_agreed(exchange, call, asks) if isinstance(asks, int) else await call(exchange)
 
 
 async def _reviewed(
@@ -86,9 +76,9 @@ async def _reviewed(
     try:
         while True:
             if reply.chunks is not None:
-                reply = await _held(reply)
-            attempt = _paid_for(exchange, reply)
-            step, again = await _review(exchange, awaiting, _view(reply).choices, len(given))
+                reply = await held(reply)
+            attempt = paid_for(exchange, reply)
+            step, again = await _review(exchange, awaiting, view_of(reply).choices, len(given))
             given.append(_Answered(reply, again, exchange.target, context.pop("price", None), attempt))
             if not again.messages:
                 break
@@ -98,7 +88,7 @@ async def _reviewed(
             asked.append((step, again.reason))
             request.added = [*added, *((len(request.roles), one) for one in again.messages)]
             try:
-                reply = await model_of(exchange, app)(exchange)
+                reply = await _call(exchange, app)
             except UpstreamError:
                 break
     finally:
@@ -134,7 +124,7 @@ def _look_over(exchange: Exchange, app: App, reply: Reply) -> None:
     context, count = dict(exchange.context), len(exchange.steps)
     post = Postprocess(exchange, app)
     try:
-        for place, choice in enumerate(_view(reply).choices):
+        for place, choice in enumerate(view_of(reply).choices):
             if choice.message.content:
                 post.whole("content", place, choice.message.content)
     finally:
@@ -145,38 +135,13 @@ def _look_over(exchange: Exchange, app: App, reply: Reply) -> None:
             passage.cited = False
 
 
-def _paid_for(exchange: Exchange, reply: Reply) -> Attempt:
-    """The attempt that gave an answer, with what has to be paid for it even if it is not given."""
-    view = _view(reply)
-    usage = openai.read_usage(view.usage, view.service_tier)
-    if usage is None:
-        said = sum(
-            len(choice.message.content or "")
-            + sum(len(call.function.arguments) for call in choice.message.tool_calls or () if call.function)
-            for choice in view.choices
-        )
-        asked = len(exchange.sent or exchange.request.raw)
-        usage = Usage(input_tokens=asked // 4 + 1, output_tokens=(said + 3) // 4, estimated=True)
-    price = exchange.context.get("price")
-    cost: int | None = 0 if exchange.target == "greenroom/reader" else None
-    if price is not None:
-        cost = price.cost_nano(usage)  # type: ignore[attr-defined]  # models' Price
-    answered = (one for one in reversed(exchange.attempts) if one.error is None and one.usage is None)
-    attempt = next(answered, None)
-    if attempt is None:
-        attempt = Attempt(target=exchange.target or "", status=200)
-        exchange.attempts.append(attempt)
-    attempt.usage, attempt.cost_nano_usd = usage, cost
-    return attempt
-
-
 # streams
 
 
 def _calls_tool(reply: Reply) -> bool:
     """Whether an answer, or the beginning of a stream, calls a tool and says nothing."""
     if reply.chunks is None:
-        return any(choice.message.tool_calls for choice in _view(reply).choices)
+        return any(choice.message.tool_calls for choice in view_of(reply).choices)
     deltas = [
         choice.delta
         for payload in reply.first
@@ -185,70 +150,3 @@ def _calls_tool(reply: Reply) -> bool:
         if choice.delta is not None
     ]
     return any(one.tool_calls for one in deltas) and not any(one.content for one in deltas)
-
-
-async def _held(reply: Reply) -> Reply:
-    """A streamed answer, taken to its end: `chunks` gives its pieces once more, `view` is it as a whole."""
-    assert reply.chunks is not None
-    payloads = list(reply.first)
-    size = sum(map(len, payloads))
-    try:
-        async for batch in reply.chunks:
-            payloads += batch
-            size += sum(map(len, batch))
-            if size > _MOST_BYTES:
-                raise UpstreamProtocol(f"The answer is larger than {_MOST_BYTES >> 20} MiB.")
-    finally:
-        if reply.close is not None:
-            reply.close()
-    try:
-        view = _assembled([openai.decode_chunk(one) for one in payloads if one != b"[DONE]"])
-    except (ValidationError, DecodeError, UnicodeDecodeError, RecursionError):
-        raise UpstreamProtocol("The stream holds an event that is not a chunk.") from None
-    return Reply(body=openai.encode(view), chunks=_replayed(payloads), view=view, status=reply.status)
-
-
-async def _replayed(payloads: list[bytes]) -> AsyncIterator[list[bytes]]:
-    yield payloads
-
-
-def _assembled(chunks: Sequence[Chunk]) -> Completion:
-    choices: dict[int, ReplyChoice] = {}
-    texts: dict[int, list[str]] = {}
-    calls: dict[tuple[int, int], tuple[ToolCall, list[str]]] = {}
-    usage: WireUsage | None = None
-    tier: str | None = None
-    for chunk in chunks:
-        if chunk.is_error:
-            raise UpstreamRefused("The provider sent an error inside its stream.", upstream_status=502)
-        usage = chunk.usage or usage
-        tier = chunk.service_tier or tier
-        for one in chunk.choices:
-            choice = choices.setdefault(one.index, ReplyChoice(ReplyMessage(), one.index))
-            choice.finish_reason = one.finish_reason or choice.finish_reason
-            if one.delta is None:
-                continue
-            if one.delta.content:
-                texts.setdefault(one.index, []).append(one.delta.content)
-            for piece in one.delta.tool_calls or ():
-                new = ToolCall(function=ToolFunction()), list[str]()
-                call, arguments = calls.setdefault((one.index, piece.index), new)
-                call.id = piece.id or call.id
-                if piece.function is not None and call.function is not None:
-                    call.function.name = piece.function.name or call.function.name
-                    arguments.append(piece.function.arguments or "")
-    if not choices or any(choice.finish_reason is None for choice in choices.values()):
-        raise UpstreamDisconnected("The provider's stream ended without its proper end.")
-    for index, pieces in texts.items():
-        choices[index].message.content = "".join(pieces)
-    for (index, _), (call, arguments) in sorted(calls.items(), key=lambda item: item[0]):
-        message = choices[index].message
-        assert call.function is not None
-        call.function.arguments = "".join(arguments)
-        message.tool_calls = [*(message.tool_calls or ()), call]
-    return Completion([choice for _, choice in sorted(choices.items())], usage, service_tier=tier)
-
-
-def _view(reply: Reply) -> Completion:
-    assert isinstance(reply.view, Completion)
-    return reply.view

@@ -64,8 +64,10 @@ class Gateway:
         _read_facts(exchange, headers)
         if caller.pipeline_off and not app.pipeline_off:
             app = app._replace(steps=(), post=(), pipeline_off=True)
+        if request.prompt and not app.is_prompted:
+            app = self.rooms.prompted(app)
         if not app.pipeline_off:
-            openai_request.read_messages(request)
+            openai_request.read_messages(request, may_be_none=app.is_prompted)
             if request.has_tools:
                 exchange.context["tool_pairs"] = openai_request.tool_pairs(request)
         return exchange, app

@@ -27,6 +27,8 @@ log = logging.getLogger("greenroom.pipeline")
 
 ASKED_AGAIN = "asked_again"
 """Where an exchange's context keeps why the model was asked again: pairs of step and reason."""
+AGREED = "self_consistency"
+"""Where an exchange's context says how many answers were asked for, and how many agree with the one given."""
 TOLD = "told"
 """Where an exchange's context keeps what steps want the caller to see beside the answer."""
 
@@ -63,13 +65,15 @@ class App(NamedTuple):
     """Keeps the answer for equal requests, where the app caches."""
     checks: tuple[StepEntry, ...] = ()
     """The steps that judge a text by itself, and those that these build on."""
+    is_prompted: bool = False
+    """Whether one of `steps` fills a prompt; the request's own messages may then be none."""
 
 
 def model_of(exchange: Exchange, app: App) -> Callable[[Exchange], Awaitable[Reply]]:
     """Who answers: the app's model, or the one that a policy sends the exchange to."""
     if exchange.route is None:
         return app.call
-    exchange.why = f"a policy sends it to '{exchange.route}'"
+    exchange.why = str(exchange.context.get("route.why") or f"a policy sends it to '{exchange.route}'")
     return app.routes[exchange.route]
 
 
@@ -232,13 +236,13 @@ def answered(exchange: Exchange) -> Outcome:
 def _patched(exchange: Exchange, body: bytes, changed: dict[tuple[int, int], str | None]) -> bytes:
     annotations = annotations_of(exchange) if exchange.passages else []
     facts = facts_of(exchange)
-    if len(changed) == 1 and not annotations and ASKED_AGAIN not in exchange.context:
+    if len(changed) == 1 and not annotations and not ({ASKED_AGAIN, AGREED} & exchange.context.keys()):
         (place, number), text = next(iter(changed.items()))
         new = spliced(body, place, text) if number < 0 and text is not None else None
         if new is not None:
             body = new
             changed = {}
-    asked_again = ASKED_AGAIN in exchange.context
+    asked_again = ASKED_AGAIN in exchange.context or AGREED in exchange.context
     if not (changed or annotations or asked_again):
         return b'%b,"greenroom":%b}' % (body.rstrip()[:-1], openai.encode(facts)) if facts else body
     answer = _any.decode(body)
@@ -289,6 +293,9 @@ def facts_of(exchange: Exchange) -> dict[str, object]:
     asked_again = exchange.context.get(ASKED_AGAIN)
     if isinstance(asked_again, list):
         facts[ASKED_AGAIN] = len(asked_again)
+    agreed = exchange.context.get(AGREED)
+    if agreed is not None:
+        facts[AGREED] = agreed
     told = exchange.context.get(TOLD)
     if isinstance(told, dict):
         facts |= told

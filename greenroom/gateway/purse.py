@@ -203,6 +203,8 @@ def worst_cost(exchange: Exchange, price: Pricing, reserve_tokens: int) -> int:
     asked = len(raw) // _BYTES_A_TOKEN + 1
     if request.added:
         asked += sum(len(str(message.get("content"))) for _, message in request.added) // _BYTES_A_TOKEN
+    if request.filled:
+        asked += sum(len(str(message.get("content"))) for message in request.filled) // _BYTES_A_TOKEN
     answered = request.max_tokens
     if answered is None:
         answered = reserve_tokens

@@ -5,9 +5,9 @@ A snapshot: replaced as a whole when the configuration is loaded again; a runnin
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from greenroom.errors import ModelNotFound
+from greenroom.errors import ModelNotFound, RequestError
 from greenroom.exchange import Exchange
-from greenroom.gateway.pipeline import App
+from greenroom.gateway.pipeline import App, StepEntry
 from greenroom.wire.openai_embeddings import EmbeddingRequest
 
 KNOWN_LIMIT = 1024
@@ -24,12 +24,14 @@ class Rooms:
         models: tuple[str, ...],
         build: Callable[[str], App | None],
         embedder: Callable[[str], Embedder | None] = lambda _: None,
+        template: StepEntry | None = None,
     ) -> None:
         self.apps = dict(apps)
         self.models = models
         """Configured models and targets that `/v1/models` lists beside the apps."""
         self._build = build
         self._embedder = embedder
+        self._template = template
         self._built: dict[str, App] = {}
 
     def find(self, name: str) -> App:
@@ -45,6 +47,14 @@ class Rooms:
             if len(self._built) < KNOWN_LIMIT:
                 self._built[name] = app
         return app
+
+    def prompted(self, app: App) -> App:
+        """An app that fills the prompt which a request names. Raises RequestError where it has no steps."""
+        if app.pipeline_off or self._template is None:
+            raise RequestError(
+                f"'{app.name}' passes requests through as they are: it fills no prompt.", "prompt"
+            )
+        return app._replace(steps=(self._template, *app.steps), is_prompted=True)
 
     def embedder(self, name: str) -> Embedder:
         """What makes vectors under a name. Raises ModelNotFound; ExtraMissing for one not installed."""

@@ -275,7 +275,7 @@ class Cached:
         for text in request.texts:
             said = "" if text.index == newest else text.value
             digest.update(f"{text.index}\0{text.role}\0{said}\0".encode())
-        digest.update(openai.encode(request.added))
+        digest.update(openai.encode([request.filled, request.added]))
         return digest.digest()
 
     def _replay(self, exchange: Exchange, kept: Kept, how: str, why: str) -> Reply:

@@ -15,7 +15,7 @@ Role = Literal["system", "developer", "user", "assistant"]
 VariableType = Literal["string", "integer", "number", "boolean", "list", "object", "enum"]
 Language = Literal["en", "pt", "es"]
 
-PROMPT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}\Z"
+PROMPT_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z"
 LABEL_NAME = r"^[A-Za-z][A-Za-z0-9._-]{0,63}\Z"
 """A label begins with a letter: what begins with a digit is a version's number."""
 VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}\Z"
@@ -213,7 +213,7 @@ def parse_reference(text: str) -> Reference:
     name, mark, selector = text.partition("@")
     if not re.match(PROMPT_NAME, name):
         raise ValueError(
-            f"'{text[:120]}' is no prompt: a name has letters, digits and . _ - /, then perhaps @version "
+            f"'{text[:120]}' is no prompt: a name has letters, digits and . _ -, then perhaps @version "
             "or @label"
         )
     if not mark:

@@ -242,7 +242,7 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         "error": body.error,
         "finish_reason": body.finish_reason,
         "timing_ms": _timing(row),
-        "prompt": {"name": None, "version": None},
+        "prompt": _prompt(stages),
         "request": {"messages": messages},
         "sent": {"messages": messages_of(whole_sent(body)) if body.sent else messages},
         "reply": {
@@ -251,6 +251,12 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         },
         "scores": [],
     }
+
+
+def _prompt(stages: list[Record]) -> Record:
+    """Which version of which prompt was filled, as the step that did it noted."""
+    found = next((one["notes"].get("prompt") for one in stages if one["step"] == "template"), None)
+    return found if isinstance(found, dict) else {"name": None, "version": None}
 
 
 def shown_usage(usage: Usage) -> Record:

@@ -43,6 +43,9 @@ class _Format(Struct):
     type: str
 
 
+_ABSENT = Raw()
+
+
 class _Chat(Struct):
     model: Annotated[str, Meta(min_length=1, max_length=256)]
     messages: Raw
@@ -61,6 +64,7 @@ class _Chat(Struct):
     metadata: dict[str, str] | None = None
     user: str | None = None
     safety_identifier: str | None = None
+    prompt: Raw = _ABSENT
 
 
 class _JsonSchema(Struct):
@@ -86,9 +90,11 @@ class _Schemas(Struct):
 
 
 _schemas = Decoder(_Schemas)
+_schema = Decoder(_SchemaFormat)
 _ASCII_LETTERS = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
 _chat = Decoder(_Chat)
 _messages = Decoder(Annotated[list[_Message], Meta(min_length=1)])
+_messages_or_none: Decoder[Any] = Decoder(list[_Message])  # Any: as of the one above
 _fields: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])
 _raws: Decoder[list[Raw]] = Decoder(list[Raw])
 _any: Decoder[Any] = Decoder()  # Any: one message, of which only the texts are known to us
@@ -133,6 +139,8 @@ def parse_head(raw: bytes) -> ChatRequest:
     request.metadata = view.metadata
     if view.response_format is not None:
         request.response_format = view.response_format.type
+    if view.prompt is not _ABSENT and bytes(view.prompt).startswith(b"{"):
+        request.prompt = bytes(view.prompt)
     rest = before + behind
     once = rest.count(b'"model"') == 1 and rest.count(b'"messages"') == 1
     request.is_odd = not once or rest.find(b"\\") >= 0
@@ -154,8 +162,8 @@ def _may_repeat(body: bytes) -> bool:
     return body.count(b'":') != len(fields) + b"".join(fields.values()).count(b'":')
 
 
-def read_messages(request: ChatRequest) -> None:
-    """Read the messages of a body whose head was read.
+def read_messages(request: ChatRequest, *, may_be_none: bool = False) -> None:
+    """Read the messages of a body whose head was read; `may_be_none` where a prompt brings its own.
 
     Raises: MalformedRequest with field and place; TooLarge for more than 20,000 messages.
     """
@@ -164,7 +172,8 @@ def read_messages(request: ChatRequest) -> None:
     if spoken > MAX_MESSAGES:
         raise TooLarge(f"The request has more than {MAX_MESSAGES} messages.", "messages")
     try:
-        messages = _messages.decode(raw)
+        decoder = _messages_or_none if may_be_none else _messages
+        messages = decoder.decode(raw)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(error, request.raw, "messages") from None
     roles = request.roles = [message.role for message in messages]
@@ -202,8 +211,12 @@ def _texts(index: int, message: _Message) -> Iterator[Text]:
 
 def answer_schema(request: ChatRequest) -> bytes:
     """The JSON Schema that the answer is to obey, as it came; empty without one."""
+    asked = request.fields.get("response_format")
     try:
-        wanted = _schemas.decode(request.raw).response_format
+        if asked:
+            wanted: _SchemaFormat | None = _schema.decode(asked)
+        else:
+            wanted = _schemas.decode(request.raw).response_format
     except ValidationError:
         return b""
     return bytes(wanted.json_schema.schema) if wanted is not None and wanted.json_schema is not None else b""
@@ -311,10 +324,10 @@ def render_chat(
     changed = [text for text in texts if text.before_edits is not None] if texts else []
     rename = model is not None and model != request.model
     gone = frozenset(dropped)
-    if not (changed or rename or gone or request.added or request.fields or extra):
+    if not (changed or rename or gone or request.added or request.filled or request.fields or extra):
         return request.raw
     messages = request.messages
-    if changed or gone or request.added:
+    if changed or gone or request.added or request.filled:
         messages = _render_messages(messages, request, changed, gone)
     before, behind = request.before, request.behind
     name = encode(model) if rename else b""
@@ -352,6 +365,8 @@ def _render_messages(raw: bytes, request: ChatRequest, changed: list[Text], gone
     messages = _raws.decode(raw)
     edited: dict[int, Any] = {}
     for text in changed:
+        if text.index >= len(messages):
+            continue  # a value, which `filled` says already
         message = edited.get(text.index)
         if message is None:
             message = edited[text.index] = _any.decode(messages[text.index])
@@ -362,10 +377,17 @@ def _render_messages(raw: bytes, request: ChatRequest, changed: list[Text], gone
         else:
             part = message["content"][text.part]
             part["text" if part.get("text") is not None else "refusal"] = text.value
-    result: list[object] = []
+    result: list[object] = [*request.filled]
     for index, message in enumerate(messages):
         result += [added for at, added in request.added if at == index]
         if index not in gone:
             result.append(edited.get(index, message))
-    result += [added for at, added in request.added if at >= len(messages)]
-    return encode(result)
+    behind = [added for at, added in request.added if at >= len(messages)]
+    if request.filled and not messages:
+        # What steps tell the model stands before the question here as well.
+        told = [one for one in behind if one.get("role") == "system"]
+        users = [place for place, one in enumerate(request.filled) if one.get("role") == "user"]
+        at = users[-1] if users else len(result)
+        result[at:at] = told
+        behind = [one for one in behind if one.get("role") != "system"]
+    return encode(result + behind)

@@ -34,9 +34,12 @@ def chat_body(
     said = [*messages]
     if body.instructions:
         said.insert(0, {"role": "system", "content": body.instructions})
-    if not said:
+    fills = is_given(body.prompt)
+    if not said and not fills:
         raise MalformedRequest("'input' is empty, and nothing was said before it.", "input")
     chat: dict[str, object] = {"model": request.model, "messages": said}
+    if fills:
+        chat["prompt"] = body.prompt
     if stream:
         chat |= {"stream": True, "stream_options": {"include_usage": True}}
     if body.max_output_tokens is not None:
@@ -180,6 +183,7 @@ def echo(request: ResponsesRequest) -> dict[str, object]:
         "user": body.user,
         "safety_identifier": body.safety_identifier,
         "prompt_cache_key": body.prompt_cache_key,
+        **({"prompt": msgspec.json.decode(body.prompt)} if is_given(body.prompt) else {}),
     }
 
 

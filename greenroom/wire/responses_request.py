@@ -134,6 +134,13 @@ class _Body(Struct):
     prompt_cache_key: Annotated[str, Meta(max_length=1024)] | None = None
 
 
+class _Prompt(Struct):
+    id: Annotated[str, Meta(min_length=1)]
+    version: str | int | None = None
+    variables: _Any | None = None
+
+
+_prompt = Decoder(_Prompt)
 _KNOWN = frozenset(_Body.__struct_fields__)
 _body = Decoder(_Body)
 _keys: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])
@@ -217,7 +224,7 @@ def read_request(
         said = read_items(_encode(body.instructions), ids, field="instructions")
         request.items[:0] = said
         body.instructions = None
-    is_empty = not request.items and not body.instructions
+    is_empty = not request.items and not body.instructions and not is_given(body.prompt)
     if needs_input and is_empty and request.previous is None and conversation is None:
         raise MalformedRequest("'input' is missing: send a text or a list of items.", "input")
     return request
@@ -237,11 +244,10 @@ def _refuse_contradictions(body: _Body, *, needs_model: bool) -> None:
             "previous_response_id",
         )
     if is_given(body.prompt):
-        raise MalformedRequest(
-            "'prompt' names a stored prompt, and there is no registry of prompts here yet. Send its text as "
-            "'instructions'.",
-            "prompt",
-        )
+        try:
+            _prompt.decode(body.prompt)
+        except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise malformed(error, bytes(body.prompt), "prompt") from None
     if body.background and body.store is False:
         raise MalformedRequest(
             "'background' needs 'store': a response must be kept to be fetched.", "background"

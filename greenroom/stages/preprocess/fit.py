@@ -88,6 +88,7 @@ class Fit:
         """
         request = exchange.request
         count, error = estimate(request.texts, request.roles)
+        count += request.filled_tokens
         if request.has_tools:
             tools = _tool_tokens(request)
             count, error = count + tools, error + tools // 3
@@ -173,6 +174,8 @@ async def _count(request: ChatRequest, model: str, *, quick: int = _QUICK) -> _C
         counts = _count_texts(texts, encoding or _YARDSTICK)
     rest = PER_REQUEST + (_tool_tokens(request) if request.has_tools else 0)
     messages = [PER_MESSAGE] * len(request.roles)
+    if request.filled:
+        messages.append(request.filled_tokens)  # the values of the prompt are counted here, too
     if counts is not None:
         for text, number in zip(texts, counts, strict=True):
             messages[text.index] += number
