@@ -12,6 +12,7 @@ from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.stages.language import detect
+from greenroom.store.evals import EvalStore
 from greenroom.store.keys import KeyStore
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.response_file import ResponseFile
@@ -42,7 +43,9 @@ class Stores:
 
     def close_stores(self) -> None:
         """Close those that were opened. Safe to call twice."""
-        for name in ("responses", "turns", "keys", "sealed", "traces", "documents", "books", "shared"):
+        for name in (
+            "evals", "responses", "turns", "keys", "sealed", "traces", "documents", "books", "shared",
+        ):  # fmt: skip
             store = vars(self).pop(name, None)
             if store is not None:
                 store.close()
@@ -105,6 +108,11 @@ class Stores:
     def memories(self) -> KeptMemories:
         """What is remembered of users, in the conversations' file. Raises StoreError."""
         return KeptMemories(self.turns)
+
+    @cached_property
+    def evals(self) -> EvalStore:
+        """Evaluations and their data sets. Raises StoreError."""
+        return EvalStore(self.folder() / "evals.db")
 
     @cached_property
     def books(self) -> LedgerStore:
