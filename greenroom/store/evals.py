@@ -243,6 +243,14 @@ class EvalStore:
             ).fetchall()
         return [_row(row) for row in rows]
 
+    def remove(self, id: str) -> bool:
+        """Erase a run, its items, and the answers that no other run uses; whether it was there."""
+        with self.changing() as db:
+            gone = db.execute("DELETE FROM runs WHERE id = ?", (id,))
+            db.execute("DELETE FROM items WHERE run = ?", (id,))
+            db.execute("DELETE FROM calls WHERE run = ? AND number NOT IN (SELECT call FROM items)", (id,))
+        return gone.rowcount > 0
+
     def unfinished(self, fingerprint: str, data: str, settings: bytes) -> RunRow | None:
         """The newest run of the same subject, samples and settings that did not come to its end."""
         with self.reading() as db:

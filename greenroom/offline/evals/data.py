@@ -38,24 +38,36 @@ class DataSet(Struct, kw_only=True, frozen=True):
     notes: tuple[str, ...] = ()
     """What whoever reads it should know, a sentence each."""
 
+    @classmethod
+    def of(cls, samples: Sequence[Sample], source: str) -> "DataSet":
+        """Samples that are there already."""
+        return cls(samples=tuple(samples), source=source, digest=digest_of_all(samples))
+
 
 def read_file(path: Path) -> DataSet:
-    """Read a `.jsonl`, `.json` (one object a line, too) or `.csv` file.
+    """Read a `.jsonl` (or `.json`, one object a line, too), `.csv` or `.tsv` file.
 
     Raises: MalformedRequest that names the file and the line.
+    """
+    if path.suffix.lower() not in _readers:
+        raise MalformedRequest(f"'{path}' must end in {', '.join(_readers)}.", "data")
+    return from_rows(rows_of(path), str(path))
+
+
+def rows_of(path: Path) -> Iterator[tuple[str, Json]]:
+    """The rows of a file with their places: of text that is neither JSON nor CSV, its lines.
+
+    Raises: MalformedRequest.
     """
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
-            raise MalformedRequest(
-                f"'{path}' has {size >> 20} MB; a data set may have {MOST_BYTES >> 20} MB. Split the file.",
-                "data",
-            )
+            most = f"{MOST_BYTES >> 20} MB"
+            raise MalformedRequest(f"'{path}' has {size >> 20} MB; {most} may be. Split the file.", "data")
         raw = path.read_bytes()
     except OSError as error:
         raise MalformedRequest(f"'{path}' can't be read: {error.strerror or error}.", "data") from None
-    rows = _csv_rows if path.suffix.lower() in {".csv", ".tsv"} else _json_rows
-    return from_rows(rows(_text(raw, str(path)), str(path)), str(path))
+    return _readers.get(path.suffix.lower(), _lines)(_text(raw, str(path)), str(path))
 
 
 def from_rows(rows: Iterator[tuple[str, Json]], source: str, notes: Sequence[str] = ()) -> DataSet:
@@ -202,3 +214,11 @@ def _csv_rows(text: str, source: str) -> Iterator[tuple[str, Json]]:
             yield place, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}
     except csv.Error as error:
         raise MalformedRequest(f"{source}, line {reader.line_num}: {error}.", "data") from None
+
+
+def _lines(text: str, source: str) -> Iterator[tuple[str, Json]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        yield f"{source}, line {number}", {"text": line}
+
+
+_readers = {".jsonl": _json_rows, ".json": _json_rows, ".csv": _csv_rows, ".tsv": _csv_rows}
