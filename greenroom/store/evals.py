@@ -83,6 +83,8 @@ class Spent(NamedTuple):
     """Calls whose price is not known."""
     lost: int
     """Calls that were made, and whose answers never came to be written: the process died meanwhile."""
+    dearest_nano: int
+    """What the dearest call cost: a lost one may have cost as much."""
 
 
 class EvalStore:
@@ -210,15 +212,16 @@ class EvalStore:
     def spent(self, run: str) -> Spent:
         """What a run has paid for so far, judges included."""
         with self.reading() as db:
-            calls, nano, unpriced, lost = db.execute(
+            calls, nano, unpriced, lost, dearest = db.execute(
                 "SELECT count(*), coalesce(sum(cost_nano), 0), sum(outcome IS NOT NULL AND cost_nano IS NULL"
-                " AND outcome <> 'failed'), sum(outcome IS NULL) FROM calls WHERE run = ?",
+                " AND outcome <> 'failed'), sum(outcome IS NULL), coalesce(max(cost_nano), 0)"
+                " FROM calls WHERE run = ?",
                 (run,),
             ).fetchone()
             (judged,) = db.execute(
                 "SELECT coalesce(sum(judged_nano), 0) FROM items WHERE run = ?", (run,)
             ).fetchone()
-        return Spent(calls, nano + judged, unpriced or 0, lost or 0)
+        return Spent(calls, nano + judged, unpriced or 0, lost or 0, dearest)
 
     def find(self, named: str, project: str | None = None) -> RunRow:
         """A run by its id, the beginning of it, or the newest finished one of that name. Raises: NotFound."""

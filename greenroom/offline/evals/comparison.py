@@ -119,10 +119,8 @@ def _metric(kept: KeptRun, kind: MetricKind) -> Metric:
     scores = [item.score(kind.name) for item in items if item.output.outcome != "failed"]
     errors = sum(one is None or one.error is not None for one in scores)
     abstained = sum(one is not None and one.error is None and one.value is None for one in scores)
-    return Metric(
-        kind=kind, mean=_mean(kind, [(item, value_of(item, kind)) for item in items]), failed=failed, errors=errors,
-        abstained=abstained,
-    )  # fmt: skip
+    mean = _mean(kind, [(item, value_of(item, kind)) for item in items])
+    return Metric(kind=kind, mean=mean, failed=failed, errors=errors, abstained=abstained)
 
 
 def _errors(kept: KeptRun) -> Metric:
@@ -161,9 +159,9 @@ def _change(new: KeptRun, old: KeptRun, kind: MetricKind, smallest: float | None
     with_values = {key for key, value in before.items() if value is not None}
     with_values |= {key for key, (_, value) in after.items() if value is not None}
     return Change(
-        kind=kind, new=statistics.mean(values, groups, is_share=is_share), old=mean_before, difference=difference,
-        p_holm=difference.p, smallest=smallest, unpaired=len(with_values) - len(pairs),
-        needed=needed_for(difference, smallest),
+        kind=kind, new=statistics.mean(values, groups, is_share=is_share), old=mean_before,
+        difference=difference, p_holm=difference.p, smallest=smallest,
+        unpaired=len(with_values) - len(pairs), needed=needed_for(difference, smallest),
     )  # fmt: skip
 
 

@@ -247,7 +247,8 @@ class _Work:
             if _output(item.output).outcome != "failed":  # a failure is tried again
                 self._done.add((item.place, item.repeat))
         self._cached = len(self._done)
-        self._spending.spent_nano = (await asyncio.to_thread(store.spent, self.id)).nano_usd
+        spent = await asyncio.to_thread(store.spent, self.id)
+        self._spending.spent_nano = spent.nano_usd + spent.lost * spent.dearest_nano
 
     async def do(self, concurrency: int) -> None:
         """All items, `concurrency` at a time."""

@@ -74,10 +74,10 @@ def mean(
 ) -> Estimate:
     """The mean of `values` (n) with an interval clustered by `groups` (n names; "" stands for itself).
 
-    Shares, which is what values that are all 0 or 1 are taken for unless `is_share` says, get Wilson's interval
-    at the effective number of cases (Korn and Graubard, "Confidence intervals for proportions with small
-    expected number of positive counts", 1998); others a t interval over the cluster-robust standard error
-    (Miller, "Adding error bars to evals", 2024).
+    Shares, which is what values that are all 0 or 1 are taken for unless `is_share` says, get Wilson's
+    interval at the effective number of cases (Korn and Graubard, "Confidence intervals for proportions with
+    small expected number of positive counts", 1998); others a t interval over the cluster-robust standard
+    error (Miller, "Adding error bars to evals", 2024).
 
     Raises: ValueError where there are no values; ExtraMissing.
     """
@@ -245,8 +245,10 @@ def _matched(wins: int, losses: int, count: int, groups: int, clustered: float) 
 
     Where cases hang together, they count as so many as would have the same error (the design effect).
     """
-    share = (wins + losses) / count - ((wins - losses) / count) ** 2
-    effect = max(1.0, clustered**2 * count / share if share > 0 else count / groups)
+    effect = 1.0
+    if groups < count:
+        share = (wins + losses) / count - ((wins - losses) / count) ** 2
+        effect = max(effect, clustered**2 * count / share if share > 0 else count / groups)
     more, less, total = wins / effect + 0.5, losses / effect + 0.5, count / effect + 2
     middle = (more - less) / total
     return middle, sqrt((more + less) - (more - less) ** 2 / total) / total
