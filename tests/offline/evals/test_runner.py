@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from greenroom.errors import Conflict, InfrastructureError, MalformedRequest, NotFound
 from greenroom.offline.evals.runner import Progress, Run, run
@@ -228,7 +229,7 @@ async def test_only_the_same_run_is_resumed_and_by_one_process_alone(
 ) -> None:
     found = await run(samples(3), Echo(), [], store=store)
     other = EvalStore(tmp_path / "evals.db")
-    other.begin(store.find(found.id).__class__(**{**_fields(store, found.id), "id": "run_busy00"}))
+    other.begin(structs.replace(store.find(found.id), id="run_busy00"))
 
     with pytest.raises(MalformedRequest, match="its data was another"):
         await run(samples(4), Echo(), [], store=store, resume=found.id)
@@ -242,11 +243,6 @@ async def test_only_the_same_run_is_resumed_and_by_one_process_alone(
     taken = await run(samples(3), Echo(), [], store=store, resume="run_busy00")
 
     assert taken.status == "finished"
-
-
-def _fields(store: EvalStore, id: str) -> dict[str, object]:
-    row = store.find(id)
-    return {name: getattr(row, name) for name in row.__struct_fields__}
 
 
 async def test_nothing_to_run_is_said(store: EvalStore) -> None:
