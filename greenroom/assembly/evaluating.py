@@ -1,5 +1,6 @@
 """Suites run in process: subjects, scorers, baseline and money of one, put together from the house."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -49,8 +50,11 @@ async def run_suite(
     is_resumed: bool = False,
     is_fresh: bool = False,
     tell: Tell | None = None,
+    stop: asyncio.Event | None = None,
 ) -> Report:
     """Run every subject of a suite, and say what came of it. The house must be running.
+
+    Once `stop` is set, what is on its way is waited for, and nothing else is begun.
 
     Raises: InfrastructureError; MalformedRequest; NotFound; ExtraMissing; StoreError.
     """
@@ -78,11 +82,13 @@ async def run_suite(
         done = await run(
             found.samples, subject, scorers, store=store, concurrency=suite.concurrency, rate=suite.rate,
             max_cost_nano_usd=left, repeats=suite.repeats, name=f"{suite.name}/{subject.name}",
-            settings=settings, resume=resume, is_fresh=is_fresh,
+            settings=settings, resume=resume, is_fresh=is_fresh, stop=stop,
             progress=None if tell is None else partial(tell, subject.name),
         )  # fmt: skip
         left = None if left is None else left - done.cost_nano_usd
         runs.append(kept_run(store, done.id))
+        if stop is not None and stop.is_set():
+            break
     return build(runs, baseline or (runs[0] if len(runs) > 1 else None), rules)
 
 

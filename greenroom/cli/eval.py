@@ -1,6 +1,7 @@
 """`greenroom eval`: suites run, compared and reported."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ def run_eval(
         return fail(str(error), USAGE)
     except InfrastructureError as error:
         return fail(f"{error} Once that is mended, --resume goes on.", ENVIRONMENT)
-    except KeyboardInterrupt:
+    except asyncio.CancelledError:
         return fail("Stopped. What was answered is kept; --resume goes on from there.", INCONCLUSIVE)
     return _say(told, as_json=json)
 
@@ -204,8 +205,10 @@ async def _run(
 
     house = place.open()
     async with house.running(as_guest=True):
-        with _progress(quiet=quiet) as tell:
-            return await run_suite(house, suite, folder, is_resumed=is_resumed, is_fresh=is_fresh, tell=tell)
+        with _progress(quiet=quiet) as tell, _interruptible() as stop:
+            return await run_suite(
+                house, suite, folder, is_resumed=is_resumed, is_fresh=is_fresh, tell=tell, stop=stop
+            )
 
 
 def _with_options(
@@ -274,6 +277,25 @@ def _save(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InfrastructureError(f"'{path}' can't be written: {error.strerror or error}.") from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[asyncio.Event]:
+    """Set by Ctrl-C, so that calls on their way come to their end; a second one ends them, too."""
+    stop, loop, task = asyncio.Event(), asyncio.get_running_loop(), asyncio.current_task()
+
+    def interrupt() -> None:
+        if not stop.is_set():
+            stop.set()
+            print("Waiting for the calls on their way. Ctrl-C again ends them, too.", file=sys.stderr)
+        elif task is not None:
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 @contextmanager

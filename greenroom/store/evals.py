@@ -251,7 +251,10 @@ class EvalStore:
         with self.changing() as db:
             gone = db.execute("DELETE FROM runs WHERE id = ?", (id,))
             db.execute("DELETE FROM items WHERE run = ?", (id,))
-            db.execute("DELETE FROM calls WHERE run = ? AND number NOT IN (SELECT call FROM items)", (id,))
+            db.execute(
+                "DELETE FROM calls WHERE run NOT IN (SELECT id FROM runs)"
+                " AND number NOT IN (SELECT call FROM items)"
+            )
         return gone.rowcount > 0
 
     def unfinished(self, fingerprint: str, data: str, settings: bytes) -> RunRow | None:

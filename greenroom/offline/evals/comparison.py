@@ -96,8 +96,13 @@ def changes(new: KeptRun, old: KeptRun, smallest: float | None = None) -> list[C
     known = {kind.name for kind in old.settings.metrics}
     kinds = [kind for kind in new.settings.metrics if kind.name in known]
     found = [one for kind in kinds if (one := _change(new, old, kind, smallest)) is not None]
-    adjusted = statistics.holm([one.difference.p for one in found])
-    return [structs.replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
+    return adjusted(found)
+
+
+def adjusted(found: Sequence[Change]) -> list[Change]:
+    """The same with their p values adjusted for as many as there are."""
+    ps = statistics.holm([one.difference.p for one in found])
+    return [structs.replace(one, p_holm=p) for one, p in zip(found, ps, strict=True)]
 
 
 def needed_for(difference: Difference, smallest: float) -> int:

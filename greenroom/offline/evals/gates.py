@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from greenroom.errors import MalformedRequest
-from greenroom.offline.evals.comparison import ERRORS, FEWEST, Change, Metric, needed_for
+from greenroom.offline.evals.comparison import ERRORS, FEWEST, Change, Metric, adjusted, needed_for
 
 Result = Literal["pass", "regression", "inconclusive", "infrastructure"]
 EXIT_CODES: dict[Result, int] = {"pass": 0, "regression": 1, "inconclusive": 2, "infrastructure": 3}
@@ -81,7 +81,12 @@ def parse_rule(text: str) -> Rule:
 def judge(
     rules: Sequence[Rule], subject: str, metrics: Sequence[Metric], changes: Sequence[Change]
 ) -> list[Verdict]:
-    """What became of each rule. Raises: MalformedRequest for a rule about a metric that is not there."""
+    """What became of each rule; p values are adjusted for all metrics that rules of this kind are about.
+
+    Raises: MalformedRequest for a rule about a metric that is not there.
+    """
+    ruled = {rule.metric for rule in rules if rule.kind == "regression"}
+    changes = adjusted([one for one in changes if one.kind.name in ruled])
     return [
         _regressed(rule, subject, changes, metrics)
         if rule.kind == "regression"

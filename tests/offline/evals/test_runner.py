@@ -224,6 +224,22 @@ async def test_a_cancelled_run_can_be_taken_up(store: EvalStore) -> None:
     assert len(subject.asked) <= 40 + 2
 
 
+async def test_a_run_that_is_told_to_stop_ends_what_it_began(store: EvalStore) -> None:
+    subject, stop = Echo(), asyncio.Event()
+    subject.wait_s = 0.01
+
+    def tell(one: Progress) -> None:
+        if one.done == 10:
+            stop.set()
+
+    found = await run(samples(40), subject, [], store=store, concurrency=4, progress=tell, stop=stop)
+    rest = await run(samples(40), subject, [], store=store, resume=found.id)
+
+    assert (found.status, found.reason) == ("stopped", "It was interrupted.")
+    assert 10 <= len(found.items) <= 14
+    assert (len(subject.asked), len(rest.items), rest.lost) == (40, 40, 0)
+
+
 async def test_only_the_same_run_is_resumed_and_by_one_process_alone(
     store: EvalStore, tmp_path: Path
 ) -> None:
