@@ -237,7 +237,8 @@ class EvalStore:
         return _row(found)
 
     def runs(self, project: str | None = None, limit: int = 50) -> list[RunRow]:
-        """The newest runs."""
+        """The newest runs. One whose process has died is stopped, and is said to be."""
+        self._end_dead()
         with self.reading() as db:
             rows = db.execute(
                 f"SELECT {_RUN} FROM runs WHERE ?1 IS NULL OR project = ?1"  # noqa: S608  # constants
@@ -245,6 +246,13 @@ class EvalStore:
                 (project, limit),
             ).fetchall()
         return [_row(row) for row in rows]
+
+    def _end_dead(self) -> None:
+        with self.reading() as db:
+            found = db.execute("SELECT id, process FROM runs WHERE status = 'running'").fetchall()
+        for id, process in found:
+            if process != self._process and self._presence.is_dead(process):
+                self.end(id, "stopped", "Its process died.")
 
     def remove(self, id: str) -> bool:
         """Erase a run, its items, and the answers that no other run uses; whether it was there."""

@@ -286,52 +286,53 @@ class _Work:
         """Ask, keep, score, keep; False where the money does not reach."""
         sample, digest = self._samples[place], self._digests[place]
         key = self._key(digest, repeat)
+        cost: int | None = 0
+        judged = 0
         async with self._locks.get(digest) or nullcontext():
             kept = await asyncio.to_thread(self._store.newest, key, self.id if self._is_fresh else None)
-            if kept is None:
-                kept = await self._ask(sample, key)
-            else:
-                self._cached += 1
-        if kept is None:
-            return False
-        output = _output(kept.output)
-        scores = tuple([await _score(one, sample, output) for one in self._scorers])
-        judged = sum(one.cost_nano_usd for one in scores)
-        self._spending.add(judged)
+            held = await self._spending.reserve(self._worst(sample) if kept is None else 0)
+            if held is None:
+                self.reason = self._spending.refusal()
+                return False
+            try:
+                if kept is None:
+                    kept, cost = await self._ask(sample, key)
+                else:
+                    self._cached += 1
+                output = _output(kept.output)
+                scores = tuple([await _score(one, sample, output) for one in self._scorers])
+                judged = sum(one.cost_nano_usd for one in scores)
+            finally:
+                self._spending.settle(held, cost, judged)
         await asyncio.to_thread(
             self._store.add_item, self.id, place, repeat, sample.id, kept.call, _encode(scores), judged
         )
         self._count((place, repeat), output)
         return True
 
+    def _worst(self, sample: Sample) -> int | None:
+        return self._subject.worst_nano_usd(sample) if isinstance(self._subject, Bounded) else None
+
     def _key(self, digest: str, repeat: int) -> str:
         """The same for the same question to the same subject; without fingerprint, of this run alone."""
         whose = self._own or self.id
         return sha256(f"{whose}\n{digest}\n{repeat}".encode()).hexdigest()
 
-    async def _ask(self, sample: Sample, key: str) -> Kept | None:
-        worst = self._subject.worst_nano_usd(sample) if isinstance(self._subject, Bounded) else None
-        held = await self._spending.reserve(worst)
-        if held is None:
-            self.reason = self._spending.refusal()
-            return None
+    async def _ask(self, sample: Sample, key: str) -> tuple[Kept, int | None]:
+        """The answer, written down, and what it cost."""
         await self._pace()
         call = await asyncio.to_thread(self._store.ask, self.id, key)
-        cost: int | None = None
         try:
             output = await self._subject.answer(sample)
-            cost = output.cost_nano_usd
         except InfrastructureError:
             await asyncio.to_thread(self._store.answered, call, "failed", None, b"")
             raise
-        finally:
-            self._spending.settle(held, cost)
-        body = _encode(output)
+        body, cost = _encode(output), output.cost_nano_usd
         await asyncio.to_thread(self._store.answered, call, output.outcome, cost, body)
         if output.outcome != "failed":
             self._has_answer = True
             self._spending.check_price(cost)
-        return Kept(call, body)
+        return Kept(call, body), cost
 
     async def _pace(self) -> None:
         """Wait for this call's turn under the rate."""

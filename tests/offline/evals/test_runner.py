@@ -51,10 +51,13 @@ class Equal:
     name = "equal"
     higher_is_better = True
 
+    def __init__(self, cost: int = 7) -> None:
+        self.cost = cost
+
     async def score(self, sample: Sample, output: Output) -> Score:
         if sample.expected == "break":
             raise ValueError("the scorer's own fault")
-        return Score(name="equal", value=float(output.text == sample.expected), cost_nano_usd=7)
+        return Score(name="equal", value=float(output.text == sample.expected), cost_nano_usd=self.cost)
 
 
 @pytest.fixture
@@ -148,16 +151,27 @@ async def test_a_scorer_that_breaks_is_an_error_and_no_number(store: EvalStore) 
 
 
 @pytest.mark.parametrize("subject", [Echo(), Bounded()])
-async def test_a_budget_is_never_passed(store: EvalStore, subject: Echo) -> None:
+@pytest.mark.parametrize("scorers", [[], [Equal(cost=2_000)]])
+async def test_a_budget_is_never_passed(store: EvalStore, subject: Echo, scorers: list[Equal]) -> None:
     subject.wait_s = 0.002
+    subject.asked.clear()
 
-    found = await run(samples(50), subject, [], store=store, max_cost_nano_usd=20_500)
+    found = await run(samples(50), subject, scorers, store=store, max_cost_nano_usd=30_500)
 
     assert found.status == "stopped"
     assert "budget" in found.reason
-    assert 14_000 <= found.cost_nano_usd <= 20_500
-    rest = await run(samples(50), subject, [], store=store, resume=found.id)
+    assert 20_000 <= found.cost_nano_usd <= 30_500
+    rest = await run(samples(50), subject, scorers, store=store, resume=found.id)
     assert (rest.status, len(rest.items), len(subject.asked)) == ("finished", 50, 50)
+
+
+async def test_judging_answers_that_are_there_counts_against_the_budget(store: EvalStore) -> None:
+    await run(samples(50), Echo(), [], store=store)
+
+    found = await run(samples(50), Echo(), [Equal(cost=2_000)], store=store, max_cost_nano_usd=30_500)
+
+    assert found.status == "stopped"
+    assert 24_000 <= found.cost_nano_usd <= 30_500
 
 
 async def test_a_budget_without_a_price_is_refused_after_one_call(store: EvalStore) -> None:
