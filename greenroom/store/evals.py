@@ -224,17 +224,20 @@ class EvalStore:
         return Spent(calls, nano + judged, unpriced or 0, lost or 0, dearest)
 
     def find(self, named: str, project: str | None = None) -> RunRow:
-        """A run by its id, the beginning of it, or the newest finished one of that name. Raises: NotFound."""
+        """A run by its id, by how it begins, or the newest finished one of a name. Raises: NotFound."""
         with self.reading() as db:
             found = db.execute(
                 f"SELECT {_RUN} FROM runs WHERE (?2 IS NULL OR project = ?2) AND ("  # noqa: S608  # constants
                 " id = ?1 OR (name = ?1 AND status = 'finished') OR (length(?1) > 5 AND instr(id, ?1) = 1))"
-                " ORDER BY id = ?1 DESC, name = ?1 DESC, started_ns DESC LIMIT 1",
+                " ORDER BY id = ?1 DESC, name = ?1 DESC, started_ns DESC LIMIT 2",
                 (named, project),
-            ).fetchone()
-        if found is None:
+            ).fetchall()
+        rows = [_row(one) for one in found]
+        if not rows:
             raise NotFound(f"There is no run '{named}'. 'greenroom eval list' shows what there is.")
-        return _row(found)
+        if len(rows) > 1 and named not in {rows[0].id, rows[0].name}:
+            raise NotFound(f"Several runs begin with '{named}'. Give more of the id.")
+        return rows[0]
 
     def runs(self, project: str | None = None, limit: int = 50) -> list[RunRow]:
         """The newest runs. One whose process has died is stopped, and is said to be."""

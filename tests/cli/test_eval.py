@@ -189,6 +189,18 @@ def test_the_reader_is_evaluated_through_the_pipeline_and_its_traces_become_data
     assert all("providers" in one["expected"] for one in shown)
 
 
+def test_a_run_is_named_by_what_is_its_own(run: Run) -> None:
+    run("eval", "run", "two.toml")
+
+    ambiguous = run("eval", "report", "run_01")
+    run("eval", "data", "remove", "sums")
+    gone = run("eval", "report", "two/good")
+
+    assert (ambiguous.code, gone.code) == (64, 64)
+    assert "Several runs begin with" in ambiguous.err
+    assert "were removed" in gone.err
+
+
 def test_data_sets_have_versions_and_parts(run: Run, suite: Path) -> None:
     first = run("eval", "data", "add", "sums", "sums.jsonl", "--json").json
     same = run("eval", "data", "add", "sums", "sums.jsonl", "--json").json

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 
-from greenroom.errors import MalformedRequest
+from greenroom.errors import MalformedRequest, NotFound
 from greenroom.offline.evals.data import DataSet
 from greenroom.offline.evals.runner import Run, load
 from greenroom.offline.evals.sample import Sample, Scorer
@@ -75,5 +75,8 @@ def kept_data(store: EvalStore, named: str, project: str = "default") -> DataSet
 def kept_run(store: EvalStore, named: str, project: str = "default") -> KeptRun:
     """A run by its id, the beginning of it, or its name, with its items. Raises: NotFound."""
     row = store.find(named, project)
-    samples = kept_data(store, row.data, project).samples
+    try:
+        samples = kept_data(store, row.data, project).samples
+    except NotFound:
+        raise NotFound(f"The samples of the run '{row.id}' were removed: it can't be looked at.") from None
     return KeptRun(load(store, row.id, samples), _settings(row.settings))
