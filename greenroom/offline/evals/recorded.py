@@ -18,12 +18,14 @@ _CHATS = frozenset(("chat", "messages", "responses", "completions"))
 def from_traces(store: TraceStore, wanted: TraceFilter, *, expect_reply: bool = False) -> DataSet:
     """The requests of the newest exchanges that fit the filter, `wanted.limit` of them at most.
 
-    Exchanges of one conversation are one group. With `expect_reply` the answer that was given is what is
+    Exchanges of one conversation are one group. What evaluations asked is left out, unless the filter names
+    their tag. With `expect_reply` the answer that was given is what is
     expected. Raises: MalformedRequest where none has its texts.
     """
     skipped: Counter[str] = Counter()
     source = "traces"
-    rows = _rows(store, wanted, skipped, expect_reply=expect_reply)
+    with_evals = (wanted.tag or "").startswith("eval=")
+    rows = _rows(store, wanted, skipped, expect_reply=expect_reply, with_evals=with_evals)
     try:
         found = from_rows(rows, source)
     except MalformedRequest as error:
@@ -35,14 +37,17 @@ def from_traces(store: TraceStore, wanted: TraceFilter, *, expect_reply: bool = 
 
 
 def _rows(
-    store: TraceStore, wanted: TraceFilter, skipped: Counter[str], *, expect_reply: bool
+    store: TraceStore, wanted: TraceFilter, skipped: Counter[str], *, expect_reply: bool, with_evals: bool
 ) -> Iterator[tuple[str, Json]]:
     left = wanted.limit
     page = structs.replace(wanted, limit=_PAGE)
     while left > 0:
         found = store.list(page)
         for one in found.rows:
-            row = _row(store.get(None, one["id"]), skipped, expect_reply=expect_reply)
+            record = store.get(None, one["id"])
+            if record is not None and "eval" in record["tags"] and not with_evals:
+                continue
+            row = _row(record, skipped, expect_reply=expect_reply)
             if row is not None:
                 yield f"trace {one['id']}", row
                 left -= 1

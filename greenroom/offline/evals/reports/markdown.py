@@ -69,7 +69,7 @@ def metric_rows(run: RunReport) -> list[tuple[str, ...]]:
 
 def facts_of(run: RunReport) -> str:
     """What a run was, in a line."""
-    cost = "price unknown" if run.cost_usd is None else f"${run.cost_usd}"
+    cost = "an unknown price" if run.cost_usd is None else f"${run.cost_usd}"
     said = [f"{run.id}: {run.done} of {run.total} on {run.data}"]
     said += [f"{run.cached} answers used again", f"{cost} paid"]
     if run.latency_ms:
