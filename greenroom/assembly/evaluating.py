@@ -51,6 +51,7 @@ async def run_suite(
     is_fresh: bool = False,
     tell: Tell | None = None,
     stop: asyncio.Event | None = None,
+    kinds: Mapping[str, Kind] = SCORERS,
 ) -> Report:
     """Run every subject of a suite, and say what came of it. The house must be running.
 
@@ -59,7 +60,7 @@ async def run_suite(
     Raises: InfrastructureError; MalformedRequest; NotFound; ExtraMissing; StoreError.
     """
     rules, store = suite.rules(), house.evals
-    scorers = scorers_of(house, suite.scorers, folder)
+    scorers = scorers_of(house, suite.scorers, folder, kinds)
     subjects = [subject_of(house, table, folder, name) for name, table in suite.subjects.items()]
     baseline = None if suite.baseline is None else kept_run(store, suite.baseline)
     if baseline is None and len(subjects) == 1 and any(rule.kind == "regression" for rule in rules):

@@ -81,7 +81,7 @@ class PipelineSubject:
 
     async def answer(self, sample: Sample) -> Output:
         """One exchange. Raises: InfrastructureError."""
-        if not sample.messages:
+        if not self._has_question(sample):
             return Output(
                 outcome="failed", error="The sample has no messages, and there is no prompt to fill."
             )
@@ -110,6 +110,10 @@ class PipelineSubject:
         exchange, _, grant = self._house.begin(self._body(sample), self._headers)
         grant.release(0)
         return max(worst_cost(exchange, one, 0) for one in prices if one is not None)
+
+    def _has_question(self, sample: Sample) -> bool:
+        """Whether the sample says what to ask."""
+        return bool(sample.messages)
 
     def _body(self, sample: Sample) -> bytes:
         return _encode({"model": self._app.model, "messages": sample.messages, **self._settings})
