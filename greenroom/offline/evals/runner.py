@@ -224,6 +224,7 @@ class _Work:
         self._is_fresh = is_fresh
         self._stop = stop or asyncio.Event()
         self._own = getattr(subject, "fingerprint", None)
+        self._project = ""
         self._digests = [digest_of(sample) for sample in samples]
         often = Counter(self._digests)
         self._locks = {digest: asyncio.Lock() for digest, count in often.items() if count > 1}
@@ -234,6 +235,7 @@ class _Work:
 
     async def begin(self, name: str, project: str, settings: object, resume: str | None) -> None:
         """Keep the run's row, or take up the old one and what it has done."""
+        self._project = project
         store, digest = self._store, digest_of_all(self._samples)
         total = len(self._samples) * self._repeats
         row = RunRow(
@@ -314,9 +316,9 @@ class _Work:
         return self._subject.worst_nano_usd(sample) if isinstance(self._subject, Bounded) else None
 
     def _key(self, digest: str, repeat: int) -> str:
-        """The same for the same question to the same subject; without fingerprint, of this run alone."""
+        """The same for the same question of a project to the same subject; else of this run alone."""
         whose = self._own or self.id
-        return sha256(f"{whose}\n{digest}\n{repeat}".encode()).hexdigest()
+        return sha256(f"{self._project}\n{whose}\n{digest}\n{repeat}".encode()).hexdigest()
 
     async def _ask(self, sample: Sample, key: str) -> tuple[Kept, int | None]:
         """The answer, written down, and what it cost."""

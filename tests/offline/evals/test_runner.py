@@ -109,6 +109,15 @@ async def test_what_is_paid_for_is_not_asked_again_unless_afresh(store: EvalStor
     assert (len(other.asked), len(afresh.asked), len(nameless.asked)) == (5, 5, 10)
 
 
+async def test_answers_stay_within_their_project(store: EvalStore) -> None:
+    await run(samples(3), Echo(), [], store=store, project="one")
+    other = Echo()
+
+    await run(samples(3), other, [], store=store, project="other")
+
+    assert len(other.asked) == 3
+
+
 async def test_the_same_question_twice_at_once_is_paid_for_once_and_repeats_are_not(store: EvalStore) -> None:
     subject = Echo()
     subject.wait_s = 0.01
