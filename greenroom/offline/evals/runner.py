@@ -245,7 +245,7 @@ class _Work:
         if resume is None:
             await asyncio.to_thread(store.begin, row)
             return
-        old = await asyncio.to_thread(store.find, resume)
+        old = await asyncio.to_thread(store.find, resume, project)
         for what in ("subject", "fingerprint", "data", "total"):
             if getattr(old, what) != getattr(row, what):
                 raise MalformedRequest(
