@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types unit format bench bench-peers soak faults eval lock clean
+.PHONY: help run test check lint types unit format bench bench-peers soak faults eval eval-statistics lock clean
 
 help:
 	@echo 'make run          start Greenroom on http://127.0.0.1:8484'
@@ -18,6 +18,7 @@ help:
 	@echo 'make bench        speed against nginx (where it is installed)'
 	@echo 'make bench-peers  the same with LiteLLM beside it (downloads it)'
 	@echo 'make eval         accuracy of every step on the development sets (DATA=folder)'
+	@echo 'make eval-statistics  false alarms and power of greenroom eval, simulated'
 	@echo 'make soak         the long tiers: load for hours, kill -9, memory'
 	@echo 'make faults       the fault matrix, row by row (FAULTS="--seeds 1000")'
 	@echo 'make lock         pin the dependencies anew'
@@ -80,6 +81,9 @@ DATA ?= $(firstword $(wildcard data/text/..) $(wildcard ../shared/data) data)
 
 eval: $(DEV_STAMP)
 	$(BIN)/python -m evals --data $(DATA) $(EVAL)
+
+eval-statistics: $(DEV_STAMP)
+	$(BIN)/python -m evals.significance
 
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header

@@ -14,6 +14,7 @@ from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
+from greenroom.store.evals import EvalStore
 from greenroom.store.keys import KeyStore
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.prompts import PromptStore
@@ -47,6 +48,7 @@ class Stores:
     def close_stores(self) -> None:
         """Close those that were opened. Safe to call twice."""
         for name in (
+            "evals",
             "responses",
             "turns",
             "keys",
@@ -138,6 +140,11 @@ class Stores:
     def memories(self) -> KeptMemories:
         """What is remembered of users, in the conversations' file. Raises StoreError."""
         return KeptMemories(self.turns)
+
+    @cached_property
+    def evals(self) -> EvalStore:
+        """Evaluations and their data sets. Raises StoreError."""
+        return EvalStore(self.folder() / "evals.db")
 
     @cached_property
     def books(self) -> LedgerStore:

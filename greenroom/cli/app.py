@@ -34,6 +34,7 @@ COMMANDS = {
     "memory": ("memory:app", "Show, add and forget what is remembered of users."),
     "trace": ("trace:app", "Look at what was recorded."),
     "usage": ("usage:usage", "Sum up tokens and costs by project, key, model, app, user, tag or day."),
+    "eval": ("eval:app", "Run evaluations, compare runs, and report what they tell."),
     "audit": ("audit:app", "Look at the audit log, and see that nobody changed it."),
     "db": ("db:app", "Check, copy and bring up to date the stores in the data folder."),
     "doctor": ("doctor:doctor", "Say what is wrong here, and the command that mends it."),

@@ -83,6 +83,8 @@ class Spent(NamedTuple):
     """Calls whose price is not known."""
     lost: int
     """Calls that were made, and whose answers never came to be written: the process died meanwhile."""
+    dearest_nano: int
+    """What the dearest call cost: a lost one may have cost as much."""
 
 
 class EvalStore:
@@ -210,31 +212,36 @@ class EvalStore:
     def spent(self, run: str) -> Spent:
         """What a run has paid for so far, judges included."""
         with self.reading() as db:
-            calls, nano, unpriced, lost = db.execute(
+            calls, nano, unpriced, lost, dearest = db.execute(
                 "SELECT count(*), coalesce(sum(cost_nano), 0), sum(outcome IS NOT NULL AND cost_nano IS NULL"
-                " AND outcome <> 'failed'), sum(outcome IS NULL) FROM calls WHERE run = ?",
+                " AND outcome <> 'failed'), sum(outcome IS NULL), coalesce(max(cost_nano), 0)"
+                " FROM calls WHERE run = ?",
                 (run,),
             ).fetchone()
             (judged,) = db.execute(
                 "SELECT coalesce(sum(judged_nano), 0) FROM items WHERE run = ?", (run,)
             ).fetchone()
-        return Spent(calls, nano + judged, unpriced or 0, lost or 0)
+        return Spent(calls, nano + judged, unpriced or 0, lost or 0, dearest)
 
     def find(self, named: str, project: str | None = None) -> RunRow:
-        """A run by its id, the beginning of it, or the newest finished one of that name. Raises: NotFound."""
+        """A run by its id, by how it begins, or the newest finished one of a name. Raises: NotFound."""
         with self.reading() as db:
             found = db.execute(
                 f"SELECT {_RUN} FROM runs WHERE (?2 IS NULL OR project = ?2) AND ("  # noqa: S608  # constants
                 " id = ?1 OR (name = ?1 AND status = 'finished') OR (length(?1) > 5 AND instr(id, ?1) = 1))"
-                " ORDER BY id = ?1 DESC, name = ?1 DESC, started_ns DESC LIMIT 1",
+                " ORDER BY id = ?1 DESC, name = ?1 DESC, started_ns DESC LIMIT 2",
                 (named, project),
-            ).fetchone()
-        if found is None:
+            ).fetchall()
+        rows = [_row(one) for one in found]
+        if not rows:
             raise NotFound(f"There is no run '{named}'. 'greenroom eval list' shows what there is.")
-        return _row(found)
+        if len(rows) > 1 and named not in {rows[0].id, rows[0].name}:
+            raise NotFound(f"Several runs begin with '{named}'. Give more of the id.")
+        return rows[0]
 
     def runs(self, project: str | None = None, limit: int = 50) -> list[RunRow]:
-        """The newest runs."""
+        """The newest runs. One whose process has died is stopped, and is said to be."""
+        self._end_dead()
         with self.reading() as db:
             rows = db.execute(
                 f"SELECT {_RUN} FROM runs WHERE ?1 IS NULL OR project = ?1"  # noqa: S608  # constants
@@ -242,6 +249,24 @@ class EvalStore:
                 (project, limit),
             ).fetchall()
         return [_row(row) for row in rows]
+
+    def _end_dead(self) -> None:
+        with self.reading() as db:
+            found = db.execute("SELECT id, process FROM runs WHERE status = 'running'").fetchall()
+        for id, process in found:
+            if process != self._process and self._presence.is_dead(process):
+                self.end(id, "stopped", "Its process died.")
+
+    def remove(self, id: str) -> bool:
+        """Erase a run, its items, and the answers that no other run uses; whether it was there."""
+        with self.changing() as db:
+            gone = db.execute("DELETE FROM runs WHERE id = ?", (id,))
+            db.execute("DELETE FROM items WHERE run = ?", (id,))
+            db.execute(
+                "DELETE FROM calls WHERE run NOT IN (SELECT id FROM runs)"
+                " AND number NOT IN (SELECT call FROM items)"
+            )
+        return gone.rowcount > 0
 
     def unfinished(self, fingerprint: str, data: str, settings: bytes) -> RunRow | None:
         """The newest run of the same subject, samples and settings that did not come to its end."""

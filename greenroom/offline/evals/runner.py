@@ -7,7 +7,9 @@ subjects and scorers by their protocols, and the store.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from hashlib import sha256
 from secrets import token_hex
 from time import monotonic, time_ns
@@ -25,6 +27,7 @@ log = logging.getLogger("greenroom.evals")
 
 HOPELESS = 10
 """So many failures before the first answer end a run: nothing is to be learnt from the rest."""
+INTERRUPTED = "It was interrupted."
 _encode = Encoder(order="deterministic").encode
 _output = Decoder(Output).decode
 _scores = Decoder(tuple[Score, ...]).decode
@@ -131,6 +134,7 @@ async def run(
     settings: object = None,
     resume: str | None = None,
     is_fresh: bool = False,
+    stop: asyncio.Event | None = None,
 ) -> Run:
     """Ask the subject for every sample, `repeats` times each, and score what comes.
 
@@ -138,7 +142,7 @@ async def run(
     from earlier runs, unless `is_fresh`. `resume` is the id of a run to go on with. Past `max_cost_nano_usd`
     (judges included) no call is made: the run comes back with status "stopped", as it does with what was done
     when nothing is left to spend. `settings` is kept with the run for its report. `progress` is called after
-    each item.
+    each item. Once `stop` is set no call is begun, and the run is stopped when those on their way have ended.
 
     Raises: InfrastructureError, the run stopped and ready to be resumed, where the subject says that going on
     is of no use or the first answers all failed; MalformedRequest where there is nothing to run or the run to
@@ -146,7 +150,9 @@ async def run(
     """
     if not samples:
         raise MalformedRequest("There are no samples to run.", "data")
-    work = _Work(samples, subject, scorers, store, max_cost_nano_usd, rate, progress, repeats, is_fresh)
+    work = _Work(
+        samples, subject, scorers, store, max_cost_nano_usd, rate, progress, repeats, is_fresh, stop
+    )  # fmt: skip
     await work.begin(name, project, settings, resume)
     try:
         await work.do(concurrency)
@@ -154,7 +160,7 @@ async def run(
         await asyncio.to_thread(store.end, work.id, "stopped", str(error))
         raise
     except BaseException:
-        await asyncio.shield(asyncio.to_thread(store.end, work.id, "stopped", "It was interrupted."))
+        await asyncio.shield(asyncio.to_thread(store.end, work.id, "stopped", INTERRUPTED))
         raise
     status: Literal["stopped", "finished"] = "stopped" if work.reason else "finished"
     await asyncio.to_thread(store.end, work.id, status, work.reason)
@@ -202,6 +208,7 @@ class _Work:
         progress: Callable[[Progress], None] | None,
         repeats: int,
         is_fresh: bool,
+        stop: asyncio.Event | None,
     ) -> None:
         self.id = new_run_id()
         self.reason = ""
@@ -215,15 +222,20 @@ class _Work:
         self._progress = progress
         self._repeats = repeats
         self._is_fresh = is_fresh
+        self._stop = stop or asyncio.Event()
         self._own = getattr(subject, "fingerprint", None)
-        self._asking: dict[str, asyncio.Lock] = {}
-        """Samples that are asked right now: the same one twice is paid for once."""
+        self._project = ""
+        self._digests = [digest_of(sample) for sample in samples]
+        often = Counter(self._digests)
+        self._locks = {digest: asyncio.Lock() for digest, count in often.items() if count > 1}
+        """Of questions that are there twice: the second waits for the first, and pays nothing."""
         self._done: set[tuple[int, int]] = set()
         self._failed = self._cached = 0
         self._has_answer = False
 
     async def begin(self, name: str, project: str, settings: object, resume: str | None) -> None:
         """Keep the run's row, or take up the old one and what it has done."""
+        self._project = project
         store, digest = self._store, digest_of_all(self._samples)
         total = len(self._samples) * self._repeats
         row = RunRow(
@@ -233,7 +245,7 @@ class _Work:
         if resume is None:
             await asyncio.to_thread(store.begin, row)
             return
-        old = await asyncio.to_thread(store.find, resume)
+        old = await asyncio.to_thread(store.find, resume, project)
         for what in ("subject", "fingerprint", "data", "total"):
             if getattr(old, what) != getattr(row, what):
                 raise MalformedRequest(
@@ -247,7 +259,8 @@ class _Work:
             if _output(item.output).outcome != "failed":  # a failure is tried again
                 self._done.add((item.place, item.repeat))
         self._cached = len(self._done)
-        self._spending.spent_nano = (await asyncio.to_thread(store.spent, self.id)).nano_usd
+        spent = await asyncio.to_thread(store.spent, self.id)
+        self._spending.spent_nano = spent.nano_usd + spent.lost * spent.dearest_nano
 
     async def do(self, concurrency: int) -> None:
         """All items, `concurrency` at a time."""
@@ -266,60 +279,62 @@ class _Work:
 
     async def _worker(self, places: Iterator[tuple[int, int]]) -> None:
         for place, repeat in places:
+            if self._stop.is_set():
+                self.reason = INTERRUPTED
             if self.reason or not await self._item(place, repeat):
                 return
 
     async def _item(self, place: int, repeat: int) -> bool:
         """Ask, keep, score, keep; False where the money does not reach."""
-        sample = self._samples[place]
-        key = self._key(sample, repeat)
-        lock = self._asking.setdefault(key, asyncio.Lock())
-        async with lock:
+        sample, digest = self._samples[place], self._digests[place]
+        key = self._key(digest, repeat)
+        cost: int | None = 0
+        judged = 0
+        async with self._locks.get(digest) or nullcontext():
             kept = await asyncio.to_thread(self._store.newest, key, self.id if self._is_fresh else None)
-            if kept is None:
-                kept = await self._ask(sample, key)
-            else:
-                self._cached += 1
-        if kept is None:
-            return False
-        output = _output(kept.output)
-        scores = tuple([await _score(one, sample, output) for one in self._scorers])
-        judged = sum(one.cost_nano_usd for one in scores)
-        self._spending.add(judged)
+            held = await self._spending.reserve(self._worst(sample) if kept is None else 0)
+            if held is None:
+                self.reason = self._spending.refusal()
+                return False
+            try:
+                if kept is None:
+                    kept, cost = await self._ask(sample, key)
+                else:
+                    self._cached += 1
+                output = _output(kept.output)
+                scores = tuple([await _score(one, sample, output) for one in self._scorers])
+                judged = sum(one.cost_nano_usd for one in scores)
+            finally:
+                self._spending.settle(held, cost, judged)
         await asyncio.to_thread(
             self._store.add_item, self.id, place, repeat, sample.id, kept.call, _encode(scores), judged
         )
         self._count((place, repeat), output)
         return True
 
-    def _key(self, sample: Sample, repeat: int) -> str:
-        """The same for the same question to the same subject; without fingerprint, of this run alone."""
-        whose = self._own or self.id
-        return sha256(f"{whose}\n{digest_of(sample)}\n{repeat}".encode()).hexdigest()
+    def _worst(self, sample: Sample) -> int | None:
+        return self._subject.worst_nano_usd(sample) if isinstance(self._subject, Bounded) else None
 
-    async def _ask(self, sample: Sample, key: str) -> Kept | None:
-        worst = self._subject.worst_nano_usd(sample) if isinstance(self._subject, Bounded) else None
-        held = await self._spending.reserve(worst)
-        if held is None:
-            self.reason = self._spending.refusal()
-            return None
+    def _key(self, digest: str, repeat: int) -> str:
+        """The same for the same question of a project to the same subject; else of this run alone."""
+        whose = self._own or self.id
+        return sha256(f"{self._project}\n{whose}\n{digest}\n{repeat}".encode()).hexdigest()
+
+    async def _ask(self, sample: Sample, key: str) -> tuple[Kept, int | None]:
+        """The answer, written down, and what it cost."""
         await self._pace()
         call = await asyncio.to_thread(self._store.ask, self.id, key)
-        cost: int | None = None
         try:
             output = await self._subject.answer(sample)
-            cost = output.cost_nano_usd
         except InfrastructureError:
             await asyncio.to_thread(self._store.answered, call, "failed", None, b"")
             raise
-        finally:
-            self._spending.settle(held, cost)
-        body = _encode(output)
+        body, cost = _encode(output), output.cost_nano_usd
         await asyncio.to_thread(self._store.answered, call, output.outcome, cost, body)
         if output.outcome != "failed":
             self._has_answer = True
             self._spending.check_price(cost)
-        return Kept(call, body)
+        return Kept(call, body), cost
 
     async def _pace(self) -> None:
         """Wait for this call's turn under the rate."""

@@ -18,13 +18,15 @@ class Spending:
         self._held_nano = 0
         self._at_work = 0
         self._dearest_nano: int | None = None
+        self._dearest_judged_nano: int | None = None
         self._settled = asyncio.Event()
 
     async def reserve(self, worst_nano: int | None) -> int | None:
-        """Set aside what a call may cost, and say how much; None where that could pass the cap.
+        """Set aside what a case may cost, and say how much; None where that could pass the cap.
 
-        Waits while calls on their way may leave something over. Where neither the worst cost is known nor any
-        call has been paid for, the first goes alone.
+        `worst_nano` is of the call, without judges: None where nobody knows, 0 where the answer is there.
+        Waits while cases on their way may leave something over. The first goes alone: it tells what judges
+        cost, and calls whose worst cost nobody knows.
         """
         while True:
             amount = self._fitting(worst_nano)
@@ -37,18 +39,15 @@ class Spending:
             self._settled.clear()
             await self._settled.wait()
 
-    def settle(self, held_nano: int, cost_nano: int | None) -> None:
-        """A call has ended: what was set aside is free again, what it cost is spent."""
+    def settle(self, held_nano: int, cost_nano: int | None, judged_nano: int) -> None:
+        """A case has ended: what was set aside is free again, what call and judges cost is spent."""
         self._held_nano -= held_nano
         self._at_work -= 1
         if cost_nano is not None:
             self._dearest_nano = max(self._dearest_nano or 0, cost_nano)
-        self.add(cost_nano or 0)
+        self._dearest_judged_nano = max(self._dearest_judged_nano or 0, judged_nano)
+        self.spent_nano += (cost_nano or 0) + judged_nano
         self._settled.set()
-
-    def add(self, cost_nano: int) -> None:
-        """Count what was spent besides, as on a judge."""
-        self.spent_nano += cost_nano
 
     def check_price(self, cost_nano: int | None) -> None:
         """Raise InfrastructureError where there is a cap and a call's price is not known."""
@@ -69,9 +68,12 @@ class Spending:
         if self._cap_nano is None:
             return 0
         left = self._cap_nano - self.spent_nano - self._held_nano
+        if self._dearest_judged_nano is None and self._at_work:
+            return None
         amount = worst_nano
         if amount is None and self._dearest_nano is not None:
             amount = MARGIN * self._dearest_nano
         if amount is None:
             return 0 if self._at_work == 0 and left > 0 else None
+        amount += MARGIN * (self._dearest_judged_nano or 0)
         return amount if amount <= left else None

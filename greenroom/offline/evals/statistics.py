@@ -65,12 +65,19 @@ class Difference(Struct, kw_only=True, frozen=True):
     error: float
 
 
-def mean(values: Sequence[float], groups: Sequence[str] = (), *, confidence: float = CONFIDENCE) -> Estimate:
+def mean(
+    values: Sequence[float],
+    groups: Sequence[str] = (),
+    *,
+    confidence: float = CONFIDENCE,
+    is_share: bool | None = None,
+) -> Estimate:
     """The mean of `values` (n) with an interval clustered by `groups` (n names; "" stands for itself).
 
-    Values that are all 0 or 1 get Wilson's interval at the effective number of cases (Korn and Graubard,
-    "Confidence intervals for proportions with small expected number of positive counts", 1998); others a t
-    interval over the cluster-robust standard error (Miller, "Adding error bars to evals", 2024).
+    Shares, which is what values that are all 0 or 1 are taken for unless `is_share` says, get Wilson's
+    interval at the effective number of cases (Korn and Graubard, "Confidence intervals for proportions with
+    small expected number of positive counts", 1998); others a t interval over the cluster-robust standard
+    error (Miller, "Adding error bars to evals", 2024).
 
     Raises: ValueError where there are no values; ExtraMissing.
     """
@@ -78,12 +85,11 @@ def mean(values: Sequence[float], groups: Sequence[str] = (), *, confidence: flo
     count, amount = len(numbers), _count(clusters)
     value = float(numbers.mean())
     error = _clustered_error(numbers - value, clusters, amount)
-    if _is_binary(numbers):
-        spread = value * (1 - value)
-        effective = amount if error == 0 else min(spread / error**2, count)
+    if _is_binary(numbers) if is_share is None else is_share:
+        effective = amount if error == 0 else min(value * (1 - value) / error**2, count)
         low, high = wilson(value, effective, confidence)
     else:
-        margin = _quantile(amount, confidence) * error
+        margin = _margin(error, amount, confidence)
         low, high = value - margin, value + margin
     return Estimate(value=value, low=low, high=high, n=count, groups=amount, error=error)
 
@@ -107,13 +113,15 @@ def paired(
     groups: Sequence[str] = (),
     *,
     confidence: float = CONFIDENCE,
+    is_share: bool | None = None,
 ) -> Difference:
     """New minus old, case by case: both (n), in the same order.
 
-    Values that are all 0 or 1 and stand each for itself: the exact McNemar test, and the interval of Agresti
-    and Min ("Simple improved confidence intervals for comparing matched proportions", 2005). All others: a
-    permutation test that flips the sign of whole groups (exact below 14 groups, else 9,999 flips with a fixed
-    seed), and a t interval over the clustered standard error.
+    Shares (see `mean`): the interval of Agresti and Min ("Simple improved confidence intervals for comparing
+    matched proportions", 2005) at the effective number of cases, and the exact McNemar test where each case
+    stands for itself. All others: a t interval over the clustered standard error, and of two p values the
+    larger: that of this interval, and that of a permutation test which flips the sign of whole groups (exact
+    below 14 groups, else 9,999 flips with a fixed seed), so that none is below 0.05 on one account alone.
 
     Raises: ValueError where there are no cases, or not as many new as old; ExtraMissing.
     """
@@ -125,19 +133,23 @@ def paired(
     count, amount = len(change), _count(clusters)
     value = float(change.mean())
     wins, losses = int((change > 0).sum()), int((change < 0).sum())
-    is_binary = _is_binary(numbers) and _is_binary(before)
-    if is_binary and amount == count:
-        test: Literal["mcnemar", "permutation"] = "mcnemar"
+    is_binary = _is_binary(numbers) and _is_binary(before) if is_share is None else is_share
+    clustered = _clustered_error(change - value, clusters, amount)
+    test: Literal["mcnemar", "permutation"] = "mcnemar" if is_binary and amount == count else "permutation"
+    if test == "mcnemar":
         p = _mcnemar(wins, losses)
-        middle, error = _matched(wins, losses, count)
-        margin = NormalDist().inv_cdf(0.5 + confidence / 2) * error
     else:
-        test = "permutation"
-        p = _sign_flips(change, clusters, amount)
-        middle, error = value, _clustered_error(change - value, clusters, amount)
-        margin = _quantile(amount, confidence) * error
+        p = max(_sign_flips(change, clusters, amount), _student(value, clustered, amount))
+    if is_binary:
+        middle, error = _matched(wins, losses, count, amount, clustered)
+        margin = _margin(error, amount, confidence)
+        low, high = max(-1.0, middle - margin), min(1.0, middle + margin)
+    else:
+        error = clustered
+        margin = _margin(error, amount, confidence)
+        low, high = value - margin, value + margin
     return Difference(
-        value=value, low=middle - margin, high=middle + margin, p=p, test=test,
+        value=value, low=low, high=high, p=p, test=test,
         effect=_effect(change, wins, losses, is_binary=is_binary),
         wins=wins, losses=losses, ties=count - wins - losses, n=count, groups=amount, error=error,
     )  # fmt: skip
@@ -218,11 +230,18 @@ def _clustered_error(residuals: "Floats", clusters: "Ints", amount: int) -> floa
     return sqrt(float((sums**2).sum()) * amount / (amount - 1)) / len(residuals)
 
 
-def _quantile(groups: int, confidence: float) -> float:
-    """Of Student's t with groups - 1 degrees of freedom; infinite where one group says nothing of others."""
+def _margin(error: float, groups: int, confidence: float) -> float:
+    """By Student's t with groups - 1 degrees of freedom; infinite where one group says nothing of others."""
     if groups < 2:
         return float("inf")
-    return float(_library("scipy.stats").t.ppf(0.5 + confidence / 2, groups - 1))
+    return float(_library("scipy.stats").t.ppf(0.5 + confidence / 2, groups - 1)) * error
+
+
+def _student(value: float, error: float, groups: int) -> float:
+    """The p value that belongs to the interval of `_margin`."""
+    if error == 0 or groups < 2:
+        return 0.0 if value else 1.0
+    return float(2 * _library("scipy.stats").t.sf(abs(value) / error, groups - 1))
 
 
 def _mcnemar(wins: int, losses: int) -> float:
@@ -232,9 +251,16 @@ def _mcnemar(wins: int, losses: int) -> float:
     return float(_library("scipy.stats").binomtest(wins, wins + losses).pvalue)
 
 
-def _matched(wins: int, losses: int, count: int) -> tuple[float, float]:
-    """Middle and standard error of Agresti and Min's interval: half a case more in each of the four cells."""
-    more, less, total = wins + 0.5, losses + 0.5, count + 2
+def _matched(wins: int, losses: int, count: int, groups: int, clustered: float) -> tuple[float, float]:
+    """Middle and standard error of Agresti and Min's interval: half a case more in each of the four cells.
+
+    Where cases hang together, they count as so many as would have the same error (the design effect).
+    """
+    effect = 1.0
+    if groups < count:
+        share = (wins + losses) / count - ((wins - losses) / count) ** 2
+        effect = max(effect, clustered**2 * count / share if share > 0 else count / groups)
+    more, less, total = wins / effect + 0.5, losses / effect + 0.5, count / effect + 2
     middle = (more - less) / total
     return middle, sqrt((more + less) - (more - less) ** 2 / total) / total
 
@@ -244,7 +270,7 @@ def _sign_flips(change: "Floats", clusters: "Ints", amount: int) -> float:
 
     sums = _sums(change, clusters, amount)
     sums = sums[sums != 0]  # a flip of nothing changes nothing
-    if not len(sums):
+    if len(sums) < 2:
         return 1.0
     found = _library("scipy.stats").permutation_test(
         (sums,), np.sum, permutation_type="samples", vectorized=True, n_resamples=FLIPS, batch=_BATCH,

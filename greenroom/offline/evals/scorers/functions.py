@@ -6,6 +6,7 @@ the suite does not name, and running a suite runs these functions: read one that
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from importlib import import_module
@@ -61,10 +62,11 @@ def _from_file(place: str, folder: Path) -> object:
         )
     if not path.is_file():
         raise MalformedRequest(f"There is no file '{place}' in the suite's folder.", "function")
-    spec = spec_from_file_location(f"greenroom_suite_{path.stem}", path)
+    name = f"greenroom_suite_{sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise MalformedRequest(f"'{place}' is no Python file.", "function")
-    module = module_from_spec(spec)
+    module = sys.modules[name] = module_from_spec(spec)  # where dataclasses and pickles look for it
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's own file: whatever it raises is said

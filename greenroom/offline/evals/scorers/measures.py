@@ -22,6 +22,7 @@ class Latency:
     """In milliseconds; an answer from an earlier run has the time it took then."""
 
     higher_is_better = False
+    unit = "ms"
 
     def __init__(self, name: str, settings: LatencyConfig, lent: Lent) -> None:
         self.name = name
@@ -45,6 +46,7 @@ class Cost:
     """In US dollars. No value where the price is not known."""
 
     higher_is_better = False
+    unit = "usd"
 
     def __init__(self, name: str, settings: CostConfig, lent: Lent) -> None:
         self.name = name

@@ -1,0 +1,131 @@
+"""How often evaluation sees a difference that is not there, and one that is: `make eval-statistics`.
+
+Simulated runs, compared as `greenroom eval` compares them. Pairs of passed or failed are drawn with a
+correlation (phi) between the two runs over the same questions; nothing is read, nothing asked.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from math import isnan, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from greenroom.offline.evals.statistics import Difference, holm, paired
+
+ALPHA = 0.05
+CASES = 400
+Numbers = NDArray[np.float64]
+
+
+class Row(NamedTuple):
+    """One simulated situation."""
+
+    what: str
+    found: float
+    """Share of runs in which a difference was seen, p < 0.05 on either side."""
+    worse: float
+    """Share of runs in which the new one was found worse: what a rule of the kind "regression" looks at."""
+    covered: float
+    """Share of runs whose interval held the true difference."""
+
+
+def pairs(
+    chance: Generator, before: float, after: float, phi: float, n: int = CASES
+) -> tuple[Numbers, Numbers]:
+    """Passed (1) or failed (0) of `n` questions before and after, with these shares and this correlation."""
+    both = before * after + phi * sqrt(before * (1 - before) * after * (1 - after))
+    kinds = chance.choice(4, n, p=[both, after - both, before - both, 1 - before - after + both])
+    new, old = (kinds == 0) | (kinds == 1), (kinds == 0) | (kinds == 2)
+    return new.astype(np.float64), old.astype(np.float64)
+
+
+def clustered(chance: Generator, shift: float, groups: int, size: int) -> tuple[Numbers, Numbers, list[str]]:
+    """Scores of 0 to 1 in groups whose cases share both how hard they are and how much a run differs."""
+    hard = np.repeat(chance.normal(0.6, 0.15, groups), size)
+    drift = np.repeat(chance.normal(0, 0.08, groups), size)
+    old = hard + chance.normal(0, 0.1, groups * size)
+    new = hard + drift + shift + chance.normal(0, 0.1, groups * size)
+    return new, old, [f"g{number}" for number in range(groups) for _ in range(size)]
+
+
+def simulate(what: str, true: float, runs: int, once: Callable[[Generator], Difference]) -> Row:
+    """`runs` comparisons of one kind, each with a seed of its own."""
+    found = [once(np.random.default_rng([7, number])) for number in range(runs)]
+    seen = sum(one.p < ALPHA for one in found)
+    worse = sum(one.p < ALPHA and one.value < 0 for one in found)
+    covered = sum(one.low <= true <= one.high for one in found)
+    return Row(what, seen / runs, worse / runs, covered / runs)
+
+
+def several(runs: int) -> Row:
+    """Five metrics without a difference: how often any is seen after Holm's adjustment."""
+    seen = worse = 0
+    for number in range(runs):
+        chance = np.random.default_rng([11, number])
+        found = [paired(*map(list, pairs(chance, 0.8, 0.8, 0.5))) for _ in range(5)]
+        told = [one.value for one, p in zip(found, holm([one.p for one in found]), strict=True) if p < ALPHA]
+        seen += bool(told)
+        worse += any(value < 0 for value in told)
+    return Row("A/A, any of 5 pass/fail metrics after Holm", seen / runs, worse / runs, float("nan"))
+
+
+def a_a(runs: int) -> Iterator[Row]:
+    """Situations without a difference."""
+    for base, phi, n in ((0.8, 0.5, CASES), (0.5, 0.0, CASES), (0.95, 0.7, CASES), (0.8, 0.5, 40)):
+        yield simulate(
+            f"A/A, pass/fail, {n} pairs, base {base:.2f}, phi {phi}", 0.0, runs,
+            lambda chance, base=base, phi=phi, n=n: paired(*map(list, pairs(chance, base, base, phi, n))),
+        )  # fmt: skip
+    yield several(runs)
+    for groups, size in ((100, 4), (12, 10)):
+        yield simulate(
+            f"A/A, scores, {groups} groups of {size}", 0.0, runs,
+            lambda chance, groups=groups, size=size: paired(*map(list, clustered(chance, 0.0, groups, size))),
+        )  # fmt: skip
+
+
+def power(runs: int) -> Iterator[Row]:
+    """A true gain of five points."""
+    for base, phi in (
+        (0.9, 0.3),
+        (0.9, 0.5),
+        (0.8, 0.3),
+        (0.8, 0.5),
+        (0.8, 0.6),
+        (0.8, 0.7),
+        (0.6, 0.7),
+        (0.6, 0.8),
+    ):
+        yield simulate(
+            f"+5 points, pass/fail, {CASES} pairs, base {base:.2f}, phi {phi}", 0.05, runs,
+            lambda chance, base=base, phi=phi: paired(*map(list, pairs(chance, base, base + 0.05, phi))),
+        )  # fmt: skip
+    yield simulate(
+        "+5 points, scores, 100 groups of 4", 0.05, runs,
+        lambda chance: paired(*map(list, clustered(chance, 0.05, 100, 4))),
+    )  # fmt: skip
+
+
+def main() -> int:
+    """Print the table; exit 1 where a false alarm is more frequent than allowed."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
+    print(f"{'situation':<52}{'p < 0.05':>10}{'worse':>8}{'covered':>10}")
+    most = 0.0
+    for row in a_a(runs):
+        most = max(most, row.worse)
+        _print(row)
+    for row in power(runs):
+        _print(row)
+    return int(most > ALPHA)
+
+
+def _print(row: Row) -> None:
+    covered = "" if isnan(row.covered) else f"{row.covered:.1%}"
+    print(f"{row.what:<52}{row.found:>10.1%}{row.worse:>8.1%}{covered:>10}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

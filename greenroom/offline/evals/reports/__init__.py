@@ -1,0 +1,1 @@
+"""What came of an evaluation, for people and programs: terminal, HTML, JSON, JUnit, Markdown."""
