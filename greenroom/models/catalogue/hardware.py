@@ -80,9 +80,7 @@ def probe(root: Path = Path("/"), run: Run | None = None, platform: str = sys.pl
     limited = limit is not None and (not total or limit < total)
     if limit is not None and limited:
         total, free = limit, min(free or limit, max(0, limit - used))
-    return Hardware(
-        ram_total=total, ram_free=free, gpus=_nvidia(ask), processors=processors, limited=limited
-    )
+    return Hardware(ram_total=total, ram_free=free, gpus=_nvidia(ask), processors=processors, limited=limited)
 
 
 def parse_hardware(text: str, probed: Callable[[], Hardware] = probe) -> Hardware:
@@ -144,7 +142,9 @@ def _container(root: Path) -> tuple[int | None, int]:
     for line in _read(root / "proc/self/cgroup").splitlines():
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
         if number == "0" and not controllers:
-            places += [(one, "memory.max", "memory.current") for one in _upwards(root / "sys/fs/cgroup", path)]
+            places += [
+                (one, "memory.max", "memory.current") for one in _upwards(root / "sys/fs/cgroup", path)
+            ]
         elif "memory" in controllers.split(","):
             v1 = _upwards(root / "sys/fs/cgroup/memory", path)
             places += [(one, "memory.limit_in_bytes", "memory.usage_in_bytes") for one in v1]
@@ -177,9 +177,7 @@ def _upwards(base: Path, path: str) -> list[Path]:
 
 
 def _nvidia(ask: Run) -> tuple[Gpu, ...]:
-    text = ask(
-        ["nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
-    )
+    text = ask(["nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"])
     found = []
     for line in text.splitlines():
         parts = [one.strip() for one in line.rsplit(",", 2)]
@@ -204,9 +202,7 @@ def _mac(ask: Run, processors: int) -> Hardware:
     is_apple = ask(["sysctl", "-n", "hw.optional.arm64"]).strip() == "1"
     share = int(total * APPLE_SHARE)
     gpus = (Gpu("Apple GPU", share, min(share, free)),) if is_apple and total else ()
-    return Hardware(
-        ram_total=total, ram_free=free, gpus=gpus, unified=is_apple, processors=processors
-    )
+    return Hardware(ram_total=total, ram_free=free, gpus=gpus, unified=is_apple, processors=processors)
 
 
 def _processors() -> int:

@@ -2,8 +2,8 @@
 
 Each token of an answer reads all active weights and the KV cache once, which is what bounds a single answer
 (Pope et al., "Efficiently Scaling Transformer Inference", 2022). Engines reach 50 to 90 % of that, so the
-estimate is 0.7 of the bound, ± 30 %. A prompt is bounded by arithmetic instead and is not estimated. Models of
-fewer than about 100 million parameters are slower than this says, since they wait for other things.
+estimate is 0.7 of the bound, ± 30 %. A prompt is bounded by arithmetic instead and is not estimated. Models
+of fewer than about 100 million parameters are slower than this says, since they wait for other things.
 """
 
 import threading

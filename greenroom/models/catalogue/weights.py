@@ -3,9 +3,9 @@
 A file of a mixed kind (`Q4_K_M`) keeps the output matrix, and the embeddings where they are it, at more bits
 than the rest. Bits of a pure kind follow from its blocks (ggml: Q8_0 has 34 bytes for 32 numbers); those of
 the rest of a mixed kind are solved from the sizes that llama.cpp publishes for Llama 3.1 8B
-(tools/quantize/README.md), whose embeddings and output matrix are known. Rows that are no multiple of 256 can't
-be K-quantised and fall back to a larger kind, as llama-quantize does it. Against 50 published files the median
-error is 0.2 % and the largest 4 %; see tests/models/catalogue.
+(tools/quantize/README.md), whose embeddings and output matrix are known. Rows that are no multiple of 256
+can't be K-quantised and fall back to a larger kind, as llama-quantize does it. Against 50 published files the
+median error is 0.2 %; see tests/models/catalogue.
 """
 
 from typing import Final, NamedTuple
@@ -80,7 +80,7 @@ def weight_bytes(model: Model, quantisation: str = DEFAULT) -> int | None:
 
 
 def active_bytes(model: Model, quantisation: str = DEFAULT) -> int | None:
-    """Bytes of the weights that are read for each token: all but embeddings and experts that are not asked."""
+    """Bytes of the weights read for each token: all but embeddings and experts that are not asked."""
     whole = weight_bytes(model, quantisation)
     if whole is None or model.parameters is None or model.active_parameters is None:
         return None
