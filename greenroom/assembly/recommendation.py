@@ -15,7 +15,7 @@ from greenroom.models.catalogue.candidates import Here, LocalFile, known_as
 from greenroom.models.catalogue.catalogue import Catalogue, open_catalogue, replace_catalogue
 from greenroom.models.catalogue.facts import Fact, Model
 from greenroom.models.catalogue.files import active_share, shape_of
-from greenroom.models.catalogue.hardware import Hardware, probe
+from greenroom.models.catalogue.hardware import Hardware, parse_hardware
 from greenroom.models.catalogue.quality import Seen
 from greenroom.models.catalogue.recommend import recommend
 from greenroom.models.catalogue.speed import measure_bandwidth
@@ -63,15 +63,16 @@ class Recommender:
         """The catalogue that counts here. Raises: RequestError, StoreError."""
         return open_catalogue(self._house.data)
 
-    def recommend(
-        self, wish: Wish, hardware: Hardware | None = None, project: str | None = None, *, fast: bool = False
-    ) -> Record:
+    def recommend(self, wish: Wish, project: str | None = None, *, fast: bool = False) -> Record:
         """Three answers to a wish, as `models.catalogue.recommend` has them.
 
-        `hardware` is this machine's where None is given; `fast` measures its memory for five seconds. What
+        `fast` measures its memory for five seconds. What
         was seen in one project, where it is named, else in all. Blocks. Raises: RequestError, StoreError.
         """
-        machine = probe() if hardware is None else hardware
+        try:
+            machine = parse_hardware(wish.hardware)
+        except ValueError as error:
+            raise MalformedRequest(f"{error}.", "hardware") from None
         if fast and machine.bandwidth is None and not machine.said:
             machine = structs.replace(machine, bandwidth=measure_bandwidth(threads=machine.processors or 1))
         scored, usual = self._house.traces.by_model(project)

@@ -9,6 +9,7 @@ from greenroom.assembly.recommendation import Recommender
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
 from greenroom.models.cache import Cached
+from greenroom.models.catalogue.wish import Wish
 from greenroom.models.dispatch import Dispatch
 from greenroom.models.llama import Llama
 from greenroom.models.prices import Price
@@ -48,6 +49,14 @@ class ModelDesk:
                 rows.append(row)
             row["file"] = _about(one)
         return rows
+
+    def recommend(self, wish: Wish, project: str | None) -> Record:
+        """Which model to choose. Raises: GreenroomError."""
+        return self.recommender.recommend(wish, project)
+
+    def facts(self, name: str) -> Record:
+        """What is known of a model. Raises: NotFound."""
+        return self.recommender.show(name)
 
     def _row(self, target: Target) -> Record:
         health, now = target.health, monotonic()  # the loop's clock too

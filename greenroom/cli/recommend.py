@@ -13,8 +13,8 @@ from greenroom.cli.place import FINDINGS, FINE, INCONCLUSIVE, USAGE, Here, Place
 from greenroom.errors import RequestError
 from greenroom.models.catalogue.catalogue import LIMIT_BYTES
 from greenroom.models.catalogue.fetch import fetch
-from greenroom.models.catalogue.hardware import Hardware, parse_hardware
-from greenroom.models.catalogue.wish import PRICE_OF_QUALITY, REQUESTS, TASKS, Licence, Task, Wish
+from greenroom.models.catalogue.hardware import parse_hardware
+from greenroom.models.catalogue.wish import PRICE_OF_QUALITY, REQUESTS, Licence, Task, Wish
 
 _Several = Annotated[list[str] | None, Parameter(negative=())]
 
@@ -89,10 +89,7 @@ def recommend(
         Print the answer as JSON.
     """
     try:
-        machine = None if hardware == "auto" else parse_hardware(hardware)
-    except ValueError as error:
-        return fail(f"{error}.", USAGE)
-    try:
+        parse_hardware(hardware)
         wish = as_wish(
             {
                 "task": task, "languages": _split(languages), "context": context, "latency_s": latency,
@@ -100,14 +97,16 @@ def recommend(
                 "output_tokens": output_tokens, "private": private, "tools": tools,
                 "structured_output": structured_output, "input": ["text", *_split(reads)],
                 "licence": licence, "parallel": parallel, "quantisation": quantisation,
-                "price_of_quality": price_of_quality,
+                "price_of_quality": price_of_quality, "hardware": hardware,
             }
         )  # fmt: skip
+    except ValueError as error:
+        return fail(f"{error}.", USAGE)
     except RequestError as error:
-        return fail(f"{error} Tasks are: {', '.join(TASKS)}.", USAGE)
+        return fail(str(error), USAGE)
     if probe_speed and not json:
         print("Measuring memory for five seconds …", file=sys.stderr)
-    found = asyncio.run(_recommend(place, wish, machine, fast=probe_speed))
+    found = asyncio.run(_recommend(place, wish, fast=probe_speed))
     if json:
         print_json(found)
     else:
@@ -177,12 +176,10 @@ def update(source: str, /, *, sha256: str, json: bool = False, place: Here) -> i
     return FINE
 
 
-async def _recommend(
-    place: Place, wish: Wish, machine: Hardware | None, *, fast: bool
-) -> dict[str, Any]:  # Any: JSON
+async def _recommend(place: Place, wish: Wish, *, fast: bool) -> dict[str, Any]:  # Any: JSON
     house = place.open()
     async with house.running(as_guest=True):
-        return Recommender(house).recommend(wish, machine, fast=fast)
+        return Recommender(house).recommend(wish, fast=fast)
 
 
 def _say(found: dict[str, Any]) -> None:  # Any: JSON
@@ -196,8 +193,8 @@ def _say(found: dict[str, Any]) -> None:  # Any: JSON
             named.setdefault(found[key]["model"], []).append(title)
     answers = {found[key]["model"]: found[key] for key, _ in titles if found[key] is not None}
     for model, answer in answers.items():
-        said = named[model]
-        print(f"{', '.join([said[0], *(one.lower() for one in said[1:])])}: {model}")
+        first, *rest = named[model]
+        print(f"{', '.join([first, *(one.lower() for one in rest)])}: {model}")
         for reason in answer["reasons"]:
             print(f"  {reason}")
         for unknown in answer["unknown"]:

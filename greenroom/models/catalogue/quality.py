@@ -4,8 +4,8 @@ No public table of benchmarks is shipped: their terms are not checked, and their
 expectation is a convention of ours, from facts of the catalogue alone. It says that larger models are better,
 by 8 points for each step of size, more so for code and reasoning, less so for sorting and extracting; that
 thinking first helps where there is something to think about; and that older knowledge costs a little. The
-size of a hosted model is not published: its price stands for it. Each expectation is as uncertain as ± 29 points
-(95 %), about nine answers' worth, so a few dozen scored answers of your own outweigh it.
+size of a hosted model is not published: its price stands for it. Each expectation is as uncertain as ± 29
+points (95 %), about nine answers' worth, so a few dozen scored answers of your own outweigh it.
 
 Shrinkage: a Beta distribution with the expectation's mean and a standard deviation of 0.15, updated by scores
 between 0 and 1, each as a part of a success (Gelman et al., Bayesian Data Analysis, 2.4). Fractions make the

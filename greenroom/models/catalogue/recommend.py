@@ -1,8 +1,8 @@
 """Three answers to a wish: the best model, the best value, and the best that keeps prompts on this machine.
 
 Quality is expected from facts and corrected by what was seen here (quality.py). Value is quality less price
-and time, each on a logarithmic scale: `price_of_quality` points for ten times the price, as many for ten times
-the seconds. These are conventions; every answer says what it rests on and how to put it to the test.
+and time, each on a logarithmic scale: `price_of_quality` points for ten times the price, as many for ten
+times the seconds. These are conventions; every answer says what it rests on and how to put it to the test.
 """
 
 from collections import Counter

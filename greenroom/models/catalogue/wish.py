@@ -50,6 +50,9 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of local models; None takes the usual one."""
     price_of_quality: Annotated[float, Meta(ge=0, le=100)] = PRICE_OF_QUALITY
 
+    hardware: Annotated[str, Meta(max_length=200)] = "auto"
+    """This machine, `none`, or a description: see `hardware.parse_hardware`."""
+
     @property
     def codes(self) -> tuple[str, ...]:
         """The languages without regions."""
