@@ -15,7 +15,7 @@ from urllib.request import (
     Request,
 )
 
-from greenroom.errors import RequestError, UpstreamRefused, UpstreamUnreachable
+from greenroom.errors import RequestError, UpstreamDisconnected, UpstreamRefused, UpstreamUnreachable
 from greenroom.models.download import check_address
 
 PATIENCE_S = 30.0
@@ -43,6 +43,7 @@ def fetch(
         answer = opener.open(Request(url, headers={"User-Agent": "greenroom"}), timeout=PATIENCE_S)  # noqa: S310  # checked above
         with answer:
             content: bytes = answer.read(limit_bytes + 1)
+            announced = answer.headers.get("content-length", "")
     except HTTPError as error:
         with error:
             raise UpstreamRefused(f"{url} answers {error.code}.", upstream_status=error.code) from None
@@ -50,6 +51,8 @@ def fetch(
         raise UpstreamUnreachable(f"{url} can't be reached: {error}.") from None
     if len(content) > limit_bytes:
         raise RequestError(f"{url} is larger than {limit_bytes >> 20} MB.", "url")
+    if announced.isdigit() and int(announced) > len(content):
+        raise UpstreamDisconnected(f"{url} broke off after {len(content):,} bytes. Try again.")
     return content
 
 

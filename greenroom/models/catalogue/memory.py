@@ -1,11 +1,11 @@
 """What a local model needs of memory, and whether that is there.
 
-Three parts, as llama.cpp allots them. Weights: the file. KV cache: for each layer and token a key and a value
-of `kv_heads × head_dim` numbers of 16 bits; a layer with a sliding window keeps `window × parallel` tokens
-and a batch; multi-head latent attention keeps one vector of `latent + rope_dim` numbers instead. Compute
-buffers: the logits and one hidden state of a batch of 512 tokens, and the mask of attention over the context, in 32
-bits (Llama 3 8B at 8,192: 258.5 and 24.0 MiB in the logs of llama.cpp). Flash attention is assumed, which
-llama.cpp chooses by itself where the backend has it.
+Three parts, as llama.cpp allots them, and the process. Weights: the file. KV cache: for each layer and token
+a key and a value of `kv_heads × head_dim` numbers of 16 bits; a layer with a sliding window keeps as many
+tokens for each answer, and a batch; multi-head latent attention keeps one vector of `latent + rope_dim`
+numbers instead. Compute buffers: the logits and one hidden state of a batch of 512 tokens, and the mask of
+attention over the context, in 32 bits (Llama 3 8B at 8,192: 258.5 and 24.0 MiB in the logs of llama.cpp).
+Flash attention is assumed, which llama.cpp chooses by itself where the backend has it.
 """
 
 from typing import Final, Literal, NamedTuple
