@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Final
 
 from msgspec import DecodeError, Struct, ValidationError, convert, structs, to_builtins
@@ -15,7 +16,7 @@ from greenroom.models.catalogue.candidates import Here, LocalFile, known_as
 from greenroom.models.catalogue.catalogue import Catalogue, open_catalogue, replace_catalogue
 from greenroom.models.catalogue.facts import Fact, Model
 from greenroom.models.catalogue.files import active_share, shape_of
-from greenroom.models.catalogue.hardware import Hardware, parse_hardware
+from greenroom.models.catalogue.hardware import Hardware, parse_hardware, probe
 from greenroom.models.catalogue.quality import Seen
 from greenroom.models.catalogue.recommend import recommend
 from greenroom.models.catalogue.speed import measure_bandwidth
@@ -32,6 +33,9 @@ Record = dict[str, Any]  # Any: JSON
 
 EVALS: Final = "evals.db"
 LATEST_RUNS: Final = 50
+MOST_ITEMS: Final = 20_000
+"""Evaluated answers that are looked at, those of the newest runs first."""
+PROBE_AGAIN_S: Final = 10.0
 NO_QUALITY: Final = frozenset({"latency", "cost", "tokens", "refused", "failed"})
 """Names of scores that say something else than how good an answer is."""
 _FILE, _ENGINE = "file", "engine"
@@ -58,6 +62,7 @@ class Recommender:
     def __init__(self, house: House) -> None:
         self._house = house
         self._prices = PriceBook.load()
+        self._probed: tuple[float, Hardware] | None = None
 
     def catalogue(self) -> Catalogue:
         """The catalogue that counts here. Raises: RequestError, StoreError."""
@@ -70,7 +75,7 @@ class Recommender:
         was seen in one project, where it is named, else in all. Blocks. Raises: RequestError, StoreError.
         """
         try:
-            machine = parse_hardware(wish.hardware)
+            machine = parse_hardware(wish.hardware, self._machine)
         except ValueError as error:
             raise MalformedRequest(f"{error}.", "hardware") from None
         if fast and machine.bandwidth is None and not machine.said:
@@ -91,6 +96,13 @@ class Recommender:
             )
         except UnknownQuantisation as error:
             raise MalformedRequest(f"{error}.", "quantisation") from None
+
+    def _machine(self) -> Hardware:
+        """The machine, looked at again after a while: a look may start a program."""
+        now = monotonic()
+        if self._probed is None or now - self._probed[0] > PROBE_AGAIN_S:
+            self._probed = now, probe()
+        return self._probed[1]
 
     def show(self, name: str) -> Record:
         """All facts of a model with their sources, those that are not known as None. Raises: NotFound."""
@@ -167,7 +179,11 @@ def _by_model(store: EvalStore, runs: list[RunRow]) -> dict[str, Seen]:
     values: dict[str, dict[tuple[str, str], list[float]]] = {}
     sets: dict[str, set[str]] = {}
     done: set[tuple[str, str, str]] = set()
+    left = MOST_ITEMS
     for run in runs:
+        left -= run.total
+        if left < 0:
+            break
         mine: set[tuple[str, str, str]] = set()
         for item in store.items(run.id):
             model, value = _read_item(item.output, item.scores)

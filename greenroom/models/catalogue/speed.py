@@ -1,9 +1,10 @@
 """How fast a local model answers: what can be read from memory in a second, by what is read for a token.
 
-Each token of an answer reads all active weights and the KV cache once, which is what bounds a single answer
-(Pope et al., "Efficiently Scaling Transformer Inference", 2022). Engines reach 50 to 90 % of that, so the
-estimate is 0.7 of the bound, ± 30 %. A prompt is bounded by arithmetic instead and is not estimated. Models
-of fewer than about 100 million parameters are slower than this says, since they wait for other things.
+Each token of an answer reads all active weights and the KV cache once, which bounds a single answer (Pope
+et al., "Efficiently Scaling Transformer Inference", 2022). Engines reach a part of that: 0.46 to 0.70 was
+measured with llama.cpp here, see docs/choosing.md. The estimate is 0.6 of the bound, ± 35 %. A prompt is
+bounded by arithmetic instead and is not estimated. Models of fewer than about 100 million parameters are
+slower than this says, since they wait for other things.
 """
 
 import threading
@@ -11,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-EFFICIENCY: Final = 0.7
-ERROR: Final = 0.3
+EFFICIENCY: Final = 0.6
+ERROR: Final = 0.35
 """Half the width of the interval, as a part of the estimate."""
 PROBE_S: Final = 5.0
 _BLOCK_BYTES: Final = 64 << 20
