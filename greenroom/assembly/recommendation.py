@@ -11,7 +11,7 @@ from msgspec.json import Decoder
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.house import House
 from greenroom.errors import GreenroomError, MalformedRequest, NotFound
-from greenroom.models.catalog import PROVIDERS
+from greenroom.models.catalog import PROVIDERS, seller
 from greenroom.models.catalogue.candidates import Here, LocalFile, known_as
 from greenroom.models.catalogue.catalogue import Catalogue, open_catalogue, replace_catalogue
 from greenroom.models.catalogue.facts import Fact, Model
@@ -81,10 +81,12 @@ class Recommender:
         if fast and machine.bandwidth is None and not machine.said:
             machine = structs.replace(machine, bandwidth=measure_bandwidth(threads=machine.processors or 1))
         scored, usual = self._house.traces.by_model(project)
-        seen = {one.model: Seen(one.traces, one.total, f"{one.traces} scored traces") for one in scored}
-        for name, found in self._evaluated(project).items():
-            before = seen.get(name)
-            seen[name] = found if before is None else _joined(found, before)
+        traced = {one.model: Seen(one.traces, one.total, f"{one.traces} scored traces") for one in scored}
+        seen: dict[str, Seen] = {}
+        for found in (self._evaluated(project), traced):
+            for name, more in found.items():
+                called = self._local_name(name)
+                seen[called] = _joined(seen[called], more) if called in seen else more
         try:
             return recommend(
                 wish,
@@ -129,7 +131,7 @@ class Recommender:
     def brief(self, name: str) -> Record | None:
         """The facts of a target that lists show, or None for one that is not in the catalogue."""
         try:
-            model = self.catalogue().find(name)
+            model = self.catalogue().find(self._catalogue_name(name))
         except GreenroomError:  # a broken catalogue is told where facts are what is asked for
             return None
         if model is None:
@@ -152,16 +154,44 @@ class Recommender:
             found = _local_file(one, catalogue.find(one.name))
             if found is not None:
                 files.append(found)
-        with_keys = frozenset(name for name in PROVIDERS if house.models.target(f"{name}/any") is not None)
+        names = {family: name for name, family in self._families().items()}
+        with_keys = frozenset(
+            family
+            for family in PROVIDERS
+            if house.models.target(f"{names.get(family, family)}/any") is not None
+        )
         return Here(
             hardware=machine,
             files=tuple(files),
             pullable=frozenset(pullable()),
             with_keys=with_keys,
-            latency_s=usual.seconds,
+            names=names,
+            latency_s={self._local_name(name): value for name, value in usual.seconds.items()},
             input_tokens=usual.input_tokens,
             output_tokens=usual.output_tokens,
         )
+
+    def _families(self) -> dict[str, str]:
+        """Providers that are configured under a name of their own, and whose models they sell."""
+        tables = self._house.config.providers
+        found: dict[str, str] = {}
+        for name, table in tables.items():
+            family = seller(table.base_url) if table.base_url else table.kind
+            is_other = name not in PROVIDERS and family not in tables and family not in found.values()
+            if is_other and family in PROVIDERS:
+                found[name] = family
+        return found
+
+    def _catalogue_name(self, target: str) -> str:
+        """How the catalogue calls a target."""
+        provider, _, model = self._local_name(target).partition("/")
+        return f"{self._families().get(provider, provider)}/{model}"
+
+    def _local_name(self, target: str) -> str:
+        """`llama/NAME` for a model that a provider of kind `llama` runs, else the target as it is."""
+        provider, _, model = target.partition("/")
+        table = self._house.config.providers.get(provider)
+        return f"llama/{model}" if table is not None and table.kind == "llama" else target
 
     def _evaluated(self, project: str | None) -> dict[str, Seen]:
         """Scores of the latest evaluation runs by target: each sample of a data set once."""

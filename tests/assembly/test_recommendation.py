@@ -67,6 +67,24 @@ async def test_evaluated_answers_decide_and_a_sample_counts_once(house: House) -
     assert not found["best"]["is_here"]  # no key
 
 
+async def test_a_provider_of_another_name_is_asked_by_that_name(tmp_path: Path) -> None:
+    file = tmp_path / "greenroom.toml"
+    file.write_text('[providers.main]\nkind = "openai"\napi_key_env = "KEY"\n', encoding="utf-8")
+    async with House.open(file, tmp_path / "data", {"KEY": "sk-x"}).running() as house:
+        evaluate(house.data, "new", "main/gpt-5-nano", [1.0] * 150)
+        recommender = Recommender(house)
+
+        found = recommender.recommend(Wish(hardware=HARDWARE))
+
+        assert found["best"]["model"] == "main/gpt-5-nano"
+        assert found["best"]["is_here"]
+        assert not any("set-key" in line and "main" in line for line in found["try"])
+        brief = recommender.brief("main/gpt-5-nano")
+        assert brief is not None
+        assert brief["tools"] is True
+        assert recommender.brief("main/no-such-model") is None
+
+
 async def test_what_another_project_evaluated_is_not_seen(house: House) -> None:
     evaluate(house.data, "theirs", "openai/gpt-5-nano", [1.0] * 150, project="other")
 

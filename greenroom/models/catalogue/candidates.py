@@ -45,6 +45,8 @@ class Here(Struct, frozen=True, kw_only=True):
     """Open weights that `greenroom models pull` knows by name."""
     with_keys: frozenset[str] | None = None
     """Providers that can be asked; None where that is not known."""
+    names: Mapping[str, str] = {}
+    """Under which name a provider of the catalogue is configured, where it is another one."""
     latency_s: Mapping[str, float] = {}
     """Seconds that answers of a target took here, the median."""
     input_tokens: int | None = None
@@ -169,14 +171,15 @@ def _hosted(wish: Wish, model: Model, here: Here, prices: PriceBook) -> Candidat
         return "price", "its price is unknown"
     if wish.budget_usd is not None and cost * wish.requests > wish.budget_usd * 1e9:
         return "budget", f"it would cost ${cost * wish.requests / 1e9:,.2f} a month"
-    seconds = here.latency_s.get(model.name)
+    asked_as = f"{here.names.get(provider, provider)}/{name}"
+    seconds = here.latency_s.get(asked_as)
     if wish.latency_s is not None and seconds is not None and seconds > wish.latency_s:
         return "latency", f"half of its answers took longer than {seconds:.1f} s here"
     unknown = _unknown(wish, model)
     if wish.latency_s is not None and seconds is None:
         unknown += ("how long it takes: it was not asked here yet",)
     return Candidate(
-        name=model.name,
+        name=asked_as,
         model=model,
         nano_usd=cost,
         usd_per_mtok=price.periods[0].rates.output / 1e6,
@@ -202,7 +205,8 @@ def _local(wish: Wish, model: Model, file: LocalFile | None, here: Here) -> Cand
         missing = f"it needs {_gib(wanted.total)} and {_gib(place.have)} can be had"
         return "memory", missing if place.have else place.why
     read = file.active_bytes if file is not None else active_bytes(model, quantisation or "")
-    bandwidth = here.hardware.gpu_bandwidth if place.where == "gpu" else here.hardware.bandwidth
+    is_apart = place.where == "gpu" and not here.hardware.unified
+    bandwidth = here.hardware.gpu_bandwidth if is_apart else here.hardware.bandwidth
     found = None
     if bandwidth and read and place.where in {"gpu", "cpu"}:
         found = speed(bandwidth, read, wanted.cache // wish.parallel)

@@ -205,6 +205,8 @@ def _assumptions(wish: Wish, here: Here, answers: Sequence[_Ranked]) -> list[str
         f"Ten times the price or time must bring {wish.price_of_quality:g} points of quality.",
         "Expectations of quality are a convention, from size, price and age; no benchmark is in them.",
     ]
+    if any(one.quality.seen for one in answers):
+        out.append("Scores count alike, whatever the task was that they are of.")
     if any(one.candidate.fit is not None for one in answers):
         out.append("Local models are run by llama.cpp with flash attention and a 16-bit cache.")
     if any(one.candidate.speed is not None for one in answers):
