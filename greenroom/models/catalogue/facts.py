@@ -30,7 +30,7 @@ class Source(Struct, frozen=True):
     title: str
     url: str
     date: str
-    """The day on which it said so."""
+    """The day on which it was read, or of the edition that was."""
 
 
 class Shape(Struct, frozen=True, kw_only=True):
