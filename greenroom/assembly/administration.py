@@ -11,10 +11,12 @@ from greenroom.assembly.audit import Audit, Kind, Wanted
 from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
 from greenroom.assembly.keys import KeyDesk
+from greenroom.assembly.recommendation import Recommender
 from greenroom.assembly.targets import ModelDesk
 from greenroom.assembly.users import UserDesk
 from greenroom.assembly.workers import Board
 from greenroom.errors import GreenroomError
+from greenroom.models.catalogue.wish import Wish
 from greenroom.server.api import audit_filter, trace_filter
 from greenroom.store.audit import AuditFilter
 from greenroom.store.listing import TraceFilter
@@ -136,6 +138,7 @@ class PagesDesk:
     def __init__(self, house: House) -> None:
         self._house = house
         self.people = UserDesk(house)
+        self._recommender = Recommender(house)
 
     def list_traces(self, **filters: str | int) -> tuple[list[Record], str | None]:
         """Rows, newest first, and the cursor of the next page."""
@@ -154,6 +157,10 @@ class PagesDesk:
     def usage(self, asked: Asked) -> list[Record]:
         """Sums of the ledger."""
         return usage(self._house.books, asked)
+
+    def recommend(self, wish: Wish) -> Record:
+        """Which model to choose, by what all projects have seen."""
+        return self._recommender.recommend(wish)
 
     def note_login(self, key: str, address: str, /) -> None:
         """Write down that somebody signed in, or tried to."""

@@ -5,9 +5,11 @@ from typing import Any
 
 from greenroom.assembly.house import House
 from greenroom.assembly.llama import PULLED
+from greenroom.assembly.recommendation import Recommender
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
 from greenroom.models.cache import Cached
+from greenroom.models.catalogue.wish import Wish
 from greenroom.models.dispatch import Dispatch
 from greenroom.models.llama import Llama
 from greenroom.models.prices import Price
@@ -21,6 +23,7 @@ class ModelDesk:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self.recommender = Recommender(house)
 
     def models(self) -> list[Record]:
         """Apps, configured models and targets, with prices per million tokens and how each fares now."""
@@ -47,6 +50,14 @@ class ModelDesk:
             row["file"] = _about(one)
         return rows
 
+    def recommend(self, wish: Wish, project: str | None) -> Record:
+        """Which model to choose. Raises: GreenroomError."""
+        return self.recommender.recommend(wish, project)
+
+    def facts(self, name: str) -> Record:
+        """What is known of a model. Raises: NotFound."""
+        return self.recommender.show(name)
+
     def _row(self, target: Target) -> Record:
         health, now = target.health, monotonic()  # the loop's clock too
         left_s = max(0.0, max(health.open_until, health.back_at) - now)
@@ -55,6 +66,7 @@ class ModelDesk:
             "kind": "target",
             "context_window": self._house.models.context_window(target.name),
             "usd_per_million_tokens": _rates(target.price),
+            "catalogue": self.recommender.brief(target.name),
             "at_work": health.at_work,
             "parallel": health.parallel,
             "waiting": len(health.queue),

@@ -10,8 +10,14 @@ from greenroom.assembly.targets import ModelDesk
 from greenroom.cli.output import print_json, print_table
 from greenroom.cli.place import FINDINGS, FINE, Here, Place
 from greenroom.cli.pull import pull, remove
+from greenroom.cli.recommend import recommend, show, update
 
-app = App(name="models", help="List who can answer, say who would be asked first, and bring models here.")
+app = App(
+    name="models", help="List who can answer, say whom to choose and who would be asked, bring models here."
+)
+app.command(recommend)
+app.command(show)
+app.command(update)
 app.command(pull)
 app.command(remove)
 
@@ -34,8 +40,9 @@ def list_models(*, json: bool = False, place: Here) -> int:
         rates = one.get("usd_per_million_tokens")
         leads = one.get("model") or ", ".join(one.get("targets", ())) or one.get("file", {}).get("path")
         price = f"{rates['input']:g} in, {rates['output']:g} out" if rates else None
-        table.append((one["id"], one["kind"], leads or None, one.get("context_window"), price))
-    print_table(("name", "kind", "leads to", "context", "USD per million"), table)
+        row = (one["id"], one["kind"], leads or None, one.get("context_window"), price)
+        table.append((*row, _abilities(one.get("catalogue"))))
+    print_table(("name", "kind", "leads to", "context", "USD per million", "catalogue"), table)
     return FINE
 
 
@@ -72,6 +79,19 @@ def explain(text: str, /, *, app: str = "default", json: bool = False, place: He
         for name in set(weighed) - set(found["order"]):
             print(f"{name}: {weighed[name]}")
     return FINDINGS if refused else FINE
+
+
+def _abilities(facts: dict[str, Any] | None) -> str | None:  # Any: JSON
+    """What the catalogue knows of a target, in words; None where it does not know it."""
+    if facts is None:
+        return None
+    words = ["+".join(facts["input"])] if facts["input"] else []
+    words += [name.replace("_", " ") for name in ("tools", "structured_output", "reasoning") if facts[name]]
+    if facts["licence"]:
+        words.append(facts["licence"])
+    if facts["end_of_life"]:
+        words.append(f"ends {facts['end_of_life']}")
+    return ", ".join(words) or "nothing known"
 
 
 async def _list(place: Place) -> list[dict[str, Any]]:  # Any: JSON

@@ -6,7 +6,9 @@ tensors is read. Little-endian, versions 2 and 3. Source: the format's descripti
 
 import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 MAGIC = b"GGUF"
@@ -23,6 +25,9 @@ _DEPTH_LIMIT = 2
 _STRING, _ARRAY = 8, 9
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of a value by its type."""
+_PER_LAYER = (".attention.head_count", ".attention.head_count_kv", ".feed_forward_length")
+"""Numbers that some models give for each layer."""
+_LAYERS_LIMIT = 4096
 _INTEGERS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 10: "<Q", 11: "<q"}
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84),
@@ -47,6 +52,16 @@ class Head(NamedTuple):
     has_template: bool
     """Whether it says how a chat is written."""
     size_bytes: int
+    numbers: Mapping[str, int] = MappingProxyType({})
+    """What the metadata says of the architecture in whole numbers, without its name in front; of a list of
+    numbers, one for each layer, the largest.
+    """
+    vocabulary: int | None = None
+    """Rows of the table of embeddings."""
+    has_output: bool = True
+    """Whether the output matrix is another one than the table of embeddings."""
+    experts_share: float = 0.0
+    """The part of the bytes that is in experts."""
 
 
 def read_head(path: Path) -> Head:
@@ -84,7 +99,8 @@ def _read(file: BinaryIO, size: int) -> Head:
     architecture = texts.get("general.architecture", "")
     if not architecture or not tensors:
         raise NotGGUF("holds no model: it names no architecture, or has no tensors")
-    parameters, end = _tensors(reader, tensors)
+    found = _tensors(reader, tensors)
+    end = found.end
     alignment = numbers.get("general.alignment", 32)
     if not 1 <= alignment <= 1 << 20:
         raise NotGGUF("claims an alignment that no file has")
@@ -94,10 +110,18 @@ def _read(file: BinaryIO, size: int) -> Head:
     return Head(
         architecture=architecture,
         name=texts.get("general.name", ""),
-        parameters=parameters,
+        parameters=found.parameters,
         context=numbers.get(f"{architecture}.context_length"),
         has_template="tokenizer.chat_template" in texts,
         size_bytes=size,
+        numbers={
+            name.removeprefix(f"{architecture}."): value
+            for name, value in numbers.items()
+            if name.startswith(f"{architecture}.")
+        },
+        vocabulary=found.vocabulary,
+        has_output=found.has_output,
+        experts_share=found.expert_parameters / max(1, found.parameters),
     )
 
 
@@ -111,29 +135,45 @@ def _metadata(reader: "_Reader", entries: int) -> tuple[dict[str, str], dict[str
             texts[key] = reader.text()
         elif kind in _INTEGERS:
             numbers[key] = reader.number(_INTEGERS[kind])
+        elif kind == _ARRAY and key.endswith(_PER_LAYER):
+            numbers[key] = reader.largest()
         else:
             reader.skip_value(kind)
     return texts, numbers
 
 
-def _tensors(reader: "_Reader", count: int) -> tuple[int, int]:
-    """How many numbers there are, and where the last byte of known place ends after the head."""
-    parameters = end = 0
+class _Tensors(NamedTuple):
+    parameters: int
+    expert_parameters: int
+    end: int
+    """Where the last byte of known place ends after the head."""
+    vocabulary: int | None
+    has_output: bool
+
+
+def _tensors(reader: "_Reader", count: int) -> _Tensors:
+    """What the list of tensors says."""
+    parameters = experts = end = 0
+    vocabulary, has_output = None, False
     for _ in range(count):
-        reader.text()
+        name = reader.text()
         dimensions = reader.number("<I")
         if not 1 <= dimensions <= 8:
             raise NotGGUF("has a tensor of impossible shape")
-        elements = 1
+        elements = size = 1
         for _ in range(dimensions):
-            elements *= reader.number("<Q")
+            size = reader.number("<Q")
+            elements *= size
         kind, offset = reader.number("<I"), reader.number("<Q")
         if elements > 1 << 50 or offset > 1 << 50:
             raise NotGGUF("has a tensor of impossible size")
         parameters += elements
+        experts += elements if "_exps." in name else 0
+        vocabulary = size if name == "token_embd.weight" else vocabulary
+        has_output = has_output or name == "output.weight"
         per_block, block_bytes = _BLOCKS.get(kind, (1, 0))
         end = max(end, offset + -(-elements // per_block) * block_bytes)
-    return parameters, end
+    return _Tensors(parameters, experts, end, vocabulary, has_output)
 
 
 class _Reader:
@@ -161,6 +201,13 @@ class _Reader:
         if length > TEXT_LIMIT_BYTES:
             raise NotGGUF("has a text in its head that is longer than 1 MB")
         return self.take(length).decode("utf-8", "replace")
+
+    def largest(self) -> int:
+        """The largest number of a list, 0 of an empty one. Raises NotGGUF for a list of anything else."""
+        item, count = self.number("<I"), self.number("<Q")
+        if count > _LAYERS_LIMIT or item not in _INTEGERS:
+            raise NotGGUF("has a list of heads that no model has")
+        return max((self.number(_INTEGERS[item]) for _ in range(count)), default=0)
 
     def skip_value(self, kind: int, depth: int = 0) -> None:
         if kind == _STRING:

@@ -2,21 +2,27 @@
 
 from typing import Any, Protocol
 
+from msgspec.json import Decoder
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.errors import TooLarge
 from greenroom.exchange import Caller
+from greenroom.models.catalogue.wish import Wish
 from greenroom.server.openapi import CHAT_SCHEMA
-from greenroom.server.routing import BODY_LIMIT_BYTES, Doc, json_answer
+from greenroom.server.routing import BODY_LIMIT_BYTES, Doc, json_answer, read_body
 from greenroom.wire import openai
+
+_wish = Decoder(Wish)
 
 
 class ModelAdministration(Protocol):
-    """What the routes need: `models` runs in a worker thread, `explain` on the loop."""
+    """What the routes need: `explain` runs on the loop, all others in a worker thread."""
 
     def models(self) -> list[dict[str, Any]]: ...  # Any: JSON
+    def recommend(self, wish: Wish, project: str | None) -> dict[str, Any]: ...  # Any: JSON
+    def facts(self, name: str) -> dict[str, Any]: ...  # Any: JSON
     async def explain(self, body: bytes) -> dict[str, Any]: ...  # Any: JSON
 
 
@@ -34,10 +40,25 @@ class ModelApi:
             Doc("/api/models/explain", "POST", "operator",
                 "Say who would be asked for a chat body, and why; no model is called.",
                 self._explain, (), CHAT_SCHEMA),
+            Doc("/api/models/recommend", "POST", "viewer",
+                "Say which model to choose: best, best value, private; no model is called.",
+                self._recommend, (), Wish),
+            Doc("/api/models/facts", "GET", "viewer", "Show what is known of a model, with sources.",
+                self._facts, ("name",)),
         )  # fmt: skip
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.models)}))
+
+    async def _recommend(self, request: Request, caller: Caller | None) -> Response:
+        wish = await read_body(request, _wish)
+        assert caller is not None  # the route needs a role
+        project = None if caller.role == "admin" else caller.project
+        return json_answer(openai.encode(await run_in_threadpool(self._admin.recommend, wish, project)))
+
+    async def _facts(self, request: Request, caller: Caller | None) -> Response:
+        name = request.query_params.get("name", "")
+        return json_answer(openai.encode(await run_in_threadpool(self._admin.facts, name)))
 
     async def _explain(self, request: Request, caller: Caller | None) -> Response:
         body = await request.body()

@@ -19,6 +19,8 @@ from greenroom.errors import StoreError
 from greenroom.store import compaction, erasure, listing, order, scores, search, writers
 from greenroom.store.audit import AuditLog, Line, append
 from greenroom.store.blocks import Packer, body_at
+from greenroom.store.by_model import ByModel
+from greenroom.store.by_model import read as read_by_model
 from greenroom.store.checkpoint import Checkpointer
 from greenroom.store.database import explained, open_database, open_reader, transaction
 from greenroom.store.listing import Page, TraceFilter
@@ -283,6 +285,11 @@ class TraceStore:
         """
         with self._reading() as connection:
             return listing.list_page(connection, self._names, wanted)
+
+    def by_model(self, project: str | None) -> ByModel:
+        """What is known of each model that answered: its scores; times and sizes of the latest answers."""
+        with self._reading() as connection:
+            return read_by_model(connection, project)
 
     def counts(self) -> dict[str, int]:
         """Since the file was made: stored, erased, lost_rows, lost_bodies; now: rows, unclean_shutdowns."""

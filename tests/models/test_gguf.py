@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.models.gguf import Head, NotGGUF, read_head
+from greenroom.models.gguf import NotGGUF, read_head
 from greenroom.models.pulled import all_pulled, is_name
 from tests.models import tiny_gguf
 
@@ -18,7 +18,9 @@ DATA = tiny_gguf.content()
 def test_a_good_file_says_what_it_is(tmp_path: Path) -> None:
     head = read_head(tiny_gguf.write(tmp_path / "x.gguf"))
 
-    assert head == Head("llama", "Alphabet", tiny_gguf.parameters(), 65_536, True, len(DATA))
+    assert head[:6] == ("llama", "Alphabet", tiny_gguf.parameters(), 65_536, True, len(DATA))
+    assert head.numbers["embedding_length"] == tiny_gguf.WIDTH
+    assert (head.vocabulary, head.has_output) == (260, True)
 
 
 def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:

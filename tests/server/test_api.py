@@ -20,6 +20,8 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "GET /api/audit": ("viewer", 200),
     "GET /api/models": ("viewer", 200),
     "POST /api/models/explain": ("operator", 400),
+    "POST /api/models/recommend": ("viewer", 200),
+    "GET /api/models/facts?name=none": ("viewer", 404),
     "POST /api/sessions": ("app", 400),
     "POST /api/feedback": ("app", 400),
     "GET /api/users": ("viewer", 200),

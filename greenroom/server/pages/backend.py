@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from greenroom.models.catalogue.wish import Wish
 from greenroom.server.users import UserAdministration
 from greenroom.store.usage import Asked
 
@@ -39,6 +40,10 @@ class PagesBackend(Protocol):
 
     def usage(self, asked: Asked) -> list[dict[str, Any]]:  # Any: JSON
         """Return sums of the ledger: `store.usage.usage`."""
+        ...
+
+    def recommend(self, wish: Wish) -> dict[str, Any]:  # Any: JSON
+        """Return which model to choose: `models.catalogue.recommend.recommend`."""
         ...
 
     def note_login(self, key: str, address: str, /) -> None:

@@ -18,6 +18,7 @@ from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFou
 from greenroom.server.knowledge import Desk
 from greenroom.server.pages.audit import ACTIONS, audit_address, read_audit_filters, read_lines
 from greenroom.server.pages.backend import PagesBackend
+from greenroom.server.pages.choosing import ChoosingPage
 from greenroom.server.pages.collections import CollectionPages, Doors
 from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
 from greenroom.server.pages.evidence import REPLY_LIMIT, findings, payload, sentences
@@ -60,6 +61,7 @@ class Pages:
         self._render = Renderer()
         self._users = UserPages(backend.people, self._render, self._posted)
         self._usage = UsagePage(backend, self._render)
+        self._choosing = ChoosingPage(backend, self._render)
 
     def routes(self) -> list[BaseRoute]:
         """Return all routes of the pages."""
@@ -80,6 +82,8 @@ class Pages:
             Route("/audit.json", twin(self._audit_json)),
             Route("/usage", page(self._usage.show)),
             Route("/usage.json", twin(self._usage.show_json)),
+            Route("/choose", page(self._choosing.show)),
+            Route("/choose.json", twin(self._choosing.show_json)),
             Route("/users", page(self._users.list)),
             Route("/users.json", twin(self._users.list_json)),
             Route("/users/{id:path}.json", twin(self._users.show_json)),

@@ -1,10 +1,18 @@
 """A backend of records made by hand, and a program that serves it: `python -m tests.server.pages.backend 8486`."""
 
 import sys
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from greenroom.errors import ModelNotFound, NotFound
+from greenroom.models.catalogue.candidates import Here
+from greenroom.models.catalogue.catalogue import open_catalogue
+from greenroom.models.catalogue.hardware import parse_hardware
+from greenroom.models.catalogue.quality import Seen
+from greenroom.models.catalogue.recommend import recommend
+from greenroom.models.catalogue.wish import Wish
+from greenroom.models.prices import PriceBook
 from greenroom.server.users import NewSession
 from greenroom.store.usage import Asked
 from tests.server.pages.records import Json, all_records, record
@@ -84,6 +92,9 @@ class FakeBackend:
         self.lines: list[Json] = []
         self.used: list[tuple[Json, Json]] = []
         """What was used: dimensions, and counts."""
+        self.wishes: list[Wish] = []
+        self.seen: dict[str, Seen] = {}
+        """What was scored, by model."""
         self.people = FakePeople()
         self.losses = {"payload_dropped": 0, "rows_lost": 0}
 
@@ -121,6 +132,13 @@ class FakeBackend:
                 row[name] += counts.get(name, 0)
             row["cost_usd"] = str(Decimal(row["cost_usd"]) + Decimal(counts.get("cost_usd", "0")))
         return list(rows.values())
+
+    def recommend(self, wish: Wish) -> Json:
+        self.wishes.append(wish)
+        machine = parse_hardware(wish.hardware if wish.hardware != "auto" else "ram=16GB")
+        return recommend(
+            wish, open_catalogue(), Here(hardware=machine), self.seen, PriceBook.load(), date(2026, 11, 26)
+        )
 
     def note_login(self, key: str, address: str, /) -> None:
         self.logins.append((key, address))

@@ -1,0 +1,1 @@
+"""What is known of models: facts with their sources, what they need of a machine, and which one to choose."""
