@@ -36,8 +36,8 @@ LATEST_RUNS: Final = 50
 MOST_ITEMS: Final = 20_000
 """Evaluated answers that are looked at, those of the newest runs first."""
 PROBE_AGAIN_S: Final = 10.0
-NO_QUALITY: Final = frozenset({"latency", "cost", "tokens", "refused", "failed"})
-"""Names of scores that say something else than how good an answer is."""
+NO_QUALITY: Final = frozenset({"latency", "cost", "tokens", "refused", "failed", "refusal", "pii"})
+"""Names of scores that say something else than how good an answer is, where a run does not say it itself."""
 _FILE, _ENGINE = "file", "engine"
 _OTHERWISE = {_FILE: "the head of the file", _ENGINE: "grammars of the local engine"}
 """What is no source of the catalogue."""
@@ -47,6 +47,18 @@ class _Output(Struct):
     model: str | None = None
 
 
+class _Metric(Struct):
+    name: str
+    higher_is_better: bool = True
+    unit: str = ""
+
+
+class _Settings(Struct):
+    """Of what is kept with a run, what its scores mean."""
+
+    metrics: tuple[_Metric, ...] = ()
+
+
 class _Score(Struct):
     name: str
     value: float | None = None
@@ -54,6 +66,7 @@ class _Score(Struct):
 
 _output = Decoder(_Output)
 _scores = Decoder(list[_Score])
+_settings = Decoder(_Settings)
 
 
 class Recommender:
@@ -195,14 +208,10 @@ class Recommender:
 
     def _evaluated(self, project: str | None) -> dict[str, Seen]:
         """Scores of the latest evaluation runs by target: each sample of a data set once."""
-        path = self._house.data / EVALS
-        if not path.exists():
+        if not (self._house.data / EVALS).exists():
             return {}
-        store = EvalStore(path)
-        try:
-            return _by_model(store, store.runs(project, LATEST_RUNS))
-        finally:
-            store.close()
+        store = self._house.evals
+        return _by_model(store, store.runs(project, LATEST_RUNS))
 
 
 def _by_model(store: EvalStore, runs: list[RunRow]) -> dict[str, Seen]:
@@ -215,8 +224,9 @@ def _by_model(store: EvalStore, runs: list[RunRow]) -> dict[str, Seen]:
         if left < 0:
             break
         mine: set[tuple[str, str, str]] = set()
+        metrics = _metrics(run)
         for item in store.items(run.id):
-            model, value = _read_item(item.output, item.scores)
+            model, value = _read_item(item.output, item.scores, metrics)
             if model is None or value is None or (model, run.data, item.sample) in done:
                 continue
             mine.add((model, run.data, item.sample))
@@ -232,14 +242,27 @@ def _by_model(store: EvalStore, runs: list[RunRow]) -> dict[str, Seen]:
     }  # fmt: skip
 
 
-def _read_item(output: bytes, scores: bytes) -> tuple[str | None, float | None]:
+def _metrics(run: RunRow) -> frozenset[str] | None:
+    """The names of a run's scores of quality; None where it does not say what they mean."""
+    try:
+        found = _settings.decode(run.settings).metrics
+    except (DecodeError, ValidationError, UnicodeDecodeError):
+        return None
+    return frozenset(one.name for one in found if one.higher_is_better and not one.unit) if found else None
+
+
+def _read_item(
+    output: bytes, scores: bytes, metrics: frozenset[str] | None
+) -> tuple[str | None, float | None]:
     """Which target answered, and the average of its scores of quality."""
     try:
         model = _output.decode(output).model
         found = [
             one.value
             for one in _scores.decode(scores)
-            if one.value is not None and 0 <= one.value <= 1 and one.name not in NO_QUALITY
+            if one.value is not None
+            and 0 <= one.value <= 1
+            and (one.name not in NO_QUALITY if metrics is None else one.name in metrics)
         ]
     except (DecodeError, ValidationError, UnicodeDecodeError):
         return None, None

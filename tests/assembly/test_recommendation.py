@@ -27,7 +27,14 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 def evaluate(
-    folder: Path, id: str, model: str, values: list[float], *, project: str = "default", data: str = "set"
+    folder: Path,
+    id: str,
+    model: str,
+    values: list[float],
+    *,
+    project: str = "default",
+    data: str = "set",
+    settings: bytes = b"{}",
 ) -> None:
     store = EvalStore(folder / "evals.db")
     store.begin(
@@ -39,7 +46,7 @@ def evaluate(
             fingerprint=id,
             data=data,
             total=len(values),
-            settings=b"{}",
+            settings=settings,
         )
     )
     for place, value in enumerate(values):
@@ -65,6 +72,15 @@ async def test_evaluated_answers_decide_and_a_sample_counts_once(house: House) -
     assert found["best"]["quality"]["scored_answers"] == 150
     assert found["best"]["quality"]["mean"] > 0.95
     assert not found["best"]["is_here"]  # no key
+
+
+async def test_a_score_that_is_better_low_is_no_quality(house: House) -> None:
+    metrics = [{"name": "exact", "higher_is_better": False}, {"name": "latency", "unit": "ms"}]
+    evaluate(house.data, "new", "openai/gpt-5-nano", [1.0] * 150, settings=encode({"metrics": metrics}))
+
+    found = Recommender(house).recommend(Wish(hardware=HARDWARE))
+
+    assert found["best"]["model"] != "openai/gpt-5-nano"
 
 
 async def test_a_provider_of_another_name_is_asked_by_that_name(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from greenroom.models.catalogue.candidates import (
 from greenroom.models.catalogue.catalogue import Catalogue
 from greenroom.models.catalogue.quality import Quality, Seen, expect, learn
 from greenroom.models.catalogue.speed import EFFICIENCY, ERROR
-from greenroom.models.catalogue.wish import INPUT_TOKENS, OUTPUT_TOKENS, Wish
+from greenroom.models.catalogue.wish import INPUT_TOKENS, OUTPUT_TOKENS, Task, Wish
 from greenroom.models.prices import PriceBook
 
 Record = dict[str, Any]  # Any: JSON
@@ -33,6 +33,10 @@ CHEAPEST_NANO: Final = 10_000
 """Below a thousandth of a cent a request, a lower price counts for nothing more."""
 _UNKNOWN_S: Final = 3.0
 """Seconds that an answer of a hosted model is taken to need where nothing was measured."""
+_SCORER: Final[dict[Task, str]] = {
+    "classify": "exact", "extract": "exact", "translate": "chrf", "rag": "grounded",
+}  # fmt: skip
+"""What scores a task's answers; `contains` the others'."""
 SHOWN: Final = 8
 """Candidates that are listed beside the three answers."""
 _MOST_DROPPED: Final = 400
@@ -94,7 +98,7 @@ def recommend(
             "by_condition": dict(Counter(one.condition for one in dropped).most_common()),
             "models": [one._asdict() for one in dropped[:_MOST_DROPPED]],
         },
-        "try": _commands(answers, names, here),
+        "try": _commands(answers, names, here, wish.task),
         "catalogue": {"edition": catalogue.edition, "sha256": catalogue.sha256, "prices": prices.edition},
     }
 
@@ -229,7 +233,7 @@ def _assumptions(wish: Wish, here: Here, answers: Sequence[_Ranked]) -> list[str
     return out
 
 
-def _commands(answers: Sequence[_Ranked], names: Sequence[str], here: Here) -> list[str]:
+def _commands(answers: Sequence[_Ranked], names: Sequence[str], here: Here, task: Task) -> list[str]:
     """What to type to put the answers to the test."""
     out = []
     for one in answers:
@@ -246,7 +250,9 @@ def _commands(answers: Sequence[_Ranked], names: Sequence[str], here: Here) -> l
             card = f", see {licence.url}" if licence is not None and licence.url else ""
             out.append(f"greenroom models pull ADDRESS --name {name}   # ADDRESS of its GGUF file{card}")
     if len(names) > 1:
-        out.append(f"greenroom models compare --models {','.join(names)} --data questions.jsonl")
+        scorer = _SCORER.get(task, "contains")
+        chosen = f"--models {','.join(names)} --data questions.jsonl --scorers {scorer}"
+        out.append(f"greenroom models compare {chosen}")
     elif names:
         out.append(f'greenroom ask "…" --app {names[0]}')
     return list(dict.fromkeys(out))
