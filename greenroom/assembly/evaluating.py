@@ -29,7 +29,9 @@ def subject_of(house: House, table: SubjectTable, folder: Path, name: str | None
     """Who a table means. Raises: InfrastructureError; MalformedRequest."""
     if table.function is not None:
         return FunctionSubject(table.function, folder, name)
-    return PipelineSubject(house, app=table.app, model=table.model, settings=table.settings, name=name)
+    return PipelineSubject(
+        house, app=table.app, model=table.model, prompt=table.prompt, settings=table.settings, name=name
+    )
 
 
 def scorers_of(

@@ -23,6 +23,7 @@ from greenroom.errors import (
     GreenroomError,
     InfrastructureError,
     ModelNotFound,
+    RequestError,
     StoreError,
     Unauthorized,
     UpstreamAuth,
@@ -33,7 +34,9 @@ from greenroom.gateway.record import to_record
 from greenroom.models.attempt import Target
 from greenroom.offline.evals.sample import Json, Output, Sample
 from greenroom.offline.evals.scorers.functions import call, fingerprint_of, load_function
+from greenroom.prompts.ready import Ready
 from greenroom.stages.language import detect
+from greenroom.stages.preprocess.template import PINNED
 
 _encode = Encoder(order="deterministic").encode
 _HOPELESS = (
@@ -46,10 +49,11 @@ _KEPT_OUT = ((b"cache-control", b"no-store"),)
 
 
 class PipelineSubject:
-    """An app, a model in front of the default app's steps, or an app with another model.
+    """An app, a model before the default app's steps, or an app with another model; and a prompt, if so.
 
     Every call is an exchange like any other: recorded, charged to the project "default", tagged `eval=NAME`.
-    Raises: InfrastructureError where there is no such app or model.
+    `prompt` is `name`, `name@3` or `name@label`, what it means is settled at once, and it stands in the place
+    of the app's own. Raises: InfrastructureError where there is no such app, model or prompt.
     """
 
     def __init__(
@@ -58,16 +62,18 @@ class PipelineSubject:
         *,
         app: str | None = None,
         model: str | None = None,
+        prompt: str | None = None,
         settings: Mapping[str, Any] | None = None,  # Any: fields of the chat dialect
         name: str | None = None,
     ) -> None:
         self._house = house
+        self._asked = model or app or "default"
         self._named = app or model or "default"
         self._settings = dict(settings or {})
         self._headers = {
             **dict(_KEPT_OUT), b"x-greenroom-app": self._named.encode("latin-1", "replace")
         }  # fmt: skip
-        self.name = name or " ".join(one for one in (app, model) if one) or "default"
+        self.name = name or " ".join(one for one in (app, model, prompt) if one) or "default"
         try:
             self._app = house.gateway.rooms.find(self._named)
             if app and model:
@@ -75,7 +81,10 @@ class PipelineSubject:
                 self._app = self._app._replace(
                     model=other.model, call=other.call, why="the evaluation names it"
                 )
-        except ModelNotFound as error:
+            self._prompt = None if prompt is None else house.prompt_shelf.registry.ready(prompt)
+            if self._prompt is not None and not self._app.is_prompted:
+                self._app = house.gateway.rooms.prompted(self._app)
+        except RequestError as error:
             raise InfrastructureError(str(error)) from error
         self.fingerprint = sha256(_encode(self._facts(app))).hexdigest()
 
@@ -91,6 +100,9 @@ class PipelineSubject:
         except GreenroomError as error:
             return _failed(error)
         exchange.tags["eval"] = self.name[:512]
+        if self._prompt is not None:
+            version = self._prompt.version
+            exchange.context[PINNED] = f"{version.name}@{version.number}"
         try:
             body = await self._house.gateway.whole(exchange, self._app, grant, began)
         except ContentRefused as error:
@@ -102,21 +114,30 @@ class PipelineSubject:
 
     def worst_nano_usd(self, sample: Sample) -> int | None:
         """By the price book and `max_tokens`; None where the settings do not bound the answer."""
-        if not (self._settings.get("max_tokens") or self._settings.get("max_completion_tokens")):
+        own = None if self._prompt is None else self._prompt.version.settings.max_tokens
+        longest = self._settings.get("max_completion_tokens") or self._settings.get("max_tokens") or own
+        if longest is None or (
+            self._prompt is not None and self._prompt.version.techniques.self_consistency > 1
+        ):
             return None
         prices = [one.price for one in self._targets()]
         if not prices or any(one is None for one in prices):
             return None
         exchange, _, grant = self._house.begin(self._body(sample), self._headers)
         grant.release(0)
+        exchange.request.max_tokens = int(longest)
         return max(worst_cost(exchange, one, 0) for one in prices if one is not None)
 
     def _has_question(self, sample: Sample) -> bool:
         """Whether the sample says what to ask."""
-        return bool(sample.messages)
+        return bool(sample.messages) or self._prompt is not None
 
     def _body(self, sample: Sample) -> bytes:
-        return _encode({"model": self._app.model, "messages": sample.messages, **self._settings})
+        body = {"model": self._asked, "messages": sample.messages, **self._settings}
+        if self._prompt is not None:
+            variables, body["messages"] = _filling(self._prompt, sample)
+            body["prompt"] = {"variables": variables}
+        return _encode(body)
 
     def _output(self, exchange: Exchange, body: Json, error: str | None = None) -> Output:
         choices = body.get("choices") or [{}]
@@ -133,8 +154,12 @@ class PipelineSubject:
 
     def _targets(self) -> list[Target]:
         models = self._house.models
-        configured = models.configured().get(self._app.model)
-        names = configured.targets if configured is not None else (self._app.model,)
+        answering = self._app.model
+        own = None if self._prompt is None else self._prompt.version.settings.model
+        if own is not None and self._asked in self._house.prompt_shelf.free:
+            answering = own  # as it is where nothing else says who answers
+        configured = models.configured().get(answering)
+        names = configured.targets if configured is not None else (answering,)
         return [one for one in map(models.target, names) if one is not None]
 
     def _facts(self, app: str | None) -> Json:
@@ -149,8 +174,18 @@ class PipelineSubject:
             "refusals": config.refusals, "model": model, "targets": config.models.get(model),
             "providers": {name: config.providers.get(name) for name in sorted(providers)},
             "settings": self._settings,
+            "prompt": None if self._prompt is None else (self._prompt.version, self._prompt.pinned),
             "documents": self._house.documents.generation() if is_grounded else None,
         }  # fmt: skip
+
+
+def _filling(prompt: Ready, sample: Sample) -> tuple[Json, tuple[Json, ...]]:
+    """Variables and messages. A question without a name is the one variable that must be a text."""
+    needed = [name for name, one in prompt.variables.items() if one.is_required and one.type == "string"]
+    question = sample.messages[-1].get("content") if sample.messages else None
+    if sample.variables or len(needed) != 1 or not isinstance(question, str):
+        return sample.variables, sample.messages
+    return {needed[0]: question}, sample.messages[:-1]
 
 
 def _with_facts(output: Output, exchange: Exchange) -> Output:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.offline.evals.counting_model import CountingModel
 
 FUNCTIONS = """
 def good(sample): return sample.expected
@@ -98,7 +99,7 @@ def test_when_nothing_answers_the_line_is_at_fault(run: Run, suite: Path) -> Non
             "data = 'nothing'\n[subjects.a]\nfunction = 'own.py:good'\n[scorers.exact]",
             "no data set 'nothing'",
         ),
-        ("data = 'sums.jsonl'\n[subjects.a]\n[scorers.exact]", "a subject is an app"),
+        ("data = 'sums.jsonl'\n[subjects.a]\n[scorers.exact]", "a subject is an app, a model"),
         (
             "data = 'sums.jsonl'\n[subjects.a]\nfunction = 'own.py:gone'\n[scorers.exact]",
             "no function 'gone'",
@@ -125,6 +126,48 @@ def test_an_app_that_is_not_there_is_said(run: Run, suite: Path) -> None:
 
     assert found.code == 3
     assert "'gone'" in found.err
+
+
+PROMPT = """
+name = "shout"
+[[messages]]
+role = "user"
+text = "%s {{word}}"
+[variables.word]
+trusted = true
+[settings]
+max_tokens = 1000
+"""
+
+
+def test_versions_of_a_prompt_are_compared_filled_as_they_would_be(run: Run, suite: Path) -> None:
+    (suite / "words.csv").write_text("question,expected\n" + "".join(f"w{n},loud w{n}\n" for n in range(30)))
+    (suite / "more.jsonl").write_text('{"variables": {"word": "x"}, "expected": "loud x"}\n')
+    for text in ("loud", "quiet"):
+        (suite / "shout.toml").write_text(PROMPT % text)
+        assert run("prompts", "add", "shout.toml").code == 0
+    subjects = "".join(
+        f'[subjects.{one}]\napp = "full"\nprompt = "shout@{n}"\n' for n, one in ((1, "old"), (2, "new"))
+    )
+    rules = 'fail_on = ["contains: regression"]\nbudget_usd = 1.0\n'
+    with CountingModel() as model:
+        (suite / "greenroom.toml").write_text(f'{model.configuration}\n[apps.full]\nmodel = "counting/m"\n')
+        for data in ("words.csv", "more.jsonl"):
+            (suite / "prompts.toml").write_text(f'data = "{data}"\n{rules}{subjects}[scorers.contains]\n')
+            found = run("eval", "run", "prompts.toml", "--json")
+            means = [one["metrics"][0]["mean"]["value"] for one in found.json["runs"]]
+            assert means == [1, 0]
+        asked = dict(model.asked)
+        (suite / "prompts.toml").write_text(
+            'data = "words.csv"\n[subjects.a]\nprompt = "shout@7"\n[scorers.contains]'
+        )
+        gone = run("eval", "run", "prompts.toml")
+
+    assert set(asked) == {
+        f"{how} {word}" for how in ("loud", "quiet") for word in ("x", *(f"w{n}" for n in range(30)))
+    }
+    assert set(asked.values()) == {1}
+    assert (gone.code, "has no version 7" in gone.err) == (3, True)
 
 
 def test_reports_are_written_and_runs_listed_compared_and_removed(run: Run, suite: Path) -> None:

@@ -17,19 +17,26 @@ _FILES = (".jsonl", ".json", ".csv", ".tsv")
 
 
 class SubjectTable(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """[subjects.NAME]: who is asked: an app, a model, both (the app with that model), or a function."""
+    """[subjects.NAME]: who is asked: an app, a model, both (the app with that model), or a function.
+
+    With a prompt, it stands in the place of the app's own.
+    """
 
     app: str | None = None
     model: str | None = None
     """A configured model or `provider/model`; without an app in front of the default app's steps."""
+    prompt: str | None = None
+    """A version of a prompt, as `name`, `name@3` or `name@label`: filled with the sample's variables, or with
+    its question where the prompt needs one text.
+    """
     function: str | None = None
     """`file.py:name` in the suite's folder, or `module:name`: called with the sample."""
     settings: dict[str, Any] = {}  # Any: fields of the chat dialect
     """Fields of every request: temperature, max_tokens, …"""
 
     def __post_init__(self) -> None:
-        if bool(self.function) == bool(self.app or self.model):
-            raise ValueError("a subject is an app, a model, an app with a model, or a function")
+        if bool(self.function) == bool(self.app or self.model or self.prompt):
+            raise ValueError("a subject is an app, a model, a prompt, several of these, or a function")
         if self.function and self.settings:
             raise ValueError("a function takes no settings")
 
