@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from greenroom.prompts.version import PromptVersion
 
-_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_WORDS = re.compile(r"\w+\s*|[^\w\s]\s*|\s+")
+"""A word with the blanks behind it: blanks alone would match everywhere, and take minutes to sort out."""
 _MOST_WORDS = 20_000
 """Longer texts are compared by lines: time grows with the square."""
 _NO_CONTENT = frozenset({"number", "created_at", "created_by", "note", "name"})
@@ -59,14 +60,20 @@ def words(before: str, after: str) -> tuple[Run, ...]:
     if len(old) + len(new) > _MOST_WORDS:
         old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     runs: list[Run] = []
-    for kind, start, end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for kind, start, end, new_start, new_end in SequenceMatcher(None, old, new).get_opcodes():
+        gone, come = "".join(old[start:end]), "".join(new[new_start:new_end])
         if kind == "equal":
-            runs.append(Run("same", "".join(old[start:end])))
+            runs.append(Run("same", gone))
             continue
-        if end > start:
-            runs.append(Run("removed", "".join(old[start:end])))
-        if new_end > new_start:
-            runs.append(Run("added", "".join(new[new_start:new_end])))
+        blanks = gone[len(gone.rstrip()) :] if kind == "replace" else ""
+        if not blanks or not come.endswith(blanks) or blanks in (gone, come):
+            blanks = ""
+        if gone := gone.removesuffix(blanks):
+            runs.append(Run("removed", gone))
+        if come := come.removesuffix(blanks):
+            runs.append(Run("added", come))
+        if blanks:
+            runs.append(Run("same", blanks))
     return tuple(runs)
 
 

@@ -1,6 +1,7 @@
 """Files: what is written reads back the same, whatever it holds; errors name file and key."""
 
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import msgspec
@@ -115,3 +116,20 @@ def test_a_diff_names_places_and_words() -> None:
         ("removed", "short"), ("added", "thorough")
     ]  # fmt: skip
     assert (found[1].before, found[1].after) == (0.1, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a " * 4000, "b " * 4000),
+        ("a b " * 3000, "b a " * 3000),
+        (" ".join(f"w{one}" for one in range(4900)), " ".join(f"w{one * 7 % 4900}" for one in range(4900))),
+    ],
+    ids=["nothing shared", "turned", "shuffled"],
+)
+def test_the_time_of_a_long_diff_is_bounded(before: str, after: str) -> None:
+    began = process_time()
+
+    words(before, after)
+
+    assert process_time() - began < 5  # some 0.9 s for the worst; minutes where blanks are words of their own

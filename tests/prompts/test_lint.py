@@ -1,6 +1,7 @@
 """The lint: every rule fires on what it is for, in three languages where words matter, and on nothing else."""
 
 from collections.abc import Iterator
+from time import process_time
 
 import pytest
 
@@ -207,3 +208,23 @@ def test_the_window_decides_between_warning_and_error() -> None:
     ]
 
     assert severities == [["error"], ["warning"], []]
+
+
+HOSTILE = [
+    "not be concise ",
+    "answer a b in ",
+    "think ",
+    "{{ x }} ",
+    "explica ",
+    "only json explain your reasoning ",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_time_of_a_long_text_is_bounded(text: str) -> None:
+    version = prompt("p", (text * 200_000)[:190_000], variables={"x": {}})
+    began = process_time()
+
+    lint(version)
+
+    assert process_time() - began < 6  # some 0.3 s, 1.6 s for the worst

@@ -107,6 +107,8 @@ _CONDITION = re.compile(
     r"a menos que|depending|dependendo|según)\b",
     _FLAGS,
 )
+_SENTENCE = 300
+"""Characters before and behind words that count as their sentence, at most: bounds the time of long texts."""
 _STEPS = re.compile(
     r"\b(?:think|reason|work|solve|proceed)\b[^.\n]{0,40}\bstep[- ]by[- ]step\b|\blet'?s think\b"
     r"|\bthink (?:carefully |hard |deeply )?before (?:you )?answer"
@@ -176,9 +178,10 @@ def _instructions(
 ) -> Iterator[tuple[str, re.Match[str]]]:
     for place, text in texts:
         for found in pattern.finditer(text):
-            start = max(text.rfind(mark, 0, found.start()) for mark in ".!?\n") + 1
-            ends = [at for mark in ".!?\n" if (at := text.find(mark, found.end())) >= 0]
-            sentence = text[start : min(ends, default=len(text))]
+            first, last = max(0, found.start() - _SENTENCE), found.end() + _SENTENCE
+            start = max(first, *(text.rfind(mark, first, found.start()) + 1 for mark in ".!?\n"))
+            ends = [at for mark in ".!?\n" if (at := text.find(mark, found.end(), last)) >= 0]
+            sentence = text[start : min(ends, default=last)]
             if not (_NEGATED.search(text[start : found.start()]) or _CONDITION.search(sentence)):
                 yield place, found
 
