@@ -202,6 +202,7 @@ class House(Stores):
             await self.start(as_guest=as_guest)
             yield self
         finally:
+            await self.trials.end()
             self.stop()
 
     async def reload(self) -> None:

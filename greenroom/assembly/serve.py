@@ -99,8 +99,6 @@ async def run(house: House, listener: socket.socket, announce: Callable[[], None
             _spare_the_collector()
             await server.serve(sockets=[listener])
             await server.background.stop()
-            if house.trials.shadows is not None:
-                await house.trials.shadows.stop()
             watcher.cancel()
             if keeper is not None:
                 keeper.cancel()

@@ -97,6 +97,11 @@ class Trials:
         if self._watcher is not None:
             self._watcher.stop()
 
+    async def end(self) -> None:
+        """End the shadows at work, whose cost so far is settled: before the ledger stops, in its loop."""
+        if self.shadows is not None:
+            await self.shadows.stop()
+
     def enlist(self, config: Config, apps: dict[str, App], models: "Models", make: Make) -> None:
         """Have apps take part, in place; from `begin` on it counts. Raises: ConfigError."""
         made = self._next = _Enlisted()

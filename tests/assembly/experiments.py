@@ -51,12 +51,10 @@ def house_of(folder: Path, text: str, upstream: FaultUpstream | None = None) -> 
 
 @asynccontextmanager
 async def running(folder: Path, text: str, upstream: FaultUpstream | None = None) -> AsyncIterator[House]:
-    """The same, at work; shadows are ended in order."""
+    """The same, at work."""
     house = house_of(folder, text, upstream)
     async with house.running():
         yield house
-        if house.trials.shadows is not None:
-            await house.trials.shadows.stop()
 
 
 async def ask(

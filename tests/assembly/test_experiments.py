@@ -111,6 +111,8 @@ async def test_a_broken_arm_is_stopped_by_its_guard_and_traffic_goes_back(
         for n in range(60):
             await ask(house, f"user-{n}")
         await until(lambda: house.experiments.all()["cheaper"].state == "stopped")
+        while arm_of(await ask(house, "somebody else")) is not None:
+            await asyncio.sleep(0.02)
         before = len(upstream.asked("other"))
         after = [await ask(house, f"user-{n}") for n in range(60)]
         shown = ExperimentDesk(house).show("cheaper")

@@ -8,7 +8,7 @@ from time import perf_counter_ns
 from greenroom.assembly.house import House
 from greenroom.gateway.shadows import AT_ONCE, MOST_WAITING, shadow_id
 from greenroom.store.usage import Asked, usage
-from tests.assembly.experiments import arm_of, ask, running, stored, until
+from tests.assembly.experiments import arm_of, ask, house_of, running, stored, until
 from tests.faults.recipes import Stall, recipe
 from tests.faults.upstream import FaultUpstream
 
@@ -117,3 +117,21 @@ async def test_a_refused_prompt_has_no_shadow(tmp_path: Path, upstream: FaultUps
 
     assert exchange.outcome == "refused"
     assert upstream.requests == []
+
+
+async def test_a_shadow_cut_off_at_the_end_is_recorded_and_paid_for(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    upstream.script("other", recipe(Stall()))
+    async with running(tmp_path, SHADOW, upstream) as house:
+        exchange = await ask(house, "ana")
+        await upstream.log.wait("request", count=2)
+
+    again = house_of(tmp_path, SHADOW, upstream)
+    shadow = again.traces.get(None, shadow_id(exchange.id, "watched"))
+    rows = {row["tag"]: row for row in usage(again.books, Asked(("tag",)))}
+    again.stop()
+
+    assert shadow is not None
+    assert (shadow["outcome"], shadow["usage"]["estimated"]) == ("cancelled", True)
+    assert rows["experiment=next/watched"]["calls"] == 1
