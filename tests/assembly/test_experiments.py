@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from greenroom.assembly.experiments import ExperimentDesk
+from greenroom.assembly.subjects import PipelineSubject
 from greenroom.assembly.trials import Watcher
 from greenroom.errors import ConfigError, NotFound, RequestError
 from greenroom.gateway.experiments import draw
+from greenroom.offline.evals.sample import Sample
 from greenroom.store.listing import TraceFilter
 from greenroom.store.scores import Score
 from tests.assembly.experiments import HALF, arm_of, ask, house_of, running, stored, until
@@ -111,8 +113,9 @@ async def test_a_broken_arm_is_stopped_by_its_guard_and_traffic_goes_back(
         for n in range(60):
             await ask(house, f"user-{n}")
         await until(lambda: house.experiments.all()["cheaper"].state == "stopped")
-        while arm_of(await ask(house, "somebody else")) is not None:
-            await asyncio.sleep(0.02)
+        for _ in range(500):  # the watcher's own last step
+            if arm_of(await ask(house, "somebody else")) is None:
+                break
         before = len(upstream.asked("other"))
         after = [await ask(house, f"user-{n}") for n in range(60)]
         shown = ExperimentDesk(house).show("cheaper")
@@ -221,3 +224,17 @@ async def test_a_table_that_makes_no_experiment_is_refused(
 def test_an_app_is_in_one_experiment_at_a_time(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="takes part in 'cheaper' already"):
         house_of(tmp_path, HALF + HALF.replace("cheaper", "second"))
+
+
+async def test_an_evaluation_takes_no_part(tmp_path: Path, upstream: FaultUpstream) -> None:
+    by_request = HALF.replace('metric = "helpful"', 'metric = "helpful"\nunit = "request"').replace(
+        "0.5", "0.9"
+    )
+    async with running(tmp_path, by_request, upstream) as house:
+        subject = PipelineSubject(house, app="support")
+        for _ in range(10):
+            await subject.answer(Sample(id="1", messages=[{"role": "user", "content": "Hello."}]))
+        live = [await ask(house, None) for _ in range(10)]
+
+    assert {seen.model for seen in upstream.requests[:10]} == {"sound"}
+    assert "box/other" in {exchange.target for exchange in live}
