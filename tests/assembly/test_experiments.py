@@ -93,12 +93,12 @@ async def test_who_names_no_user_or_the_arm_himself_takes_no_part(
         nameless = await ask(house, None)
         forged = await ask(house, None, tags="experiment=cheaper/other")
         named = [await ask(house, "ana", tags="experiment=cheaper/forged") for _ in range(2)]
-        by_model = await ask(house, "ana", app="other")
+        by_model = await ask(house, "ana", app="other", tags="experiment=cheaper/other,team=x")
 
     assert arm_of(nameless) is None
     assert arm_of(forged) is None
     assert arm_of(named[0]) in ("control", "other")
-    assert arm_of(by_model) is None
+    assert by_model.tags == {"team": "x"}
     assert upstream.requests[0].model == "sound"
 
 
@@ -233,7 +233,7 @@ async def test_an_evaluation_takes_no_part(tmp_path: Path, upstream: FaultUpstre
     async with running(tmp_path, by_request, upstream) as house:
         subject = PipelineSubject(house, app="support")
         for _ in range(10):
-            await subject.answer(Sample(id="1", messages=[{"role": "user", "content": "Hello."}]))
+            await subject.answer(Sample(id="1", messages=({"role": "user", "content": "Hello."},)))
         live = [await ask(house, None) for _ in range(10)]
 
     assert {seen.model for seen in upstream.requests[:10]} == {"sound"}
