@@ -14,13 +14,13 @@ from greenroom.wire import openai
 
 
 class Ending(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /api/experiments/{name}/stop`."""
+    """Body of `POST /api/experiments/{id}/stop`."""
 
     why: Annotated[str, Meta(max_length=500)] = ""
 
 
 class Promotion(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /api/experiments/{name}/promote`."""
+    """Body of `POST /api/experiments/{id}/promote`."""
 
     arm: Annotated[str, Meta(min_length=1, max_length=100)]
 
@@ -36,7 +36,7 @@ class ExperimentAdministration(Protocol):
 
 _ending = Decoder(Ending)
 _promotion = Decoder(Promotion)
-_ONE = "/api/experiments/{name}"
+_ONE = "/api/experiments/{id}"
 
 
 class ExperimentApi:
@@ -62,20 +62,20 @@ class ExperimentApi:
         return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.experiments)}))
 
     async def _show(self, request: Request, caller: Caller | None) -> Response:
-        found = await run_in_threadpool(self._admin.show, request.path_params["name"])
+        found = await run_in_threadpool(self._admin.show, request.path_params["id"])
         return json_answer(openai.encode(found))
 
     async def _stop(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body = await read_body(request, _ending)
-        name, where = request.path_params["name"], _address(request)
+        name, where = request.path_params["id"], _address(request)
         found = await run_in_threadpool(self._admin.stop, name, body.why, caller.key_id, where)
         return json_answer(openai.encode(found))
 
     async def _promote(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body = await read_body(request, _promotion)
-        name, where = request.path_params["name"], _address(request)
+        name, where = request.path_params["id"], _address(request)
         found = await run_in_threadpool(self._admin.promote, name, body.arm, caller.key_id, where)
         return json_answer(openai.encode(found))
 

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter_ns
 
 import pytest
 
@@ -238,3 +239,17 @@ async def test_an_evaluation_takes_no_part(tmp_path: Path, upstream: FaultUpstre
 
     assert {seen.model for seen in upstream.requests[:10]} == {"sound"}
     assert "box/other" in {exchange.target for exchange in live}
+
+
+async def test_a_stream_meets_the_same_arm_as_a_whole_answer(tmp_path: Path, upstream: FaultUpstream) -> None:
+    async with running(tmp_path, HALF, upstream) as house:
+        for user in USERS[:8]:
+            whole = await ask(house, user)
+            body = {"model": "support", "stream": True, "user": user}
+            body["messages"] = [{"role": "user", "content": "Hello."}]
+            exchange, room, grant = house.begin(json.dumps(body).encode(), {})
+            stream = await house.gateway.begin_stream(exchange, room, grant, perf_counter_ns())
+            stream.finish()
+            assert (exchange.target, arm_of(exchange)) == (whole.target, arm_of(whole))
+
+    assert {seen.model for seen in upstream.requests if seen.stream} == {"sound", "other"}
