@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 
 from greenroom.errors import ConfigError
 from greenroom.models.routing import Route, Rule
+from greenroom.offline.experiments.plan import ArmName, ExperimentConfig
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
 
@@ -287,6 +288,7 @@ class Config(_Table, kw_only=True, frozen=True):
     providers: dict[str, ProviderConfig] = field(default_factory=dict)
     models: dict[str, ModelConfig] = field(default_factory=dict)
     apps: dict[str, AppConfig] = field(default_factory=dict)
+    experiments: dict[ArmName, ExperimentConfig] = field(default_factory=dict)
     money: MoneyConfig = MoneyConfig()
     budgets: dict[str, BudgetConfig] = field(default_factory=dict)
     prices: dict[str, PriceConfig] = field(default_factory=dict)

@@ -123,6 +123,7 @@ class Desk:
             f"greenroom_store_errors_total {recorder.counts().errors}",
         ]
         lines += _ledger_metrics(self._house)
+        lines += self._house.trials.metrics()
         for name, value in sorted(_losses(self._house).items()):
             lines += [f"# TYPE greenroom_{name}_total counter", f"greenroom_{name}_total {value}"]
         return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ from greenroom.assembly.money import check_money
 from greenroom.assembly.policies import check_policies
 from greenroom.assembly.prompts import check_prompts
 from greenroom.assembly.steps import check_tables
+from greenroom.assembly.trials import check_experiments
 from greenroom.config import Config
 
 
@@ -16,3 +17,4 @@ def check(config: Config, path: Path | None) -> None:
     check_policies(config, path)
     check_money(config, source)
     check_prompts(config, source)
+    check_experiments(config, source)

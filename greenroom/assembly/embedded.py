@@ -281,6 +281,8 @@ class Greenroom:
         """End streams that still run, write down what waits, free the data folder. Safe to call twice."""
         for stream in list(self._streams):
             await stream.aclose()
+        if self._house is not None and self._loop is asyncio.get_running_loop():
+            await self._house.trials.end()
         self._free()
 
     async def __aenter__(self) -> Self:

@@ -6,7 +6,6 @@ The command line opens it to read and write stores; `running()` starts what answ
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_urlsafe
@@ -29,7 +28,9 @@ from greenroom.assembly.prompts import Routes
 from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
 from greenroom.assembly.steps import Parts, build_steps, template_of
 from greenroom.assembly.stores import Stores
+from greenroom.assembly.trials import Trials, free_for
 from greenroom.assembly.turns import KeptTurns
+from greenroom.assembly.windows import windows
 from greenroom.assembly.workers import Worker, check_workers
 from greenroom.config import AppConfig, Config
 from greenroom.contracts import as_usual
@@ -109,6 +110,7 @@ class House(Stores):
         self._engines = Engines(environment)
         self.cache = AnswerCache(config.server.cache_mb << 20)
         self.forgetting = Forgetting(self.cache, self.shared)
+        self.trials = Trials(self)
         self._key_generation: object = None
         self._ending = ExitStack()
 
@@ -174,11 +176,14 @@ class House(Stores):
         self.access = Access({}, self.ledger, meters=meters)
         self.refresh_keys()
         self.refresh_prompts()
+        self.trials.start(as_guest=as_guest)
+        self._ending.callback(self.trials.stop)
         rooms = await self._rooms(self.config)
         if not as_guest:
             self._start_eager()
         if has_duties:
             applied.keep(self.folder(), self._from_file)
+        self.trials.begin(has_duties=has_duties)
         self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
 
     def stop(self) -> None:
@@ -197,6 +202,7 @@ class House(Stores):
             await self.start(as_guest=as_guest)
             yield self
         finally:
+            await self.trials.end()
             self.stop()
 
     async def reload(self) -> None:
@@ -214,6 +220,7 @@ class House(Stores):
         self.documents.files.quota_bytes = loaded.store.files_mb * 1024 * 1024
         self.responses.quota_bytes = loaded.store.responses_mb * 1024 * 1024
         self.gateway.rooms = rooms
+        self.trials.begin(has_duties=self.is_first)
         take_rules(self.ledger, loaded)
 
     def refresh_keys(self) -> None:
@@ -261,22 +268,7 @@ class House(Stores):
         self.default_target, self.why, self.models = *choice, models
         tables = {"default": AppConfig(), **config.apps}
 
-        @lru_cache(1024)
-        def window(name: str) -> int | None:
-            table = config.apps.get(name)
-            model = (table.model if table is not None else None) or (
-                choice.target if name in tables else name
-            )
-            configured = config.models.get(model)
-            return min(
-                (
-                    size
-                    for size in map(models.context_window, configured.targets if configured else (model,))
-                    if size
-                ),
-                default=None,
-            )
-
+        window = windows(config, models, choice.target)
         self.prompt_shelf.take(config, choice.target)
         tables_of_injection = (
             one.get("injection", {}) for one in (config.steps, *(app.steps for app in tables.values()))
@@ -306,6 +298,14 @@ class House(Stores):
             for name, table in tables.items()
         }
 
+        def make(name: str, table: AppConfig, kept_under: str) -> App:
+            own = parts._replace(
+                window=lambda _: window(table.model or name), free=free_for(name, table, parts.free)
+            )
+            return self._app(name, table, config, models, own, choice, routes, kept_under)
+
+        self.trials.enlist(config, apps, models, make)
+
         def build(name: str) -> App | None:
             call: Call | None = models.dispatch(name)
             if call is None:
@@ -313,7 +313,9 @@ class House(Stores):
             default = apps["default"]
             if isinstance(default.call, Cached):
                 call = default.call.before(call)
-            return default._replace(model=name, call=call, why="the request names it")
+            return default._replace(
+                model=name, call=call, why="the request names it", trial=None, shadow=None
+            )
 
         def embedder(name: str) -> Embedder | None:
             if name != ENCODER:
@@ -335,6 +337,7 @@ class House(Stores):
         parts: Parts,
         choice: Choice,
         routes: Routes,
+        kept_under: str | None = None,
     ) -> App:
         model = table.model or choice.target
         call: Call | None = models.dispatch(model)
@@ -349,7 +352,7 @@ class House(Stores):
         keep = None
         if table.cache != "off":
             policy = CachePolicy(table.cache, table.cache_ttl_s, table.cache_threshold)
-            cached = Cached(call, self.cache, policy, name)
+            cached = Cached(call, self.cache, policy, kept_under or name)
             call, keep = cached, cached.keep
         built = build_steps(name, table, config, parts, self.source)
         return App(

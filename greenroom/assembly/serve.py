@@ -25,6 +25,7 @@ from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.descriptors import limits_of, raise_limit
+from greenroom.assembly.experiments import ExperimentDesk
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
 from greenroom.assembly.listening import ENVIRONMENT, FINE, admin_key_of, bind, check_tls, greet
@@ -38,6 +39,7 @@ from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
+from greenroom.server.experiments import ExperimentApi
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
 from greenroom.server.prompts import PromptApi
 from greenroom.server.protocol import Shared
@@ -146,6 +148,7 @@ class _Server(uvicorn.Server):
         more = (
             *UsageApi(desk).docs(),
             *PromptApi(PromptDesk(house)).docs(),
+            *ExperimentApi(ExperimentDesk(house)).docs(),
             *knowledge.docs(shelves),
             *responses.docs(kept, self.background, house.access),
         )
@@ -253,6 +256,7 @@ async def _watch(house: House, server: _Server, changed_at: tuple[int, int, int]
             house.refresh_keys()
             house.refresh_prompts()
             house.forgetting.notice()
+            house.trials.refresh()
             now = _changed_at(house)
         except GreenroomError as error:
             log.error("keys not refreshed", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted

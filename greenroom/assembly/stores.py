@@ -15,6 +15,7 @@ from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
 from greenroom.store.evals import EvalStore
+from greenroom.store.experiments import ExperimentStore
 from greenroom.store.keys import KeyStore
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.prompts import PromptStore
@@ -58,6 +59,7 @@ class Stores:
             "books",
             "shared",
             "prompts",
+            "experiments",
         ):
             store = vars(self).pop(name, None)
             if store is not None:
@@ -150,6 +152,11 @@ class Stores:
     def books(self) -> LedgerStore:
         """The ledger's file, to look at. Raises StoreError."""
         return LedgerStore(self.folder() / "ledger.db")
+
+    @cached_property
+    def experiments(self) -> ExperimentStore:
+        """How experiments stand. Raises StoreError."""
+        return ExperimentStore(self.folder() / "experiments.db")
 
     @cached_property
     def encoder(self) -> MiniLM | None:

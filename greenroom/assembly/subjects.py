@@ -86,6 +86,7 @@ class PipelineSubject:
                 self._app = house.gateway.rooms.prompted(self._app)
         except RequestError as error:
             raise InfrastructureError(str(error)) from error
+        self._app = self._app._replace(trial=None, shadow=None)  # experiments are about live traffic
         self.fingerprint = sha256(_encode(self._facts(app))).hexdigest()
 
     async def answer(self, sample: Sample) -> Output:

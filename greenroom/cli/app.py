@@ -33,6 +33,10 @@ COMMANDS = {
     "prompts": ("prompts:app", "Keep prompts as versions: add, compare, promote, roll back, lint."),
     "memory": ("memory:app", "Show, add and forget what is remembered of users."),
     "trace": ("trace:app", "Look at what was recorded."),
+    "experiments": (
+        "experiments:app",
+        "Compare models and prompts in live traffic: list, show, stop, promote.",
+    ),
     "usage": ("usage:usage", "Sum up tokens and costs by project, key, model, app, user, tag or day."),
     "eval": ("eval:app", "Run evaluations, compare runs, and report what they tell."),
     "audit": ("audit:app", "Look at the audit log, and see that nobody changed it."),

@@ -79,7 +79,7 @@ def migrate(*, place: Here) -> int:
     before = {path.name: version(path) for path in stores(folder)}
     house = place.open()
     # Opening a store is what brings it up to date.
-    _ = house.keys, house.traces, house.documents, house.turns, house.books
+    _ = house.keys, house.traces, house.documents, house.turns, house.books, house.experiments
     for path in stores(folder):
         was, now = before.get(path.name), version(path)
         said = "made" if was is None else "up to date" if was == now else f"from schema {was}"

@@ -17,6 +17,7 @@ from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet, Relay
 from greenroom.gateway.rooms import Embedder, Rooms
 from greenroom.gateway.settling import settle_unanswered
+from greenroom.store.observations import TAG
 from greenroom.wire import openai, openai_request
 from greenroom.wire.openai_embeddings import EmbeddingRequest, parse_embeddings, summary
 
@@ -63,7 +64,7 @@ class Gateway:
             exchange.context["cache.control"] = headers[b"cache-control"].decode("latin-1").strip().lower()
         _read_facts(exchange, headers)
         if caller.pipeline_off and not app.pipeline_off:
-            app = app._replace(steps=(), post=(), pipeline_off=True)
+            app = app._replace(steps=(), post=(), pipeline_off=True, trial=None, shadow=None)
         if request.prompt and not app.is_prompted:
             app = self.rooms.prompted(app)
         if not app.pipeline_off:
@@ -110,11 +111,15 @@ class Gateway:
     async def whole(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> bytes:
         """The body of a whole answer. Raises GreenroomError; the record is kept either way."""
         self.at_work += 1
+        if app.trial is not None:
+            app = app.trial(exchange) or app
         try:
             self.access.begin(grant, exchange)
             reply = await pipeline.prepare(exchange, app)
             if reply is not None:
                 return self._refused(exchange, app, reply)
+            if app.shadow is not None:
+                app.shadow(exchange, grant.key)
             called = perf_counter_ns()
             try:
                 reply, error = await again.ask(exchange, app)
@@ -135,6 +140,8 @@ class Gateway:
     async def begin_stream(self, exchange: Exchange, app: App, grant: Grant, began_ns: int) -> "Stream":
         """Prepare, call, and wait for the first content. Raises GreenroomError before any."""
         self.at_work += 1
+        if app.trial is not None:
+            app = app.trial(exchange) or app
         stream = Stream(self, exchange, app, grant, began_ns)
         try:
             self.access.begin(grant, exchange)
@@ -142,6 +149,8 @@ class Gateway:
             if reply is not None:
                 stream.refusal = self._refused(exchange, app, reply)
             else:
+                if app.shadow is not None:
+                    app.shadow(exchange, grant.key)
                 called = perf_counter_ns()
                 reply, error = await again.ask(exchange, app)
                 exchange.model_ns = perf_counter_ns() - called
@@ -313,6 +322,8 @@ def _read_facts(exchange: Exchange, headers: Mapping[bytes, bytes]) -> None:
             if not separator or not name.strip():
                 raise MalformedRequest("x-greenroom-tags must look like 'k=v,k=v'.", "x-greenroom-tags")
             exchange.tags[name.strip()[:64]] = value.strip()[:512]
+    if exchange.tags:
+        exchange.tags.pop(TAG, None)  # a client's own would count as one of an experiment's
 
 
 def _fact(value: bytes, header: str) -> str:

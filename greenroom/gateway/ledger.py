@@ -131,6 +131,17 @@ class Ledger:
             self._look(one)
         return Purse(self, exchange, balances)
 
+    def least_left(self, purse: Purse) -> float:
+        """The share that is left of the budget of a purse of which the least is; 1 where there is none.
+
+        What other processes have leased counts as spent. Raises: StoreError.
+        """
+        left = 1.0
+        for one in purse.balances:
+            free = self._books.left(one.window, one.limit) + one.lease - one.used
+            left = min(left, free / one.limit if one.limit > 0 else 0.0)
+        return left
+
     def check(self, key: Key) -> None:
         """Raise BudgetExceeded when a key's own budget is known to be used up."""
         if key.budget_nano_usd == 0 or (self._refused_until and monotonic() < self._refused_until):

@@ -17,6 +17,7 @@ from greenroom.contracts import Reviewer, Step
 from greenroom.errors import ContentRefused, GreenroomError, RequestError, StepFailed
 from greenroom.exchange import Exchange, Outcome, Reply, StepRecord, Usage
 from greenroom.gateway.chain import Chain, PostEntry, open_chain
+from greenroom.gateway.keys import Key
 from greenroom.gateway.settling import estimate_usage, settle
 from greenroom.gateway.splice import spliced
 from greenroom.gateway.tool_calls import judge_whole, leave_out
@@ -67,6 +68,10 @@ class App(NamedTuple):
     """The steps that judge a text by itself, and those that these build on."""
     is_prompted: bool = False
     """Whether one of `steps` fills a prompt; the request's own messages may then be none."""
+    trial: "Callable[[Exchange], App | None] | None" = None
+    """The experiment that this app takes part in: which app answers instead of it, if one does."""
+    shadow: Callable[[Exchange, Key], None] | None = None
+    """Has copies of prepared exchanges answered by other models, whose answers go to nobody."""
 
 
 def model_of(exchange: Exchange, app: App) -> Callable[[Exchange], Awaitable[Reply]]:

@@ -54,7 +54,7 @@ class Rooms:
             raise RequestError(
                 f"'{app.name}' passes requests through as they are: it fills no prompt.", "prompt"
             )
-        return app._replace(steps=(self._template, *app.steps), is_prompted=True)
+        return app._replace(steps=(self._template, *app.steps), is_prompted=True, trial=None)
 
     def embedder(self, name: str) -> Embedder:
         """What makes vectors under a name. Raises ModelNotFound; ExtraMissing for one not installed."""

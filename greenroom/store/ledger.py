@@ -177,6 +177,12 @@ class LedgerStore:
             self._lease(connection, scope, since, amount)
             return amount
 
+    def left(self, window: Window, limit: int) -> int:
+        """What of a window is neither spent nor leased to any process."""
+        with self._reading() as connection:
+            settled, leased = self._standing(connection, window[0].encoded(), window[1])
+        return limit - (settled or 0) - leased
+
     def _standing(self, connection: sqlite3.Connection, scope: str, since: int) -> tuple[int | None, int]:
         found = connection.execute(
             "SELECT (SELECT settled FROM balances WHERE scope = ?1 AND since = ?2),"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from greenroom.errors import StoreError
-from greenroom.store import compaction, erasure, listing, order, scores, search, writers
+from greenroom.store import compaction, erasure, listing, observations, order, scores, search, writers
 from greenroom.store.audit import AuditLog, Line, append
 from greenroom.store.blocks import Packer, body_at
 from greenroom.store.by_model import ByModel
@@ -277,6 +277,16 @@ class TraceStore:
             record = record_of(row, body, self._detect)
             record["scores"] = scores.of(connection, found[0])
             return record
+
+    def newest(self) -> tuple[int, int]:
+        """The numbers of the newest trace and the newest score: rise with every one that is added."""
+        with self._reading() as connection:
+            return observations.newest(connection)
+
+    def observed(self, wanted: observations.Wanted) -> Sequence[observations.Seen]:
+        """What the traces say of one arm of an experiment, in the order in which they ended."""
+        with self._reading() as connection:
+            return observations.read(connection, self._names, wanted)
 
     def list(self, wanted: TraceFilter) -> Page:
         """A page of summaries, newest first, and the cursor of the next page (None at the end).

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -39,6 +39,10 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "POST /api/keys/none/rotate": ("admin", 404),
     "GET /api/projects": ("admin", 200),
     "GET /api/config": ("admin", 200),
+    "GET /api/experiments": ("admin", 200),
+    "GET /api/experiments/none": ("admin", 404),
+    "POST /api/experiments/none/stop": ("admin", 404),
+    "POST /api/experiments/none/promote": ("admin", 400),
     "GET /api/usage?by=key,model": ("admin", 200),
     "GET /api/collections": ("viewer", 200),
     "POST /api/collections": ("operator", 400),
@@ -72,12 +76,12 @@ class Answer(NamedTuple):
 class Office:
     """A server and a key of every role in the project `p`."""
 
-    def __init__(self, server: ServerProcess) -> None:
+    def __init__(self, server: ServerProcess, roles: Sequence[str] = ROLES[:-1]) -> None:
         self.server = server
         self.keys = {"admin": ADMIN}
-        for role in ROLES[:-1]:
+        for role in roles:
             self.keys[role] = self.create(name=f"the {role}", project="p", role=role)["key"]
-        for role in ROLES[:-1]:
+        for role in roles:
             self.wait_for("/v1/models", self.keys[role], 200)
 
     def ask(

@@ -1,0 +1,3 @@
+from tests.faults.conftest import upstream
+
+__all__ = ["upstream"]
