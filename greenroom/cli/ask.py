@@ -55,10 +55,11 @@ async def _ask(place: Place, text: str, app: str, session: str | None) -> dict[s
 
 def _print_answer(record: dict[str, Any]) -> None:  # Any: JSON
     out = console()
-    if record["outcome"] == "failed":
+    text = (record.get("reply") or {}).get("text") or ""
+    if record["outcome"] == "failed" or (record.get("error") and not text):
         fail(record.get("error") or "The model gave no answer.", ENVIRONMENT)
         return
-    out.print(printable((record.get("reply") or {}).get("text") or ""))
+    out.print(printable(text))
     cited = [one for one in record.get("passages") or () if one.get("cited")]
     if cited:
         out.print()

@@ -140,3 +140,13 @@ def test_what_is_wrong_is_said_in_a_sentence(
 
     assert (ran.code, ran.out) == (code, "")
     assert said in ran.err
+
+
+def test_a_question_that_does_not_fill_the_app_s_prompt_says_what_is_missing(run: Run, file: Path) -> None:
+    (file.parent / "greenroom.toml").write_text('[apps.support]\nprompt = "support"\n', encoding="utf-8")
+    run("prompts", "add", "support.toml")
+
+    ran = run("ask", "Hello", "--app", "support")
+
+    assert ran.code == 1
+    assert ran.err == "The prompt 'support@1' needs a value for the variable 'question' (string).\n"
