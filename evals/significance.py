@@ -65,11 +65,31 @@ def several(runs: int) -> Row:
     seen = worse = 0
     for number in range(runs):
         chance = np.random.default_rng([11, number])
-        found = [paired(*map(list, pairs(chance, 0.8, 0.8, 0.5))) for _ in range(5)]
+        found = [_shares(0.8, 0.0, 0.5)(chance) for _ in range(5)]
         told = [one.value for one, p in zip(found, holm([one.p for one in found]), strict=True) if p < ALPHA]
         seen += bool(told)
         worse += any(value < 0 for value in told)
     return Row("A/A, any of 5 pass/fail metrics after Holm", seen / runs, worse / runs, float("nan"))
+
+
+def _shares(base: float, gain: float, phi: float, n: int = CASES) -> Callable[[Generator], Difference]:
+    """One comparison of passed or failed."""
+
+    def once(chance: Generator) -> Difference:
+        new, old = pairs(chance, base, base + gain, phi, n)
+        return paired(new.tolist(), old.tolist())
+
+    return once
+
+
+def _scores(shift: float, groups: int, size: int) -> Callable[[Generator], Difference]:
+    """One comparison of scores in groups."""
+
+    def once(chance: Generator) -> Difference:
+        new, old, names = clustered(chance, shift, groups, size)
+        return paired(new.tolist(), old.tolist(), names)
+
+    return once
 
 
 def a_a(runs: int) -> Iterator[Row]:
@@ -77,13 +97,13 @@ def a_a(runs: int) -> Iterator[Row]:
     for base, phi, n in ((0.8, 0.5, CASES), (0.5, 0.0, CASES), (0.95, 0.7, CASES), (0.8, 0.5, 40)):
         yield simulate(
             f"A/A, pass/fail, {n} pairs, base {base:.2f}, phi {phi}", 0.0, runs,
-            lambda chance, base=base, phi=phi, n=n: paired(*map(list, pairs(chance, base, base, phi, n))),
+            _shares(base, 0.0, phi, n),
         )  # fmt: skip
     yield several(runs)
     for groups, size in ((100, 4), (12, 10)):
         yield simulate(
             f"A/A, scores, {groups} groups of {size}", 0.0, runs,
-            lambda chance, groups=groups, size=size: paired(*map(list, clustered(chance, 0.0, groups, size))),
+            _scores(0.0, groups, size),
         )  # fmt: skip
 
 
@@ -101,11 +121,11 @@ def power(runs: int) -> Iterator[Row]:
     ):
         yield simulate(
             f"+5 points, pass/fail, {CASES} pairs, base {base:.2f}, phi {phi}", 0.05, runs,
-            lambda chance, base=base, phi=phi: paired(*map(list, pairs(chance, base, base + 0.05, phi))),
+            _shares(base, 0.05, phi),
         )  # fmt: skip
     yield simulate(
         "+5 points, scores, 100 groups of 4", 0.05, runs,
-        lambda chance: paired(*map(list, clustered(chance, 0.05, 100, 4))),
+        _scores(0.05, 100, 4),
     )  # fmt: skip
 
 
