@@ -27,6 +27,7 @@ from greenroom.errors import ConfigError
 from greenroom.gateway.meters import SharedMeters
 from greenroom.stages.check.canary import Canary
 from greenroom.store.database import FolderLock, lock_folder
+from greenroom.store.soundness import refuse_damaged
 
 log = logging.getLogger("greenroom.workers")
 
@@ -53,6 +54,7 @@ def supervise(house: House, host: str | None, port: int | None) -> int:
         stack.callback(_close, listeners)
         lock = lock_folder(house.folder())
         stack.callback(lock.release)
+        refuse_damaged(house.folder())
         admin_key = admin_key_of(house, listeners[0])
         with _prepared(house):
             return asyncio.run(_Supervisor(house, listeners, lock, admin_key).run())
