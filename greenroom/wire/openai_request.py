@@ -7,6 +7,7 @@ byte.
 import json
 import re
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from typing import Annotated, Any
 
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
@@ -147,19 +148,41 @@ def parse_head(raw: bytes) -> ChatRequest:
     if (
         not once
         or (request.is_odd and _hides_letters(rest))
-        or (rest.count(b":") > 2 and _may_repeat(b"%b[]%b" % (before, behind)))
+        or (rest.count(b":") > 2 and _fields_may_repeat(b"%b[]%b" % (before, behind)))
     ):
         refuse_repeated_keys(raw)
     return request
 
 
-def _may_repeat(body: bytes) -> bool:
+def _fields_may_repeat(body: bytes) -> bool:
     """Whether an object may say one of its own keys twice: it has more keys than different ones.
 
-    Counted without reading its values; a space before a colon makes it a false alarm.
+    Counted without reading its values; a space before a colon makes it a false alarm. Values with keys of
+    their own, as tools have, are read once, and known when they come again. Raises: MalformedRequest.
     """
     fields = _fields.decode(body)
-    return body.count(b'":') != len(fields) + b"".join(fields.values()).count(b'":')
+    values = b"".join(fields.values())
+    if values.count(b":") > 1:
+        for value in fields.values():
+            _refuse_repeated_within(bytes(value))
+    return body.count(b'":') != len(fields) + values.count(b'":')
+
+
+_sound: dict[bytes, None] = {}
+"""Digests of values in which no key stands twice, the oldest first."""
+_MOST_SOUND = 4_096
+
+
+def _refuse_repeated_within(value: bytes) -> None:
+    if value.count(b":") < 2:
+        return
+    digest = blake2b(value, digest_size=16).digest()
+    if digest in _sound:
+        return
+    refuse_repeated_keys(value)
+    if len(_sound) >= _MOST_SOUND:
+        del _sound[next(iter(_sound))]
+    _sound[digest] = None
 
 
 def read_messages(request: ChatRequest, *, may_be_none: bool = False) -> None:

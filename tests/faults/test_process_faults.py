@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from greenroom.contracts import Step
-from greenroom.errors import QuotaExceeded
+from greenroom.errors import QuotaExceeded, Unauthorized
 from greenroom.exchange import Caller, Exchange, Reply
 from greenroom.gateway.access import Access, Key
 from greenroom.gateway.pipeline import StepEntry
@@ -77,6 +78,22 @@ def test_c10_windows_follow_a_clock_that_never_goes_back() -> None:
         del times[0]
 
     assert granted == [0.0, 1.0, 60.1, 61.0]
+
+
+def test_c10_a_key_that_expires_counts_for_the_minute_that_a_clock_may_be_wrong_by(
+    jumping: list[int],
+) -> None:
+    ends = time.time() + 10
+    digest = sha256(b"gr-key").digest()
+    access = Access({digest: Key(caller=Caller(key_id="k"), expires_at=ends)})
+    found = []
+    for second in (0, 10, 69, 72, 0):
+        jumping[0] = second * 1_000_000_000
+        with contextlib.suppress(Unauthorized):
+            access.find(b"gr-key")
+            found.append(second)
+
+    assert found == [0, 10, 69, 0]
 
 
 def test_c10_traces_stay_in_the_order_they_came_in(tmp_path: Path) -> None:

@@ -138,6 +138,8 @@ except StoreError as error:
         pytest.param("pwrite64:error=ENOSPC:when=80+13", id="C5 writes without space"),
         pytest.param("fdatasync,fsync:error=EIO:when=1+2", id="C5 flushes"),
         pytest.param("pread64:error=EIO:when=12+5", id="C5 reads"),
+        *(pytest.param(f"pwrite64:error=EIO:when={n}", id=f"C5 write {n}") for n in (1, 3, 9, 27, 81, 243)),
+        *(pytest.param(f"fdatasync,fsync:error=EIO:when={n}", id=f"C5 flush {n}") for n in (1, 2, 4)),
     ],
 )
 def test_c5_whichever_operation_fails_the_file_stays_sound_and_losses_are_counted(
