@@ -1,12 +1,15 @@
 """Prices and budgets of the configuration as the price book and the ledger want them."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from greenroom.config import BudgetConfig, Config, PriceConfig
 from greenroom.errors import ConfigError
+from greenroom.gateway.day_counts import DayCounts
 from greenroom.gateway.ledger import Ledger
+from greenroom.gateway.meters import LocalMeters, Meters
 from greenroom.gateway.purse import Policy, Rule
 from greenroom.models.prices import Period, Price, Rates
 from greenroom.store.ledger import LedgerStore
@@ -31,6 +34,20 @@ def open_ledger(house: "House") -> Ledger:
     ledger = Ledger(store, is_sync=money.durability == "sync")
     take_rules(ledger, house.config)
     return ledger
+
+
+def open_meters(house: "House", ending: ExitStack, *, keeps_days: bool) -> Meters:
+    """What keys use of their limits. Of several processes the parent keeps the days, else this one may."""
+    if house.worker is not None:
+        shared = house.worker.meters()
+        ending.callback(shared.close)
+        return shared
+    meters = LocalMeters()
+    if keeps_days:
+        days = DayCounts(meters, house.folder())
+        days.start()
+        ending.callback(days.stop)
+    return meters
 
 
 def take_rules(ledger: Ledger, config: Config) -> None:
