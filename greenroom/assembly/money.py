@@ -54,7 +54,12 @@ def take_rules(ledger: Ledger, config: Config) -> None:
     """Give the ledger the budgets and the policy of a configuration."""
     money = config.money
     policy = Policy(money.unknown_price, money.reserve_tokens, money.on_error == "allow")
-    ledger.set_rules([_rule(name, one) for name, one in config.budgets.items()], policy)
+    ledger.set_rules(rules_of(config), policy)
+
+
+def rules_of(config: Config) -> list[Rule]:
+    """The budgets of a configuration."""
+    return [_rule(name, one) for name, one in config.budgets.items()]
 
 
 def check_money(config: Config, source: str) -> None:
