@@ -171,12 +171,17 @@ def _fields_may_repeat(body: bytes) -> bool:
 _sound: dict[bytes, None] = {}
 """Digests of values in which no key stands twice, the oldest first."""
 _MOST_SOUND = 4_096
+_AT_ONCE = 2_000
+"""Bytes hashed at once: for 2,048 and more hashlib lets other threads run, and waits for them to be done."""
 
 
 def _refuse_repeated_within(value: bytes) -> None:
     if value.count(b":") < 2:
         return
-    digest = blake2b(value, digest_size=16).digest()
+    hashed = blake2b(digest_size=16)
+    for at in range(0, len(value), _AT_ONCE):
+        hashed.update(value[at : at + _AT_ONCE])
+    digest = hashed.digest()
     if digest in _sound:
         return
     refuse_repeated_keys(value)
