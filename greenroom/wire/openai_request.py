@@ -7,7 +7,6 @@ byte.
 import json
 import re
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 from typing import Annotated, Any
 
 from msgspec import DecodeError, Meta, Raw, Struct, ValidationError
@@ -16,6 +15,7 @@ from msgspec.json import Decoder
 from greenroom.errors import MalformedRequest, TooLarge
 from greenroom.exchange import ChatRequest, Text
 from greenroom.wire.openai import ToolCall, encode
+from greenroom.wire.repeated_keys import refuse_repeated_keys, refuse_repeated_within
 
 MAX_MESSAGES = 20_000
 MAX_KEYS = 200_000
@@ -164,30 +164,8 @@ def _fields_may_repeat(body: bytes) -> bool:
     values = b"".join(fields.values())
     if values.count(b":") > 1:
         for value in fields.values():
-            _refuse_repeated_within(bytes(value))
+            refuse_repeated_within(bytes(value))
     return body.count(b'":') != len(fields) + values.count(b'":')
-
-
-_sound: dict[bytes, None] = {}
-"""Digests of values in which no key stands twice, the oldest first."""
-_MOST_SOUND = 4_096
-_AT_ONCE = 2_000
-"""Bytes hashed at once: for 2,048 and more hashlib lets other threads run, and waits for them to be done."""
-
-
-def _refuse_repeated_within(value: bytes) -> None:
-    if value.count(b":") < 2:
-        return
-    hashed = blake2b(digest_size=16)
-    for at in range(0, len(value), _AT_ONCE):
-        hashed.update(value[at : at + _AT_ONCE])
-    digest = hashed.digest()
-    if digest in _sound:
-        return
-    refuse_repeated_keys(value)
-    if len(_sound) >= _MOST_SOUND:
-        del _sound[next(iter(_sound))]
-    _sound[digest] = None
 
 
 def read_messages(request: ChatRequest, *, may_be_none: bool = False) -> None:
@@ -316,25 +294,6 @@ def tool_pairs(request: ChatRequest) -> list[tuple[int, list[int]]]:
         elif role == "tool" and pairs:
             pairs[-1][1].append(index)
     return pairs
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise MalformedRequest(f"The key '{repeated}' stands twice in one object.", repeated)
-    return found
-
-
-def refuse_repeated_keys(raw: bytes) -> None:
-    """Raise MalformedRequest where a key stands twice in one object of a JSON text."""
-    try:
-        json.loads(raw, object_pairs_hook=_unique)
-    except RecursionError:
-        raise MalformedRequest("The body is nested too deeply.") from None
-    except ValueError as error:
-        raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
 
 
 def render_chat(
