@@ -170,6 +170,7 @@ def run(bench: Bench) -> Result:
         result.rows.append(Row(name="memory after these rounds", value=after_load / 2**20, unit="MiB"))
         if plan.soak:
             result.rows.append(growth(bench.tools, greenrooms[0], bench.say))
+        result.rows.append(kept_answers(bench, mock_port))
         result.rows += storage(bench, mock_port, greenrooms[0].first_answer_s)
     return result
 
@@ -213,6 +214,22 @@ def fill_rows(result: Result, direct_p50_us: float, at_rest_bytes: int | None) -
             rows.append(Row(name=f"CPU per streamed event ÷ nginx: {name}", value=value, goal=goal))
     if at_rest_bytes is not None:
         rows.append(Row(name="memory at rest (PSS)", value=at_rest_bytes / 2**20, unit="MiB", goal=70.0))
+
+
+def kept_answers(bench: Bench, mock_port: int) -> Row:
+    """CPU of a request whose answer is kept: the same prompt again and again, for an app without steps."""
+    target = start_greenroom(bench.folder / "kept", mock_port, bench.cores.target, app="kept")
+    try:
+        turns = [
+            take_turn(
+                bench.tools, target, connections=CONNECTIONS, seconds=seconds, personal_percent=0, same=True
+            )
+            for seconds in (0.5, *[bench.plan.seconds] * bench.plan.rounds)
+        ]
+    finally:
+        target.running.stop()
+    value = median(turn.cpu_us for turn in turns[1:])
+    return Row(name="an exact answer kept: CPU per request", value=value, unit="µs", goal=80.0)
 
 
 def growth(tools: Tools, target: Target, say: Callable[[str], None], requests: int = 100_000) -> Row:

@@ -52,7 +52,7 @@ typedef struct {
 static const char *const ROLES[] = {"system", "user", "assistant", "user", "assistant", "user"};
 static const int LENGTHS[] = {260, 320, 380, 260, 380, 300}; /* bytes of text per message */
 
-static int port, n_conns = 32, stream_mode, personal_percent = 25;
+static int port, n_conns = 32, stream_mode, personal_percent = 25, same_mode;
 static long long max_requests;
 static double duration_s = 3;
 static const char *key = "none", *model = "mock", *path = "/v1/chat/completions", *acks_path;
@@ -108,6 +108,7 @@ static size_t write_text(char *at, int bytes) {
 static void build_request(Conn *c) {
     static char body[BODY_BYTES];
     char *at = body;
+    if (same_mode) random_state = 1; /* every request says the same */
     at += sprintf(at, "{\"model\":\"%s\",\"messages\":[", model);
     for (int i = 0; i < 6; i++) {
         at += sprintf(at, "%s{\"role\":\"%s\",\"content\":\"", i ? "," : "", ROLES[i]);
@@ -333,7 +334,8 @@ static void read_options(int argc, char **argv) {
     static const struct option OPTIONS[] = {
         {"port", 1, 0, 'p'},  {"connections", 1, 0, 'c'}, {"duration", 1, 0, 'd'}, {"requests", 1, 0, 'n'},
         {"key", 1, 0, 'k'},   {"model", 1, 0, 'm'},       {"path", 1, 0, 'u'},     {"seed", 1, 0, 's'},
-        {"stream", 0, 0, 'e'}, {"personal", 1, 0, 'i'},   {"acks", 1, 0, 'a'},     {0, 0, 0, 0}};
+        {"stream", 0, 0, 'e'}, {"personal", 1, 0, 'i'},   {"acks", 1, 0, 'a'},
+        {"same", 0, 0, 'q'},   {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
         if (o == 'p') port = atoi(optarg);
         else if (o == 'c') n_conns = atoi(optarg);
@@ -346,11 +348,12 @@ static void read_options(int argc, char **argv) {
         else if (o == 'e') stream_mode = 1;
         else if (o == 'i') personal_percent = atoi(optarg);
         else if (o == 'a') acks_path = optarg;
+        else if (o == 'q') same_mode = 1;
         else exit(64);
     }
     if (port == 0 || n_conns < 1) {
         fprintf(stderr, "usage: load --port P [--connections N] [--duration S | --requests N] [--stream] [--key K] [--model M]\n"
-                        "            [--path U] [--seed N] [--personal PERCENT] [--acks FILE]\n");
+                        "            [--path U] [--seed N] [--personal PERCENT] [--acks FILE] [--same]\n");
         exit(64);
     }
 }

@@ -61,6 +61,7 @@ def take_turn(
     seconds: float,
     stream: bool = False,
     personal_percent: int = 25,
+    same: bool = False,
 ) -> Point:
     """Load one target, wait until its deferred work is done, and charge the CPU to what was answered."""
     pid = target.running.pid
@@ -68,7 +69,7 @@ def take_turn(
     before = tree_cpu_ns(pid)
     report = tools.load(
         target.port, model=target.model, key=target.key, connections=connections, duration_s=seconds,
-        stream=stream, personal_percent=personal_percent, timeout_s=seconds + 60,
+        stream=stream, personal_percent=personal_percent, same=same, timeout_s=seconds + 60,
     )  # fmt: skip
     at_last_reply = tree_cpu_ns(pid)
     settled_s = wait_until_idle(target)

@@ -28,6 +28,8 @@ ALL_ON = {
 """The steps of the app "bench", in the order they run."""
 ENGINES = {"entities": "patterns", "injection": "rules", "offense": "rules"}
 """Of the steps that have a choice."""
+NAMES = {"bench": "all on", "raw": "pass-through", "kept": "kept answers"}
+"""What the apps are called in tables."""
 
 
 class Target(Struct, kw_only=True):
@@ -101,7 +103,7 @@ def start_nginx(folder: Path, mock_port: int, core: int, *, buffering: bool) -> 
 def start_greenroom(
     folder: Path, mock_port: int, core: int, *, app: str, python: str = sys.executable, workers: int = 1
 ) -> Target:
-    """A Greenroom of its own with the apps "bench" (all on) and "raw" (pass-through); `app` is what is asked for.
+    """A Greenroom of its own with the apps "bench" (all on), "raw" (pass-through) and "kept"; `app` is asked for.
 
     A folder used before is used again, data and all. Raises: EnvironmentMissing when it does not answer.
     """
@@ -115,7 +117,9 @@ def start_greenroom(
         f'[providers.mock]\nkind = "openai_compatible"\nbase_url = "http://127.0.0.1:{mock_port}/v1"\n\n'
         f'[apps.bench]\nmodel = "mock/mock"\n{lists}\n\n'
         f"{engines}"
-        f'[apps.raw]\nmodel = "mock/mock"\npipeline = "off"\n',
+        f'[apps.raw]\nmodel = "mock/mock"\npipeline = "off"\n\n'
+        f'[apps.kept]\nmodel = "mock/mock"\ncache = "exact"\n'
+        + "".join(f"{stage} = []\n" for stage in ALL_ON),
         encoding="utf-8",
     )
     key_file = folder / "admin-key"
@@ -129,7 +133,7 @@ def start_greenroom(
         log=folder / "greenroom.log",
         environment={"GREENROOM_ADMIN_KEY": key, "GREENROOM_DATA": str(data)},
     )
-    name = "Greenroom, all on" if app == "bench" else "Greenroom, pass-through"
+    name = f"Greenroom, {NAMES[app]}"
     target = Target(name=name, port=port, running=running, key=key, model=app, data=data)
     await_answer(target)
     return target

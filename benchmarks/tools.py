@@ -77,6 +77,7 @@ class Tools:
         requests: int | None = None,
         stream: bool = False,
         personal_percent: int = 25,
+        same: bool = False,
         core: int | None = None,
         timeout_s: float | None = None,
     ) -> LoadReport:
@@ -86,7 +87,7 @@ class Tools:
         """
         argv = self.load_argv(
             port, model=model, key=key, path=path, connections=connections, duration_s=duration_s,
-            requests=requests, stream=stream, personal_percent=personal_percent,
+            requests=requests, stream=stream, personal_percent=personal_percent, same=same,
         )  # fmt: skip
         taskset = ["taskset", "-c", str(self.cores.peers if core is None else core)]
         done = subprocess.run(taskset + argv, capture_output=True, check=False, timeout=timeout_s)
@@ -109,9 +110,10 @@ class Tools:
         requests: int | None = None,
         stream: bool = False,
         personal_percent: int = 25,
+        same: bool = False,
         acks: Path | None = None,
     ) -> list[str]:
-        """The command line of one run; each call gets a seed of its own, so no text is ever sent twice."""
+        """The command line of one run; each call gets a seed of its own, so no text is sent twice, but with `same`."""
         self._seed += 1
         argv = [
             str(self.folder / "load"), f"--port={port}", f"--model={model}", f"--key={key}", f"--path={path}",
@@ -120,6 +122,8 @@ class Tools:
         argv.append(f"--requests={requests}" if requests is not None else f"--duration={duration_s or 3.0}")
         if stream:
             argv.append("--stream")
+        if same:
+            argv.append("--same")
         if acks is not None:
             argv.append(f"--acks={acks}")
         return argv

@@ -8,6 +8,7 @@ import msgspec
 from greenroom import __version__
 from greenroom.assembly.applied import shown
 from greenroom.assembly.audit import Audit, Kind, Wanted
+from greenroom.assembly.budgets import budgets
 from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
 from greenroom.assembly.keys import KeyDesk
@@ -72,6 +73,10 @@ class Desk:
     ) -> tuple[list[Record], str | None]:
         """Lines of the audit log, newest first, and the cursor of the next page."""
         return list_audit(self._house, kind, wanted, cursor)
+
+    def budgets(self) -> list[Record]:
+        """What is left of each budget."""
+        return budgets(self._house)
 
     def usage(self, asked: Asked) -> list[Record]:
         """Sums of the ledger."""

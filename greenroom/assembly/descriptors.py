@@ -7,10 +7,12 @@ from pathlib import Path
 from greenroom.config import ServerConfig
 from greenroom.server.head import Limits
 
-KEPT = 24
+KEPT = 18
 """Descriptors that are never given to connections: lexica and readers of stores that the first requests open
-(13 where this was counted), and a spare few.
+(8 where this was counted), and a spare few.
 """
+FEW = 16
+"""Connections, of which clients beyond the limit would take too large a share."""
 MOST = 65_536
 FORM_BYTES = 64 * 1024
 """What a form adds to the file in it."""
@@ -38,13 +40,17 @@ def connections_within(configured: int) -> int:
 
 def limits_of(table: ServerConfig) -> Limits:
     """What a connection may take, and how many there may be."""
+    body_bytes = table.body_limit_mb * 1024 * 1024
+    connections = connections_within(table.connections)
     return Limits(
-        body_bytes=table.body_limit_mb * 1024 * 1024,
+        body_bytes=body_bytes,
         header_s=table.header_timeout_s,
         body_s=table.body_timeout_s,
         idle_s=table.idle_timeout_s,
         write_s=table.write_timeout_s,
-        connections=connections_within(table.connections),
+        connections=connections,
+        spare=Limits().spare if connections >= FEW else 1,
+        bodies_bytes=max(Limits().bodies_bytes, 2 * body_bytes),
         file_bytes=table.file_limit_mb * 1024 * 1024 + FORM_BYTES,
     )
 

@@ -22,7 +22,7 @@ from greenroom.assembly.forgetting import Forgetting
 from greenroom.assembly.guest import GuestTraces
 from greenroom.assembly.llama import PULLED, LocalModels
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
-from greenroom.assembly.money import open_ledger, take_rules
+from greenroom.assembly.money import open_ledger, open_meters, take_rules
 from greenroom.assembly.policies import routes_of
 from greenroom.assembly.prompts import Routes
 from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
@@ -169,10 +169,7 @@ class House(Stores):
         self.ledger = open_ledger(self)
         self.ledger.start()
         self._ending.callback(self.ledger.stop)
-        meters = None
-        if self.worker is not None:
-            meters = self.worker.meters()
-            self._ending.callback(meters.close)
+        meters = open_meters(self, self._ending, keeps_days=not as_guest)
         self.access = Access({}, self.ledger, meters=meters)
         self.refresh_keys()
         self.refresh_prompts()

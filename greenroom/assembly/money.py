@@ -1,12 +1,15 @@
 """Prices and budgets of the configuration as the price book and the ledger want them."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from greenroom.config import BudgetConfig, Config, PriceConfig
 from greenroom.errors import ConfigError
+from greenroom.gateway.day_counts import DayCounts
 from greenroom.gateway.ledger import Ledger
+from greenroom.gateway.meters import LocalMeters, Meters
 from greenroom.gateway.purse import Policy, Rule
 from greenroom.models.prices import Period, Price, Rates
 from greenroom.store.ledger import LedgerStore
@@ -33,11 +36,30 @@ def open_ledger(house: "House") -> Ledger:
     return ledger
 
 
+def open_meters(house: "House", ending: ExitStack, *, keeps_days: bool) -> Meters:
+    """What keys use of their limits. Of several processes the parent keeps the days, else this one may."""
+    if house.worker is not None:
+        shared = house.worker.meters()
+        ending.callback(shared.close)
+        return shared
+    meters = LocalMeters()
+    if keeps_days:
+        days = DayCounts(meters, house.folder())
+        days.start()
+        ending.callback(days.stop)
+    return meters
+
+
 def take_rules(ledger: Ledger, config: Config) -> None:
     """Give the ledger the budgets and the policy of a configuration."""
     money = config.money
     policy = Policy(money.unknown_price, money.reserve_tokens, money.on_error == "allow")
-    ledger.set_rules([_rule(name, one) for name, one in config.budgets.items()], policy)
+    ledger.set_rules(rules_of(config), policy)
+
+
+def rules_of(config: Config) -> list[Rule]:
+    """The budgets of a configuration."""
+    return [_rule(name, one) for name, one in config.budgets.items()]
 
 
 def check_money(config: Config, source: str) -> None:

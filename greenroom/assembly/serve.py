@@ -48,6 +48,7 @@ from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
 from greenroom.store.database import lock_folder
 from greenroom.store.shared import SharedThings
+from greenroom.store.soundness import refuse_damaged
 from greenroom.wire import openai
 
 log = logging.getLogger("greenroom")
@@ -71,6 +72,7 @@ def serve(config: Path | None, data: Path | None, host: str | None, port: int | 
             )
             stack.callback(listener.close)
             stack.callback(lock_folder(house.folder()).release)
+            refuse_damaged(house.folder())
             remove_folder(house.folder())  # of several processes that were killed
             admin_key = admin_key_of(house, listener)
             place = listener.getsockname()[:2]

@@ -24,9 +24,11 @@ from greenroom.assembly.house import House
 from greenroom.assembly.listening import ENVIRONMENT, FINE, admin_key_of, bind, check_tls, greet
 from greenroom.assembly.workers import Board, Worker, check_workers, fresh_folder, limits_path, remove_folder
 from greenroom.errors import ConfigError
+from greenroom.gateway.day_counts import DayCounts
 from greenroom.gateway.meters import SharedMeters
 from greenroom.stages.check.canary import Canary
 from greenroom.store.database import FolderLock, lock_folder
+from greenroom.store.soundness import refuse_damaged
 
 log = logging.getLogger("greenroom.workers")
 
@@ -53,6 +55,7 @@ def supervise(house: House, host: str | None, port: int | None) -> int:
         stack.callback(_close, listeners)
         lock = lock_folder(house.folder())
         stack.callback(lock.release)
+        refuse_damaged(house.folder())
         admin_key = admin_key_of(house, listeners[0])
         with _prepared(house):
             return asyncio.run(_Supervisor(house, listeners, lock, admin_key).run())
@@ -99,6 +102,7 @@ class _Supervisor:
         self._admin_key = admin_key
         self._folder = fresh_folder(house.folder())
         self._meters = SharedMeters(limits_path(self._folder), 0)
+        self._days = DayCounts(self._meters, house.folder())
         self._board = Board(self._folder, 0)
         self._secret = secrets.token_bytes(32)
         self._canary = Canary().mark
@@ -116,12 +120,14 @@ class _Supervisor:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._post()
+        self._days.start()
         keepers = [asyncio.create_task(self._keep(number + 1)) for number in range(self._count)]
         await self._stop.wait()
         _, late = await asyncio.wait(keepers, timeout=self._house.config.server.drain_s + PATIENCE_S)
         for process in list(self._processes.values()) if late else ():
             process.kill()
         await asyncio.gather(*keepers)
+        self._days.stop()
         self._meters.close()
         remove_folder(self._house.folder())
         return self._code

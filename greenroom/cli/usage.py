@@ -1,10 +1,11 @@
 """`greenroom usage`: what was used and what it cost, summed up from the ledger."""
 
 from datetime import date, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from greenroom.assembly.budgets import budgets as budgets_of
 from greenroom.cli.output import fail, print_json, print_table
 from greenroom.cli.place import FINE, USAGE, Here
 from greenroom.store.usage import Asked, Dimension, parse_by, total
@@ -27,6 +28,7 @@ def usage(
     app: str | None = None,
     user: str | None = None,
     tag: str | None = None,
+    budgets: bool = False,
     json: bool = False,
     place: Here,
 ) -> int:
@@ -55,9 +57,15 @@ def usage(
         Of this user only.
     tag
         With this tag only, as team=search.
+    budgets
+        Print what is left of each budget instead, those nearest to their end first.
     json
         Print rows and their sum as JSON.
     """
+    if budgets:
+        if any((by, since, until, project, key, model, app, user, tag)):
+            return fail("--budgets goes with --json only: it lists every budget's present period.", USAGE)
+        return _print_budgets(budgets_of(place.open()), as_json=json)
     try:
         dimensions: tuple[Dimension, ...] = parse_by(",".join(by or ["day"]))
     except ValueError as error:
@@ -73,4 +81,24 @@ def usage(
         empty = [""] * (len(dimensions) - 1)
         lines.append(["all", *empty, *(whole[name] for name, _ in _COUNTS)])
     print_table((*dimensions, *(heading for _, heading in _COUNTS)), lines)
+    return FINE
+
+
+def _print_budgets(rows: list[dict[str, Any]], *, as_json: bool) -> int:  # Any: JSON
+    if as_json:
+        print_json({"data": rows})
+        return FINE
+    headings = ("budget", "of", "period", "renews", "limit", "spent", "reserved", "left")
+    print_table(
+        headings,
+        [
+            [
+                row["budget"],
+                " ".join(row[part] for part in ("project", "key", "user", "tag") if row[part]) or "all",
+                row["period"], row["renews"] or "never", row["limit_usd"], row["spent_usd"],
+                row["reserved_usd"], row["left_usd"],
+            ]
+            for row in rows
+        ],
+    )  # fmt: skip
     return FINE

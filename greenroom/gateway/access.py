@@ -18,6 +18,8 @@ from greenroom.gateway.ledger import Ledger
 from greenroom.gateway.meters import DAY_S, MINUTE_S, LocalMeters, Meter, Meters, Span
 from greenroom.gateway.purse import BudgetExceeded
 
+CLOCK_TOLERANCE_S = 60.0
+"""How long a key still counts after it has expired: the clock that set its end may be wrong by so much."""
 _BYTES_A_TOKEN = 4
 """Of a prompt, mostly: what a request is counted for until it is known."""
 
@@ -108,7 +110,7 @@ class Access:
     def find(self, secret: bytes) -> Key:
         """The key with this secret. Raises Unauthorized."""
         key = self._keys.get(sha256(secret).digest())
-        if key is None or (key.expires_at is not None and key.expires_at <= time.time()):
+        if key is None or (key.expires_at is not None and key.expires_at + CLOCK_TOLERANCE_S <= time.time()):
             raise Unauthorized("The API key is not known here, or it was revoked or has expired.")
         return key
 

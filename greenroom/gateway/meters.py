@@ -32,6 +32,10 @@ _CELLS = struct.Struct(f"={MOST_WORKERS}I")
 _NOBODY = bytes(16)
 
 
+def _digest(key_id: str) -> bytes:
+    return blake2b(key_id.encode(), digest_size=16).digest()
+
+
 class Span(Struct):
     """What a key has used in its current minute or day; both begin with the first request in them."""
 
@@ -72,16 +76,26 @@ class LocalMeters:
 
     def __init__(self) -> None:
         self._meters: dict[str, Meter] = {}
+        self._restored: dict[bytes, Span] = {}
 
     def take(self, key_id: str) -> Meter:
         """A key's meter."""
         meter = self._meters.get(key_id)
         if meter is None:
-            meter = self._meters[key_id] = Meter(Span(), Span())
+            day = self._restored.pop(_digest(key_id), None) if self._restored else None
+            meter = self._meters[key_id] = Meter(Span(), day or Span())
         return meter
 
     def put(self, meter: Meter) -> None:
         """Nothing is to be done: nobody else has it."""
+
+    def days(self) -> dict[bytes, Span]:
+        """Every key's day, by the digest of its id."""
+        return self._restored | {_digest(id): meter.day for id, meter in list(self._meters.items())}
+
+    def restore(self, digest: bytes, day: Span) -> None:
+        """Go on with a day that was begun before."""
+        self._restored[digest] = day
 
 
 class SharedMeters:
@@ -105,7 +119,7 @@ class SharedMeters:
         """A key's meter, locked for all processes until it is put back."""
         place = self._places.get(key_id)
         if place is None:
-            place = self._places[key_id] = self._find(blake2b(key_id.encode(), digest_size=16).digest())
+            place = self._places[key_id] = self._find(_digest(key_id))
         fcntl.lockf(self._descriptor, fcntl.LOCK_EX, _SLOT_BYTES, place)
         found = _HEAD.unpack_from(self._map, place)
         cells = _CELLS.unpack_from(self._map, place + _HEAD.size)
@@ -123,6 +137,20 @@ class SharedMeters:
         )  # fmt: skip
         _CELL.pack_into(self._map, place + _HEAD.size + self._worker * _CELL.size, max(0, meter.at_work))
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN, _SLOT_BYTES, place)
+
+    def days(self) -> dict[bytes, Span]:
+        """Every key's day, by the digest of its id. Without locks: a count may be that of a moment ago."""
+        found: dict[bytes, Span] = {}
+        for place in range(0, self._slots * _SLOT_BYTES, _SLOT_BYTES):
+            if self._map[place : place + 16] != _NOBODY:
+                head = _HEAD.unpack_from(self._map, place)
+                found[head[0]] = Span(*head[4:7])
+        return found
+
+    def restore(self, digest: bytes, day: Span) -> None:
+        """Go on with a day that was begun before. Before any other process has the file."""
+        place = self._find(digest)
+        _HEAD.pack_into(self._map, place, digest, float("-inf"), 0, 0, day.ends, day.requests, day.tokens)
 
     def free(self, worker: int) -> None:
         """Take out the requests at work of a process that is no more."""

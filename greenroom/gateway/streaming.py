@@ -28,7 +28,7 @@ from greenroom.gateway.tool_calls import HeldCalls, broken_of, note_broken
 from greenroom.wire import openai
 from greenroom.wire.mold import Mold
 from greenroom.wire.openai import Chunk, ChunkChoice, ChunkWriter, ToolDelta
-from greenroom.wire.openai_request import refuse_repeated_keys
+from greenroom.wire.repeated_keys import refuse_repeated_keys
 
 _START = b"data: "
 _END = b"\n\n"

@@ -47,6 +47,8 @@ _SAYS_NOTHING = frozenset(
 """Fields that change nothing about what is answered."""
 _PIECE = 24
 """Characters of a piece when a kept answer is streamed."""
+_AT_ONCE = 2_000
+"""Bytes hashed at once: for 2,048 and more hashlib lets other threads run, and waits for them to be done."""
 _MOST_ALIKE = 64
 """Prompts of one context that are compared."""
 _OVERHEAD_BYTES = 600
@@ -237,7 +239,9 @@ class Cached:
             return None
         digest = self._digest(exchange)
         for name in sorted(fields.keys() - _SAYS_NOTHING):
-            digest.update(b"%b\0%b\0" % (name.encode(), bytes(fields[name])))
+            value = b"%b\0%b\0" % (name.encode(), bytes(fields[name]))
+            for at in range(0, len(value), _AT_ONCE):
+                digest.update(value[at : at + _AT_ONCE])
         return digest.digest()
 
     def _digest(self, exchange: Exchange) -> blake2b:

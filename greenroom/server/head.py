@@ -25,6 +25,10 @@ class Limits(NamedTuple):
     idle_s: float = 60.0
     write_s: float = 30.0
     connections: int = 4096
+    spare: int = 8
+    """Connections beyond those, which are told to come back, or how the server is."""
+    bodies_bytes: int = 256 * 1024 * 1024
+    """Of all bodies together that are being read, not counting uploads."""
     file_bytes: int = 512 * 1024 * 1024
     """The body of an upload, which is handed on as it comes."""
 

@@ -5,6 +5,7 @@ hands the fast routes to what answers them; all else goes to the ASGI app. Knows
 """
 
 import asyncio
+import errno
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -31,8 +32,7 @@ from greenroom.wire.source import Source
 log = logging.getLogger("greenroom.server")
 
 PIPELINE_LIMIT = 16
-SPARE_CONNECTIONS = 8
-"""So many beyond the limit are told to come back, or how the server is; more are dropped."""
+NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 LINGER_S = 2.0
 """How long a client that is still sending may take to see that it was refused."""
 HEALTH = frozenset({b"/healthz", b"/readyz"})
@@ -58,6 +58,8 @@ class Shared:
         """Host names that are answered; anything else may be a rebound name."""
         self.connections: set[HttpProtocol] = set()
         self.draining = False
+        self.room = limits.bodies_bytes
+        """Bytes that bodies which are being read may still take."""
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -121,6 +123,8 @@ class HttpProtocol(asyncio.Protocol):
         self._body_size = 0
         self._limit = 0
         """What the body that is being read may take, in bytes."""
+        self._held = 0
+        """What has come of a body that is not whole yet, and is counted by `Shared.room`."""
         self._run: Run | asyncio.Task[None] | None = None
         """The answer at work."""
         self._writable: asyncio.Future[None] | None = None
@@ -147,7 +151,7 @@ class HttpProtocol(asyncio.Protocol):
         left = shared.limits.connections - len(shared.connections)
         if left <= 0:
             self._is_spare = True
-            if left <= -SPARE_CONNECTIONS:
+            if left <= -shared.limits.spare:
                 self.transport.abort()
                 return
         shared.connections.add(self)
@@ -162,6 +166,7 @@ class HttpProtocol(asyncio.Protocol):
         self.server_state.connections.discard(self)
         self.transport = None
         self._closing = True
+        self._let_go()
         if self._source is not None:
             self._source.pause()
         self._resume()
@@ -180,6 +185,8 @@ class HttpProtocol(asyncio.Protocol):
             self._since = self.loop.time()
         try:
             self._parser.feed_data(data)
+            if self._pieces:
+                self._hold(len(data))
         except httptools.HttpParserUpgrade:
             self._refuse(400, "Upgrading the connection is not supported.")
         except Refused as refused:
@@ -250,8 +257,12 @@ class HttpProtocol(asyncio.Protocol):
         limits = self.shared.limits
         self._limit = limits.body_bytes if request.incoming is None else limits.file_bytes
         if refusal is None:
-            if length is not None and int(length[:20]) > self._limit:
-                raise self._too_large()
+            if length is not None:
+                size = int(length[:20])
+                if size > self._limit:
+                    raise self._too_large()
+                if size > self.shared.room and request.incoming is None:
+                    raise self._no_room()
             if b"expect" in headers and self._run is None:
                 self._expect(headers[b"expect"])
         else:
@@ -269,9 +280,7 @@ class HttpProtocol(asyncio.Protocol):
         self._keep_alive = False
         if self._path in HEALTH:
             return None
-        message = "Too many connections are open here. Try again in a second."
-        refusal = self.shared.fast.refusal(503, message, self._path, "overloaded")
-        return refusal._replace(headers=b"retry-after: 1\r\n" + refusal.headers)
+        return self._overloaded("Too many connections are open here. Try again in a second.")
 
     def on_body(self, body: bytes) -> None:
         if self._is_chunked:
@@ -284,6 +293,23 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._pieces.append(body)
 
+    def _hold(self, size: int) -> None:
+        """Count what has come of a body that is not whole yet."""
+        shared = self.shared
+        self._held += size
+        shared.room -= size
+        if shared.room < 0:
+            self._let_go()
+            self._pieces = []
+            raise self._no_room()
+
+    def _let_go(self) -> None:
+        self.shared.room += self._held
+        self._held = 0
+
+    def _no_room(self) -> Refused:
+        return Refused(503, "Too many bodies are being read here at once. Try again in a second.")
+
     def _too_large(self) -> Refused:
         return Refused(413, f"The body is larger than {self._limit // 1048576} MB.")
 
@@ -294,6 +320,8 @@ class HttpProtocol(asyncio.Protocol):
         if pieces:
             request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             self._pieces = []
+            if self._held:
+                self._let_go()
         self._request = None
         self._fields = []
         self._head_bytes = 0
@@ -406,8 +434,15 @@ class HttpProtocol(asyncio.Protocol):
         log.error("request failed", exc_info=error)
         if self._started:
             self.abort()
+        elif isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
+            message = "No more files or connections can be opened here. Try again in a second."
+            self.respond(*self._overloaded(message))
         else:
             self.respond(*fast.refusal(500, "Something went wrong here. Try again.", self._path))
+
+    def _overloaded(self, message: str) -> Refusal:
+        refusal = self.shared.fast.refusal(503, message, self._path, "overloaded")
+        return refusal._replace(headers=b"retry-after: 1\r\n" + refusal.headers)
 
     # answering
 
@@ -534,6 +569,8 @@ class HttpProtocol(asyncio.Protocol):
             # Who reads it answers; what follows on this connection is not looked at.
             self._closing = True
             half.fail((TooLarge if status == 413 else MalformedRequest)(message))
+        elif status == 503:
+            self._refuse_with(self._overloaded(message))
         elif status:
             self._refuse_with(self.shared.fast.refusal(status, message, self._path))
 
@@ -545,7 +582,7 @@ class HttpProtocol(asyncio.Protocol):
         self._closing = True
         if self._run is None:
             self.respond(*refusal)
-            if refusal.status == 413:
+            if refusal.status in {413, 503}:
                 self._part()
             else:
                 self.transport.close()

@@ -26,10 +26,16 @@ class UsageAdministration(Protocol):
     def usage(self, asked: Asked) -> list[Record]: ...
 
 
-class UsageApi:
-    """The route `/api/usage`."""
+class BudgetAdministration(UsageAdministration, Protocol):
+    """What the routes need."""
 
-    def __init__(self, administration: UsageAdministration) -> None:
+    def budgets(self) -> list[Record]: ...
+
+
+class UsageApi:
+    """The routes `/api/usage` and `/api/budgets`."""
+
+    def __init__(self, administration: BudgetAdministration) -> None:
         self._admin = administration
 
     def docs(self) -> tuple[Doc, ...]:
@@ -38,12 +44,24 @@ class UsageApi:
             Doc("/api/usage", "GET", "admin",
                 "Sum up tokens and costs by any of project, key, model, app, user, tag and day.",
                 self._usage, PARAMETERS),
+            Doc("/api/budgets", "GET", "admin",
+                "List what is spent, reserved and left of each budget in its present period.",
+                self._budgets),
         )  # fmt: skip
 
     async def _usage(self, request: Request, caller: Caller | None) -> Response:
         asked = read_asked(request.query_params)
         rows = await run_in_threadpool(self._admin.usage, asked)
         return json_answer(openai.encode(shown(asked, rows)))
+
+    async def _budgets(self, request: Request, caller: Caller | None) -> Response:
+        _none(request.query_params)
+        return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.budgets)}))
+
+
+def _none(query: Mapping[str, str]) -> None:
+    for name in query:
+        raise MalformedRequest(f"There is no parameter '{name}'.", name)
 
 
 def shown(asked: Asked, rows: list[Record]) -> Record:

@@ -112,7 +112,8 @@ _other_script = re.compile(
 def _table() -> tuple[Any, bytes]:  # Any: marisa_trie has no types
     """Words and "-endings" → row; the rows: how far each language is from the likeliest, in counts."""
     folder = Path(str(files("greenroom") / "data" / "lexica"))
-    trie = importlib.import_module("marisa_trie").Trie().mmap(str(folder / "languages.marisa"))
+    trie = importlib.import_module("marisa_trie").Trie()
+    trie.load(str(folder / "languages.marisa"))  # mapped, it would keep a descriptor
     counts = (folder / "languages.bytes").read_bytes()
     return trie, counts.translate(bytes(min(one, _CEILING) for one in range(256)))
 

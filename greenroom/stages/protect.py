@@ -303,6 +303,9 @@ def _tokens(text: str, covered: bytearray) -> Iterator[Span]:
             if token.isascii():
                 yield start, end, "identifier"
             continue
+        if token.isascii() and token.isdigit():  # most of a table of numbers, at a quarter of the time
+            yield start, end, "number"
+            continue
         body = token.lstrip(_WRAPPING)
         left = start + len(token) - len(body)
         body = body.rstrip(_WRAPPING if "(" not in body else _WRAPPING.replace(")", ""))

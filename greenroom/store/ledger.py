@@ -19,7 +19,7 @@ import msgspec
 
 from greenroom.store.checkpoint import Checkpointer
 from greenroom.store.database import explained, open_database, transaction
-from greenroom.store.lines import ABANDONED, CARRIED, ESTIMATED, Account, Held, Line, Totals, Window
+from greenroom.store.lines import ABANDONED, CARRIED, ESTIMATED, Account, Held, Line, Scope, Totals, Window
 from greenroom.store.material import pseudonym
 from greenroom.store.presence import Presence
 from greenroom.store.schema import LEDGER
@@ -53,6 +53,7 @@ _OF_SCOPE = (
     " AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(a.tags) WHERE value = :tag))"
 )
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 
 class LedgerStore:
@@ -195,6 +196,9 @@ class LedgerStore:
         """What was spent in a window before anything was reserved from it."""
         while self._fold(connection):
             pass
+        return self._sum(connection, window)
+
+    def _sum(self, connection: sqlite3.Connection, window: Window) -> int:
         scope, since = window
         found = connection.execute(
             "SELECT coalesce(sum(d.cost_nano), 0) FROM days d"  # noqa: S608  # constants and named values
@@ -294,6 +298,25 @@ class LedgerStore:
                 if [[*window[0]], since] in msgspec.json.decode(windows)
             ]
         return settled or 0, leased, sum(held)
+
+    def windows(self) -> dict[Window, tuple[int, int]]:
+        """Of every window of which anything was reserved: settled, and reserved for requests at work."""
+        with self._reading() as connection:
+            settled = connection.execute("SELECT scope, since, settled FROM balances").fetchall()
+            held = connection.execute("SELECT amount, windows FROM held").fetchall()
+        found = {(Scope(*_decode(scope)), since): (amount, 0) for scope, since, amount in settled}
+        for amount, windows in held:
+            for scope, since in _decode(windows):
+                window = Scope(*scope), since
+                before = found.get(window, (0, 0))
+                found[window] = before[0], before[1] + amount
+        return found
+
+    def spent(self, window: Window) -> int:
+        """What all lines of a window add up to, whether or not it is a budget's."""
+        self.fold()
+        with self._reading() as connection:
+            return self._sum(connection, window)
 
     def query(self, statement: str, values: Mapping[str, object]) -> list[tuple[object, ...]]:
         """Rows of a SELECT over `days` and `accounts`, in which every line written so far is counted."""

@@ -10,7 +10,8 @@ from msgspec.json import Decoder
 
 from greenroom.errors import MalformedRequest
 from greenroom.wire.openai import encode
-from greenroom.wire.openai_request import malformed, refuse_repeated_keys
+from greenroom.wire.openai_request import malformed
+from greenroom.wire.repeated_keys import refuse_repeated_keys
 
 MOST_PROMPTS = 128
 DEFAULT_TOKENS = 16

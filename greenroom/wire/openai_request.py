@@ -15,6 +15,7 @@ from msgspec.json import Decoder
 from greenroom.errors import MalformedRequest, TooLarge
 from greenroom.exchange import ChatRequest, Text
 from greenroom.wire.openai import ToolCall, encode
+from greenroom.wire.repeated_keys import refuse_repeated_keys, refuse_repeated_within
 
 MAX_MESSAGES = 20_000
 MAX_KEYS = 200_000
@@ -147,19 +148,24 @@ def parse_head(raw: bytes) -> ChatRequest:
     if (
         not once
         or (request.is_odd and _hides_letters(rest))
-        or (rest.count(b":") > 2 and _may_repeat(b"%b[]%b" % (before, behind)))
+        or (rest.count(b":") > 2 and _fields_may_repeat(b"%b[]%b" % (before, behind)))
     ):
         refuse_repeated_keys(raw)
     return request
 
 
-def _may_repeat(body: bytes) -> bool:
+def _fields_may_repeat(body: bytes) -> bool:
     """Whether an object may say one of its own keys twice: it has more keys than different ones.
 
-    Counted without reading its values; a space before a colon makes it a false alarm.
+    Counted without reading its values; a space before a colon makes it a false alarm. Values with keys of
+    their own, as tools have, are read once, and known when they come again. Raises: MalformedRequest.
     """
     fields = _fields.decode(body)
-    return body.count(b'":') != len(fields) + b"".join(fields.values()).count(b'":')
+    values = b"".join(fields.values())
+    if values.count(b":") > 1:
+        for value in fields.values():
+            refuse_repeated_within(bytes(value))
+    return body.count(b'":') != len(fields) + values.count(b'":')
 
 
 def read_messages(request: ChatRequest, *, may_be_none: bool = False) -> None:
@@ -288,25 +294,6 @@ def tool_pairs(request: ChatRequest) -> list[tuple[int, list[int]]]:
         elif role == "tool" and pairs:
             pairs[-1][1].append(index)
     return pairs
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise MalformedRequest(f"The key '{repeated}' stands twice in one object.", repeated)
-    return found
-
-
-def refuse_repeated_keys(raw: bytes) -> None:
-    """Raise MalformedRequest where a key stands twice in one object of a JSON text."""
-    try:
-        json.loads(raw, object_pairs_hook=_unique)
-    except RecursionError:
-        raise MalformedRequest("The body is nested too deeply.") from None
-    except ValueError as error:
-        raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
 
 
 def render_chat(

@@ -223,12 +223,22 @@ def annotation(chat: Item) -> Item | None:
 
 
 def _logprob(one: Any) -> Any:  # Any: JSON of a provider
+    """A likelihood with every field that the dialect requires, and those of the words beside it."""
     if not isinstance(one, dict):
         return one
+    beside = one.get("top_logprobs")
     return {
-        "token": one.get("token", ""), "logprob": one.get("logprob", 0.0), "bytes": one.get("bytes") or [],
-        "top_logprobs": one.get("top_logprobs") or [],
-    }  # fmt: skip
+        **_likely(one),
+        "top_logprobs": [_likely(other) for other in beside or () if isinstance(other, dict)],
+    }
+
+
+def _likely(one: dict[str, Any]) -> dict[str, Any]:  # Any: as above
+    return {
+        "token": one.get("token", ""),
+        "logprob": one.get("logprob", 0.0),
+        "bytes": one.get("bytes") or [],
+    }
 
 
 def whole_answer(

@@ -207,6 +207,8 @@ def _text_echo(text: TextConfig | None) -> dict[str, object]:
 
 def _choice_echo(choice: ToolChoice) -> dict[str, object]:
     shown: dict[str, object] = msgspec.to_builtins(choice)
+    if choice.type == "allowed_tools":
+        shown["mode"] = choice.mode or "auto"
     return {name: value for name, value in shown.items() if value is not None}
 
 

@@ -11,7 +11,8 @@ from msgspec import DecodeError, Meta, Raw, Struct
 from msgspec.json import Decoder, Encoder
 
 from greenroom.errors import MalformedRequest, TooLarge
-from greenroom.wire.openai_request import MANY_BYTES, MAX_KEYS, malformed, refuse_repeated_keys
+from greenroom.wire.openai_request import MANY_BYTES, MAX_KEYS, malformed
+from greenroom.wire.repeated_keys import refuse_repeated_keys
 from greenroom.wire.responses_items import Item, ItemIds, Reference, read_items
 
 INCLUDES = (

@@ -32,3 +32,14 @@ def test_what_it_cannot_sum_up_by_is_said(run: Run) -> None:
 
     assert told.code == 64
     assert "'colour' is nothing to sum up by; these are: project, key," in told.err
+
+
+def test_what_is_left_of_budgets(run: Run) -> None:
+    run("keys", "create", "bot", "--budget-usd", "2.5", "--budget-period", "day")
+
+    (row,) = run("usage", "--budgets", "--json").json["data"]
+    line = run("usage", "--budgets").out.split("\t")
+
+    assert (row["budget"], row["limit_usd"], row["left_usd"]) == ("key bot", "2.5", "2.5")
+    assert (line[0], line[2], line[4]) == ("key bot", "day", "2.5")
+    assert run("usage", "--budgets", "--by", "key").code == 64

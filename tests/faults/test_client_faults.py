@@ -112,6 +112,19 @@ def chat_with(field: bytes) -> bytes:
             b'{"model":"m","model":"n","messages":[{"role":"user","content":"x"}]}', "'model'", id="key twice"
         ),
         pytest.param(
+            chat_with(b'"n":1,"tools":[{"type":"function","function":{"name":"f","name":"g"}}]'),
+            "'name'",
+            id="key twice in a tool",
+        ),
+        pytest.param(
+            chat_with(
+                b'"n":1,"tools":[{"type":"function","function":{"name":"f","parameters":{"a":{"b" :1,"\\u0062":2}}}}]'
+            ),
+            "'b'",
+            id="key twice in a schema, written otherwise",
+        ),
+        pytest.param(chat_with(b'"n":1,"x":{"y":{"z":1,"z":2}}'), "'z'", id="key twice where nobody reads"),
+        pytest.param(
             b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}',
             "pair at byte 51",
             id="lone surrogate",

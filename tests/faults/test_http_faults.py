@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from greenroom.server.head import Limits
-from greenroom.server.protocol import SPARE_CONNECTIONS
 from tests.faults.rawclient import chat_bytes, request_bytes
 from tests.faults.recipes import openai_reply, whole
 from tests.faults.room import HEAD, HELLO, KEY, QUICK, Room, code_of, works
@@ -150,7 +149,7 @@ async def test_b12_connections_too_many_are_told_to_come_back_or_dropped_and_the
     upstream: FaultUpstream,
 ) -> None:
     async with Room([upstream.base_url], limits=Limits(connections=3), app=healthy) as room:
-        clients = [room.client() for _ in range(3 + SPARE_CONNECTIONS + 2)]
+        clients = [room.client() for _ in range(3 + Limits().spare + 2)]
         for client in clients:
             await client.__aenter__()
         dropped = [await client.closed_within(0.1) for client in clients]

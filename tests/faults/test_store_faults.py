@@ -19,6 +19,7 @@ from greenroom.errors import MalformedRequest, StoreError
 from greenroom.gateway.recorder import Recorder
 from greenroom.store.database import check
 from greenroom.store.listing import TraceFilter
+from greenroom.store.soundness import refuse_damaged
 from greenroom.store.traces import TraceStore
 from tests.server.test_process import STRACE, can_trace, within
 from tests.server_process import ADMIN, ServerProcess, greenroom
@@ -137,6 +138,8 @@ except StoreError as error:
         pytest.param("pwrite64:error=ENOSPC:when=80+13", id="C5 writes without space"),
         pytest.param("fdatasync,fsync:error=EIO:when=1+2", id="C5 flushes"),
         pytest.param("pread64:error=EIO:when=12+5", id="C5 reads"),
+        *(pytest.param(f"pwrite64:error=EIO:when={n}", id=f"C5 write {n}") for n in (1, 3, 9, 27, 81, 243)),
+        *(pytest.param(f"fdatasync,fsync:error=EIO:when={n}", id=f"C5 flush {n}") for n in (1, 2, 4)),
     ],
 )
 def test_c5_whichever_operation_fails_the_file_stays_sound_and_losses_are_counted(
@@ -267,6 +270,44 @@ async def test_c7_a_store_that_cannot_be_read_stops_the_start_with_the_command_t
 
     assert name in str(told.value)
     assert (tmp_path / name).read_bytes() == before  # nothing is lost that may be saved
+
+
+def _damaged_in_the_middle(path: Path) -> None:
+    """A file of many rows, one page of which no longer says what was written to it."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY, text)")
+        connection.executemany("INSERT INTO kept (text) VALUES (?)", [("words " * 50,)] * 5000)
+        connection.commit()
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2 // 4096 * 4096)
+        file.write(b"\xff" * 4096)
+
+
+def test_c7_a_damaged_page_in_the_middle_is_found_before_anything_is_served(tmp_path: Path) -> None:
+    with contextlib.closing(TraceStore(tmp_path / "traces.db")):
+        pass
+    assert refuse_damaged(tmp_path) == []
+    _damaged_in_the_middle(tmp_path / "turns.db")
+    before = (tmp_path / "turns.db").read_bytes()
+
+    with pytest.raises(StoreError, match=r"'turns\.db' is damaged.*greenroom db check"):
+        refuse_damaged(tmp_path)
+
+    assert (tmp_path / "turns.db").read_bytes() == before
+    assert refuse_damaged(tmp_path, limit_bytes=1_000_000) == ["turns.db"]  # too large to be looked through
+
+
+@pytest.mark.slow
+def test_c7_the_server_refuses_to_start_on_a_damaged_page(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    _damaged_in_the_middle(data / "traces.db")
+
+    done = greenroom(data, "serve", "--port", "0")
+
+    assert done.returncode == 3
+    assert "greenroom db check" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

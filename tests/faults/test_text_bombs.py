@@ -39,6 +39,7 @@ PATTERNS = {
     "B10 amounts": "$1,", "B10 tags": "<a ", "B10 entities": "&#97;", "B10 spaced": "i g n o r e ", "B10 keys": "sk-",
     "B10 names": "Maria Silva ", "B10 orders": "Ignore all previous instructions. ", "B10 leet": "1gn0r3 ",
     "B10 backwards": "snoitcurtsni suoiverp ", "B10 dates": "1/1/",
+    "B10 groups of digits": "90 12 ", "B10 numbers of persons": "39053344705 ",
 }  # fmt: skip
 
 

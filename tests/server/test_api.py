@@ -44,6 +44,8 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "POST /api/experiments/none/stop": ("admin", 404),
     "POST /api/experiments/none/promote": ("admin", 400),
     "GET /api/usage?by=key,model": ("admin", 200),
+    "GET /api/budgets": ("admin", 200),
+    "GET /api/budgets?by=key": ("admin", 400),
     "GET /api/collections": ("viewer", 200),
     "POST /api/collections": ("operator", 400),
     "GET /api/collections/none": ("viewer", 404),
@@ -204,6 +206,10 @@ def test_usage_is_summed_up_by_what_is_asked(office: Office) -> None:
     assert (row["requests"], row["calls"], row["cost_usd"]) == (1, 1, "0")
     assert answer["total"]["output_tokens"] == row["output_tokens"] > 0
     assert made["limits"]["budget_period"] == "week"
+    (budget,) = [
+        one for one in office.ask("GET /api/budgets", ADMIN).json["data"] if one["key"] == made["id"]
+    ]
+    assert (budget["limit_usd"], budget["spent_usd"], budget["left_usd"]) == ("1", "0", "1")
 
 
 @pytest.mark.parametrize("query", ["by=colour", "from=yesterday", "when=now", "to=2026-13-01"])

@@ -9,7 +9,7 @@ from msgspec.json import Decoder
 from greenroom.errors import MalformedRequest, UpstreamProtocol, UpstreamRefused
 from greenroom.models.providers.calls import openai_error
 from greenroom.wire.openai import decode_completion
-from greenroom.wire.openai_request import refuse_repeated_keys
+from greenroom.wire.repeated_keys import refuse_repeated_keys
 
 
 class _MaybeError(Struct):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from greenroom.stages.check.candidate import Candidate
-from greenroom.stages.check.cues import NO_CUE, Cue, nearest
+from greenroom.stages.check.cues import NO_CUE, REACH, Cue, nearest
 from greenroom.stages.check.identifiers import (
     is_american_phone,
     is_brazilian_phone,
@@ -44,7 +44,7 @@ _said_after = re.compile(
     r"[ \-\\,(]{0,3}(?:office|fax|mobile|cell|celular|landline|desk)\b", re.IGNORECASE
 ).match
 
-_MAX_GROUPS, _MAX_DIGITS = 7, 19
+_MAX_GROUPS, _MIN_DIGITS, _MAX_DIGITS = 7, 7, 19
 
 _CPF = words("3.3.3-2|3 3 3 2|11|9-2|3.3.3.2|3-3-3-2|3 3 3-2|3.3.3 2|3.3.3/2", "|")
 _CNPJ = words("2.3.3/4-2|14|8/4-2|2 3 3 4 2|2.3.3.4-2|2 3 3/4-2|2.3.3/4 2|12-2|2.3.3/4.2|2.3.3-4-2", "|")
@@ -72,6 +72,16 @@ _COUNTRY_LENGTHS = {
 }  # fmt: skip
 _FREE_CALLS = ("0800", "0300", "1800", "1888", "1877")
 _MONEY = "$€£#"
+_NATIONAL = words("3 4-4|3 5-4|3) 4-4|3) 5-4", "|")
+"""Brazilian numbers with the zero of a trunk call."""
+_SPANISH = words("9|3 3 3|3 2 2 2|3-3-3|3.3.3|2 3 2 2|3 6", "|")
+_CALLING = frozenset(("PHONE", "REACH"))
+"""Cues that make a telephone of digits in any layout."""
+_LAYOUTS = frozenset().union(
+    _CPF, _CNPJ, _PIS, _TITULO, _CNS, _RG, _CEP, _CARD, _SSN, _BRAZILIAN, _AMERICAN, _NATIONAL, _SPANISH,
+    ("10", "11", "12", "17", "1-3-3-4"),
+)  # fmt: skip
+"""All that `_classify` knows; in another layout only a telephone is seen, where words or a plus say so."""
 
 
 def find_numbers(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
@@ -80,11 +90,39 @@ def find_numbers(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
         yield from _in_run(text, start, end)
 
 
+class _Run:
+    """A run of digits cut into groups, so that a window of them is a slice of `digits`."""
+
+    __slots__ = ("begins", "digits", "ends", "offsets", "parts", "start")
+
+    def __init__(self, text: str, start: int, end: int) -> None:
+        self.start = start
+        self.begins: list[int] = []
+        self.ends: list[int] = []
+        self.offsets = [0]
+        """Digits before each group; one more than there are groups."""
+        self.parts: list[str] = []
+        """What each group adds to a layout: what stands before it, and how many digits it has."""
+        pieces: list[str] = []
+        before, count = 0, 0
+        run = text[start:end]
+        for group in _groups(run):
+            begin, stop = group.span()
+            pieces.append(run[begin:stop])
+            count += stop - begin
+            self.begins.append(start + begin)
+            self.ends.append(start + stop)
+            self.offsets.append(count)
+            self.parts.append(f"{run[before:begin]}{stop - begin}")
+            before = stop
+        self.digits = "".join(pieces)
+
+
 def _in_run(text: str, start: int, end: int) -> Iterator[Candidate]:
-    groups = [(start + group.start(), start + group.end()) for group in _groups(text[start:end])]
+    run = _Run(text, start, end)
     first = 0
-    while first < len(groups):
-        found = _longest_at(text, groups, first)
+    while first < len(run.begins):
+        found = _longest_at(text, run, first)
         if found is None:
             first += 1
             continue
@@ -92,31 +130,42 @@ def _in_run(text: str, start: int, end: int) -> Iterator[Candidate]:
         first = found[1] + 1
 
 
-def _longest_at(text: str, groups: list[tuple[int, int]], first: int) -> tuple[Candidate, int] | None:
+def _longest_at(text: str, run: _Run, first: int) -> tuple[Candidate, int] | None:
     """The surest, then longest number that begins with group `first`, and its last group."""
-    at = groups[first][0]
-    lead = at
+    offsets = run.offsets
+    begun, count = offsets[first], len(run.begins)
+    stop = min(first + _MAX_GROUPS, count)
+    if offsets[stop] - begun < _MIN_DIGITS:
+        return None
+    lead = at = run.begins[first]
     while lead and at - lead < 2 and text[lead - 1] in "+(":
         lead -= 1
     if not _may_begin(text, lead):
         return None
     best: tuple[Candidate, int] | None = None
-    layout = digits = ""
     cue: Cue | None = None
-    for last in range(first, min(first + _MAX_GROUPS, len(groups))):
-        begin, end = groups[last]
-        if end - begin > _MAX_DIGITS:
-            break
-        separator = text[groups[last - 1][1] : begin] if last > first else ""
-        layout += f"{separator}{end - begin}"
-        digits += text[begin:end]
-        if len(digits) > _MAX_DIGITS:
-            break
-        if len(digits) < 7 or not _may_end(text, end):
+    marks = text[lead:at]
+    parts, layout = run.parts, ""
+    for last in range(first, stop):
+        size = offsets[last + 1] - begun
+        if size < _MIN_DIGITS:
             continue
-        if cue is None:
-            cue = nearest(text, lead) if lead else NO_CUE
-        found = _classify(text, lead, at, end, layout, digits, cue)
+        if size > _MAX_DIGITS:
+            break
+        if layout:
+            layout += parts[last]
+        else:
+            layout = str(offsets[first + 1] - begun) + "".join(parts[first + 1 : last + 1])
+        end = run.ends[last]
+        if not _may_end(text, end):
+            continue
+        if cue is None:  # what stands in the run are no words
+            cue = nearest(text, lead) if lead and lead - run.start < REACH else NO_CUE
+        is_known = layout in _LAYOUTS or "+" in marks or cue.kind in _CALLING
+        # Else only a word behind it could say that this is a telephone: none where more digits follow.
+        if not is_known and (last + 1 < count or cue.kind == "OTHER"):
+            continue
+        found = _classify(text, lead, at, end, layout, run.digits[begun : begun + size], cue)
         if found is not None and (best is None or found.score >= best[0].score):
             best = (found, last)
     return best
@@ -202,15 +251,11 @@ def _phone(text: str, lead: int, at: int, end: int, layout: str, digits: str, cu
         score = 0.95 if distinct and kind != "OTHER" else 0.9 if kind in {"PHONE", "REACH"} else 0.0
     elif ("3)" in layout[:2]) == ("(" in marks) and layout in _AMERICAN and is_american_phone(digits):
         score = 0.95 if kind != "OTHER" else 0.0
-    elif (
-        layout in {"3 4-4", "3 5-4", "3) 4-4", "3) 5-4"}
-        and digits[0] == "0"
-        and is_brazilian_phone(digits[1:])
-    ):
+    elif layout in _NATIONAL and digits[0] == "0" and is_brazilian_phone(digits[1:]):
         score = 0.9 if kind != "OTHER" else 0.0
     elif layout == "1-3-3-4" and digits[0] == "1" and is_american_phone(digits[1:]) and kind != "OTHER":
         score = 0.95
-    elif layout in {"9", "3 3 3", "3 2 2 2", "3-3-3", "3.3.3", "2 3 2 2", "3 6"} and is_spanish_phone(digits):
+    elif layout in _SPANISH and is_spanish_phone(digits):
         score = 0.9 if kind == "PHONE" else 0.85 if kind == "REACH" and cue.distance < 24 else 0.0
     elif layout in {"10", "11"} and kind in {"PHONE", "REACH"}:
         national = is_brazilian_phone(digits) or is_american_phone(digits) or kind == "PHONE"

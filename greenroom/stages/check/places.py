@@ -53,6 +53,11 @@ NUMBER = rf"[\pLº°#?][.'\-]?,? ?{_ALONE}"
 BEHIND = rf"(?:^|[^0-9A-Za-z_\-./$#,:])\d{{1,5}},? [{CAPITALS}][^\s\d,]*,? [{CAPITALS}]"
 """The number first: «1500 Main Street», a number and two words with capitals."""
 
+_numbered = re.compile(
+    rf"(?:[^\W\d_]|[º°#?]|[^\x00-\xff])[.'\-]?,? ?(?=(?:{_ALONE.replace('$', chr(92) + 'Z')}))"
+).match
+"""The same of one number: what stands further on in a text must not change what it is."""
+
 _REACH = 110
 _kinds = spots(KIND)
 houses = spots(rf"\b\d{{1,5}},? [{CAPITALS}]")
@@ -129,6 +134,8 @@ def find_streets(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
         rest = _rest(text, after - 1, start + _REACH)
         if rest is None or (start and text[start - 1] in "-_./@"):
             continue
+        if not _stands_alone(text, rest.start("number")):
+            continue
         sure = _is_sure(kind) is not None
         if not sure:
             cued = nearest(text, start)
@@ -140,6 +147,13 @@ def find_streets(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:
         if not any(word[0].isupper() for word in names) and nearest(text, start).kind != "ADDRESS":
             continue
         yield Candidate(start, rest.end(), "address", "ADDRESS", 0.9 if sure else 0.8)
+
+
+def _stands_alone(text: str, number: int) -> bool:
+    return any(
+        (found := _numbered(text, number - back)) is not None and found.end() == number
+        for back in range(1, min(number, 4) + 1)
+    )
 
 
 def find_houses(text: str, spans: Iterable[Span]) -> Iterator[Candidate]:

@@ -19,7 +19,7 @@ class WordClusters:
     @cached_property
     def _table(self) -> Any:  # Any: the module has no types
         table = import_module("marisa_trie").RecordTrie("<HB")
-        table.mmap(str(self._path))
+        table.load(str(self._path))  # mapped, it would keep a descriptor
         return table
 
     def __call__(self, word: str) -> tuple[str, ...]:

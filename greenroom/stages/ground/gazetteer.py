@@ -38,7 +38,7 @@ class Gazetteer:
     @cached_property
     def _trie(self) -> Any:  # Any: the module has no types
         trie = import_module("marisa_trie").Trie()
-        trie.mmap(str(self._folder / "names.marisa"))
+        trie.load(str(self._folder / "names.marisa"))  # mapped, it would keep a descriptor
         return trie
 
     @cached_property

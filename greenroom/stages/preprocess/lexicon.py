@@ -73,10 +73,11 @@ def pack(classes: bytes, keys: dict[str, list[int]]) -> bytes:
 
 
 class Lexicon:
-    """The words of a language. Both files are mapped, not read: what no prompt asks for stays on disk."""
+    """The words of a language. Their slips are mapped, not read: what no prompt asks for stays on disk."""
 
     def __init__(self, folder: Path, code: str) -> None:
-        self._trie: Any = Trie().mmap(str(folder / f"{code}.marisa"))  # Any: has no stubs
+        self._trie: Any = Trie()  # Any: has no stubs
+        self._trie.load(str(folder / f"{code}.marisa"))  # mapped, it would keep a descriptor
         self._number = self._trie.get
         with (folder / f"{code}.edits").open("rb") as file:
             mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from greenroom.assembly.house import OUTPUT_ENTITIES
@@ -51,6 +51,8 @@ def holds(detector: Detector, text: str, cut: int) -> bool:
     return max(0, len(prefix) - 256) <= end <= len(prefix) and before == after
 
 
+@example(text="rua meu nome é Dr. 13 de novembro de 196213 de novembro de 1962", cuts=[45])
+@example(text="Rua Augusta 12 de maio de 1990, casa 5", cuts=[22, 25])
 @settings(max_examples=400)
 @given(text=texts(PERSONAL), cuts=st.lists(st.integers(0, 400), min_size=4, max_size=4))
 def test_personal_data_before_the_safe_end_is_decided(text: str, cuts: list[int]) -> None:
