@@ -36,7 +36,7 @@ Record = dict[str, Any]  # Any: JSON
 
 
 class NewPromptVersion(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /api/prompts/{name}/versions`."""
+    """Body of `POST /api/prompts/{id}/versions`."""
 
     messages: Annotated[tuple[Message, ...], Meta(min_length=1, max_length=100)]
     description: str = ""
@@ -58,7 +58,7 @@ class NewPromptVersion(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class LabelMove(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /api/prompts/{name}/labels/{label}`."""
+    """Body of `POST /api/prompts/{id}/labels/{label}`."""
 
     version: int | str
     """A number, or another label."""
@@ -66,7 +66,7 @@ class LabelMove(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class LabelRollback(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /api/prompts/{name}/labels/{label}/rollback`."""
+    """Body of `POST /api/prompts/{id}/labels/{label}/rollback`."""
 
     note: str = ""
 
@@ -103,7 +103,7 @@ class PromptApi:
 
     def docs(self) -> tuple[Doc, ...]:
         """The routes."""
-        one, label = "/api/prompts/{name}", "/api/prompts/{name}/labels/{label}"
+        one, label = "/api/prompts/{id}", "/api/prompts/{id}/labels/{label}"
         return (
             Doc("/api/prompts", "GET", "operator", "List prompts with their labels.", self._list),
             Doc(one, "GET", "operator",
@@ -126,7 +126,7 @@ class PromptApi:
         return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.prompts)}))
 
     async def _show(self, request: Request, caller: Caller | None) -> Response:
-        name, selector = request.path_params["name"], request.query_params.get("version")
+        name, selector = request.path_params["id"], request.query_params.get("version")
         return json_answer(openai.encode(await run_in_threadpool(self._admin.show, name, selector)))
 
     async def _add(self, request: Request, caller: Caller | None) -> Response:
@@ -135,7 +135,7 @@ class PromptApi:
         given = msgspec.structs.asdict(wanted)
         try:
             version = msgspec.convert(
-                {"name": request.path_params["name"], **{k: v for k, v in given.items() if k not in _OWN}},
+                {"name": request.path_params["id"], **{k: v for k, v in given.items() if k not in _OWN}},
                 PromptVersion,
             )
         except msgspec.ValidationError as error:
@@ -155,12 +155,12 @@ class PromptApi:
             if not query.get(wanted):
                 raise MalformedRequest("Name two versions or labels: ?from=1&to=2.", wanted)
         found = await run_in_threadpool(
-            self._admin.diff, request.path_params["name"], query["from"], query["to"]
+            self._admin.diff, request.path_params["id"], query["from"], query["to"]
         )
         return json_answer(openai.encode(found))
 
     async def _lint(self, request: Request, caller: Caller | None) -> Response:
-        name, selector = request.path_params["name"], request.query_params.get("version")
+        name, selector = request.path_params["id"], request.query_params.get("version")
         version, findings = await run_in_threadpool(
             self._admin.lint_stored, f"{name}@{selector}" if selector else name
         )
@@ -175,7 +175,7 @@ class PromptApi:
 
         def move() -> Record:
             return self._admin.promote(
-                path["name"], wanted.version, path["label"], by=caller.key_id, address=_address(request),
+                path["id"], wanted.version, path["label"], by=caller.key_id, address=_address(request),
                 note=wanted.note,
             )  # fmt: skip
 
@@ -187,7 +187,7 @@ class PromptApi:
 
         def take() -> Record:
             by, address = caller.key_id, _address(request)
-            return self._admin.unlabel(path["name"], path["label"], by=by, address=address)
+            return self._admin.unlabel(path["id"], path["label"], by=by, address=address)
 
         return json_answer(openai.encode(await run_in_threadpool(take)))
 
@@ -199,7 +199,7 @@ class PromptApi:
 
         def back() -> Record:
             return self._admin.rollback(
-                path["name"], path["label"], by=caller.key_id, address=_address(request), note=wanted.note
+                path["id"], path["label"], by=caller.key_id, address=_address(request), note=wanted.note
             )
 
         return json_answer(openai.encode(await run_in_threadpool(back)))
