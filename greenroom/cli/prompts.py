@@ -105,20 +105,25 @@ def show(
 
 
 @app.command
-def diff(prompt: str, before: str, after: str, /, *, json: bool = False, place: Here) -> int:
+def diff(prompt: str, before: str, after: str | None = None, /, *, json: bool = False, place: Here) -> int:
     """Show what differs between two versions, word by word: [-gone-] and {+new+}.
 
     Parameters
     ----------
     prompt
-        The prompt's name.
+        The prompt's name, or one version of it: support@1.
     before
-        A version's number or a label.
+        A version's number or a label; or the other version, where the first was named so: support@2.
     after
         Another one.
     json
         Print JSON.
     """
+    if after is None:
+        (prompt, _, first), (other, _, after) = prompt.partition("@"), before.partition("@")
+        if not (first and after) or prompt != other:
+            return fail(f"Say which two versions: greenroom prompts diff {prompt} 1 2.", USAGE)
+        before = first
     found = _desk(place).diff(prompt, before, after)
     if json:
         print_json(found)

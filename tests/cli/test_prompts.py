@@ -31,6 +31,8 @@ def test_a_prompt_is_added_changed_compared_promoted_and_rolled_back(run: Run, f
     assert run("prompts", "diff", "support", "production", "latest").out == (
         "@ messages[0].text\nKeep answers [-short-]{+under three sentences+}.\n"
     )
+    named = run("prompts", "diff", "support@production", "support@latest", "--json").json
+    assert named == run("prompts", "diff", "support", "production", "latest", "--json").json
     assert run("prompts", "promote", "support").out == (
         "'production' of support: from version 1 to version 2.\n"
     )
@@ -123,6 +125,8 @@ def test_show_fills_a_prompt_and_says_what_each_part_costs(run: Run, file: Path)
         (("show", "support", "--set", "question"), 64, "write NAME=VALUE"),
         (("show", "support", "--set", "q=1"), 1, "has no variable 'q'"),
         (("diff", "support", "1", "beta"), 1, "no label 'beta'"),
+        (("diff", "support@1", "other@2"), 64, "which two versions"),
+        (("diff", "support", "1"), 64, "which two versions"),
         (("rollback", "support", "beta"), 1, "no label 'beta'"),
         (("promote", "support", "latest"), 1, "'latest' always stands for the newest"),
         (("promote", "support", "2x"), 1, "is no label"),
