@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types unit format bench bench-peers soak faults eval eval-statistics lock clean
+.PHONY: help run test check lint types unit format bench bench-peers soak faults eval eval-statistics eval-routing lock clean
 
 help:
 	@echo 'make run          start Greenroom on http://127.0.0.1:8484'
@@ -19,6 +19,7 @@ help:
 	@echo 'make bench-peers  the same with LiteLLM beside it (downloads it)'
 	@echo 'make eval         accuracy of every step on the development sets (DATA=folder)'
 	@echo 'make eval-statistics  false alarms and power of greenroom eval, simulated'
+	@echo 'make eval-routing how well a learned router chooses (DATA=folder)'
 	@echo 'make soak         the long tiers: load for hours, kill -9, memory'
 	@echo 'make faults       the fault matrix, row by row (FAULTS="--seeds 1000")'
 	@echo 'make lock         pin the dependencies anew'
@@ -84,6 +85,10 @@ eval: $(DEV_STAMP)
 
 eval-statistics: $(DEV_STAMP)
 	$(BIN)/python -m evals.significance
+
+# Fits three routers, which takes minutes: not part of eval.
+eval-routing: $(DEV_STAMP)
+	$(BIN)/python -m evals --data $(DATA) $(EVAL) routing
 
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header

@@ -179,12 +179,18 @@ class ModelConfig(_Table, kw_only=True, frozen=True):
     """`provider/model`, tried in the order of `route` until the first content."""
     route: Route = "ordered"
     """Which target is asked first: as configured, drawn by weight, the cheapest, the fastest of late, the
-    one with the fewest calls at work, always the same for a session or prompt, or by `rules`.
+    one with the fewest calls at work, always the same for a session or prompt, by `rules`, or `learned`.
     """
     weights: dict[str, Annotated[float, Meta(ge=0)]] = {}
     """By target, for the routes weighted, least_busy and sticky; 1 where nothing is said."""
     rules: tuple[Rule, ...] = ()
     """For the route rules: the first that fits names the targets to ask first."""
+    router: Annotated[str, Meta(min_length=1, max_length=1_000)] | None = None
+    """For the route learned: the name of a router that `greenroom route train` made, or its path."""
+    price_of_quality: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    """For the route learned: what one good answer more is worth, in US dollars."""
+    safe: str | None = None
+    """For the route learned: asked first where the router has no evidence; else the first of `targets`."""
     retries: Annotated[int, Meta(ge=0, le=5)] = 1
     """How often one target is asked again for a failure that passes, before the next one is."""
     wait_s: Annotated[float, Meta(ge=0, le=120)] = 5.0

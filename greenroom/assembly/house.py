@@ -20,6 +20,7 @@ from greenroom.assembly.checked import check
 from greenroom.assembly.environment import find_config, proxies_of
 from greenroom.assembly.forgetting import Forgetting
 from greenroom.assembly.guest import GuestTraces
+from greenroom.assembly.learned import Routers
 from greenroom.assembly.llama import PULLED, LocalModels
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.money import open_ledger, open_meters, take_rules
@@ -249,6 +250,7 @@ class House(Stores):
             self._healths,
             self.sealed_key,
             LocalModels(self.data, self._engines, self._pool),
+            Routers(self.data, self.encoder),
         )
         choice = models.choose()
         if choice is None:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from greenroom.assembly.learned import Routers, check_learned
 from greenroom.assembly.llama import NAME as LLAMA
 from greenroom.assembly.llama import LocalModels, check_table
 from greenroom.assembly.money import prices_of
@@ -41,10 +42,11 @@ class Models:
     def __init__(
         self, config: Config, environment: Mapping[str, str], pool: Pool, prices: PriceBook, source: str,
         healths: Healths | None = None, sealed: Callable[[str], str | None] = lambda _: None,
-        local: LocalModels | None = None,
+        local: LocalModels | None = None, routers: Routers | None = None,
     ) -> None:  # fmt: skip
         self._prices = prices
         self._local = local
+        self._routers = routers
         self._healths = healths or Healths()
         self._own_prices = prices_of(config)
         self._config = config
@@ -133,9 +135,16 @@ class Models:
         candidates = [
             Candidate(one.name, one.price, one.health, model.weights.get(one.name, 1.0)) for one in targets
         ]
+        learned = None
+        if model.route == "learned":
+            if self._routers is None:
+                raise ConfigError(f"{self._source}: models.{name}: no routers are known here.")
+            prices = {one.name: one.price for one in targets}
+            learned = self._routers.route(f"{self._source}: models.{name}", model, prices)
         return Router(
-            model.route, candidates, model.rules, lambda exchange: language_of_exchange(exchange)[0]
-        )
+            model.route, candidates, model.rules, lambda exchange: language_of_exchange(exchange)[0],
+            learned=learned,
+        )  # fmt: skip
 
     def embedder(self, name: str) -> RemoteEmbedder | None:
         """What embeds for a configured model, by its first target, or for a `provider/model`."""
@@ -218,6 +227,7 @@ def check_route(where: str, model: ModelConfig) -> None:
             raise ConfigError(f"{where}.{place} names '{unknown}', which is not among its targets.")
     if (model.route == "rules") != bool(model.rules):
         raise ConfigError(f'{where}: rules and route = "rules" need each other.')
+    check_learned(where, model)
 
 
 def _limits(model: ModelConfig) -> Limits:

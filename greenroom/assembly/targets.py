@@ -94,6 +94,7 @@ class ModelDesk:
         if isinstance(call, Cached):
             call = call.call
         assert isinstance(call, Dispatch)
+        await call.foresee(exchange)
         order = call.order(exchange, monotonic())
         why = exchange.why
         return {

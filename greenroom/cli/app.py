@@ -26,6 +26,7 @@ COMMANDS = {
     "init": ("init:init", "Write a commented greenroom.toml that equals the defaults."),
     "config": ("config:app", "Check the configuration file, or explain its keys."),
     "models": ("models:app", "List who can answer, say who would be asked first, and bring models here."),
+    "route": ("route:app", "Train routers that choose a model by what the prompt says, and look at them."),
     "providers": ("providers:app", "List providers, and keep their keys sealed in the data folder."),
     "import": ("importing:app", "Turn another program's configuration into a greenroom.toml."),
     "keys": ("keys:app", "Make, list, limit, rotate and revoke the keys that clients use."),

@@ -66,6 +66,11 @@ class Dispatch:
             return Order(tuple(self._by_name), "as configured", {})
         return self.router.order(exchange, now)
 
+    async def foresee(self, exchange: Exchange) -> None:
+        """What must be done before `order`: the route `learned` looks at the prompt."""
+        if self.router is not None and self.router.learned is not None:
+            await self.router.learned.foresee(exchange)
+
     async def __call__(self, exchange: Exchange) -> Reply:
         """Answer from the first target that can. Raises the last target's UpstreamError."""
         now = monotonic()
@@ -74,6 +79,8 @@ class Dispatch:
         self._budget.earn()
         targets = self.targets
         if self.router is not None:
+            if self.router.learned is not None:
+                await self.router.learned.foresee(exchange)
             order = self.router.order(exchange, now)
             exchange.why = f"{exchange.why}; {order}" if exchange.why else str(order)
             targets = tuple([self._by_name[name] for name in order.names])

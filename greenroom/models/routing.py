@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from math import log
 from random import Random
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ from greenroom.exchange import Exchange, Usage
 from greenroom.models.health import Health
 from greenroom.models.prices import Price
 
-Route = Literal["ordered", "weighted", "cheapest", "fastest", "least_busy", "sticky", "rules"]
+Route = Literal["ordered", "weighted", "cheapest", "fastest", "least_busy", "sticky", "rules", "learned"]
 CHARACTERS_A_TOKEN = 4
 ASSUMED_OUTPUT_TOKENS = 256
 """What an answer is reckoned with when the request sets no limit."""
@@ -65,6 +65,18 @@ class Order(NamedTuple):
         return f"{self.why} ({', '.join(f'{name}: {_said(fact)}' for name, fact in self.weighed.items())})"
 
 
+class Foresight(Protocol):
+    """What the route `learned` goes by; see `learned.route`."""
+
+    async def foresee(self, exchange: Exchange) -> None:
+        """Look at the prompt, before `order` is asked."""
+        ...
+
+    def order(self, exchange: Exchange) -> Order:
+        """The targets for this request."""
+        ...
+
+
 class Router:
     """Orders the targets of one model."""
 
@@ -75,8 +87,11 @@ class Router:
         rules: Sequence[Rule] = (),
         language_of: Callable[[Exchange], str] = lambda _: "",
         random: Random | None = None,
+        learned: Foresight | None = None,
     ) -> None:
         self.route = route
+        self.learned = learned
+        """Set for the route `learned`: dispatch has it look at the prompt first."""
         self._candidates = tuple(candidates)
         self._rules = tuple(rules)
         self._language_of = language_of
@@ -89,6 +104,7 @@ class Router:
             "least_busy": self._least_busy,
             "sticky": self._sticky,
             "rules": self._by_rules,
+            "learned": self._by_worth,
         }
 
     def order(self, exchange: Exchange, now: float) -> Order:
@@ -183,6 +199,10 @@ class Router:
                 names = tuple(dict.fromkeys((*rule.targets, *rest)))
                 return Order(names, f"rules: rule {number} fits", facts)
         return Order(rest, "rules: none fits, so as configured", {})
+
+    def _by_worth(self, exchange: Exchange, now: float) -> Order:
+        assert self.learned is not None, "assembly gives the route learned its router"
+        return self.learned.order(exchange)
 
     def _fits(self, rule: Rule, exchange: Exchange) -> dict[str, object] | None:
         """What a rule was held against, or None where it does not fit. The dearest fact is asked for last."""

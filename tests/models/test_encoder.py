@@ -122,3 +122,21 @@ def test_tokens_are_counted_as_the_model_counts(minilm: MiniLM) -> None:
 
 def test_the_shipped_files_are_small() -> None:
     assert sum(path.stat().st_size for path in Path(encoder.FOLDER).iterdir()) < 25_000_000
+
+
+def test_a_glance_at_a_short_text_is_its_vector(minilm: MiniLM) -> None:
+    assert np.array_equal(minilm.glance(QUESTION), minilm.encode([QUESTION])[0])
+
+
+def test_a_glance_sees_both_ends_of_a_long_text_and_not_its_middle(minilm: MiniLM) -> None:
+    begins, ends, middle = (
+        "Please translate this letter. ",
+        " What is the capital of France?",
+        "apples and pears " * 60,
+    )
+
+    seen = minilm.glance(begins + middle + ends)
+
+    assert np.allclose(seen, minilm.glance(begins + middle * 40 + ends))
+    assert not np.allclose(seen, minilm.glance(begins + middle))
+    assert np.linalg.norm(seen) == pytest.approx(1.0, abs=1e-5)
