@@ -142,6 +142,28 @@ def _calls(calls: list[Json] | None) -> Json:
     return {"tool_calls": calls} if calls else {}
 
 
+def _asked(output: Output) -> Asked:
+    error = output.error
+    if output.outcome == "refused" and error is None:
+        error = f"A check refused the judge's question: {output.text}"
+    return Asked(
+        text=output.text, error=error, model=output.model or "", input_tokens=output.input_tokens,
+        cached_tokens=output.body.get("cached_tokens", 0), output_tokens=output.output_tokens,
+        cost_nano_usd=output.cost_nano_usd,
+    )  # fmt: skip
+
+
+class Asking:
+    """An `Ask` that keeps nothing but the records of its exchanges."""
+
+    def __init__(self, asker: KeyedAsker) -> None:
+        self._asker = asker
+
+    async def __call__(self, body: Json, attempt: int = 0) -> Asked:
+        """Raises: InfrastructureError."""
+        return _asked(await self._asker.answer(body))
+
+
 class PaidOnce:
     """An `Ask` of a run's graders whose answers are kept: a run that goes on asks no question twice."""
 
@@ -165,14 +187,7 @@ class PaidOnce:
     async def _ask(self, body: Json, key: str) -> Asked:
         call = await asyncio.to_thread(self._store.ask, self._run, key)
         output = await self._asker.answer(body)
-        error = output.error
-        if output.outcome == "refused" and error is None:
-            error = f"A check refused the grader's question: {output.text}"
-        asked = Asked(
-            text=output.text, error=error, model=output.model or "", input_tokens=output.input_tokens,
-            cached_tokens=output.body.get("cached_tokens", 0), output_tokens=output.output_tokens,
-            cost_nano_usd=output.cost_nano_usd,
-        )  # fmt: skip
+        asked = _asked(output)
         await asyncio.to_thread(
             self._store.answered, call, output.outcome, output.cost_nano_usd, _encode(asked)
         )
