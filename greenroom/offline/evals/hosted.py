@@ -16,7 +16,7 @@ from greenroom.gateway.access import Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.offline.evals.data_source import DataSource, Sampling, read_source
 from greenroom.offline.evals.graders import read_criteria
-from greenroom.offline.evals.keyed import KeyedAsker, PaidOnce
+from greenroom.offline.evals.keyed import KeyedAsker, PaidOnce, Stopped
 from greenroom.offline.evals.row import Means, row_of
 from greenroom.offline.evals.runner import digest_of_all, run
 from greenroom.offline.evals.sample import Output, Sample
@@ -144,7 +144,7 @@ class HostedRuns:
         except Conflict:
             return  # another process is at it
         except InfrastructureError as error:
-            code = getattr(error.__cause__, "code", None) or "run_stopped"
+            code = error.why if isinstance(error, Stopped) else "run_stopped"
             await asyncio.to_thread(self._fail, id, code, str(error))
         except GreenroomError as error:
             log.error("eval run failed", extra={"run": id, "error": str(error)})  # noqa: TRY400  # no stack wanted

@@ -42,6 +42,14 @@ _HEADERS = {b"cache-control": b"no-store"}
 FindKey = Callable[[], Key | None]
 
 
+class Stopped(InfrastructureError):
+    """Going on is of no use; `why` is the code of the error that says so."""
+
+    def __init__(self, error: GreenroomError) -> None:
+        super().__init__(str(error))
+        self.why = error.code
+
+
 class KeyedAsker:
     """Sends chat bodies as one key. `tags` are kept in the records."""
 
@@ -60,10 +68,10 @@ class KeyedAsker:
             try:
                 exchange, app, grant = self._admitted(raw)
             except _HOPELESS as error:
-                raise InfrastructureError(str(error)) from error
+                raise Stopped(error) from error
             except (QuotaExceeded, Overloaded) as error:
                 if error.retry_after_s > LONGEST_WAIT_S:
-                    raise InfrastructureError(str(error)) from error
+                    raise Stopped(error) from error
                 await asyncio.sleep(min(error.retry_after_s + 0.05, LONGEST_WAIT_S))
                 continue
             except RequestError as error:
@@ -73,7 +81,7 @@ class KeyedAsker:
         try:
             answered = await self._gateway.whole(exchange, app, grant, began_ns)
         except _HOPELESS as error:
-            raise InfrastructureError(str(error)) from error
+            raise Stopped(error) from error
         except GreenroomError as error:
             return _output(exchange, b"", str(error))
         return _output(exchange, answered, None)
