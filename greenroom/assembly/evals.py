@@ -1,13 +1,20 @@
-"""`/v1/evals` of a house: its desk, and the runs that go on in the background."""
+"""`/v1/evals` of a house: its desk, and the runs that go on in the background.
 
+Both are made when they are first needed: a server that nobody asks for evals neither loads nor opens them.
+"""
+
+import asyncio
 import logging
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from greenroom.assembly.house import House
 from greenroom.errors import GreenroomError
-from greenroom.offline.evals.hosted import HostedRuns
-from greenroom.offline.evals.openai_desk import EvalDesk, unasked
-from greenroom.offline.evals.row import Means
 from greenroom.store.openai_evals import OpenAIEvals
+
+if TYPE_CHECKING:
+    from greenroom.offline.evals.hosted import HostedRuns
+    from greenroom.offline.evals.openai_desk import EvalDesk
 
 log = logging.getLogger("greenroom.evals")
 
@@ -16,10 +23,29 @@ class HostedEvals:
     """What answers for evals, and what does their runs. Raises: StoreError."""
 
     def __init__(self, house: House) -> None:
-        kept = OpenAIEvals(house.evals)
-        self.runs = HostedRuns(kept, lambda: house.gateway, house.encoder)
-        self.desk = EvalDesk(
-            kept,
+        self._house = house
+
+    @cached_property
+    def _kept(self) -> OpenAIEvals:
+        return OpenAIEvals(self._house.evals)
+
+    @cached_property
+    def runs(self) -> "HostedRuns":
+        """The runs of this process."""
+        from greenroom.offline.evals.hosted import HostedRuns  # noqa: PLC0415  # 30 ms that a start can do without
+
+        house = self._house
+        return HostedRuns(self._kept, lambda: house.gateway, house.encoder)
+
+    @cached_property
+    def desk(self) -> "EvalDesk":
+        """What the routes ask."""
+        from greenroom.offline.evals.openai_desk import EvalDesk, unasked  # noqa: PLC0415  # as above
+        from greenroom.offline.evals.row import Means  # noqa: PLC0415  # as above
+
+        house = self._house
+        return EvalDesk(
+            self._kept,
             self.runs,
             lambda: house.gateway,
             house.documents.files,
@@ -29,14 +55,16 @@ class HostedEvals:
 
     async def start(self) -> None:
         """Go on with runs that processes before this one left."""
+        if not (self._house.data / "evals.db").exists():
+            return
         try:
-            count = await self.runs.take_up()
+            left = await asyncio.to_thread(self._kept.unfinished)
+            if left:
+                log.info("evals taken up", extra={"count": await self.runs.take_up()})
         except GreenroomError as error:
             log.error("evals not taken up", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
-        else:
-            if count:
-                log.info("evals taken up", extra={"count": count})
 
     async def stop(self) -> None:
         """Leave runs as they stand."""
-        await self.runs.stop()
+        if "runs" in vars(self):
+            await self.runs.stop()

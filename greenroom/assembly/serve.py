@@ -162,7 +162,7 @@ class _Server(uvicorn.Server):
             *ExperimentApi(ExperimentDesk(house)).docs(),
             *knowledge.docs(shelves),
             *responses.docs(kept, self.background, house.access),
-            *EvalRoutes(self.evals.desk, note).docs(),
+            *EvalRoutes(lambda: self.evals.desk, note).docs(),
         )
         api = Api(house.access, desk, __version__, more)
         routes = [*api.routes(), *pages(PagesDesk(house), shelves, shelves=_shelves(house))]

@@ -82,7 +82,8 @@ def _settings(model: str, rubric: Path, votes: int, language: Language) -> Judge
     try:
         return msgspec.convert(given, JudgeSettings)
     except msgspec.ValidationError as error:
-        raise MalformedRequest(f"{error}.", "judge") from None
+        what, _, field = str(error).partition(" - at `$.")
+        raise MalformedRequest(f"--{field.rstrip('`')}: {what}.", "judge") from None
 
 
 def _observed(text: str | None) -> tuple[int, int] | None:

@@ -321,7 +321,7 @@ def test_a_cancelled_run_stops_asking(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped in order"])
 def test_a_run_goes_on_after_a_restart_and_asks_nothing_twice(tmp_path: Path, number: int) -> None:
-    texts = [f"row {n}" for n in range(24)]
+    texts = [f"row {n}" for n in range(16)]
     source: Any = {"type": "completions", "model": "main", "source": rows(*texts), "input_messages": ASK}
     with LabellingModel(delay_s=0.03) as model:
         with ServerProcess(tmp_path / "data", model.config) as server:
@@ -336,9 +336,9 @@ def test_a_run_goes_on_after_a_restart_and_asks_nothing_twice(tmp_path: Path, nu
             client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.local_key, max_retries=0)
             done = ended(client, made.id, run.id)
 
-    assert before < 24
-    assert (done.status, done.result_counts.total, done.result_counts.passed) == ("completed", 24, 24)
+    assert before < 16
+    assert (done.status, done.result_counts.total, done.result_counts.passed) == ("completed", 16, 16)
     on_their_way = 4
-    assert 24 <= model.answers.total() <= 24 + on_their_way
-    assert 24 <= model.labels.total() <= 24 + on_their_way
+    assert 16 <= model.answers.total() <= 16 + on_their_way
+    assert 16 <= model.labels.total() <= 16 + on_their_way
     assert max(*model.answers.values(), *model.labels.values()) <= 2

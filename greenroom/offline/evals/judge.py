@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Annotated, Any, NamedTuple
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from msgspec.json import Encoder
 
 from greenroom.offline.evals.asking import Ask, Json, read
@@ -23,6 +23,7 @@ from greenroom.offline.evals.judge_prompts import (
     pointwise,
 )
 from greenroom.offline.evals.sample import Output, Sample, Score
+from greenroom.offline.evals.scorers.settings import Kind, Lent, Settings
 
 MOST_VOTES = 9
 LONGEST = 200_000
@@ -31,8 +32,8 @@ _ABSTAINED = "unsure"
 _encode = Encoder(order="deterministic").encode
 
 
-class JudgeSettings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How a judge judges."""
+class JudgeSettings(Settings, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How a judge judges; also `[scorers.NAME]` of the type `judge` in a suite."""
 
     model: Annotated[str, Meta(min_length=1)]
     """Who judges: an app, a configured model, or provider/model. Better not the one that answered."""
@@ -50,6 +51,13 @@ class JudgeSettings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     def fingerprint(self) -> str:
         """Changes with everything that may change a verdict, the version of the prompt included."""
         return sha256(VERSION.encode() + _encode(self)).hexdigest()
+
+
+class PairSettings(JudgeSettings, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How a judge compares; also `[scorers.NAME]` of the type `judge_pair` in a suite."""
+
+    baseline: Annotated[str, Meta(min_length=1)]
+    """The run whose answers these are compared with: its id, or the name of runs."""
 
 
 class Ballot(NamedTuple):
@@ -143,6 +151,25 @@ class PairJudge:
         return Score(
             name=self.name, value=value, passed=value >= 0.5, reason=ballots[0].reason, cost_nano_usd=cost
         )
+
+
+def judge_kind(ask: Ask) -> Kind:
+    """The scorer `judge` for suites, which asks by `ask`."""
+
+    def make(name: str, settings: JudgeSettings, lent: Lent) -> Judge:
+        return Judge(name, settings, ask)
+
+    return Kind(JudgeSettings, make, "a model says whether the answer meets a rubric")
+
+
+def pair_kind(ask: Ask, answers: Callable[[str], Mapping[str, str]]) -> Kind:
+    """The scorer `judge_pair`; `answers` gives those of a run, by sample id, under the run's name."""
+
+    def make(name: str, settings: PairSettings, lent: Lent) -> PairJudge:
+        known = answers(settings.baseline)
+        return PairJudge(name, settings, ask, lambda sample: known.get(sample.id))
+
+    return Kind(PairSettings, make, "a model says whether the answer beats that of an earlier run")
 
 
 async def vote(

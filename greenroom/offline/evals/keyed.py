@@ -181,6 +181,8 @@ class PaidOnce:
         self._run = run + JUDGED
         self._asking: dict[bytes, asyncio.Lock] = {}
         """By question. Whoever asks the same meanwhile waits for the answer."""
+        self._counted: set[bytes] = set()
+        """Questions whose cost a row bears."""
 
     async def __call__(self, body: Json, attempt: int = 0) -> Asked:
         """Raises: InfrastructureError, StoreError."""
@@ -188,9 +190,11 @@ class PaidOnce:
         async with self._asking.setdefault(digest, asyncio.Lock()):
             key = f"{self._run}:{digest.hex()}"
             kept = await asyncio.to_thread(self._store.newest, key, self._run)
-            if kept is not None:
-                return decode(kept.output, type=Asked)
-            return await self._ask(body, key)
+            asked = await self._ask(body, key) if kept is None else decode(kept.output, type=Asked)
+            if digest in self._counted:
+                asked.cost_nano_usd = 0
+            self._counted.add(digest)
+            return asked
 
     async def _ask(self, body: Json, key: str) -> Asked:
         call = await asyncio.to_thread(self._store.ask, self._run, key)

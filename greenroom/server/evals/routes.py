@@ -46,9 +46,13 @@ class EvalAdministration(Protocol):
 class EvalRoutes:
     """Answers for evals; each belongs to the project of the key that made it."""
 
-    def __init__(self, evals: EvalAdministration, note: Note) -> None:
-        self._evals = evals
+    def __init__(self, evals: Callable[[], EvalAdministration], note: Note) -> None:
+        self._made = evals
         self._note = note
+
+    @property
+    def _evals(self) -> EvalAdministration:
+        return self._made()
 
     def docs(self) -> tuple[Doc, ...]:
         """The routes."""
