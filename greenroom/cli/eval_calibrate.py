@@ -130,10 +130,8 @@ def _print(told: Verdicts, counts: tuple[int, int] | None, corrected: Interval |
         ],
     )
     print(f"Agreement {_share(found.agreement)}, kappa {_interval(found.kappa)} (95 %).")
-    print(
-        f"It passes {_share(found.sensitivity)} of what people pass, and fails {_share(found.specificity)} of"
-    )
-    print("what people fail.")
+    passed, failed = _share(found.sensitivity), _share(found.specificity)
+    print(f"It passes {passed} of what people pass, and fails {failed} of what people fail.")
     print(f"It could not tell {found.abstained} times, and failed {found.errors} times.")
     for note in found.notes:
         print(note)
