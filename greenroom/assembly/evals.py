@@ -59,8 +59,9 @@ class HostedEvals:
             return
         try:
             left = await asyncio.to_thread(self._kept.unfinished)
-            if left:
-                log.info("evals taken up", extra={"count": await self.runs.take_up()})
+            count = await self.runs.take_up() if left else 0
+            if count:
+                log.info("evals taken up", extra={"count": count})
         except GreenroomError as error:
             log.error("evals not taken up", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
 

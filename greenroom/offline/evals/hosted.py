@@ -7,11 +7,12 @@ start; what was answered is not asked for again. Knows stores and the runner; no
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from msgspec.json import decode, encode
 
 from greenroom.contracts import Encoder
-from greenroom.errors import Conflict, GreenroomError, InfrastructureError, StoreError
+from greenroom.errors import Conflict, GreenroomError, InfrastructureError, NotFound, StoreError
 from greenroom.gateway.access import Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.offline.evals.data_source import DataSource, Sampling, read_source
@@ -109,10 +110,13 @@ class HostedRuns:
 
     async def take_up(self) -> int:
         """Go on with what was left unfinished by processes that ended; how many those are."""
-        left = await asyncio.to_thread(self._kept.unfinished)
-        for one in left:
-            self.start(one.id)
-        return len(left)
+        count = 0
+        for one in await asyncio.to_thread(self._kept.unfinished):
+            with suppress(Conflict, NotFound):  # another process is at it, or it was deleted just now
+                await asyncio.to_thread(self._kept.store.resume, one.id)
+                self.start(one.id)
+                count += 1
+        return count
 
     async def end(self, ids: Iterable[str]) -> None:
         """End those of these runs that are at work here, and wait for that."""
