@@ -2,7 +2,8 @@
 
 from greenroom.assembly.house import House
 from greenroom.offline.evals.asking import Ask
-from greenroom.offline.evals.judge import judge_kind
+from greenroom.offline.evals.judge import judge_kind, pair_kind
+from greenroom.offline.evals.kept import kept_run
 from greenroom.offline.evals.keyed import Asking, KeyedAsker
 from greenroom.offline.evals.scorers.registry import SCORERS
 from greenroom.offline.evals.scorers.settings import Kind
@@ -15,5 +16,11 @@ def judge_ask(house: House, tag: str) -> Ask:
 
 
 def kinds_with_judges(house: House) -> dict[str, Kind]:
-    """All scorers of suites, `judge` among them. The house must be running."""
-    return {**SCORERS, "judge": judge_kind(judge_ask(house, "suite"))}
+    """All scorers of suites, `judge` and `judge_pair` among them. The house must be running."""
+    ask = judge_ask(house, "suite")
+
+    def answers(named: str) -> dict[str, str]:
+        items = kept_run(house.evals, named).run.items
+        return {one.sample.id: one.output.text for one in items if one.output.outcome != "failed"}
+
+    return {**SCORERS, "judge": judge_kind(ask), "judge_pair": pair_kind(ask, answers)}

@@ -17,7 +17,7 @@ from greenroom.gateway.access import Key
 from greenroom.gateway.gateway import Gateway
 from greenroom.offline.evals.data_source import DataSource, Sampling, read_source
 from greenroom.offline.evals.graders import read_criteria
-from greenroom.offline.evals.keyed import KeyedAsker, PaidOnce, Stopped
+from greenroom.offline.evals.keyed import KeyedAsker, PaidOnce
 from greenroom.offline.evals.row import Means, row_of
 from greenroom.offline.evals.runner import digest_of_all, run
 from greenroom.offline.evals.sample import Output, Sample
@@ -47,7 +47,7 @@ class RowSubject:
         self._asker = asker
 
     async def answer(self, sample: Sample) -> Output:
-        """Raises: InfrastructureError."""
+        """One call, or none."""
         if self._sampling is None:
             text = (sample.item.get("sample") or {}).get("output_text")
             return Output(text=text if isinstance(text, str) else "", cost_nano_usd=0)
@@ -148,8 +148,7 @@ class HostedRuns:
         except Conflict:
             return  # another process is at it
         except InfrastructureError as error:
-            code = error.why if isinstance(error, Stopped) else "run_stopped"
-            await asyncio.to_thread(self._fail, id, code, str(error))
+            await asyncio.to_thread(self._fail, id, "run_stopped", str(error))
         except GreenroomError as error:
             log.error("eval run failed", extra={"run": id, "error": str(error)})  # noqa: TRY400  # no stack wanted
             await asyncio.to_thread(self._fail, id, error.code, str(error))
@@ -178,9 +177,14 @@ class HostedRuns:
             criteria.scorers,
             store=kept.store,
             concurrency=CONCURRENCY,
+            project=row.project,
             resume=id,
+            stop=asker.ended,
         )
-        await asyncio.to_thread(self._complete, id)
+        if asker.why is not None:
+            await asyncio.to_thread(self._fail, id, asker.why.code, str(asker.why))
+        else:
+            await asyncio.to_thread(self._complete, id)
 
     def _complete(self, id: str) -> None:
         self._kept.move(id, "completed", summary=encode(summary_of(self._kept, id)))

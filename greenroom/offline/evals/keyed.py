@@ -42,14 +42,6 @@ _HEADERS = {b"cache-control": b"no-store"}
 FindKey = Callable[[], Key | None]
 
 
-class Stopped(InfrastructureError):
-    """Going on is of no use; `why` is the code of the error that says so."""
-
-    def __init__(self, error: GreenroomError) -> None:
-        super().__init__(str(error))
-        self.why = error.code
-
-
 class KeyedAsker:
     """Sends chat bodies as one key. `tags` are kept in the records."""
 
@@ -57,21 +49,26 @@ class KeyedAsker:
         self._gateway = gateway
         self._find_key = find_key
         self._tags = dict(tags)
+        self.ended = asyncio.Event()
+        """Set once going on is of no use."""
+        self.why: GreenroomError | None = None
+        """What says so."""
 
     async def answer(self, body: Json) -> Output:
         """One call. A refusal of a check is an `Output` with outcome "refused", a failure one with "failed".
 
-        Raises: InfrastructureError where the key, its budget or the model's name make going on useless.
+        Where the key, its budget or the model's name make going on useless, `ended` is set as well: calls on
+        their way end in order, and what they gave is kept.
         """
         raw = _encode(body)
         while True:
             try:
                 exchange, app, grant = self._admitted(raw)
             except _HOPELESS as error:
-                raise Stopped(error) from error
+                return self._end(error)
             except (QuotaExceeded, Overloaded) as error:
                 if error.retry_after_s > LONGEST_WAIT_S:
-                    raise Stopped(error) from error
+                    return self._end(error)
                 await asyncio.sleep(min(error.retry_after_s + 0.05, LONGEST_WAIT_S))
                 continue
             except RequestError as error:
@@ -81,10 +78,15 @@ class KeyedAsker:
         try:
             answered = await self._gateway.whole(exchange, app, grant, began_ns)
         except _HOPELESS as error:
-            raise Stopped(error) from error
+            return self._end(error)
         except GreenroomError as error:
             return _output(exchange, b"", str(error))
         return _output(exchange, answered, None)
+
+    def _end(self, error: GreenroomError) -> Output:
+        self.why = self.why or error
+        self.ended.set()
+        return Output(outcome="failed", error=str(error))
 
     def _admitted(self, raw: bytes) -> Any:  # Any: what `Gateway.whole` takes: exchange, app, grant
         key = self._find_key()
@@ -162,14 +164,17 @@ def _asked(output: Output) -> Asked:
 
 
 class Asking:
-    """An `Ask` that keeps nothing but the records of its exchanges."""
+    """An `Ask` that keeps nothing but the records of its exchanges, and ends where going on is of no use."""
 
     def __init__(self, asker: KeyedAsker) -> None:
         self._asker = asker
 
     async def __call__(self, body: Json, attempt: int = 0) -> Asked:
         """Raises: InfrastructureError."""
-        return _asked(await self._asker.answer(body))
+        asked = _asked(await self._asker.answer(body))
+        if self._asker.why is not None:
+            raise InfrastructureError(str(self._asker.why))
+        return asked
 
 
 class PaidOnce:
@@ -185,7 +190,7 @@ class PaidOnce:
         """Questions whose cost a row bears."""
 
     async def __call__(self, body: Json, attempt: int = 0) -> Asked:
-        """Raises: InfrastructureError, StoreError."""
+        """Raises: StoreError."""
         digest = sha256(b"%d " % attempt + _encode(body)).digest()
         async with self._asking.setdefault(digest, asyncio.Lock()):
             key = f"{self._run}:{digest.hex()}"
