@@ -9,15 +9,15 @@ from greenroom.offline.evals.scorers.registry import SCORERS
 from greenroom.offline.evals.scorers.settings import Kind
 
 
-def judge_ask(house: House, tag: str) -> Ask:
-    """Ask as the house's own key, through the pipeline; `tag` stands in the records as `judge`."""
+def judge_ask(house: House) -> Ask:
+    """Ask as the house's own key, through the pipeline; the records have the tag `eval=judge`."""
     key = house.access.find(house.local_key.encode())
-    return Asking(KeyedAsker(house.gateway, lambda: key, {"judge": tag}))
+    return Asking(KeyedAsker(house.gateway, lambda: key, {"eval": "judge"}))
 
 
 def kinds_with_judges(house: House) -> dict[str, Kind]:
     """All scorers of suites, `judge` and `judge_pair` among them. The house must be running."""
-    ask = judge_ask(house, "suite")
+    ask = judge_ask(house)
 
     def answers(named: str) -> dict[str, str]:
         items = kept_run(house.evals, named).run.items

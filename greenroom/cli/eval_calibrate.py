@@ -103,7 +103,7 @@ async def _judged(place: Place, settings: JudgeSettings, rows: list[Labelled]) -
             print(f"{done} of {len(rows)} judged", file=sys.stderr)
 
     async with place.open().running(as_guest=True) as house:
-        judge = Judge("judge", settings, judge_ask(house, "calibrate"))
+        judge = Judge("judge", settings, judge_ask(house))
         return await judged(judge, rows, progress=tell)
 
 

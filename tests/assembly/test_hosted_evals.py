@@ -145,4 +145,4 @@ async def test_every_call_leaves_a_record_with_the_runs_tag(studio: Studio) -> N
     record = studio.house.traces.get("default", ids[0])
     assert record is not None
     assert len(set(ids)) == 2
-    assert (record["key"], record["tags"]) == (caller.key_id, {"eval_run": run})
+    assert (record["key"], record["tags"]) == (caller.key_id, {"eval": run})

@@ -34,8 +34,8 @@ CONCURRENCY = 4
 """Rows of a run."""
 WATCH_S = 0.5
 """How often it is asked what other processes cancelled."""
-TAG = "eval_run"
-"""The tag that records of a run's exchanges have, with the run's id."""
+TAG = "eval"
+"""The tag that records of a run's exchanges have, with the run's id: data sets from records leave them out."""
 
 
 class RowSubject:
