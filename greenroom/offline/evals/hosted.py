@@ -35,7 +35,7 @@ CONCURRENCY = 4
 WATCH_S = 0.5
 """How often it is asked what other processes cancelled."""
 TAG = "eval"
-"""The tag that records of a run's exchanges have, with the run's id: data sets from records leave them out."""
+"""The tag of a run's exchanges, with the run's id: data sets from records leave them out."""
 
 
 class RowSubject:
