@@ -88,6 +88,9 @@ CLAIMED = {
         Route("responses/test_input_tokens.py", "/v1/responses/input_tokens"),
         Route("test_conversations.py", "/v1/conversations"),
         Route("conversations/test_items.py", "/v1/conversations/{}/items"),
+        Route("test_evals.py", "/v1/evals"),
+        Route("evals/test_runs.py", "/v1/evals/{}/runs"),
+        Route("evals/runs/test_output_items.py", "/v1/evals/{}/runs/{}/output_items"),
     ),
     "anthropic": (
         Route("test_messages.py", "/v1/messages"),
@@ -101,6 +104,7 @@ _DEPRECATED = re.compile(r'"(claude-[\w.-]+)": "')
 _NAMED = re.compile(r'\.(?:retrieve|delete)\(\s*(?:model_id=)?"([\w./:-]+)"')
 _ASKING = frozenset({"/v1/responses", "/v1/responses/compact", "/v1/responses/input_tokens"})
 _NAME = re.compile(r"\{\w+\}")
+_AT_WORK = frozenset({"queued", "in_progress"})
 
 
 class Greenroom:
@@ -158,7 +162,7 @@ class Greenroom:
 
     def _wait(self, path: str) -> None:
         deadline = time.monotonic() + 20
-        while self.ask("GET", path)["status"] == "in_progress" and time.monotonic() < deadline:
+        while self.ask("GET", path)["status"] in _AT_WORK and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def response(self, *, in_background: bool = False) -> str:
@@ -175,6 +179,33 @@ class Greenroom:
         """Its message."""
         return str(self.ask("GET", f"/v1/conversations/{conversation}/items")["data"][0]["id"])
 
+    def eval(self) -> str:
+        """A new eval."""
+        check = {
+            "type": "string_check",
+            "name": "a",
+            "input": "{{item.a}}",
+            "reference": "a",
+            "operation": "eq",
+        }
+        config = {"type": "custom", "item_schema": {}}
+        return str(
+            self.ask("POST", "/v1/evals", {"data_source_config": config, "testing_criteria": [check]})["id"]
+        )
+
+    def run_in(self, eval: str) -> str:
+        """A new run of an eval, once it has ended."""
+        place = f"/v1/evals/{eval}/runs"
+        source = {"type": "file_content", "content": [{"item": {"a": "a"}}]}
+        run = str(self.ask("POST", place, {"data_source": {"type": "jsonl", "source": source}})["id"])
+        self._wait(f"{place}/{run}")
+        return run
+
+    def output_item_in(self, parts: list[str]) -> str:
+        """The row that a run graded; `parts` is the path up to it."""
+        path = "/".join(parts[: parts.index("output_items") + 1])
+        return str(self.ask("GET", path)["data"][0]["id"])
+
 
 def real_path(room: Greenroom, path: str) -> str:
     """A path with ids that exist instead of those that the tests made up."""
@@ -189,6 +220,9 @@ def real_path(room: Greenroom, path: str) -> str:
             "responses": partial(room.response, in_background=parts[-1] == "cancel"),
             "conversations": room.conversation,
             "items": partial(room.item_in, above),
+            "evals": room.eval,
+            "runs": partial(room.run_in, above),
+            "output_items": partial(room.output_item_in, parts),
         }
         fixed = {"search", "input_tokens", "compact"}
         if family in makers and part and part not in fixed:
@@ -206,6 +240,10 @@ def real_query(room: Greenroom, path: str, query: str) -> str:
     listed = room.ask("GET", path)["data"]
     if listed:
         id = listed[0]["id"]
+    elif "/evals/" in path:
+        id = room.run_in(path.split("/")[3])
+    elif path.endswith("/evals"):
+        id = room.eval()
     elif "vector_stores/" in path:
         id = room.file_in(path.split("/")[3])
     else:

@@ -25,6 +25,7 @@ from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.descriptors import limits_of, raise_limit
+from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
@@ -39,6 +40,7 @@ from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
+from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
 from greenroom.server.prompts import PromptApi
@@ -99,8 +101,10 @@ async def run(house: House, listener: socket.socket, announce: Callable[[], None
             server.greeting = announce
             keeper = group.create_task(_retain(house)) if house.is_first else None
             _spare_the_collector()
+            await server.evals.start()
             await server.serve(sockets=[listener])
             await server.background.stop()
+            await server.evals.stop()
             watcher.cancel()
             if keeper is not None:
                 keeper.cancel()
@@ -127,6 +131,7 @@ class _Server(uvicorn.Server):
         desk = Desk(house, self)
         kept = responses_desk(house)
         self.background = responses.Background(kept.responses.unwanted)
+        self.evals = HostedEvals(house)
         v1 = V1(
             house.gateway,
             lambda exchange: to_record(exchange, detect),
@@ -139,13 +144,17 @@ class _Server(uvicorn.Server):
         self._desk = desk
         self.shared = Shared(v1, limits_of(house.config.server), _hosts(house, host, port))
         audit = Audit(house)
+
+        def note(who: str, what: str, about: object, address: str) -> None:
+            audit.note(who, what, about, address=address)
+
         shelves = knowledge.Desk(
             house.access,
             house.documents,
             house.encoder,
             house.ingestion.wake,
             table.file_limit_mb * 1024 * 1024,
-            lambda who, what, about, address: audit.note(who, what, about, address=address),
+            note,
         )
         more = (
             *UsageApi(desk).docs(),
@@ -153,6 +162,7 @@ class _Server(uvicorn.Server):
             *ExperimentApi(ExperimentDesk(house)).docs(),
             *knowledge.docs(shelves),
             *responses.docs(kept, self.background, house.access),
+            *EvalRoutes(lambda: self.evals.desk, note).docs(),
         )
         api = Api(house.access, desk, __version__, more)
         routes = [*api.routes(), *pages(PagesDesk(house), shelves, shelves=_shelves(house))]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 from msgspec import structs
 
+from greenroom.cli.eval_calibrate import calibrate
 from greenroom.cli.eval_data import app as data
 from greenroom.cli.output import console, fail, print_json, print_table, printable
 from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, INCONCLUSIVE, USAGE, Here, Place
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 app = App(name="eval", help="Run evaluations, compare runs, and report what they tell.")
 app.command(data)
+app.command(calibrate)
 
 Format = Literal["json", "html", "junit", "markdown"]
 _BY_SUFFIX: dict[str, Format] = {".json": "json", ".html": "html", ".xml": "junit", ".md": "markdown"}
@@ -202,13 +204,15 @@ async def _run(
     place: Place, suite: Suite, folder: Path, *, is_resumed: bool, is_fresh: bool, quiet: bool
 ) -> Report:
     from greenroom.assembly.evaluating import run_suite  # noqa: PLC0415  # the largest import, as in Place.open
+    from greenroom.assembly.judges import kinds_with_judges  # noqa: PLC0415  # as above
 
     house = place.open()
     async with house.running(as_guest=True):
         with _progress(quiet=quiet) as tell, _interruptible() as stop:
             return await run_suite(
-                house, suite, folder, is_resumed=is_resumed, is_fresh=is_fresh, tell=tell, stop=stop
-            )
+                house, suite, folder, is_resumed=is_resumed, is_fresh=is_fresh, tell=tell, stop=stop,
+                kinds=kinds_with_judges(house),
+            )  # fmt: skip
 
 
 def _with_options(

@@ -114,6 +114,13 @@ class Access:
             raise Unauthorized("The API key is not known here, or it was revoked or has expired.")
         return key
 
+    def find_id(self, id: str) -> Key | None:
+        """The key of an id, for work that goes on without its caller; None where it is revoked or expired."""
+        for key in self._keys.values():
+            if key.caller.key_id == id and (key.expires_at is None or key.expires_at > time.time()):
+                return key
+        return None
+
     def admit(self, key: Key) -> Grant:
         """Take a place for one request. Raises QuotaExceeded with the seconds to wait, BudgetExceeded."""
         if key.budget_nano_usd is not None and self.ledger is not None:

@@ -41,5 +41,31 @@ CREATE TRIGGER data_set_out AFTER DELETE ON data_sets BEGIN
     DELETE FROM data_rows WHERE data_set = OLD.number;
 END;
 """,
+    """
+-- What clients keep by /v1/evals: evals, their runs, and the rows of these. A run has one id here and there.
+CREATE TABLE openai_evals (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL, key TEXT NOT NULL,
+    name TEXT NOT NULL, metadata BLOB NOT NULL, config BLOB NOT NULL, criteria BLOB NOT NULL,
+    created_ns INTEGER NOT NULL, updated_ns INTEGER NOT NULL
+);
+CREATE INDEX openai_evals_by_project ON openai_evals (project, number);
+
+CREATE TABLE openai_runs (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    eval INTEGER NOT NULL REFERENCES openai_evals (number) ON DELETE CASCADE,
+    project TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, metadata BLOB NOT NULL,
+    model TEXT NOT NULL, source BLOB NOT NULL, status TEXT NOT NULL, error_code TEXT NOT NULL,
+    error TEXT NOT NULL, summary BLOB NOT NULL, created_ns INTEGER NOT NULL
+);
+CREATE INDEX openai_runs_by_eval ON openai_runs (eval, number);
+CREATE INDEX openai_runs_at_work ON openai_runs (project) WHERE status IN ('queued', 'in_progress');
+
+CREATE TABLE openai_rows (
+    run TEXT NOT NULL, place INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (run, place)
+) WITHOUT ROWID;
+CREATE TRIGGER openai_run_out AFTER DELETE ON openai_runs BEGIN
+    DELETE FROM openai_rows WHERE run = OLD.id;
+END;
+""",
 )
 """Migrations of `evals.db`, oldest first."""
