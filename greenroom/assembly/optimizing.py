@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import decode, encode
 
-from greenroom.assembly.contenders import ModelContender, PromptContender, Reflector
+from greenroom.assembly.contenders import ModelContender, Reflector, contender_for
 from greenroom.assembly.evaluating import scorers_of
 from greenroom.assembly.house import House
 from greenroom.assembly.promptdesk import PromptDesk
@@ -69,8 +69,8 @@ async def optimize_prompt(
     house.refresh_prompts()
     base = house.prompt_shelf.registry.find(prompt)
 
-    def make(version: PromptVersion) -> PromptContender:
-        return PromptContender(house, version, app=app, model=model, settings=limits.settings)
+    def make(version: PromptVersion) -> ModelContender:
+        return contender_for(house, version, app=app, model=model, settings=limits.settings)
 
     rules, stored = PromptLint(house), house.prompt_shelf.registry
 

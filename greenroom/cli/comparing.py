@@ -11,6 +11,8 @@ from greenroom.cli.spending import told
 from greenroom.errors import InfrastructureError, RequestError
 from greenroom.offline.budget import dollars
 
+_USUAL_USD = 1.0
+
 if TYPE_CHECKING:
     from greenroom.offline.compare.comparison import Comparison
 
@@ -45,7 +47,7 @@ def compare(
     scorers
         Scorers of the answers, separated by commas; the first one decides.
     budget_usd
-        What all calls may cost together. Never passed.
+        What all calls may cost together. Never passed. 1 US dollar, unless it is given or calls are capped.
     max_calls
         How many calls may be made; needed where a price is not known.
     app
@@ -108,6 +110,8 @@ async def _compare(
         scorers_named,
     )
 
+    if budget_usd is None and max_calls is None:
+        budget_usd = _USUAL_USD
     limits = Limits(
         budget_usd=budget_usd, max_calls=max_calls, max_tokens=max_tokens, concurrency=concurrency
     )

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from greenroom.assembly.contenders import ModelContender, PromptContender, Reflector
+from greenroom.assembly.contenders import ModelContender, Reflector, contender_for
 from greenroom.assembly.house import House
 from greenroom.assembly.optimizing import save
 from greenroom.assembly.prompts import new_version
+from greenroom.assembly.subjects import PipelineSubject
 from greenroom.offline.evals.sample import Sample
 from greenroom.prompts.version import Example, Examples, Message, PromptVersion, Techniques, Variable
 from greenroom.store.prompts import PromptStore
@@ -53,7 +54,7 @@ async def test_a_candidate_is_filled_like_a_stored_version(house: House, provide
     shown = Examples(items=(Example(output="2020-01-01", variables={"question": "When is invoice 0 due?"}),))
     version = replace(PROMPT, examples=shown)
 
-    output = await PromptContender(house, version, app="lean").answer(ROW)
+    output = await contender_for(house, version, app="lean").answer(ROW)
 
     assert output.outcome == "answered"
     assert system_of(provider).startswith("Be brief.")
@@ -71,7 +72,7 @@ async def test_an_app_with_a_prompt_of_its_own_asks_with_the_candidate(
 ) -> None:
     version = replace(PROMPT, messages=(Message(role="system", text="Be long."), PROMPT.messages[1]))
 
-    await PromptContender(house, version, app="own").answer(ROW)
+    await contender_for(house, version, app="own").answer(ROW)
 
     assert system_of(provider).startswith("Be long.")
     assert "Be brief." not in str(provider.asked[-1])
@@ -94,7 +95,7 @@ async def test_a_question_without_variables_fills_the_one_text(
 ) -> None:
     row = Sample(id="1", messages=({"role": "user", "content": "When is invoice 7 due?"},))
 
-    await PromptContender(house, PROMPT, app="lean").answer(row)
+    await contender_for(house, PROMPT, app="lean").answer(row)
 
     assert provider.asked[-1]["messages"][-1]["content"] == "Q: <question>When is invoice 7 due?</question>"
 
@@ -105,7 +106,7 @@ async def test_the_worst_price_is_never_below_the_real_one(
 ) -> None:
     version = replace(PROMPT, techniques=Techniques(self_consistency=3))
     contenders = (
-        PromptContender(house, version, app=app, settings={"max_tokens": 50}),
+        contender_for(house, version, app=app, settings={"max_tokens": 50}),
         ModelContender(house, app=app, model="lab/worker", settings={"max_tokens": 50}),
     )
     row = replace(ROW, messages=({"role": "user", "content": "When is invoice 7 due? " * 200},))
@@ -118,21 +119,39 @@ async def test_the_worst_price_is_never_below_the_real_one(
         assert 0 < output.cost_nano_usd <= worst
 
 
+async def test_a_step_that_may_ask_again_makes_the_worst_dearer(house: House) -> None:
+    worst = ModelContender(house, app="default", model="lab/worker").worst_nano_usd(ROW)
+    steps = {"conform": {"retries": 3}}
+    house.config = replace(house.config, steps=steps)
+
+    dearer = ModelContender(house, app="default", model="lab/worker").worst_nano_usd(ROW)
+
+    assert worst is not None
+    assert dearer == 2 * worst
+
+
 async def test_another_text_model_or_setting_is_another_fingerprint(house: House) -> None:
     other = replace(PROMPT, messages=(Message(role="system", text="Be long."), PROMPT.messages[1]))
     made = [
-        PromptContender(house, PROMPT, app="lean"),
-        PromptContender(house, other, app="lean"),
-        PromptContender(house, PROMPT, app="lean", model="lab/novice"),
-        PromptContender(house, PROMPT, app="lean", settings={"max_tokens": 5}),
-        PromptContender(house, PROMPT, app="own"),
+        contender_for(house, PROMPT, app="lean"),
+        contender_for(house, other, app="lean"),
+        contender_for(house, PROMPT, app="lean", model="lab/novice"),
+        contender_for(house, PROMPT, app="lean", settings={"max_tokens": 5}),
+        contender_for(house, PROMPT, app="own"),
         ModelContender(house, app="lean"),
         Reflector(house, None),
     ]
 
     assert len({one.fingerprint for one in made}) == len(made)
-    stored = replace(PROMPT, number=1, created_at="2026-11-26")
-    assert PromptContender(house, stored, app="lean").fingerprint == made[0].fingerprint
+
+
+async def test_a_stored_version_shares_its_answers_with_eval_run(house: House) -> None:
+    stored = house.prompt_shelf.registry.find("support@1")
+
+    own = contender_for(house, stored, app="lean")
+
+    assert own.fingerprint == PipelineSubject(house, app="lean", prompt="support@1").fingerprint
+    assert own.name == "support@1"
 
 
 async def test_the_reflection_model_sees_no_personal_data_and_no_other_step(

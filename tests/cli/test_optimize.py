@@ -192,6 +192,16 @@ def test_models_are_compared_with_a_picture_and_nothing_is_paid_twice(
     assert [one["told"] for one in novice if one["name"] in ("exact", "cost_usd")] == ["worse", "better"]
 
 
+@pytest.mark.slow  # some hundred exchanges
+def test_without_a_budget_a_dollar_is_the_most(run: Run, provider: ScriptedProvider) -> None:
+    ran = run(
+        "models", "compare", "--models", "lab/worker,lab/novice", "--data", "told.jsonl", "--scorers", "exact"
+    )
+
+    assert ran.code == 0, ran.out + ran.err
+    assert " of $1\n" in ran.err
+
+
 def test_few_samples_do_not_decide_and_the_code_is_2(
     run: Run, provider: ScriptedProvider, folder: Path
 ) -> None:
