@@ -96,7 +96,8 @@ def contender_for(
     One that is not stored is put on the shelf of this process alone, under a name that says what it is.
     """
     shelf, reference = house.prompt_shelf, version.reference
-    if not version.number:
+    stored = shelf.registry.versions.get(version.name, {}).get(version.number)
+    if stored is None or digest_of(stored) != digest_of(version):  # a candidate has its parent's number
         name, number = f"optimize.{version.name}"[:_NAME_LENGTH], int(digest_of(version)[:7], 16) + 1
         reference = f"{name}@{number}"
         if number not in shelf.registry.versions.get(name, {}):

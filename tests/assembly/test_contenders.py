@@ -70,7 +70,8 @@ async def test_a_candidate_is_filled_like_a_stored_version(house: House, provide
 async def test_an_app_with_a_prompt_of_its_own_asks_with_the_candidate(
     house: House, provider: ScriptedProvider
 ) -> None:
-    version = replace(PROMPT, messages=(Message(role="system", text="Be long."), PROMPT.messages[1]))
+    long = Message(role="system", text="Be long.")
+    version = replace(PROMPT, number=1, messages=(long, PROMPT.messages[1]))  # as made from the stored one
 
     await contender_for(house, version, app="own").answer(ROW)
 
