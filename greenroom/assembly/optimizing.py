@@ -10,6 +10,7 @@ from msgspec.json import decode, encode
 from greenroom.assembly.contenders import ModelContender, Reflector, contender_for
 from greenroom.assembly.evaluating import scorers_of
 from greenroom.assembly.house import House
+from greenroom.assembly.judges import kinds_with_judges
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.promptlint import PromptLint
 from greenroom.errors import RequestError
@@ -156,7 +157,7 @@ def scorers_named(house: House, named: Sequence[str], suite: Path | None) -> lis
         if known is not None and name not in known:
             raise RequestError(f"The suite has no scorer '{name}'. It has: {', '.join(known)}.", "scorers")
         tables[name] = {} if known is None else known[name]
-    return scorers_of(house, tables, folder)
+    return scorers_of(house, tables, folder, kinds_with_judges(house))
 
 
 def differences(before: PromptVersion, after: PromptVersion) -> Json:
