@@ -29,6 +29,7 @@ COMMANDS = {
     "route": ("route:app", "Train routers that choose a model by what the prompt says, and look at them."),
     "providers": ("providers:app", "List providers, and keep their keys sealed in the data folder."),
     "import": ("importing:app", "Turn another program's configuration into a greenroom.toml."),
+    "optimize": ("optimize:optimize", "Look for a better version of a prompt, and prove it."),
     "keys": ("keys:app", "Make, list, limit, rotate and revoke the keys that clients use."),
     "docs": ("docs:app", "Add, list, search and remove the documents that answers draw on."),
     "prompts": ("prompts:app", "Keep prompts as versions: add, compare, promote, roll back, lint."),

@@ -7,6 +7,7 @@ from cyclopts import App
 from msgspec.json import encode
 
 from greenroom.assembly.targets import ModelDesk
+from greenroom.cli.comparing import compare
 from greenroom.cli.output import print_json, print_table
 from greenroom.cli.place import FINDINGS, FINE, Here, Place
 from greenroom.cli.pull import pull, remove
@@ -18,6 +19,7 @@ app = App(
 app.command(recommend)
 app.command(show)
 app.command(update)
+app.command(compare)
 app.command(pull)
 app.command(remove)
 

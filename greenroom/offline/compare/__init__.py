@@ -1,0 +1,1 @@
+"""Models held against each other on the same samples: quality, latency, cost and refusals, with intervals."""
