@@ -82,7 +82,7 @@ def values(found: Run) -> list[float | None]:
 
 async def test_every_sample_is_asked_scored_and_kept_in_order(store: EvalStore) -> None:
     subject, seen = Echo(), list[Progress]()
-    subject.wait_s = 0.005
+    subject.wait_s = 0.05
 
     found = await run(samples(30), subject, [Equal()], store=store, concurrency=4, progress=seen.append)
 
