@@ -15,8 +15,8 @@ models run as well, where the interpreter has langchain-tests, langchain-openai 
 Greenroom runs in front of a scripted model. The clients' tests name objects that exist nowhere ("file_id"),
 since their authors run them against answers made up from a schema: a go-between puts in the ids of objects
 that it makes for each request, and Greenroom's own key. A body of /v1/responses that asks nothing gets a
-model and an input, one that goes on from two places is left one, and none names a stored prompt, since there
-is no registry of prompts yet. Nothing else is changed, either way.
+model and an input, one that goes on from two places is left one, and none names a stored prompt, since no
+prompt has the id that they make up. Nothing else is changed, either way.
 
 Ends with 1 when a test of a route fails that Greenroom claims.
 """

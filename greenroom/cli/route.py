@@ -22,7 +22,7 @@ _TRACES, _EVAL = "traces:", "eval:"
 @app.command
 def train(
     *,
-    source: Annotated[tuple[str, ...], Parameter(name="--from")],
+    source: Annotated[tuple[str, ...], Parameter(name="--from", negative=())],
     out: str,
     json: bool = False,
     place: Here,
