@@ -1,6 +1,7 @@
 """What the administration routes and the pages ask, answered from the house's stores."""
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,7 +13,6 @@ from greenroom.assembly.budgets import budgets
 from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
 from greenroom.assembly.keys import KeyDesk
-from greenroom.assembly.recommendation import Recommender
 from greenroom.assembly.targets import ModelDesk
 from greenroom.assembly.users import UserDesk
 from greenroom.assembly.workers import Board
@@ -26,6 +26,7 @@ from greenroom.store.scores import Score
 from greenroom.store.usage import Asked, usage
 
 if TYPE_CHECKING:
+    from greenroom.assembly.recommendation import Recommender
     from greenroom.assembly.serve import _Server
 
 Record = dict[str, Any]  # Any: JSON
@@ -144,7 +145,12 @@ class PagesDesk:
     def __init__(self, house: House) -> None:
         self._house = house
         self.people = UserDesk(house)
-        self._recommender = Recommender(house)
+
+    @cached_property
+    def _recommender(self) -> "Recommender":
+        from greenroom.assembly.recommendation import Recommender  # noqa: PLC0415  # 1 MiB that few need
+
+        return Recommender(self._house)
 
     def list_traces(self, **filters: str | int) -> tuple[list[Record], str | None]:
         """Rows, newest first, and the cursor of the next page."""

@@ -3,15 +3,16 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from greenroom.config import ModelConfig
 from greenroom.errors import ConfigError
 from greenroom.models.encoder import MiniLM
-from greenroom.models.learned.file import load
-from greenroom.models.learned.predictor import Predictor
-from greenroom.models.learned.route import LearnedRoute
 from greenroom.models.prices import Price
 from greenroom.stages.language import language_of
+
+if TYPE_CHECKING:
+    from greenroom.models.learned.route import LearnedRoute
 
 FOLDER = "routers"
 SUFFIX = ".router"
@@ -31,8 +32,12 @@ class Routers:
         self._data = data
         self._encoder = encoder
 
-    def route(self, where: str, model: ModelConfig, prices: Mapping[str, Price | None]) -> LearnedRoute:
+    def route(self, where: str, model: ModelConfig, prices: Mapping[str, Price | None]) -> "LearnedRoute":
         """What orders a model's targets. Raises: ConfigError that names the place and what is wrong."""
+        from greenroom.models.learned.file import load  # noqa: PLC0415  # only where a route is learned
+        from greenroom.models.learned.predictor import Predictor  # noqa: PLC0415  # as above
+        from greenroom.models.learned.route import LearnedRoute  # noqa: PLC0415  # as above
+
         assert model.router is not None, "check_learned saw to it"
         assert model.price_of_quality is not None, "as above"
         try:

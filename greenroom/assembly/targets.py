@@ -1,11 +1,11 @@
 """What the API and the command line ask about models: which there are, how they fare, who would be asked."""
 
+from functools import cached_property
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenroom.assembly.house import House
 from greenroom.assembly.llama import PULLED
-from greenroom.assembly.recommendation import Recommender
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
 from greenroom.models.cache import Cached
@@ -15,6 +15,9 @@ from greenroom.models.llama import Llama
 from greenroom.models.prices import Price
 from greenroom.models.pulled import Pulled, all_pulled
 
+if TYPE_CHECKING:
+    from greenroom.assembly.recommendation import Recommender
+
 Record = dict[str, Any]  # Any: JSON
 
 
@@ -23,7 +26,13 @@ class ModelDesk:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self.recommender = Recommender(house)
+
+    @cached_property
+    def recommender(self) -> "Recommender":
+        """What knows the catalogue."""
+        from greenroom.assembly.recommendation import Recommender  # noqa: PLC0415  # 1 MiB that few need
+
+        return Recommender(self._house)
 
     def models(self) -> list[Record]:
         """Apps, configured models and targets, with prices per million tokens and how each fares now."""

@@ -5,13 +5,10 @@ plain digest is enough. Keys are looked up by the whole digest, never by a part.
 before it is answered.
 """
 
-import contextlib
 import hashlib
 import secrets
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from greenroom.errors import Conflict, NotFound, RequestError, StoreError
-from greenroom.store.database import explained, open_database, transaction
+from greenroom.store.counted import CountedStore
 from greenroom.store.material import dollars, stamp
 
 Role = Literal["app", "viewer", "operator", "admin"]
@@ -140,19 +137,11 @@ def digest_of(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
-class KeyStore:
+class KeyStore(CountedStore):
     """Keys and audit log in one SQLite file. Raises: StoreError when the file cannot be used."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        """Protects the one connection."""
-        self._connection = open_database(path, _MIGRATIONS, synchronous="FULL")
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
+        super().__init__(path, _MIGRATIONS)
 
     def create(
         self, project: str, name: str, *, role: Role = "app", apps: tuple[str, ...] = (),
@@ -246,11 +235,6 @@ class KeyStore:
                 table[digest] = msgspec.structs.replace(row, expires_ns=ends_ns)
             return table
 
-    def generation(self) -> int:
-        """A number that rises with every change, by whichever process. Cost: some 5 µs."""
-        with self._reading() as connection:
-            return int(connection.execute("SELECT number FROM generation").fetchone()[0])
-
     def ensure_admin(self, env_value: str | None) -> str | None:
         """See to it that there is an admin key. Returns a newly made one, to be shown once; else None.
 
@@ -335,20 +319,6 @@ class KeyStore:
         if found is None or (project is not None and found[2] != project):
             raise NotFound(f"There is no key '{id}'.")
         return _row_of(found)
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection, transaction(connection):
-            yield connection
-            connection.execute("UPDATE generation SET number = number + 1")
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._connection
-            except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-                raise explained(self._path, error) from error
 
 
 def _row_of(found: tuple[Any, ...]) -> KeyRow:  # Any: the columns of `_ALL`

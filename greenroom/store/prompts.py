@@ -4,17 +4,15 @@ Knows bodies as JSON text and no more of them. Several processes may write: numb
 write lock, and every change raises a number that readers look at.
 """
 
-import contextlib
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from greenroom.errors import Conflict, PromptNotFound
-from greenroom.store.database import explained, open_database, transaction
+from greenroom.store.counted import CountedStore
 from greenroom.store.material import stamp
 
 _MIGRATIONS = (
@@ -84,24 +82,11 @@ class Move(Struct, kw_only=True, frozen=True):
     note: str
 
 
-class PromptStore:
+class PromptStore(CountedStore):
     """Versions and labels in one SQLite file. Raises: StoreError when the file cannot be used."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        """Protects the one connection."""
-        self._connection = open_database(path, _MIGRATIONS, synchronous="FULL")
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
-
-    def generation(self) -> int:
-        """A number that rises with every change, by whichever process. Cost: some 5 µs."""
-        with self._reading() as connection:
-            return int(connection.execute("SELECT number FROM generation").fetchone()[0])
+        super().__init__(path, _MIGRATIONS)
 
     def versions(self) -> list[VersionRow]:
         """All versions, by name and number."""
@@ -261,20 +246,6 @@ class PromptStore:
             "SELECT number FROM labels WHERE name = ? AND label = ?", (name, label)
         ).fetchone()
         return None if found is None else int(found[0])
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection, transaction(connection):
-            yield connection
-            connection.execute("UPDATE generation SET number = number + 1")
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._connection
-            except sqlite3.DatabaseError as error:
-                raise explained(self._path, error) from error
 
 
 ROLLED_BACK = "rollback"

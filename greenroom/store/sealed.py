@@ -10,17 +10,15 @@ import contextlib
 import hashlib
 import os
 import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from greenroom.errors import NotFound, RequestError, StoreError
-from greenroom.store.database import explained, open_database, transaction
+from greenroom.store.counted import CountedStore
 
 VARIABLE = "GREENROOM_MASTER_KEY"
 FILE_NAME = "master.key"
@@ -75,20 +73,12 @@ def master_key(folder: Path, environment: Mapping[str, str]) -> bytes:
     return found
 
 
-class SealedKeys:
+class SealedKeys(CountedStore):
     """Providers' keys in one SQLite file. Raises: StoreError when the file cannot be used."""
 
     def __init__(self, path: Path, master: bytes) -> None:
-        self._path = path
+        super().__init__(path, _MIGRATIONS)
         self._master = master
-        self._lock = threading.Lock()
-        """Protects the one connection."""
-        self._connection = open_database(path, _MIGRATIONS, synchronous="FULL")
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
 
     def put(self, name: str, value: str) -> None:
         """Seal a provider's key; an earlier one is replaced. Raises: RequestError for what is no key."""
@@ -135,28 +125,9 @@ class SealedKeys:
             if not connection.execute("DELETE FROM sealed WHERE name = ?", (name,)).rowcount:
                 raise NotFound(f"No key is kept for the provider '{name}'.")
 
-    def generation(self) -> int:
-        """A number that rises with every change, by whichever process."""
-        with self._reading() as connection:
-            return int(connection.execute("SELECT number FROM generation").fetchone()[0])
-
     def _cipher(self, name: str, nonce: bytes) -> Any:  # Any: the library names the type in a private module
         from Crypto.Cipher import AES  # noqa: PLC0415  # 10 ms at import, and most stores hold no key
 
         cipher = AES.new(self._master, AES.MODE_GCM, nonce=nonce, mac_len=_TAG_BYTES)
         cipher.update(name.encode())
         return cipher
-
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection, transaction(connection):
-            yield connection
-            connection.execute("UPDATE generation SET number = number + 1")
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._connection
-            except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-                raise explained(self._path, error) from error

@@ -499,7 +499,7 @@ def test_what_several_cannot_keep_to_is_refused(tmp_path: Path, model: Model) ->
 
 def test_places_at_a_provider_are_divided(two: Served) -> None:
     server, model = two
-    model.delay_s = 0.3
+    model.delay_s, model.most_at_work = 0.3, 0
     answers = at_once(20, lambda _: ask(server, "hello", model="few"))
     assert {status for status, _, _ in answers} <= {200, 503}
     assert model.most_at_work <= 3
