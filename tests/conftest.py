@@ -12,3 +12,9 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Asynchronous tests run on uvloop, as the server does."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.hookimpl(trylast=True)  # after the tests were shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What opens hundreds of connections at once goes first, while the process is young."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)

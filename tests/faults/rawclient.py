@@ -58,6 +58,7 @@ class RawClient:
         self.ended: float | None = None
         """When the peer ended or cut the connection, in seconds of the monotonic clock."""
         self.was_reset = False
+        self._began = time.monotonic()
         self._socket = socket.socket()
         self._socket.setblocking(False)
         if receive_bytes is not None:
@@ -77,6 +78,10 @@ class RawClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def age_s(self) -> float:
+        """Seconds since this client was made."""
+        return time.monotonic() - self._began
 
     def close(self) -> None:
         """Leave in an orderly way, without reading what is still to come."""
@@ -158,7 +163,8 @@ class RawClient:
         async with asyncio.timeout(self.timeout_s if timeout_s is None else timeout_s):
             head = await self.read_until(b"\r\n\r\n", timeout_s)
             if not head.endswith(b"\r\n\r\n"):
-                raise EOFError(f"The connection ended after {head[:200]!r}.")
+                how = "was reset" if self.was_reset else "ended"
+                raise EOFError(f"The connection {how} after {head[:200]!r}, {self.age_s():.2f} s old.")
             first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
             headers = tuple(
                 (name, value.strip()) for name, _, value in (line.partition(":") for line in lines)

@@ -95,6 +95,7 @@ def said(tokens: int, pause_s: float = 0.0) -> Recipe:
     return Recipe((Wait(pause_s), *sent.actions)) if pause_s else sent
 
 
+@pytest.mark.early
 @pytest.mark.parametrize("is_sync", [False, True], ids=["batched", "sync"])
 async def test_a_hundred_at_once_never_pass_a_dollar_by_more_than_one_reservation(
     upstream: FaultUpstream, path: Path, books: LedgerStore, is_sync: bool
