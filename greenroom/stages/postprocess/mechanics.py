@@ -168,8 +168,10 @@ class Mechanics:
             term = self._terms.by_words.get(tuple(one.key for one in words))
             if term is None or not all(one.is_prose for one in words):
                 continue
-            if any(one.text[-1] in ".!?;:,)" for one in words[:-1]):
-                continue
+            if any(one.text[-1] in _trim for one in words[:-1]) or any(
+                one.text[0] in _trim for one in words[1:]
+            ):
+                continue  # marks within it: these are not the words of one term
             first, last = words[0], words[-1]
             start = first.start + len(first.text) - len(first.text.lstrip(_trim))
             end = last.end - (len(last.text) - len(last.text.rstrip(_trim)))

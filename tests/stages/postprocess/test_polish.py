@@ -110,6 +110,8 @@ _pieces = st.lists(
 )  # fmt: skip
 
 
+@example(["green ", ",,", "room"], [1], "observe")
+@example(["green ", '"', "room"], [1], "observe")
 @example(["x" * 60, "$$", "the ", "the ", "the "], [1], "observe")
 @example(["$" * 400, "the ", "the "], [1], "apply")
 @example(["x" * 60, "```\n", "the ", "the "], [1, 2], "apply")
