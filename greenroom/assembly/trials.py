@@ -273,7 +273,7 @@ class Watcher:
                     last = newest
             except GreenroomError as error:
                 log.error("experiments not looked at", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
-            except Exception:  # the edge that must not die
+            except Exception:  # the thread goes on: guards must look again, whatever broke this once
                 log.exception("experiments not looked at")
             wait_s = min(MOST_S, max(LOOK_S, _SPARE * (time.monotonic() - began)))
 

@@ -59,10 +59,15 @@ def test_a_copy_of_the_stores_holds_no_master_key(
 @pytest.mark.slow
 async def test_a_running_server_calls_with_the_newest_key(tmp_path: Path) -> None:
     async with FaultUpstream() as upstream:
-        await _taken(upstream, tmp_path)
+        unkeyed, later, log = await _taken(upstream, tmp_path)
+
+    assert unkeyed is None
+    assert later
+    assert KEY not in log
 
 
-async def _taken(upstream: FaultUpstream, tmp_path: Path) -> None:
+async def _taken(upstream: FaultUpstream, tmp_path: Path) -> tuple[str | None, bool, str]:
+    """What is sent without a key, whether a key that is set then is sent soon, and the server's log."""
     config = f'[providers.p]\nkind = "openai_compatible"\nbase_url = "{upstream.base_url}"\n'
 
     def sent() -> str | None:
@@ -70,12 +75,12 @@ async def _taken(upstream: FaultUpstream, tmp_path: Path) -> None:
         return dict(upstream.asked("m")[-1].headers).get("Authorization")
 
     with ServerProcess(tmp_path / "data", config) as server:
-        assert await asyncio.to_thread(sent) is None
+        unkeyed = await asyncio.to_thread(sent)
         done = await asyncio.to_thread(
             greenroom, tmp_path / "data", "--config", str(server.config_path), "providers", "set-key", "p",
             entered=KEY,
         )  # fmt: skip
 
         assert done.returncode == 0
-        assert await asyncio.to_thread(within, 2.0, lambda: sent() == f"Bearer {KEY}")
-        assert KEY not in server.log()
+        later = await asyncio.to_thread(within, 2.0, lambda: sent() == f"Bearer {KEY}")
+        return unkeyed, later, server.log()

@@ -101,7 +101,7 @@ async def judged(
         async with asyncio.TaskGroup() as group:
             for place, label in enumerate(labels):
                 group.create_task(one(place, label))
-    except ExceptionGroup as group_of_errors:
+    except ExceptionGroup as group_of_errors:  # nothing is swallowed: the first is raised as itself
         raise group_of_errors.exceptions[0] from None
     told = [score for score in scores if score is not None]
     pairs = [
