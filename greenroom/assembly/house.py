@@ -181,7 +181,7 @@ class House(Stores):
             self._start_eager()
         if has_duties:
             applied.keep(self.folder(), self._from_file)
-        self.trials.begin(has_duties=has_duties)
+        self.trials.begin()
         self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
 
     def stop(self) -> None:
@@ -218,7 +218,7 @@ class House(Stores):
         self.documents.files.quota_bytes = loaded.store.files_mb * 1024 * 1024
         self.responses.quota_bytes = loaded.store.responses_mb * 1024 * 1024
         self.gateway.rooms = rooms
-        self.trials.begin(has_duties=self.is_first)
+        self.trials.begin()
         take_rules(self.ledger, loaded)
 
     def refresh_keys(self) -> None:

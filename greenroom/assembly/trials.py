@@ -85,7 +85,7 @@ class Trials:
         self._made = self._next = _Enlisted()
         self._watcher: Watcher | None = None
         self.shadows: Shadows | None = None
-        """What asks shadows; None beside another process that has the data folder."""
+        """What asks shadows; None in a guest: beside another process that has the data folder."""
 
     def start(self, *, as_guest: bool) -> None:
         """Be ready for apps; a guest makes no shadows, as it ends with its answer."""
@@ -120,15 +120,19 @@ class Trials:
             trial = made.trials[name] = Trial(name, plan.unit, arms, self._house.experiments.key)
             apps[plan.app] = control._replace(trial=trial)
 
-    def begin(self, *, has_duties: bool) -> None:
-        """Have what was enlisted last count; of several processes one, with duties, begins and watches it."""
+    def begin(self) -> None:
+        """Have what was enlisted last count; one of several processes watches it.
+
+        Each begins what the others have not yet, before it answers: none may answer before it counts.
+        """
         self._made = self._next
         if not self._made.editions:
             return
-        if has_duties:
+        if self.shadows is not None:
             self._house.experiments.begin(self._made.editions)
-            self._watcher = self._watcher or Watcher(self._house)
-            self._watcher.start()
+            if self._house.is_first:
+                self._watcher = self._watcher or Watcher(self._house)
+                self._watcher.start()
         self.refresh()
 
     def refresh(self) -> None:
