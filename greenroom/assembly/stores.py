@@ -14,6 +14,7 @@ from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
+from greenroom.store import trained
 from greenroom.store.evals import EvalStore
 from greenroom.store.experiments import ExperimentStore
 from greenroom.store.keys import KeyStore
@@ -23,6 +24,7 @@ from greenroom.store.response_file import ResponseFile
 from greenroom.store.sealed import SealedKeys, master_key
 from greenroom.store.shared import SharedFile, SharedThings
 from greenroom.store.traces import TraceStore
+from greenroom.store.trained import TrainedModels
 from greenroom.store.turns import MOST_FORGOTTEN, StoredTurns
 
 SEALED = "sealed.db"
@@ -60,6 +62,7 @@ class Stores:
             "shared",
             "prompts",
             "experiments",
+            "trained",
         ):
             store = vars(self).pop(name, None)
             if store is not None:
@@ -157,6 +160,11 @@ class Stores:
     def experiments(self) -> ExperimentStore:
         """How experiments stand. Raises StoreError."""
         return ExperimentStore(self.folder() / "experiments.db")
+
+    @cached_property
+    def trained(self) -> TrainedModels:
+        """The models that were trained here. Raises StoreError."""
+        return TrainedModels(self.folder() / trained.FILE)
 
     @cached_property
     def encoder(self) -> MiniLM | None:
