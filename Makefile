@@ -5,14 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+FINETUNE_STAMP := $(VENV)/.installed-finetune
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types unit format bench bench-peers soak faults eval eval-statistics eval-routing lock clean
+.PHONY: help run install-finetune test check lint types unit format bench bench-peers soak faults eval eval-statistics eval-routing lock clean
 
 help:
 	@echo 'make run          start Greenroom on http://127.0.0.1:8484'
 	@echo 'make test         every test that ends in minutes'
+	@echo 'make install-finetune  what trains models: PyTorch and its kin, 1.4 GB'
 	@echo 'make check        format, lint, types, layers, quick tests'
 	@echo 'make format       write the format that make check asks for'
 	@echo 'make bench        speed against nginx (where it is installed)'
@@ -37,6 +39,14 @@ $(RUN_STAMP): requirements.lock pyproject.toml | $(BIN)/python
 $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
+
+# Builds of PyTorch for processors are published by PyTorch itself on Linux; where pip's own settings don't name that
+# place, TORCH_FROM does: make install-finetune TORCH_FROM='--extra-index-url ADDRESS' (docs/finetuning.md).
+$(FINETUNE_STAMP): requirements-torch.lock requirements-finetune.lock $(DEV_STAMP)
+	$(PIP) install --quiet --no-deps --require-hashes $(TORCH_FROM) -r requirements-torch.lock -r requirements-finetune.lock
+	@touch $@
+
+install-finetune: $(FINETUNE_STAMP)
 
 run: $(RUN_STAMP)
 	@exec $(BIN)/greenroom serve
@@ -96,6 +106,8 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --no-stri
 lock: $(DEV_STAMP)
 	$(COMPILE) -o requirements.lock requirements.in
 	$(COMPILE) -o requirements-dev.lock requirements-dev.in
+	$(COMPILE) --no-allow-unsafe --unsafe-package torch --unsafe-package setuptools \
+		-o requirements-finetune.lock requirements-finetune.in
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

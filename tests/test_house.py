@@ -12,7 +12,7 @@ import pytest
 import greenroom
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-finetune.lock")
 BUILD = {"setuptools", "wheel"}
 MODULES = {
     "ahocorasick-rs": "ahocorasick_rs",
@@ -30,14 +30,22 @@ MODULES = {
 """Packages whose module has another name."""
 OPTIONAL = {
     "botocore": "the extra `bedrock`",
+    "accelerate": "the extra `finetune`",
+    "datasets": "the extra `finetune`",
     "gepa": "the extra `eval`",
+    "gguf": "the extra `finetune`",
+    "peft": "the extra `finetune`",
     "rapidfuzz": "the extra `eval`",
     "sacrebleu": "the extra `eval`",
+    "safetensors": "the extra `finetune`",
     "scipy": "the extra `eval`",
     "tiktoken": "exact counts, where rank files are",
     "tiktoken_ext": "part of tiktoken",
     "onnxruntime": "the extra `embed`",
     "tokenizers": "the extra `embed`",
+    "torch": "the extra `finetune`",
+    "transformers": "the extra `finetune`",
+    "trl": "the extra `finetune`",
     "yaml": "the extra `import`",
     "xllamacpp": "the extra `local`",
 }
@@ -87,13 +95,24 @@ def test_a_lock_pins_everything_with_hashes_and_names_no_host(lock: str) -> None
     assert [line for line in text.splitlines() if line.startswith("-")] == []
 
 
-@pytest.mark.parametrize(
-    ("source", "lock"), [("requirements.in", LOCKS[0]), ("requirements-dev.in", LOCKS[1])]
-)
-def test_a_lock_holds_what_its_source_asks_for(source: str, lock: str) -> None:
-    pinned = set(re.findall(r"^([\w.-]+)==", (ROOT / lock).read_text(encoding="utf-8"), re.MULTILINE))
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_what_its_source_asks_for(lock: str) -> None:
+    source = lock.replace(".lock", ".in")
+    files = (lock, "requirements-torch.lock") if "finetune" in lock else (lock,)
+    pinned = {
+        name
+        for file in files
+        for name in re.findall(r"^([\w.-]+)==", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+    }
 
     assert {package(one) for one in requirements(source)} <= pinned
+
+
+def test_pytorch_is_pinned_for_every_python_and_machine_that_greenroom_runs_on() -> None:
+    text = (ROOT / "requirements-torch.lock").read_text(encoding="utf-8")
+
+    assert len(set(re.findall(r"--hash=sha256:[0-9a-f]{64}", text))) == 9
+    assert "://" not in text
 
 
 def test_every_dependency_has_its_reason() -> None:
