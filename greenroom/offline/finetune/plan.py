@@ -6,6 +6,7 @@
     events.jsonl        one `Event` a line, appended
     progress.json       `Progress`, replaced at least every HEARTBEAT_S seconds
     checkpoints/N/      the state after step N; it counts once it holds the file COMPLETE
+    card.json           what the model is made of and how training went
     result.json         `Result`, written last: it is there when all is done
 
 The process is `python -m greenroom.offline.finetune.trainer FOLDER`. Killed at any moment and started again
@@ -138,6 +139,10 @@ class Result(Struct, frozen=True, kw_only=True):
     """The folder of the whole model, merged where an adapter was trained: safetensors, config, tokenizer."""
     adapter: str | None
     """The folder of the adapter alone."""
+    adapter_gguf: str | None = None
+    """The adapter as one GGUF file, for engines that lay it over the base."""
+    card: str | None = None
+    """The model's card as JSON: data, base, settings with reasons, curves, figures."""
     gguf: dict[Format, str]
     steps: int
     trained_tokens: int
