@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from greenroom.assembly.house import OUTPUT_ENTITIES, House
+from greenroom.assembly.furnishing import OUTPUT_ENTITIES
+from greenroom.assembly.house import House
 from greenroom.assembly.prompts import model_of
 from greenroom.models.catalog import context_window
 from greenroom.models.prices import PriceBook

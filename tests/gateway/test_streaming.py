@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.assembly.house import OUTPUT_ENTITIES
+from greenroom.assembly.furnishing import OUTPUT_ENTITIES
 from greenroom.exchange import Edit, Exchange, Passage, Reply, StepRecord
 from greenroom.gateway.chain import open_chain
 from greenroom.gateway.pipeline import App, PostEntry

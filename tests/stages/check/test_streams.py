@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from greenroom.assembly.house import OUTPUT_ENTITIES
+from greenroom.assembly.furnishing import OUTPUT_ENTITIES
 from greenroom.contracts import Detector
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
