@@ -14,7 +14,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"stages", "models", "grounding", "store", "prompts"}),
     frozenset({"gateway"}),
     frozenset({"offline", "server", "testing"}),
-    frozenset({"config", "logs", "assembly"}),
+    frozenset({"config", "tables", "logs", "assembly"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from greenroom.assembly.models import Models
 from greenroom.assembly.steps import STEPS
-from greenroom.config import Config, at_line
+from greenroom.config import Config
 from greenroom.errors import ConfigError
 from greenroom.models.dispatch import Dispatch
 from greenroom.stages.check.policy import DIRECTIONS, ORIGINS, Policies, many
 from greenroom.stages.check.refusal import CATEGORIES, Refusals
 from greenroom.stages.check.rules import PERSONAL_NAMES, SECRET_NAMES
+from greenroom.tables import at_line
 
 _OPEN = ("injection.", "offense.", "topic.")
 """Families of rules whose members their steps know; topics are named by the operator."""

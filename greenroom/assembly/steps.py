@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from greenroom.config import AppConfig, Config, decode_table
+from greenroom.config import AppConfig, Config
 from greenroom.contracts import Decide, Detector, Encoder, StepConfig, as_usual
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
@@ -35,6 +35,7 @@ from greenroom.stages.preprocess.embed import Embed, EmbedConfig
 from greenroom.stages.preprocess.fit import Fit, FitConfig
 from greenroom.stages.preprocess.spell import Spell, SpellConfig, uses_none
 from greenroom.stages.preprocess.template import Prompts, Template, TemplateConfig
+from greenroom.tables import decode_table
 
 Table = dict[str, Any]  # Any: TOML values
 

@@ -13,9 +13,10 @@ from greenroom.assembly.steps import STEPS, step_configs
 from greenroom.cli import reference
 from greenroom.cli.output import fail, print_json, print_table
 from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, USAGE, Here, Place
-from greenroom.config import Config, decode_table
+from greenroom.config import Config
 from greenroom.errors import ConfigError
 from greenroom.models.catalog import PROVIDERS
+from greenroom.tables import decode_table
 
 app = App(name="config", help="Check the configuration file, or explain its keys.")
 

@@ -8,7 +8,8 @@ from cyclopts import App
 from greenroom.assembly.litellm import translate
 from greenroom.cli.output import fail, print_json
 from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, USAGE
-from greenroom.config import Config, decode_table
+from greenroom.config import Config
+from greenroom.tables import decode_table
 
 app = App(name="import", help="Turn another program's configuration into a greenroom.toml.")
 

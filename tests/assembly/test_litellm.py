@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.assembly.litellm import translate
-from greenroom.config import Config, decode_table
+from greenroom.config import Config
+from greenroom.tables import decode_table
 
 
 def one(**params: Any) -> dict[str, Any]:  # Any: YAML

@@ -361,7 +361,7 @@ async def test_similar_examples_are_compared_by_the_encoder_in_its_languages_and
 )
 def test_an_app_s_prompt_is_looked_at_with_the_configuration(tmp_path: Path, table: Json, said: str) -> None:
     from greenroom.assembly.prompts import check_prompts
-    from greenroom.config import decode_table
+    from greenroom.tables import decode_table
 
     config = decode_table({"apps": {"x": table}}, Config, "x.toml")
 
