@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 from greenroom.errors import ConfigError
 from greenroom.models.routing import Route, Rule
 from greenroom.offline.experiments.plan import ArmName, ExperimentConfig
+from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
 from greenroom.tables import decode_table
@@ -24,17 +25,9 @@ CHECK = ("pii", "secrets", "injection", "offense", "topics")
 POSTPROCESS = ("decode", "conform", "polish", "verify", "cite", "guard", "unmask")
 
 ProviderKind = Literal[
-    "openai",
-    "anthropic",
-    "gemini",
-    "azure",
-    "vertex",
-    "bedrock",
-    "cohere",
-    "openai_compatible",
-    "llama",
+    "openai", "anthropic", "gemini", "azure", "vertex", "bedrock", "cohere", "openai_compatible", "llama",
     "reader",
-]
+]  # fmt: skip
 PLAIN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z"
 """What may stand in an address as it is."""
 _ANY_PROVIDER = frozenset({"kind", "parallel"})
@@ -294,6 +287,7 @@ class Config(_Table, kw_only=True, frozen=True):
     prices: dict[str, PriceConfig] = field(default_factory=dict)
     policies: dict[str, PolicyConfig] = field(default_factory=dict)
     refusals: dict[str, RefusalConfig] = field(default_factory=dict)
+    finetune: FinetuneConfig = FinetuneConfig()
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)  # Any: each table is decoded by its step
 
 

@@ -17,6 +17,7 @@ from greenroom.stages.language import detect
 from greenroom.store import trained
 from greenroom.store.evals import EvalStore
 from greenroom.store.experiments import ExperimentStore
+from greenroom.store.jobs import JobStore
 from greenroom.store.keys import KeyStore
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.prompts import PromptStore
@@ -63,6 +64,7 @@ class Stores:
             "prompts",
             "experiments",
             "trained",
+            "jobs",
         ):
             store = vars(self).pop(name, None)
             if store is not None:
@@ -165,6 +167,11 @@ class Stores:
     def trained(self) -> TrainedModels:
         """The models that were trained here. Raises StoreError."""
         return TrainedModels(self.folder() / trained.FILE)
+
+    @cached_property
+    def jobs(self) -> JobStore:
+        """Fine-tuning jobs. Raises StoreError."""
+        return JobStore(self.folder() / "jobs.db")
 
     @cached_property
     def encoder(self) -> MiniLM | None:

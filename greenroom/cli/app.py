@@ -40,6 +40,7 @@ COMMANDS = {
         "Compare models and prompts in live traffic: list, show, stop, promote.",
     ),
     "usage": ("usage:usage", "Sum up tokens and costs by project, key, model, app, user, tag or day."),
+    "finetune": ("finetune:app", "Train models on this machine, and look at how that goes."),
     "eval": ("eval:app", "Run evaluations, compare runs, and report what they tell."),
     "audit": ("audit:app", "Look at the audit log, and see that nobody changed it."),
     "db": ("db:app", "Check, copy and bring up to date the stores in the data folder."),

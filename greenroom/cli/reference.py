@@ -27,6 +27,7 @@ from greenroom.config import (
     ServerConfig,
     StoreConfig,
 )
+from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
 
@@ -44,6 +45,7 @@ TABLES: Mapping[str, type[Struct]] = {
     f"prices.{NAME}": PriceConfig,
     f"policies.{NAME}": PolicyConfig,
     f"refusals.{NAME}": RefusalConfig,
+    "finetune": FinetuneConfig,
 }
 REQUIRED = object()
 
