@@ -9,9 +9,7 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +30,9 @@ from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
 from greenroom.assembly.listening import ENVIRONMENT, FINE, admin_key_of, bind, check_tls, greet
 from greenroom.assembly.promptdesk import PromptDesk
-from greenroom.assembly.responses import purge_responses, responses_desk
-from greenroom.assembly.stores import SEALED
+from greenroom.assembly.responses import responses_desk
 from greenroom.assembly.supervisor import supervise
+from greenroom.assembly.upkeep import changed_at, retain, take_configuration
 from greenroom.assembly.workers import remove_folder
 from greenroom.errors import GreenroomError
 from greenroom.gateway.record import to_record
@@ -94,13 +92,13 @@ def serve(config: Path | None, data: Path | None, host: str | None, port: int | 
 
 async def run(house: House, listener: socket.socket, announce: Callable[[], None]) -> int:
     """Answer what comes in at a socket, from `announce` on, until a signal says to stop. The exit code."""
-    changed_at = _changed_at(house)  # before the start, so that a change meanwhile is seen
+    before = changed_at(house)  # before the start, so that a change meanwhile is seen
     async with house.running():
         server = _Server(house, listener)
         async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(_watch(house, server, changed_at))
+            watcher = group.create_task(_watch(house, server, before))
             server.greeting = announce
-            keeper = group.create_task(_retain(house)) if house.is_first else None
+            keeper = group.create_task(retain(house)) if house.is_first else None
             _spare_the_collector()
             await server.evals.start()
             await server.serve(sockets=[listener])
@@ -264,7 +262,7 @@ def _hosts(house: House, host: str, port: int) -> frozenset[bytes]:
     return frozenset(form.lower().encode("latin-1") for name in names for form in (name, f"{name}:{port}"))
 
 
-async def _watch(house: House, server: _Server, changed_at: tuple[int, int, int] | None) -> None:
+async def _watch(house: House, server: _Server, before: tuple[int, int, int] | None) -> None:
     """Twice a second: keys from the store, a changed configuration."""
     while True:
         await asyncio.sleep(0.5)
@@ -273,78 +271,15 @@ async def _watch(house: House, server: _Server, changed_at: tuple[int, int, int]
             house.refresh_prompts()
             house.forgetting.notice()
             house.trials.refresh()
-            now = _changed_at(house)
+            now = changed_at(house)
         except GreenroomError as error:
             log.error("keys not refreshed", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
             continue
-        if server.reload_wanted or now != changed_at:
+        if server.reload_wanted or now != before:
             server.reload_wanted = False
-            changed_at = now
-            await _reload(house)
+            before = now
+            await take_configuration(house)
         server.post_metrics()
-
-
-async def _retain(house: House) -> None:
-    """Soon after the start and then daily: erase traces past their retention."""
-    wait_s = 60.0
-    while True:
-        await asyncio.sleep(wait_s)
-        wait_s = 86_400.0
-        try:
-            erased = await asyncio.to_thread(house.traces.purge, house.config.store.retention_days)
-        except GreenroomError as error:
-            log.error("old traces not erased", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
-        else:
-            if erased:
-                log.info("old traces erased", extra={"count": erased})
-        await purge_responses(house)
-        await _cut_audit(house)
-
-
-async def _cut_audit(house: House) -> None:
-    before_ns = time.time_ns() - house.config.store.audit_days * 86_400_000_000_000
-    try:
-        await asyncio.to_thread(Audit(house).cut, before_ns)
-    except GreenroomError as error:
-        log.error("old findings not let go", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
-
-
-async def _reload(house: House) -> None:
-    try:
-        await house.reload()
-    except GreenroomError as error:
-        reason = {"reason": str(error)}
-        log.error("configuration not taken, the old one goes on", extra=reason)  # noqa: TRY400  # as above
-        await _note_reload(house, "config.refused")
-    else:
-        log.info("configuration taken", extra={"file": house.source})
-        await _note_reload(house, "config.reload")
-
-
-async def _note_reload(house: House, what: str) -> None:
-    """Which file it was by its digest: its words are the operator's own. Of several workers one writes it."""
-    if not house.is_first:
-        return
-    found = b""
-    with contextlib.suppress(OSError):  # it may be gone
-        found = house.config_path.read_bytes() if house.config_path is not None else b""
-    try:
-        digest = sha256(found).hexdigest()
-        await asyncio.to_thread(Audit(house).note, "server", what, {"sha256": digest})
-    except GreenroomError as error:
-        log.error("reload not noted", extra={"reason": str(error)})  # noqa: TRY400  # as above
-
-
-def _changed_at(house: House) -> tuple[int, int, int] | None:
-    """What changes with the configuration file, or with the sealed keys of providers."""
-    sealed = house.sealed.generation() if (house.data / SEALED).exists() else 0
-    if house.config_path is None:
-        return (0, 0, sealed) if sealed else None
-    try:
-        found = house.config_path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, sealed
 
 
 def _with_id(app: Any, house: House) -> Any:  # Any: ASGI applications
