@@ -135,10 +135,10 @@ def read_shape(folder: Path) -> Shape:
     path = folder / CONFIG
     try:
         if path.stat().st_size > CONFIG_LIMIT_BYTES:
-            raise RequestError(f"'{CONFIG}' in {folder} is larger than 1 MB.", "model")
+            raise RequestError(f"'{CONFIG}' is larger than 1 MB.", "model")
         shape = _shapes.decode(path.read_bytes())
     except FileNotFoundError:
-        raise RequestError(f"There is no '{CONFIG}' in {folder}; it is no model's folder.", "model") from None
+        raise RequestError(f"There is no '{CONFIG}'; this is no model's folder.", "model") from None
     except (OSError, DecodeError, ValidationError, RecursionError) as error:
-        raise RequestError(f"'{CONFIG}' in {folder} can't be used: {error}.", "model") from None
+        raise RequestError(f"'{CONFIG}' can't be used: {error}.", "model") from None
     return shape

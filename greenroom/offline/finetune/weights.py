@@ -90,7 +90,7 @@ def tensors_of(folder: Path) -> dict[str, Tensor]:
         return read_head(folder / SINGLE)
     if not (folder / INDEX).is_file():
         raise RequestError(
-            f"There is neither '{SINGLE}' nor '{INDEX}' in {folder}. Only weights in safetensors are read."
+            f"There is neither '{SINGLE}' nor '{INDEX}'. Only weights in safetensors are read."
         )
     index = _read_index(folder / INDEX)
     heads = {name: read_head(folder / name) for name in sorted(set(index.values()))}
@@ -148,4 +148,4 @@ def _checked(path: Path, entries: Mapping[str, _Entry], begin: int, size: int) -
 
 
 def _refused(path: Path, why: str) -> RequestError:
-    return RequestError(f"The file '{path.name}' in {path.parent} can't be used: {why}.")
+    return RequestError(f"The file '{path.name}' can't be used: {why}.")
