@@ -187,7 +187,7 @@ def share_exact(answers: Sequence[str], expected: Sequence[str]) -> float:
 
 
 def plan(name: str = "house", *, is_short: bool = False, threads: int | None = None) -> Plan:
-    """How to learn the task from nothing; the short form is for trying whether all works, and answers worse."""
+    """How to learn the task from nothing; the short form is to try whether all works, and answers worse."""
     return Plan(
         name=name,
         start="from_scratch",

@@ -73,11 +73,17 @@ def _train(folder: Folder, plan: Plan, *, is_alone: bool) -> int:
         from greenroom.offline.finetune.trainer import ranks  # noqa: PLC0415 - the same
 
         if is_alone and (wanted := ranks.needed()) > 1:
-            return _on_several(folder, ranks.Ranks(folder.path, wanted))
+            several = ranks.Ranks(folder.path, wanted)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, several.stop)
+            return several.wait()
+        from transformers.utils import logging  # noqa: PLC0415 - the same
+
         from greenroom.offline.finetune.trainer.finish import finish  # noqa: PLC0415 - the same
         from greenroom.offline.finetune.trainer.process import train  # noqa: PLC0415 - the same
         from greenroom.offline.finetune.trainer.run import Paused, Run  # noqa: PLC0415 - the same
 
+        logging.disable_progress_bar()
         ranks.join()
         if plan.threads is not None:
             torch.set_num_threads(plan.threads)
@@ -95,12 +101,6 @@ def _train(folder: Folder, plan: Plan, *, is_alone: bool) -> int:
         except torch.OutOfMemoryError as error:
             raise MemoryError from error
         return 0
-
-
-def _on_several(folder: Folder, several: "Ranks") -> int:  # noqa: F821
-    signal.signal(signal.SIGTERM, lambda *_: several.stop())
-    signal.signal(signal.SIGINT, lambda *_: several.stop())
-    return several.wait()
 
 
 if __name__ == "__main__":

@@ -111,7 +111,6 @@ def train(
         raise Paused
 
 
-@torch.no_grad()
 def evaluate(model: Any, sequences: Sequence[Packed], pad: int) -> dict[str, float]:  # Any: a model
     """`valid_loss` and `valid_mean_token_accuracy` over the tokens that are learned."""
     device = next(model.parameters()).device
@@ -119,7 +118,8 @@ def evaluate(model: Any, sequences: Sequence[Packed], pad: int) -> dict[str, flo
     by_length = sorted(sequences, key=lambda sequence: len(sequence.ids))
     loss = right = tokens = 0.0
     for batch in _micro(by_length):
-        sums = sums_of(model, _moved(collate(batch, pad), device))
+        with torch.no_grad():
+            sums = sums_of(model, _moved(collate(batch, pad), device))
         loss, right, tokens = loss + float(sums.loss), right + float(sums.right), tokens + float(sums.tokens)
     model.train()
     return {"valid_loss": loss / max(1.0, tokens), "valid_mean_token_accuracy": right / max(1.0, tokens)}

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 import torch
@@ -93,8 +94,8 @@ class Ranks:
             for number in range(wanted)
         ]
 
-    def stop(self) -> None:
-        """Ask all for a checkpoint and an end."""
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """A handler of signals: ask all for a checkpoint and an end."""
         for process in self._processes:
             process.terminate()
 
