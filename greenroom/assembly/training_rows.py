@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from msgspec.json import Decoder
@@ -12,7 +13,7 @@ from greenroom.contracts import Detector, mask
 from greenroom.offline.evals.leaks import texts_in
 from greenroom.offline.evals.sample import Sample
 from greenroom.offline.finetune.rows.form import said
-from greenroom.offline.finetune.rows.prepare import Held, Means
+from greenroom.offline.finetune.rows.prepare import Asked, Held, Means
 from greenroom.stages.check.candidate import join
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
@@ -51,13 +52,23 @@ def _kept(house: House, project: str) -> list[Held]:
             whole = one.name.removesuffix(_TRAIN)
             free.setdefault(whole, set()).update(turns(_sample(row)) for row in sets.rows(one))
     return [
-        Held(
-            f"{one.name}@{one.version}",
-            [said for row in sets.rows(one) if (said := turns(_sample(row))) not in free.get(one.name, ())],
-        )
+        held(f"{one.name}@{one.version}", map(_sample, sets.rows(one)), free.get(one.name, frozenset()))
         for one in kept
         if not one.name.endswith(_TRAIN)
     ]
+
+
+def held(name: str, samples: Iterable[Sample], free: AbstractSet[tuple[str, ...]] = frozenset()) -> Held:
+    """What a data set asks, but for what is `free` to be learnt."""
+    rows = ((turns(one), one.expected) for one in samples)
+    return Held(
+        name,
+        [
+            Asked(said, expected if isinstance(expected, str) else "")
+            for said, expected in rows
+            if said not in free
+        ],
+    )
 
 
 def turns(sample: Sample) -> tuple[str, ...]:

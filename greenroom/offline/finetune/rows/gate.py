@@ -1,7 +1,7 @@
 """What each row passes on its way to training, and what was left out or hidden on that way."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import sha256
 
 from msgspec.json import Encoder
@@ -11,7 +11,7 @@ from greenroom.offline.finetune.rows.duplicates import Bands, repeats
 from greenroom.offline.finetune.rows.form import faults, mapped, method_of, only_known, texts_of
 from greenroom.offline.finetune.rows.held_out import HeldOut, held_out
 from greenroom.offline.finetune.rows.lines import Json, Line, Lines
-from greenroom.offline.finetune.rows.options import Means, Options, has_consent
+from greenroom.offline.finetune.rows.options import Asked, Means, Options, has_consent
 from greenroom.offline.finetune.rows.prepared import Removed, Why
 from greenroom.offline.finetune.rows.problems import Problems
 from greenroom.offline.finetune.rows.staged import Staged
@@ -129,16 +129,13 @@ class Gate:
         """What evaluation asks, with the masks that a row of training gets."""
         if not self._options.evaluation:
             return held_out(())
-        return held_out(
-            (one.name, (self._masked_turns(turns) for turns in one.questions))
-            for one in self._means.evaluation
-        )
+        return held_out((one.name, map(self._masked, one.rows)) for one in self._means.evaluation)
 
-    def _masked_turns(self, turns: Sequence[str]) -> list[str]:
+    def _masked(self, row: Asked) -> Asked:
         if not self._options.mask:
-            return list(turns)
-        masks = self._means.masks("\n".join(turns))
-        return [masks(one) for one in turns]
+            return row
+        masks = self._means.masks("\n".join((*row.turns, row.expected)))
+        return Asked([masks(one) for one in row.turns], masks(row.expected))
 
     def _found(self, number: int) -> tuple[Staged, int]:
         file, start = next(one for one in reversed(self._places) if one[1] <= number)

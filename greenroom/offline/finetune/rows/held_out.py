@@ -1,23 +1,28 @@
 """Rows of evaluations, kept out of training: equal, lightly rewritten, or quoted within a longer text.
 
 Compared is what users say. A question counts as found when most of its runs stand in one message, its numbers
-in their order, and its names, if perhaps with a slip of the pen; unless what the row is about, in question
-and answer, stands there for another word. No such row is missed for want of searching: of the runs of a
-question so many must be shared that one of its rarest is among them.
+in their order, and its names, if perhaps with a slip of the pen. It does not where a word stands for another
+one and the row shows that it means something else: by a word that its question and answer share, or by an
+answer that is not the expected one. No such row is missed for want of searching: of the runs of a question so
+many must be shared that one of its rarest is among them.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+from greenroom.offline.finetune.rows.duplicates import NEAR
 from greenroom.offline.finetune.rows.form import said
 from greenroom.offline.finetune.rows.lines import Json
+from greenroom.offline.finetune.rows.options import Asked
+from greenroom.offline.finetune.rows.small_words import SMALL_WORDS
 from greenroom.offline.finetune.rows.wording import (
     Wording,
     grams,
     is_exchanged,
     lacks,
+    likeness,
     shared,
     topics,
     wording,
@@ -41,6 +46,7 @@ class _Question(NamedTuple):
     name: str
     text: Wording
     runs: "Numbers"
+    expected: Wording
 
 
 class HeldOut:
@@ -54,14 +60,15 @@ class HeldOut:
         self._postings: dict[int, list[int]] = {}
         self._is_open = True
 
-    def add(self, name: str, turns: Sequence[str]) -> None:
-        """What one row of an evaluation asks, turn by turn."""
-        asked = [found for turn in turns if (found := wording(turn)).plain]
+    def add(self, name: str, row: Asked) -> None:
+        """One row of an evaluation."""
+        asked = [found for turn in row.turns if (found := wording(turn)).plain]
         if not asked:
             return
         self._equal.setdefault("\n".join(one.plain for one in asked), name)
         if len(asked[-1].plain) >= _SHORT:
-            self._questions.append(_Question(name, asked[-1], grams(asked[-1].plain)))
+            expected = wording(row.expected)
+            self._questions.append(_Question(name, asked[-1], grams(asked[-1].plain), expected))
 
     def close(self) -> None:
         """No more questions: make the index of their rarest runs."""
@@ -103,19 +110,31 @@ class HeldOut:
             is_long = len(runs) > 2 * len(question.runs)
             if share < (QUOTED if is_long else self._near) or not _has_all(question.text, text):
                 continue
-            if is_long or not is_exchanged(about, text, question.text):
+            if is_long or not (
+                is_exchanged(about, text, question.text) or _answers_other(question, text, answers)
+            ):
                 return question.name
         return None
 
 
-def held_out(sets: Iterable[tuple[str, Iterable[Sequence[str]]]]) -> HeldOut:
+def held_out(sets: Iterable[tuple[str, Iterable[Asked]]]) -> HeldOut:
     """The index of all questions of all sets."""
     made = HeldOut()
-    for name, questions in sets:
-        for turns in questions:
-            made.add(name, turns)
+    for name, rows in sets:
+        for row in rows:
+            made.add(name, row)
     made.close()
     return made
+
+
+def _answers_other(question: _Question, text: Wording, answers: Wording) -> bool:
+    """Whether a word was exchanged and the answer is another one, where both are sentences."""
+    expected = question.expected
+    if min(len(expected.plain), len(answers.plain)) < _SHORT:
+        return False
+    if not is_exchanged(question.text.words - SMALL_WORDS, question.text, text):
+        return False
+    return expected.numbers != answers.numbers or likeness(grams(expected.plain), grams(answers.plain)) < NEAR
 
 
 def _has_all(question: Wording, text: Wording) -> bool:

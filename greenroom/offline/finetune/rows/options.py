@@ -29,12 +29,20 @@ class Masks(Protocol):
         ...
 
 
+class Asked(NamedTuple):
+    """One row of an evaluation."""
+
+    turns: Sequence[str]
+    """What the user says in it, turn by turn."""
+    expected: str = ""
+    """What the answer should be, where that is a text."""
+
+
 class Held(NamedTuple):
-    """Questions that must not be trained on, as evaluation asks them."""
+    """Questions that must not be trained on."""
 
     name: str
-    questions: Iterable[Sequence[str]]
-    """For each row what the user says in it, turn by turn."""
+    rows: Iterable[Asked]
 
 
 class Means(NamedTuple):

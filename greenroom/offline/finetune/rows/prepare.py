@@ -11,7 +11,7 @@ from pathlib import Path
 from greenroom.errors import InfrastructureError
 from greenroom.offline.finetune.plan import Method
 from greenroom.offline.finetune.rows.gate import Gate
-from greenroom.offline.finetune.rows.options import Consent, Held, Masks, Means, Options
+from greenroom.offline.finetune.rows.options import Asked, Consent, Held, Masks, Means, Options
 from greenroom.offline.finetune.rows.prepared import Part, Prepared, Removed
 from greenroom.offline.finetune.rows.problems import Problems
 from greenroom.offline.finetune.rows.staged import Staged
@@ -66,4 +66,4 @@ def prepare(
     )  # fmt: skip
 
 
-__all__ = ["Consent", "Held", "Masks", "Means", "Options", "Part", "Prepared", "Removed", "prepare"]
+__all__ = ["Asked", "Consent", "Held", "Masks", "Means", "Options", "Part", "Prepared", "Removed", "prepare"]
