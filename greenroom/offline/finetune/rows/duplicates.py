@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greenroom.offline.finetune.rows.form import mapped
 from greenroom.offline.finetune.rows.lines import Json
+from greenroom.offline.finetune.rows.small_words import SMALL_WORDS
 from greenroom.offline.finetune.rows.wording import (
     Wording,
     grams,
     is_exchanged,
     likeness,
     says_other,
-    topics,
     wording,
 )
 
@@ -87,16 +87,19 @@ class Seen(NamedTuple):
 
 
 def alike(one: tuple[Seen, ...], other: tuple[Seen, ...], near: float = NEAR) -> bool:
-    """Whether two rows say the same: in each part likeness enough, and nothing that look-alikes differ in."""
+    """Whether two rows say the same: in each part likeness enough, and nothing that look-alikes differ in.
+
+    One word for another in the question may be a synonym; in question and answer alike it is another matter.
+    """
     if not all(
         mine.text.plain == others.text.plain
         or (likeness(mine.runs, others.runs) >= near and not says_other(mine.text, others.text))
         for mine, others in zip(one, other, strict=True)
     ):
         return False
-    return not any(
-        is_exchanged(topics(*(side.text for side in mine[1:])), mine[1].text, others[1].text)
-        for mine, others in ((one, other), (other, one))
+    return not all(
+        is_exchanged(mine.text.words - SMALL_WORDS, mine.text, others.text)
+        for mine, others in zip(one[1:], other[1:], strict=True)
     )
 
 
@@ -132,6 +135,8 @@ class Bands:
         codes, counts = np.unique(
             np.concatenate([_neighbours(table[:, band]) for band in range(_BANDS)]), return_counts=True
         )
+        if not len(codes):
+            return
         later, earlier = np.divmod(codes, np.uint64(self.rows))
         order = np.lexsort((earlier, -counts, later))
         later, earlier = later[order], earlier[order]

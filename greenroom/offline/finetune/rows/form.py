@@ -131,6 +131,7 @@ def _talk(messages: Any, beside: Json) -> Told:  # Any: JSON
             answered = message.get("tool_call_id")
             if not isinstance(answered, str) or answered not in open_calls:
                 yield "stray_tool_result", f"{place} answers no call that is open."
+                open_calls = set()  # one mistake, told once
             else:
                 open_calls.discard(answered)
         yield from _message(message, place, known)

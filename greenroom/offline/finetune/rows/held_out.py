@@ -85,6 +85,8 @@ class HeldOut:
 
     def find(self, row: Json) -> str | None:
         """The set whose question this row holds, if any."""
+        if not self._equal:
+            return None
         asked = [one for text in _texts(row, "user") if (one := wording(text)).plain]
         for end in range(1, len(asked) + 1):
             last = asked[end - 1].plain
