@@ -224,10 +224,8 @@ def test_preferences_pass_the_same_gate(tmp_path: Path) -> None:
             "non_preferred_output": [{"role": "assistant", "content": bad}],
         }
 
-    pairs = [
-        pair(*(one["content"] for one in made["messages"]), f"No idea {at}")
-        for at, made in enumerate(FILLERS)
-    ]
+    texts = [(made["messages"][0]["content"], made["messages"][1]["content"]) for made in FILLERS]
+    pairs = [pair(question, good, f"No idea {at}") for at, (question, good) in enumerate(texts)]
     doubled = pair(ASKED, TOLD, "Write to me at joana@example.com.")
     means = Means(masks, (Held("faq@1", [Asked(("Which bus goes to the harbour?",))]),))
 
