@@ -1,7 +1,10 @@
 """What the gate of training rows is made of: the detectors of the check stage, and the kept evaluations."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 from msgspec.json import Decoder
 
@@ -9,21 +12,34 @@ from greenroom.assembly.house import House
 from greenroom.contracts import Detector, mask
 from greenroom.offline.evals.leaks import texts_in
 from greenroom.offline.evals.sample import Sample
-from greenroom.offline.finetune.rows.prepare import Held, Means
+from greenroom.offline.finetune.rows.form import said
+from greenroom.offline.finetune.rows.prepare import Asked, Held, Means
 from greenroom.stages.check.candidate import join
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.store.data_sets import DataSets
 
 _sample = Decoder(Sample).decode
+_MASK = re.compile(r"<[A-Z_]{2,40}_\d{1,9}>")
+_LEAST = 3
+"""Characters of a value that is hidden wherever it stands."""
 _TRAIN = "-train"
 """What `eval data split` calls the part that may be learnt from."""
 
 
 def means_of(house: House, project: str = "default", files: Sequence[Held] = ()) -> Means:
     """What rows of a project are cleaned with. `files` are evaluations that are not kept."""
-    detectors: tuple[Detector, ...] = (SecretDetector(), PiiDetector())
-    return Means(masks=lambda: RowMasks(detectors), evaluation=(*_kept(house, project), *files))
+    return Means(masks=masks, evaluation=(*_kept(house, project), *files))
+
+
+def masks(row: str) -> "RowMasks":
+    """What hides personal data and secrets in one row."""
+    return RowMasks(_detectors(), row)
+
+
+@lru_cache(1)
+def _detectors() -> tuple[Detector, ...]:
+    return (SecretDetector(), PiiDetector())
 
 
 def _kept(house: House, project: str) -> list[Held]:
@@ -36,41 +52,64 @@ def _kept(house: House, project: str) -> list[Held]:
             whole = one.name.removesuffix(_TRAIN)
             free.setdefault(whole, set()).update(turns(_sample(row)) for row in sets.rows(one))
     return [
-        Held(
-            f"{one.name}@{one.version}",
-            [said for row in sets.rows(one) if (said := turns(_sample(row))) not in free.get(one.name, ())],
-        )
+        held(f"{one.name}@{one.version}", map(_sample, sets.rows(one)), free.get(one.name, frozenset()))
         for one in kept
         if not one.name.endswith(_TRAIN)
     ]
+
+
+def held(name: str, samples: Iterable[Sample], free: AbstractSet[tuple[str, ...]] = frozenset()) -> Held:
+    """What a data set asks, but for what is `free` to be learnt."""
+    rows = ((turns(one), one.expected) for one in samples)
+    return Held(
+        name,
+        [
+            Asked(said, expected if isinstance(expected, str) else "")
+            for said, expected in rows
+            if said not in free
+        ],
+    )
 
 
 def turns(sample: Sample) -> tuple[str, ...]:
     """What the user says in a sample, turn by turn; its variables where it has no messages."""
     if not sample.messages:
         return (" ".join(texts_in(sample.variables)),)
-    return tuple(
-        " ".join(texts_in(one.get("content"))) for one in sample.messages if one.get("role") == "user"
-    )
+    return tuple(said(one.get("content")) for one in sample.messages if one.get("role") == "user")
 
 
 class RowMasks:
     """Puts masks for personal data and secrets, the same one for the same value throughout a row."""
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
+    def __init__(self, detectors: Sequence[Detector], row: str = "") -> None:
+        """`row` is all of it: masks that stand there, as in recorded exchanges, are not given again."""
         self._detectors = detectors
-        self._numbers: Counter[str] = Counter()
+        self._taken = frozenset(_MASK.findall(row)) if "_" in row else frozenset()
+        self._last: Counter[str] = Counter()
         self._known: dict[tuple[str, str], str] = {}
+        self._everywhere: tuple[int, re.Pattern[str] | None, dict[str, str]] | None = None
 
     @property
     def counts(self) -> Mapping[str, int]:
         """How many different values were hidden, by kind."""
-        return self._numbers
+        return Counter(label for label, _ in self._known)
 
     def __call__(self, text: str) -> str:
         for detector in self._detectors:
             text = "".join(self._pieces(text, detector))
         return text
+
+    def known(self, text: str) -> str:
+        """The text with what was found in another text of the row hidden, too: not every place gives a value
+        away.
+        """
+        if self._everywhere is None or self._everywhere[0] != len(self._known):
+            by_value = {value: hidden for (_, value), hidden in self._known.items() if len(value) >= _LEAST}
+            longest_first = sorted(map(re.escape, by_value), key=len, reverse=True)
+            found = re.compile(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)") if by_value else None
+            self._everywhere = len(self._known), found, by_value
+        _, pattern, masks = self._everywhere
+        return text if pattern is None else pattern.sub(lambda one: masks[one[0]], text)
 
     def _pieces(self, text: str, detector: Detector) -> Iterator[str]:
         at = 0
@@ -83,6 +122,9 @@ class RowMasks:
     def _mask(self, label: str, value: str) -> str:
         known = self._known.get((label, value))
         if known is None:
-            self._numbers[label] += 1
-            known = self._known[label, value] = mask(label, self._numbers[label])
+            number = self._last[label] + 1
+            while mask(label, number) in self._taken:
+                number += 1
+            self._last[label] = number
+            known = self._known[label, value] = mask(label, number)
         return known

@@ -5,7 +5,7 @@ The forms of OpenAI's fine-tuning: {"messages": […], "tools"?: […]} for `sup
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from json import JSONDecodeError, loads
+from json import JSONDecodeError, dumps, loads
 from typing import Any
 
 from greenroom.offline.finetune.plan import Method
@@ -26,6 +26,8 @@ _FOREIGN = {
     "conversations": "ShareGPT", "instruction": "Alpaca", "chosen": "TRL", "text": "plain text",
 }  # fmt: skip
 _FIRST = ("system", "developer")
+_AS_IS = frozenset(("role", "type", "id", "tool_call_id", "weight"))
+"""Fields whose words are the form's own."""
 
 
 def method_of(row: Json) -> Method | None:
@@ -129,6 +131,7 @@ def _talk(messages: Any, beside: Json) -> Told:  # Any: JSON
             answered = message.get("tool_call_id")
             if not isinstance(answered, str) or answered not in open_calls:
                 yield "stray_tool_result", f"{place} answers no call that is open."
+                open_calls = set()  # one mistake, told once
             else:
                 open_calls.discard(answered)
         yield from _message(message, place, known)
@@ -254,35 +257,59 @@ def _shown(name: str) -> str:
     return ascii(name if len(name) <= 40 else name[:39] + "…")
 
 
-def texts_of(row: Json) -> Iterator[str]:
+def texts_of(value: Any) -> Iterator[str]:  # Any: JSON
     """Every text of a row that a model would read or learn, in order."""
-    yield from _texts(row)
-
-
-def _texts(value: Any) -> Iterator[str]:  # Any: JSON
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for name, one in value.items():
-            if name not in ("role", "type", "id", "tool_call_id", "weight", "metadata"):
-                yield from _texts(one)
+            if name not in _AS_IS:
+                yield from texts_of(one)
     elif isinstance(value, list):
         for one in value:
-            yield from _texts(one)
+            yield from texts_of(one)
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
-    """The same with each such text changed."""
+    """The same with each such text changed; within the arguments of a call, which stay JSON, too."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {
-            name: one if name in ("role", "type", "id", "tool_call_id", "weight") else mapped(one, change)
-            for name, one in value.items()
-        }
+        return {name: one if name in _AS_IS else _field(name, one, change) for name, one in value.items()}
     if isinstance(value, list):
         return [mapped(one, change) for one in value]
     return value
+
+
+def _field(name: str, value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
+    if name != "arguments" or not isinstance(value, str):
+        return mapped(value, change)
+    given = loads(value)  # `faults` has seen that it is an object
+    changed = _argument(given, change)
+    return value if changed == given else dumps(changed, ensure_ascii=False)
+
+
+def _argument(value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
+    """A part of arguments: keys and numbers may be personal data there."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(name): _argument(one, change) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_argument(one, change) for one in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = str(value)
+        hidden = change(number)
+        return value if hidden == number else hidden
+    return value
+
+
+def said(content: Any) -> str:  # Any: JSON
+    """The text of a message's content, of all its parts."""
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, dict))
+        return "\n".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
 
 
 def only_known(row: Json, method: Method) -> Json:

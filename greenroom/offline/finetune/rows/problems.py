@@ -115,11 +115,17 @@ class Problems:
     def __init__(self) -> None:
         self.told: list[Problem] = []
         self.counts: Counter[str] = Counter()
+        self._of_file: Counter[tuple[str, str]] = Counter()
+
+    def order(self, first: str) -> None:
+        """Those of this file before those of others."""
+        self.told.sort(key=lambda one: one.file != first)
 
     def add(self, file: str, line: int, kind: str, message: str) -> None:
         """Note a problem of a kind in `KINDS`."""
         self.counts[kind] += 1
-        if self.counts[kind] <= MOST_OF_A_KIND:
+        self._of_file[file, kind] += 1
+        if self._of_file[file, kind] <= MOST_OF_A_KIND:
             known = KINDS[kind]
             self.told.append(
                 Problem(

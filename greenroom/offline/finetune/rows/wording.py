@@ -1,0 +1,157 @@
+"""What two texts have in common, and what must be the same in both before they say the same.
+
+Compared are sets of four-character runs of the words without case, accents, marks and spacing, in any script;
+what makes look-alikes differ is known for English, Portuguese and Spanish: a number, a name (a capital within
+a sentence), a negation, and a word that question and answer share. Knows no row. numpy is imported when first
+used.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from itertools import repeat
+from typing import TYPE_CHECKING, NamedTuple
+
+from greenroom.offline.finetune.rows.small_words import SMALL_WORDS
+
+if TYPE_CHECKING:
+    from numpy import uint64
+    from numpy.typing import NDArray
+
+    Grams = NDArray[uint64]
+
+RUN = 4
+"""Characters: a changed word of five costs eight runs, a slip of the pen four or five."""
+_WORDS = re.compile(
+    r"[^\W_]+(?:['’][^\W_]+)*"
+    r"|(?:(?<=\d)|(?<=\d\s))[+*/=<>%^$€£]|[+*/=<>%^$€£](?=\s?\d)|(?<![^\W\d_])-(?=\s?\d)"
+)
+"""Words, and signs of arithmetic and money beside figures."""
+_BEGINS = re.compile(r"(?:^|[.!?…:;\n\"“«(>*-])[\s¿¡\"'“«(]*$")
+_NEGATIONS = frozenset(
+    (
+        "not", "no", "never", "none", "nothing", "without", "cannot", "can't", "don't", "doesn't", "isn't",
+        "won't", "didn't", "aren't", "shouldn't", "unable", "nao", "nunca", "sem", "nada", "nenhum",
+        "nenhuma", "jamais", "sin", "jamas", "tampoco", "ninguno", "ninguna", "ningun",
+    )
+)  # fmt: skip
+_PARTS = (1_000_003, 0x9E3779B97F4A7C15)
+_LONGEST_NAME_LOOK = 20_000
+"""Characters of a text in which names are looked for; behind that, words count alike."""
+
+
+class Wording(NamedTuple):
+    """One text as it is compared."""
+
+    plain: str
+    words: frozenset[str]
+    numbers: tuple[str, ...]
+    """Words with digits in them and signs beside them, in their order."""
+    names: frozenset[str]
+    """Words with a capital that no sentence begins with."""
+
+
+def wording(text: str) -> Wording:
+    """Read a text once."""
+    kept = _without_accents(unicodedata.normalize("NFKC", text))
+    folded = [one[0].casefold().replace("’", "'") for one in _WORDS.finditer(kept)]
+    figures = (word for word in folded if any(map(str.isdigit, word)) or not word[0].isalnum())
+    return Wording(" ".join(folded), frozenset(folded), tuple(figures), _names(kept))
+
+
+def _without_accents(text: str) -> str:
+    """People leave them out; nothing that look-alikes differ in hangs on them."""
+    if text.isascii():
+        return text
+    return "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+
+
+def _names(text: str) -> frozenset[str]:
+    if text.isupper():
+        return frozenset()
+    names = set()
+    for one in _WORDS.finditer(text, 0, _LONGEST_NAME_LOOK):
+        word = one[0]
+        if word[0].isupper() and not _BEGINS.search(text, max(0, one.start() - 8), one.start()):
+            names.add(word.casefold().replace("’", "'"))
+    return frozenset(names)
+
+
+def grams(plain: str) -> "Grams":
+    """The runs of a text as sorted distinct numbers, at least one: (n,) uint64."""
+    import numpy as np  # noqa: PLC0415  # 20 MiB that most processes can do without
+
+    padded = f" {plain} ".ljust(RUN)
+    points = np.frombuffer(padded.encode("utf-32-le", "replace"), np.uint32).astype(np.uint64)
+    count = len(points) - RUN + 1
+    mixed = np.zeros(count, np.uint64)
+    for place in range(RUN):
+        mixed = mixed * np.uint64(_PARTS[0]) + points[place : place + count]
+    return np.unique(mixed * np.uint64(_PARTS[1]))
+
+
+def shared(one: "Grams", other: "Grams") -> int:
+    """How many runs two texts share."""
+    import numpy as np  # noqa: PLC0415  # as above
+
+    if len(one) > len(other):
+        one, other = other, one
+    places = np.searchsorted(other, one)
+    places[places == len(other)] = 0
+    return int((other[places] == one).sum())
+
+
+def likeness(one: "Grams", other: "Grams") -> float:
+    """Jaccard: shared runs of all that either has."""
+    both = shared(one, other)
+    return both / (len(one) + len(other) - both)
+
+
+def says_other(one: Wording, other: Wording) -> bool:
+    """Whether the two differ in what look-alikes differ in: a number, a name, a negation."""
+    if one.numbers != other.numbers:
+        return True
+    if (one.words ^ other.words) & _NEGATIONS:
+        return True
+    return lacks(one, other) or lacks(other, one)
+
+
+def topics(question: Wording, answer: Wording) -> frozenset[str]:
+    """Words that stand in question and answer alike: what a row is about."""
+    return (question.words & answer.words) - SMALL_WORDS
+
+
+def is_exchanged(about: frozenset[str], mine: Wording, other: Wording) -> bool:
+    """Whether one of the words `about` which text `mine` is stands in the other for another word.
+
+    Words that were added, or written with a slip, are not exchanged.
+    """
+    return any(map(_is_new, about - other.words, repeat(other.words))) and any(
+        map(_is_new, other.words - mine.words - SMALL_WORDS, repeat(mine.words))
+    )
+
+
+def _is_new(word: str, words: frozenset[str]) -> bool:
+    return not any(is_slip(word, one) for one in words)
+
+
+def lacks(one: Wording, other: Wording) -> bool:
+    """Whether a name of the first is not in the second, not even with a slip of the pen."""
+    return any(map(_is_new, one.names - other.words, repeat(other.words)))
+
+
+@lru_cache(4096)
+def is_slip(one: str, other: str) -> bool:
+    """Whether two words of five letters or more differ by one letter, or by two that changed places."""
+    if min(len(one), len(other)) < 5 or abs(len(one) - len(other)) > 1:
+        return False
+    start = 0
+    while start < min(len(one), len(other)) and one[start] == other[start]:
+        start += 1
+    rest, rest_other = one[start:], other[start:]
+    return (
+        rest[1:] == rest_other[1:]
+        or rest[1:] == rest_other
+        or rest == rest_other[1:]
+        or (rest[:2] == rest_other[1::-1] and rest[2:] == rest_other[2:])
+    )
