@@ -172,7 +172,7 @@ class Spenders(RuleBasedStateMachine):
 
 
 Spenders.TestCase.settings = settings(
-    max_examples=16,
+    max_examples=8,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
