@@ -193,14 +193,14 @@ def test_models_are_compared_with_a_picture_and_nothing_is_paid_twice(
 
 
 def test_without_a_budget_a_dollar_is_the_most(run: Run, provider: ScriptedProvider, folder: Path) -> None:
-    lines = [json.dumps(row) + "\n" for row in rows("told", 4)]
+    lines = [json.dumps(row) + "\n" for row in rows("told", 6)]
     (folder / "few.jsonl").write_text("".join(lines), encoding="utf-8")
 
     ran = run(
         "models", "compare", "--models", "lab/worker,lab/novice", "--data", "few.jsonl", "--scorers", "exact"
     )
 
-    assert ran.code == 2, ran.out + ran.err  # four rows decide nothing
+    assert ran.code == 2, ran.out + ran.err  # six rows decide nothing
     assert " of $1\n" in ran.err
 
 
