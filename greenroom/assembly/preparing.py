@@ -1,7 +1,8 @@
 """A job made ready, in a process of its own: `python -m greenroom.assembly.preparing FOLDER`, by the runner.
 
 Reads `order.json`; looks for the base, checks and cleans the rows, estimates what training takes, and writes
-`plan.json` and, last, `prepared.json`. Killed at any moment it is started again and begins anew. Loads no torch.
+`plan.json` and, last, `prepared.json`. Killed at any moment it is started again and begins anew. Loads no
+torch.
 """
 
 import os
@@ -21,8 +22,19 @@ from greenroom.offline.finetune.asked import Budget
 from greenroom.offline.finetune.bases import Base, find_base
 from greenroom.offline.finetune.job_folder import JobFolder
 from greenroom.offline.finetune.outside import Json, Ready, Refusal
-from greenroom.offline.finetune.plan import Plan
+from greenroom.offline.finetune.plan import Plan, Scratch
 from greenroom.offline.finetune.rows.prepare import Options, Prepared, prepare
+from greenroom.offline.finetune.rows.problems import Unfit
+
+_MOST_WARNINGS = 10
+_WHY = {
+    "duplicate": "they are the same as others",
+    "near_duplicate": "they are nearly the same as others",
+    "evaluation": "they are like questions of evaluations",
+    "validation": "they are like rows for validation",
+    "no_consent": "their users did not agree",
+    "too_long": "they are too long",
+}
 
 
 class Order(Struct, kw_only=True, frozen=True):
@@ -57,7 +69,9 @@ def main(arguments: list[str]) -> int:
     try:
         ready = prepared(order, folder)
     except RequestError as error:
-        ready = Ready(refusal=Refusal(code=error.code, message=str(error), param=error.param))
+        problems = [one.said() for one in error.problems] if isinstance(error, Unfit) else []
+        refusal = Refusal(code=error.code, message=str(error), param=error.param)
+        ready = Ready(refusal=refusal, report={"problems": problems})
     except GreenroomError as error:
         print(error, file=sys.stderr)
         return 1
@@ -68,7 +82,7 @@ def main(arguments: list[str]) -> int:
 
 
 def prepared(order: Order, folder: JobFolder) -> Ready:
-    """Plan, report and estimate. Raises: RequestError for what the client can mend; StoreError, ConfigError."""
+    """Plan, report and estimate. Raises: RequestError, which the client can mend; StoreError, ConfigError."""
     config = None if order.config is None else Path(order.config)
     house = House.open(config, Path(order.data), os.environ)
     try:
@@ -80,9 +94,7 @@ def prepared(order: Order, folder: JobFolder) -> Ready:
         order.plan, base=None if base is None else str(base.folder), threads=order.threads,
         scratch=_scratch(order, folder), data=_data(order, rows, base),
     )  # fmt: skip
-    report = decode(encode(rows))
-    report["notes"] = _notes(rows)
-    return Ready(plan=plan, report=report)
+    return Ready(plan=plan, report={**decode(encode(rows)), "notes": _notes(rows)})
 
 
 def _base(house: House, order: Order) -> Base:
@@ -101,23 +113,63 @@ def _base(house: House, order: Order) -> Base:
 
 
 def _rows(house: House, order: Order, folder: JobFolder) -> Prepared:
-    """The rows, in files that people know by their own names."""
+    """The rows, read from files that are called as people know them. Raises: Unfit, InfrastructureError."""
     beside = folder.path / "files"
-    beside.mkdir(exist_ok=True)
-    places = [None if one is None else _linked(Path(one), beside / order.names[one]) for one in (order.train, order.valid)]
-    train, valid = places
-    assert train is not None
+    shutil.rmtree(beside, ignore_errors=True)
+    train = _linked(order.train, beside / "1" / order.names[order.train])
+    valid = None if order.valid is None else _linked(order.valid, beside / "2" / order.names[order.valid])
+    means = means_of(house, order.project)
     try:
-        return prepare(train, valid, folder.path, order.plan.method, order.options, means_of(house, order.project))
+        return prepare(train, valid, folder.path, order.plan.method, order.options, means)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _linked(path: Path, place: Path) -> Path:
-    place.unlink(missing_ok=True)
+def _linked(path: str, place: Path) -> Path:
+    place.parent.mkdir(parents=True)
     place.symlink_to(path)
     return place
 
 
-def _scratch(order: Order, folder: JobFolder) -> object:
-    ...
+def _scratch(order: Order, folder: JobFolder) -> Scratch | None:
+    """With a copy of the plain text: the file may be deleted while training goes on."""
+    if order.plan.scratch is None or order.text is None:
+        return order.plan.scratch
+    shutil.copyfile(order.text, folder.path / "text.txt")
+    return replace(order.plan.scratch, text=str(folder.path / "text.txt"))
+
+
+def _data(order: Order, rows: Prepared, base: Base | None) -> Json:
+    """What the card says of the data."""
+    parts = [rows.train, *([] if rows.valid is None else [rows.valid])]
+    return {
+        "digest": rows.digest,
+        "files": [
+            {"name": one.source, "sha256": one.source_digest, "rows_read": one.rows_read, "rows": one.rows,
+             "tokens": one.tokens}
+            for one in parts
+        ],
+        "rows": rows.train.rows,
+        "valid_rows": 0 if rows.valid is None else rows.valid.rows,
+        "removed": rows.removed,
+        "masked": rows.masked,
+        "text": None if order.text is None else order.names[order.text],
+        "base_digest": None if base is None else base.digest,
+        "base_licence": None if base is None else base.licence,
+        "base_revision": None if base is None else base.revision,
+    }  # fmt: skip
+
+
+def _notes(rows: Prepared) -> list[str]:
+    """What the gate did, in sentences."""
+    notes = [
+        f"{count:,} rows were left out: {_WHY.get(why, why)}." for why, count in rows.removed.items() if count
+    ]
+    if rows.masked_rows:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(rows.masked.items()))
+        notes.append(f"Personal data and secrets were masked in {rows.masked_rows:,} rows: {kinds}.")
+    return [*notes, *(one.said() for one in rows.warnings[:_MOST_WARNINGS])]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""`/v1/fine_tuning/…`: jobs, what they told, their checkpoints, who may use models, graders. JSON in and out."""
+"""`/v1/fine_tuning/…`: jobs, what they told, checkpoints, who may use models, graders. JSON in, JSON out."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from greenroom.wire.finetune import (
     read_job_query,
 )
 
+FINE_TUNING = b"/v1/fine_tuning/"
 Json = dict[str, Any]  # Any: JSON
 Note = Callable[[str, str, object, str], None]
 """Takes who did what, about what, from which address."""
