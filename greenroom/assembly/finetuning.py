@@ -63,12 +63,12 @@ class Finetuning:
     @cached_property
     def tools(self) -> "Tools":
         """What running jobs takes. Raises: StoreError."""
-        from greenroom.offline.finetune.outside import Tools  # noqa: PLC0415  # as above
+        from greenroom.offline.finetune import outside  # noqa: PLC0415  # as above
 
         house = self._house
-        return Tools(
+        return outside.Tools(
             house.jobs, house.data.absolute(), self.folder, lambda: house.config.finetune, house.environment,
-            Surroundings(house, self.folder),
+            Surroundings(house, self.folder), outside.TRAINER,
         )  # fmt: skip
 
     @cached_property

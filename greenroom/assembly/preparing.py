@@ -94,7 +94,10 @@ def prepared(order: Order, folder: JobFolder) -> Ready:
         order.plan, base=None if base is None else str(base.folder), threads=order.threads,
         scratch=_scratch(order, folder), data=_data(order, rows, base),
     )  # fmt: skip
-    return Ready(plan=plan, report={**decode(encode(rows)), "notes": _notes(rows)})
+    report = decode(encode(rows))
+    for part in (report["train"], report["valid"]):
+        (part or {}).pop("path", None)
+    return Ready(plan=plan, report={**report, "notes": _notes(rows)})
 
 
 def _base(house: House, order: Order) -> Base:

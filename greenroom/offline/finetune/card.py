@@ -12,13 +12,16 @@ from greenroom.store.jobs import JobRow
 Json = dict[str, Any]  # Any: JSON
 MOST_POINTS = 200
 """Of a curve on a card; the events have all of them."""
-_FIGURES = ("train_loss", "train_mean_token_accuracy", "valid_loss", "valid_mean_token_accuracy")
+_FIGURES = (
+    "train_loss", "train_mean_token_accuracy", "train_preference_accuracy", "valid_loss",
+    "valid_mean_token_accuracy", "valid_preference_accuracy",
+)  # fmt: skip
 
 
 def card_of(
     row: JobRow, plan: Plan, result: Result, trainers: Mapping[str, Any], points: Sequence[Json]
 ) -> Json:
-    """The card. `trainers` is what the training process says of the model, `points` are its metrics."""
+    """The card. `trainers` is the training process's own, `points` are its metrics."""
     estimate = decode(row.estimate) if row.estimate else {}
     return {
         "model": row.name,
@@ -49,7 +52,8 @@ def card_of(
         "curves": curves(points),
         "files": {"model": result.model, "adapter": result.adapter, "gguf": dict(result.gguf)},
         "versions": result.versions,
-        "trainer": dict(trainers),
+        "reasons": trainers.get("reasons") or {},
+        "scratch": trainers.get("scratch"),
     }
 
 
@@ -83,13 +87,13 @@ def markdown(card: Json) -> str:
         "Parameters": f"{card['parameters']:,}, of which {card['trained_parameters']:,} were trained",
     }
     parts = [title, "\n".join(f"- {name}: {_line(value)}" for name, value in what.items())]
-    for heading in ("data", "settings", "figures", "estimated", "versions"):
+    for heading in ("data", "settings", "reasons", "figures", "estimated", "versions"):
         if card.get(heading):
             parts.append(f"## {heading.capitalize()}")
             parts.append(_table(card[heading]))
     shown = curves(card["curves"], 20)
     if shown:
-        names = ["step", *(name for name in _FIGURES if any(name in one for one in shown))]
+        names = ["phase", "step", *(name for name in _FIGURES if any(name in one for one in shown))]
         rows = [" | ".join(_figure(one.get(name)) for name in names) for one in shown]
         parts.append("## Curves")
         head = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -73,6 +74,12 @@ class Child:
                 os.killpg(self.pid, signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
+
+    def leave(self) -> None:
+        """Let it work on without us."""
+        if self._process is not None:
+            threading.Thread(target=self._process.wait, daemon=True).start()  # or it stays a zombie
+            self._process = None
 
     def memory_mb(self) -> float | None:
         """What it has in memory; None where the system does not say."""

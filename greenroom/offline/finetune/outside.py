@@ -63,6 +63,7 @@ class Tools(NamedTuple):
     settings: Callable[[], FinetuneConfig]
     environment: Mapping[str, str]
     outside: Outside
-    trainer: str = TRAINER
+    trainer: str
+    """The module that trains in a folder."""
     first_wait_s: float = 1.0
     """Before a process that ended is started again; twice as long each time it gets no further."""

@@ -47,6 +47,9 @@ class Runner:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        for work in self._works.values():
+            work.leave()
+        self._works.clear()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

@@ -19,7 +19,7 @@ _METRICS = (
 _LIVING = frozenset({"running", "paused"})
 
 
-def told_job(row: JobRow, folder: JobFolder) -> Json:
+def told_job(row: JobRow, folder: JobFolder, *, with_card: bool = True) -> Json:
     """A job. OpenAI's clients know no `paused`: such a job is `queued`, and `greenroom.state` says more."""
     asked = decode(row.request)
     result = decode(row.result) if row.result else {}
@@ -45,7 +45,7 @@ def told_job(row: JobRow, folder: JobFolder) -> Json:
         "integrations": [],
         "metadata": decode(row.metadata),
         "method": {"type": method, method: {"hyperparameters": chosen}},
-        "greenroom": _ours(row, folder),
+        "greenroom": _ours(row, folder) | (_card(row) if with_card else {}),
     }
 
 
@@ -72,8 +72,11 @@ def _ours(row: JobRow, folder: JobFolder) -> Json:
             "at": progress.at,
         },
         "starts": row.starts,
-        "card": decode(row.card) if row.card else None,
     }
+
+
+def _card(row: JobRow) -> Json:
+    return {"card": decode(row.card) if row.card else None}
 
 
 def _chosen(asked: Json, method: str, chosen: Mapping[str, Any]) -> Json:

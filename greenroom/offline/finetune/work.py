@@ -71,6 +71,12 @@ class Work:
             child.kill()
         self._child = None
 
+    def leave(self) -> None:
+        """Let its process work on; the next runner finds it."""
+        if self._child is not None:
+            self._child.leave()
+            self._child = None
+
     # before training
 
     def _prepare(self) -> None:
@@ -99,7 +105,7 @@ class Work:
         self._child = self._started(self._tools.outside.preparer)
 
     def _take(self, ready: Ready) -> None:
-        self._child = None
+        self.end()
         if ready.refusal is not None or ready.plan is None:
             refusal = ready.refusal or Refusal(code="internal_error", message="There is no plan.")
             self._fail(refusal, report=encode(ready.report), estimate=encode(ready.estimate))
