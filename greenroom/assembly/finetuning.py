@@ -41,20 +41,20 @@ class Finetuning:
     """Jobs of one house."""
 
     def __init__(self, house: House) -> None:
-        self._house = house
+        self.house = house
         self._starter: asyncio.Task[None] | None = None
 
     @property
     def folder(self) -> Path:
         """Where the jobs' folders lie."""
-        return self._house.data.absolute() / FOLDER
+        return self.house.data.absolute() / FOLDER
 
     @cached_property
     def desk(self) -> "JobDesk":
         """What is asked of jobs. Raises: StoreError."""
         from greenroom.offline.finetune.desk import JobDesk  # noqa: PLC0415  # only where somebody trains
 
-        house = self._house
+        house = self.house
         return JobDesk(
             house.jobs, lambda: house.trained, house.documents.files, self.folder,
             lambda: house.config.finetune,
@@ -65,7 +65,7 @@ class Finetuning:
         """What running jobs takes. Raises: StoreError."""
         from greenroom.offline.finetune import outside  # noqa: PLC0415  # as above
 
-        house = self._house
+        house = self.house
         return outside.Tools(
             house.jobs, house.data.absolute(), self.folder, lambda: house.config.finetune, house.environment,
             Surroundings(house, self.folder), outside.TRAINER,
@@ -80,12 +80,12 @@ class Finetuning:
 
     def start(self) -> None:
         """Run jobs from when there are any, where this process does what one alone must."""
-        if self._house.is_first:
+        if self.house.is_first:
             self._starter = asyncio.get_running_loop().create_task(self._begin())
 
     async def _begin(self) -> None:
         while True:
-            if (self._house.data / FILE).exists():
+            if (self.house.data / FILE).exists():
                 break
             await asyncio.sleep(LOOK_S)
         runner = await asyncio.to_thread(lambda: self.runner)
@@ -113,7 +113,7 @@ class Finetuning:
         from greenroom.offline.evals.row import Means  # noqa: PLC0415  # as above
         from greenroom.offline.finetune.grading import Grading  # noqa: PLC0415  # as above
 
-        gateway = self._house.gateway
+        gateway = self.house.gateway
 
         def find_key() -> Key | None:
             return gateway.access.find_id(caller.key_id)
@@ -123,7 +123,7 @@ class Finetuning:
             gateway.rooms.find(model)
 
         asking = Asking(KeyedAsker(gateway, find_key, _TAG))
-        return Grading(Means(asking, self._house.encoder), check)
+        return Grading(Means(asking, self.house.encoder), check)
 
 
 class Surroundings:

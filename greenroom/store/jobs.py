@@ -14,6 +14,7 @@ from secrets import token_hex
 from typing import Literal, NamedTuple, TypeVar
 
 from msgspec import Struct
+from msgspec.json import decode
 
 from greenroom.errors import MalformedRequest
 from greenroom.store.counted import CountedStore
@@ -243,6 +244,23 @@ class JobStore(CountedStore):
                 (job.number, after),
             ).fetchall()
         return [_as(EventRow, row) for row in found]
+
+    def newest_metrics(self, job: JobRow) -> dict[str, float]:
+        """The last that was said of each number."""
+        with self._reading() as db:
+            found = db.execute(
+                f"SELECT {_EVENT} FROM events WHERE job = ? AND type = 'metrics'"
+                " ORDER BY number DESC LIMIT 50",
+                (job.number,),
+            ).fetchall()
+        told: dict[str, float] = {}
+        for row in reversed(found):
+            told |= {
+                name: value
+                for name, value in decode(_as(EventRow, row).data).items()
+                if isinstance(value, int | float)
+            }
+        return told
 
     # checkpoints
 

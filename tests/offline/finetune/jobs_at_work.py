@@ -62,7 +62,14 @@ class Studio:
         id = new_id()
         asked = {"model": "tiny", "training_file": "file-1", "seed": 1}
         self.kept.add(
-            JobRow(id=id, project=project, key="k", request=encode(asked), metadata="null", name=f"ft:tiny:{id[-8:]}")
+            JobRow(
+                id=id,
+                project=project,
+                key="k",
+                request=encode(asked),
+                metadata="null",
+                name=f"ft:tiny:{id[-8:]}",
+            )
         )
         return id
 

@@ -13,6 +13,7 @@ from msgspec.json import decode
 from greenroom.offline.finetune import pace, work
 from greenroom.offline.finetune.child import find
 from greenroom.offline.finetune.runner import Runner, is_run
+from greenroom.store.jobs import Page
 from tests.offline.finetune.jobs_at_work import Studio
 
 Make = Callable[..., Studio]
@@ -48,15 +49,11 @@ def test_a_job_is_prepared_trained_registered_and_told(make: Make) -> None:
     assert messages[0] == "Validating training file: file-1"
     assert messages[1] == "2 rows were left out."
     assert messages[-1] == "The job has successfully completed"
-    assert [message for message in messages if message.startswith("Step")] == [f"Step {n}" for n in range(1, 7)]
-    assert [one.step for one in studio.kept.checkpoints(row, work_page())[0]] == [6, 4, 2]
+    assert [message for message in messages if message.startswith("Step")] == [
+        f"Step {n}" for n in range(1, 7)
+    ]
+    assert [one.step for one in studio.kept.checkpoints(row, Page(10))[0]] == [6, 4, 2]
     assert "# ft:tiny:" in (studio.data / "finetune" / id / "card.md").read_text()
-
-
-def work_page() -> Any:
-    from greenroom.store.jobs import Page
-
-    return Page(10)
 
 
 def test_what_trains_is_given_no_key_and_steps_back(make: Make) -> None:
@@ -201,7 +198,7 @@ def test_what_ended_while_nobody_watched_is_brought_to_its_end(make: Make) -> No
     id = studio.add()
     studio.until(lambda: studio.step(id) > 2)
     studio.runner.stop()
-    wait_for(lambda: (studio.data / "finetune" / id / "result.json").exists())
+    wait_for((studio.data / "finetune" / id / "result.json").exists)
 
     row = studio.ended(id, Runner(studio.tools))
 
@@ -233,7 +230,6 @@ def test_two_runners_are_never_at_work_together(make: Make) -> None:
 def test_more_memory_than_is_allowed_ends_a_job(make: Make) -> None:
     studio = make(SLOW, memory_mb=64)
     id = studio.add()
-    object.__setattr__(studio, "tools", studio.tools)
     studio.until(lambda: studio.step(id) > 0)
     work_of = studio.runner._works[id]
     child = work_of._child
