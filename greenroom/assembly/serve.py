@@ -26,6 +26,7 @@ from greenroom.assembly.audit import Audit
 from greenroom.assembly.descriptors import limits_of, raise_limit
 from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
+from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
 from greenroom.assembly.listening import ENVIRONMENT, FINE, admin_key_of, bind, check_tls, greet
@@ -41,6 +42,7 @@ from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
 from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
+from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
 from greenroom.server.prompts import PromptApi
 from greenroom.server.protocol import Shared
@@ -101,9 +103,11 @@ async def run(house: House, listener: socket.socket, announce: Callable[[], None
             keeper = group.create_task(retain(house)) if house.is_first else None
             _spare_the_collector()
             await server.evals.start()
+            server.finetuning.start()
             await server.serve(sockets=[listener])
             await server.background.stop()
             await server.evals.stop()
+            await server.finetuning.stop()
             watcher.cancel()
             if keeper is not None:
                 keeper.cancel()
@@ -134,6 +138,7 @@ class _Server(uvicorn.Server):
         kept = responses_desk(house)
         self.background = responses.Background(kept.responses.unwanted)
         self.evals = HostedEvals(house)
+        self.finetuning = Finetuning(house)
         v1 = V1(
             house.gateway,
             lambda exchange: to_record(exchange, detect),
@@ -165,6 +170,7 @@ class _Server(uvicorn.Server):
             *knowledge.docs(shelves),
             *responses.docs(kept, self.background, house.access),
             *EvalRoutes(lambda: self.evals.desk, note).docs(),
+            *FinetuneRoutes(self.finetuning, note).docs(),
         )
         api = Api(house.access, desk, __version__, more)
         routes = [*api.routes(), *pages(PagesDesk(house), shelves, shelves=_shelves(house))]

@@ -14,6 +14,7 @@ from secrets import token_hex
 from typing import Literal, NamedTuple, TypeVar
 
 from msgspec import Struct
+from msgspec.json import decode
 
 from greenroom.errors import MalformedRequest
 from greenroom.store.counted import CountedStore
@@ -21,12 +22,11 @@ from greenroom.store.job_schema import JOBS
 
 T = TypeVar("T", bound=Struct)
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
-Wish = Literal["", "pause", "cancel"]
 UNFINISHED: tuple[Status, ...] = ("validating_files", "queued", "running", "paused")
 WAITING: tuple[Status, ...] = ("validating_files", "queued", "running")
 _JOB = (
-    "number, id, project, key, request, metadata, name, status, wish, error, plan, report, estimate, result,"
-    " card, read_bytes, starts, failures, best_step, created_ns, started_ns, ended_ns"
+    "number, id, project, key, request, metadata, name, status, error, plan, report, estimate, result,"
+    " card, read_bytes, starts, failures, best_step, created_ns, started_ns, ended_ns, finish_ns"
 )
 _EVENT = "number, id, job, at_ns, level, type, message, data"
 _CHECKPOINT = "number, id, job, step, at_ns, model, metrics"
@@ -48,8 +48,6 @@ class JobRow(Struct, kw_only=True, frozen=True):
     name: str = ""
     """What the model will be called."""
     status: Status = "validating_files"
-    wish: Wish = ""
-    """What is asked of whoever runs it."""
     error: bytes = b""
     """JSON: code, message, param."""
     plan: bytes = b""
@@ -65,6 +63,8 @@ class JobRow(Struct, kw_only=True, frozen=True):
     created_ns: int = 0
     started_ns: int = 0
     ended_ns: int = 0
+    finish_ns: int = 0
+    """When it should be done, while it trains."""
 
 
 class EventRow(Struct, kw_only=True, frozen=True):
@@ -168,7 +168,7 @@ class JobStore(CountedStore):
     def move(self, id: str, to: Status, *, of: Sequence[Status] = UNFINISHED, **fields: object) -> bool:
         """Bring a job on, with other columns; False where it is in none of the states `of`."""
         marks = ", ".join("?" * len(of))
-        columns = {"status": to, "wish": "", **fields}
+        columns = {"status": to, **fields}
         if to not in UNFINISHED:
             columns.setdefault("ended_ns", time.time_ns())
         return self._set(id, columns, f"status IN ({marks})", of)
@@ -244,6 +244,23 @@ class JobStore(CountedStore):
                 (job.number, after),
             ).fetchall()
         return [_as(EventRow, row) for row in found]
+
+    def newest_metrics(self, job: JobRow) -> dict[str, float]:
+        """The last that was said of each number."""
+        with self._reading() as db:
+            found = db.execute(
+                f"SELECT {_EVENT} FROM events WHERE job = ? AND type = 'metrics'"
+                " ORDER BY number DESC LIMIT 50",
+                (job.number,),
+            ).fetchall()
+        told: dict[str, float] = {}
+        for row in reversed(found):
+            told |= {
+                name: value
+                for name, value in decode(_as(EventRow, row).data).items()
+                if isinstance(value, int | float)
+            }
+        return told
 
     # checkpoints
 

@@ -1,0 +1,178 @@
+"""A job made ready, in a process of its own: `python -m greenroom.assembly.preparing FOLDER`, by the runner.
+
+Reads `order.json`; looks for the base, checks and cleans the rows, estimates what training takes, and writes
+`plan.json` and, last, `prepared.json`. Killed at any moment it is started again and begins anew. Loads no
+torch.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.json import decode, encode
+from msgspec.structs import replace
+
+from greenroom.assembly.house import House
+from greenroom.assembly.training_rows import means_of
+from greenroom.errors import GreenroomError, ModelNotFound, RequestError
+from greenroom.logs import set_up
+from greenroom.offline.finetune.asked import Budget
+from greenroom.offline.finetune.bases import Base, find_base
+from greenroom.offline.finetune.job_folder import JobFolder
+from greenroom.offline.finetune.outside import Json, Ready, Refusal
+from greenroom.offline.finetune.plan import Plan, Scratch
+from greenroom.offline.finetune.rows.prepare import Options, Prepared, prepare
+from greenroom.offline.finetune.rows.problems import Unfit
+
+_MOST_WARNINGS = 10
+_WHY = {
+    "duplicate": "they are the same as others",
+    "near_duplicate": "they are nearly the same as others",
+    "evaluation": "they are like questions of evaluations",
+    "validation": "they are like rows for validation",
+    "no_consent": "their users did not agree",
+    "too_long": "they are too long",
+}
+
+
+class Order(Struct, kw_only=True, frozen=True):
+    """`order.json`: what the parent knows. Paths are absolute."""
+
+    config: str | None
+    data: str
+    """The data folder."""
+    jobs: str
+    """Where the folders of jobs lie."""
+    project: str
+    plan: Plan
+    train: str
+    valid: str | None
+    text: str | None
+    names: dict[str, str]
+    """What people call the files, by their paths."""
+    options: Options
+    budget: Budget
+    bases: dict[str, str]
+    hub: str
+    may_be_folder: bool
+    memory_mb: int | None
+    threads: int | None
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare the job in a folder. The exit code: 0 also where it is refused, which is an answer."""
+    set_up()
+    folder = JobFolder(Path(arguments[0]))
+    order = decode((folder.path / "order.json").read_bytes(), type=Order)
+    try:
+        ready = prepared(order, folder)
+    except RequestError as error:
+        problems = [one.said() for one in error.problems] if isinstance(error, Unfit) else []
+        refusal = Refusal(code=error.code, message=str(error), param=error.param)
+        ready = Ready(refusal=refusal, report={"problems": problems})
+    except GreenroomError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if ready.plan is not None:
+        folder.put("plan.json", ready.plan)
+    folder.put("prepared.json", ready)
+    return 0
+
+
+def prepared(order: Order, folder: JobFolder) -> Ready:
+    """Plan, report and estimate. Raises: RequestError, which the client can mend; StoreError, ConfigError."""
+    config = None if order.config is None else Path(order.config)
+    house = House.open(config, Path(order.data), os.environ)
+    try:
+        base = None if order.plan.start == "from_scratch" else _base(house, order)
+        rows = _rows(house, order, folder)
+    finally:
+        house.stop()
+    plan = replace(
+        order.plan, base=None if base is None else str(base.folder), threads=order.threads,
+        scratch=_scratch(order, folder), data=_data(order, rows, base),
+    )  # fmt: skip
+    report = decode(encode(rows))
+    for part in (report["train"], report["valid"]):
+        (part or {}).pop("path", None)
+    return Ready(plan=plan, report={**report, "notes": _notes(rows)})
+
+
+def _base(house: House, order: Order) -> Base:
+    def trained(name: str) -> Path | None:
+        try:
+            found = house.trained.find(name, order.project)
+        except ModelNotFound:
+            return None
+        result = JobFolder(Path(order.jobs) / found.job).result()
+        return None if result is None else Path(order.jobs) / found.job / result.model
+
+    return find_base(
+        order.plan.base_name, bases=order.bases, trained=trained, hub=Path(order.hub),
+        may_be_folder=order.may_be_folder,
+    )  # fmt: skip
+
+
+def _rows(house: House, order: Order, folder: JobFolder) -> Prepared:
+    """The rows, read from files that are called as people know them. Raises: Unfit, InfrastructureError."""
+    beside = folder.path / "files"
+    shutil.rmtree(beside, ignore_errors=True)
+    train = _linked(order.train, beside / "1" / order.names[order.train])
+    valid = None if order.valid is None else _linked(order.valid, beside / "2" / order.names[order.valid])
+    means = means_of(house, order.project)
+    try:
+        return prepare(train, valid, folder.path, order.plan.method, order.options, means)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _linked(path: str, place: Path) -> Path:
+    place.parent.mkdir(parents=True)
+    place.symlink_to(path)
+    return place
+
+
+def _scratch(order: Order, folder: JobFolder) -> Scratch | None:
+    """With a copy of the plain text: the file may be deleted while training goes on."""
+    if order.plan.scratch is None or order.text is None:
+        return order.plan.scratch
+    shutil.copyfile(order.text, folder.path / "text.txt")
+    return replace(order.plan.scratch, text=str(folder.path / "text.txt"))
+
+
+def _data(order: Order, rows: Prepared, base: Base | None) -> Json:
+    """What the card says of the data."""
+    parts = [rows.train, *([] if rows.valid is None else [rows.valid])]
+    return {
+        "digest": rows.digest,
+        "files": [
+            {"name": one.source, "sha256": one.source_digest, "rows_read": one.rows_read, "rows": one.rows,
+             "tokens": one.tokens}
+            for one in parts
+        ],
+        "rows": rows.train.rows,
+        "valid_rows": 0 if rows.valid is None else rows.valid.rows,
+        "removed": rows.removed,
+        "masked": rows.masked,
+        "text": None if order.text is None else order.names[order.text],
+        "base_digest": None if base is None else base.digest,
+        "base_licence": None if base is None else base.licence,
+        "base_revision": None if base is None else base.revision,
+    }  # fmt: skip
+
+
+def _notes(rows: Prepared) -> list[str]:
+    """What the gate did, in sentences."""
+    notes = [
+        f"{count:,} rows were left out: {_WHY.get(why, why)}." for why, count in rows.removed.items() if count
+    ]
+    if rows.masked_rows:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(rows.masked.items()))
+        notes.append(f"Personal data and secrets were masked in {rows.masked_rows:,} rows: {kinds}.")
+    return [*notes, *(one.said() for one in rows.warnings[:_MOST_WARNINGS])]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
