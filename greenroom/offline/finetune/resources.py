@@ -17,31 +17,50 @@ class TokenCounts(Struct, frozen=True, kw_only=True):
 
     lengths: Sequence[int]
     """Tokens of each training row; of a preference pair the longer side."""
-    both_sides: int = 0
-    """Tokens of both sides of all preference pairs together; 0 for conversations."""
     valid_lengths: Sequence[int] = ()
+    learned: int = 0
+    """Tokens of the training rows that the loss counts; 0 where that is not known."""
     text_tokens: int = 0
-    """Of the plain text that a model from nothing, or a continued one, reads first."""
+    """Of the plain text that a model from nothing, or a continued one, reads first; from nothing without a
+    text, of the rows."""
+    text_bytes: int = 0
+    """Of which a tokenizer is learned."""
+    vocabulary: int | None = None
+    """Of the tokenizer that a model from nothing gets; None where it is not learned yet."""
     is_counted: bool = False
     """By the model's own tokenizer; else told from the characters, which is off by up to a third."""
 
 
 class Speed(Struct, frozen=True, kw_only=True):
-    """How fast a machine computes, as one short run on it showed; see `greenroom.offline.finetune.speed`."""
+    """How fast a machine is in what training consists of, a thread."""
 
     flops: float
-    """Multiplications and additions a second and thread in the matrices of a model 256 wide."""
-    is_measured: bool = False
-    """On this machine; else what another one showed."""
+    """Multiplications and additions a second in products of matrices."""
+    bytes_per_s: float
+    """Read and written by sums over large tensors."""
+    calls_per_s: float
+    """Operations on small tensors."""
+    start_s: float
+    """CPU seconds until the libraries are loaded, of the run that was asked about."""
+    start_mb: float
+    """What they take of memory."""
+
+
+class Survey(Struct, frozen=True, kw_only=True):
+    """What a short look at a job's folder found, on the machine that will train."""
+
+    tokens: TokenCounts
+    speed: Speed
 
 
 class Machine(Struct, frozen=True, kw_only=True):
     """What training may take."""
 
-    memory_bytes: int
+    memory_bytes: int = 0
     """That may be had now; 0 where it is not known, and then nothing is refused for it."""
     threads: int = 1
     speed: Speed | None = None
+    """As a short run on it showed; None for that of another machine, and then time is far less sure."""
     watts: float | None = None
     """While it trains; None for WATTS_PER_THREAD a thread."""
     nano_usd_per_kwh: int = 0
@@ -50,7 +69,7 @@ class Machine(Struct, frozen=True, kw_only=True):
 
 
 class Figure(Struct, frozen=True):
-    """A number and between what bounds it is in nine runs of ten."""
+    """A number, and the bounds it keeps in nine runs of ten."""
 
     value: float
     low: float
@@ -71,18 +90,18 @@ class Estimate(Struct, frozen=True, kw_only=True):
     first_steps: int
     """Of the part on plain text before."""
     tokens: int
-    """That are trained on in all, padding and repetition included."""
+    """That go through the model in training, repetition and what fills up included."""
     parameters: int
     trained_parameters: int
     memory: dict[str, float]
-    """MB by what takes it."""
+    """MB by what takes it, at the peak."""
     seconds: dict[str, float]
     """CPU seconds by what takes them."""
     fits: bool
     why: str
     """A sentence."""
     remedies: tuple[str, ...] = ()
-    """What would fit, when this does not; the best first."""
+    """What would fit, when this does not; the least change first."""
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON
         """As the API and `--json` tell it."""
