@@ -137,6 +137,7 @@ class Surroundings:
 
     def order(self, row: JobRow) -> "Order":
         """What the preparing process has to know. Raises: NotFound where a file is gone."""
+        from greenroom.assembly.foreseeing import Means  # noqa: PLC0415  # as above
         from greenroom.assembly.preparing import Order  # noqa: PLC0415  # as above
         from greenroom.offline.finetune.asked import plan_of, read_extra  # noqa: PLC0415  # as above
         from greenroom.offline.finetune.bases import hub_folder  # noqa: PLC0415  # as above
@@ -176,8 +177,13 @@ class Surroundings:
             bases=settings.bases,
             hub=str(hub_folder(house.environment, Path.home())),
             may_be_folder=bool(asked.get("may_be_folder")),
-            memory_mb=settings.memory_mb,
-            threads=settings.threads,
+            means=Means(
+                memory_mb=settings.memory_mb,
+                threads=settings.threads,
+                watts=settings.watts,
+                usd_per_kwh=settings.usd_per_kwh,
+                usd_per_hour=settings.usd_per_hour,
+            ),
         )
 
     def register(self, model: TrainedModel) -> None:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
+from greenroom.assembly.foreseeing import Means, foreseen, refused, sentence
 from greenroom.assembly.house import House
 from greenroom.assembly.training_rows import means_of
 from greenroom.errors import GreenroomError, ModelNotFound, RequestError
@@ -57,8 +58,7 @@ class Order(Struct, kw_only=True, frozen=True):
     bases: dict[str, str]
     hub: str
     may_be_folder: bool
-    memory_mb: int | None
-    threads: int | None
+    means: Means
 
 
 def main(arguments: list[str]) -> int:
@@ -75,8 +75,6 @@ def main(arguments: list[str]) -> int:
     except GreenroomError as error:
         print(error, file=sys.stderr)
         return 1
-    if ready.plan is not None:
-        folder.put("plan.json", ready.plan)
     folder.put("prepared.json", ready)
     return 0
 
@@ -91,13 +89,18 @@ def prepared(order: Order, folder: JobFolder) -> Ready:
     finally:
         house.stop()
     plan = replace(
-        order.plan, base=None if base is None else str(base.folder), threads=order.threads,
+        order.plan, base=None if base is None else str(base.folder), threads=order.means.threads,
         scratch=_scratch(order, folder), data=_data(order, rows, base),
     )  # fmt: skip
     report = decode(encode(rows))
     for part in (report["train"], report["valid"]):
         (part or {}).pop("path", None)
-    return Ready(plan=plan, report={**report, "notes": _notes(rows)})
+    report["notes"] = _notes(rows)
+    folder.put("plan.json", plan)
+    told = foreseen(folder.path, plan, rows, order.budget, order.means)
+    refusal = refused(told, order.budget)
+    estimate = {**told.to_json(), "told": sentence(told)}
+    return Ready(plan=None if refusal else plan, report=report, estimate=estimate, refusal=refusal)
 
 
 def _base(house: House, order: Order) -> Base:

@@ -15,6 +15,11 @@ class FinetuneConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     memory_mb: Annotated[int, Meta(ge=64)] | None = None
     """What a job may take. One that is estimated to need more is refused, and one that takes more is ended.
     Without it, what is free on this machine when the job is asked for."""
+    watts: Annotated[float, Meta(gt=0)] | None = None
+    """What the machine draws while it trains. Without it ten for each thread."""
+    usd_per_kwh: Annotated[float, Meta(ge=0)] = 0.0
+    usd_per_hour: Annotated[float, Meta(ge=0)] = 0.0
+    """What a rented machine costs; with the price of energy, what a job is estimated to cost."""
     quota_mb: Annotated[int, Meta(ge=1)] = 51_200
     """What the jobs of one project may keep on the disk together: rows, checkpoints, models."""
     waiting: Annotated[int, Meta(ge=1, le=10_000)] = 16
