@@ -46,6 +46,7 @@ from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
 from greenroom.server.prompts import PromptApi
 from greenroom.server.protocol import Shared
+from greenroom.server.serving import ServingApi
 from greenroom.server.usage import UsageApi
 from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
@@ -165,6 +166,7 @@ class _Server(uvicorn.Server):
         )
         more = (
             *UsageApi(desk).docs(),
+            *ServingApi(desk.serving).docs(),
             *PromptApi(PromptDesk(house)).docs(),
             *ExperimentApi(ExperimentDesk(house)).docs(),
             *knowledge.docs(shelves),
@@ -275,6 +277,7 @@ async def _watch(house: House, server: _Server, before: tuple[int, int, int] | N
         try:
             house.refresh_keys()
             house.refresh_prompts()
+            house.shelf.notice()
             house.forgetting.notice()
             house.trials.refresh()
             now = changed_at(house)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom.assembly.house import House
 from greenroom.assembly.llama import PULLED
+from greenroom.assembly.trained import PREFIX
+from greenroom.assembly.trained_files import about
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
 from greenroom.models.cache import Cached
@@ -34,7 +36,7 @@ class ModelDesk:
 
         return Recommender(self._house)
 
-    def models(self) -> list[Record]:
+    def models(self, project: str | None = None) -> list[Record]:
         """Apps, configured models and targets, with prices per million tokens and how each fares now."""
         house, models = self._house, self._house.models
         rows: list[Record] = [
@@ -57,6 +59,16 @@ class ModelDesk:
                 row = self._row(target) if target is not None else Record(id=name, kind="file")
                 rows.append(row)
             row["file"] = _about(one)
+        for name in house.shelf.names(project):
+            trained = house.shelf.find(name)
+            target = models.target(f"{PREFIX}{name}")
+            if trained is not None:
+                row = by_id.get(f"{PREFIX}{name}") or (
+                    self._row(target) if target is not None else Record(id=f"{PREFIX}{name}", kind="file")
+                )
+                if row["id"] not in by_id:
+                    rows.append(row)
+                row["trained"] = about(house, trained)
         return rows
 
     def recommend(self, wish: Wish, project: str | None) -> Record:
