@@ -52,6 +52,25 @@ class ServingDesk:
         return {"id": name, "object": "model", "deleted": True}
 
 
+class ServingPagesDesk:
+    """Answers the pages of models: who is signed in sees all projects."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def all_models(self) -> list[Json]:
+        """How all targets fare."""
+        return all_status(self._house, None)
+
+    def model(self, name: str) -> Json:
+        """How one fares. Raises: ModelNotFound."""
+        return status(self._house, name, None)
+
+    def lineage_of(self, name: str) -> Json:
+        """Where a trained one comes from. Raises: ModelNotFound; StoreError."""
+        return lineage(self._house, name, None)
+
+
 def all_status(house: House, project: str | None) -> list[Json]:
     """How all targets fare, by name, of which a project may know; None sees all."""
     return [_row(house, target) for target in _targets(house, project).values()]

@@ -108,7 +108,8 @@ class Engine:
         self._inside: dict[str, int] = {}
         """Requests that a process is answering, by its key."""
         self._draining = ""
-        """The key of a process that takes no new requests."""
+        """The key of a process that takes no new requests; `_why` is the reason."""
+        self._why = ""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._is_closing = self._is_retired = False
         self._loop: asyncio.AbstractEventLoop
@@ -210,6 +211,20 @@ class Engine:
                 self._ended()
         self._wait_idle()
 
+    def drain(self, said: str) -> None:
+        """Have the process answer what it has, while others wait, and start another then. `said` is why."""
+        if self._address is None:
+            return
+        log.warning("engine drains", extra={"model": self.settings.model, "reason": said})
+        self._why = said
+        self._draining, self._address = self._address.key, None
+        self._starting = self._loop.create_future()
+        self._starting.add_done_callback(_look_at)
+        if self._draining in self._inside:
+            self._after("drain", DRAIN_S, self._ended)
+        else:
+            self._ended()
+
     def retire(self) -> None:
         """End as soon as no request is at work. One that comes late is still served, by a new process."""
         self._is_retired = True
@@ -246,7 +261,7 @@ class Engine:
         )
         try:
             self._process = EngineProcess(
-                orders, self._environment, self._loop, self._is_ready, self._ended, self._drain
+                orders, self._environment, self._loop, self._is_ready, self._ended, self.drain
             )
         except OSError as error:
             self._failed(f"it can't be started: {error.strerror}")
@@ -274,25 +289,13 @@ class Engine:
         elif process is not None:
             self._after("look", LOOK_S, self._look)
 
-    def _drain(self, said: str) -> None:
-        """Have a process that took too much memory answer what it has, and start another then."""
-        if self._address is None:
-            return
-        log.warning("engine drains", extra={"model": self.settings.model, "reason": said})
-        self._draining, self._address = self._address.key, None
-        self._starting = self._loop.create_future()
-        self._starting.add_done_callback(_look_at)
-        if self._draining in self._inside:
-            self._after("drain", DRAIN_S, self._ended)
-        else:
-            self._ended()
-
     def _too_late(self) -> None:
         self._ended(f"loading took longer than start_s = {self.settings.start_s:g}")
 
     def _ended(self, said: str = "") -> None:
         """The process is over, or to be: say why, and start it again where it was of use."""
         was_ready, process = self._address is not None or bool(self._draining), self._process
+        said = said or (self._why if self._draining else "")
         how = self._reap()
         if process is not None:
             said = said or process.said
