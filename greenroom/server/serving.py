@@ -38,9 +38,9 @@ class ServingApi:
                 "Delete a model that was trained here; requests at work are answered first.", self._delete),
             Doc("/api/models/status", "GET", "viewer",
                 "Show how all models fare: speed, queue, memory, restarts.", self._all_status),
-            Doc("/api/models/{name:path}/status", "GET", "viewer",
+            Doc("/api/models/{id:path}/status", "GET", "viewer",
                 "Show how one model fares.", self._status),
-            Doc("/api/models/{name:path}/lineage", "GET", "viewer",
+            Doc("/api/models/{id:path}/lineage", "GET", "viewer",
                 "Show what a trained model, or the answer with this trace's id, comes from: job, data, rows.",
                 self._lineage),
         )  # fmt: skip
@@ -56,11 +56,11 @@ class ServingApi:
 
     async def _status(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(self._admin.status(request.path_params["name"], caller))
+        return _answer(self._admin.status(request.path_params["id"], caller))
 
     async def _lineage(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(await run_in_threadpool(self._admin.lineage, request.path_params["name"], caller))
+        return _answer(await run_in_threadpool(self._admin.lineage, request.path_params["id"], caller))
 
 
 def _answer(found: Json) -> Response:
