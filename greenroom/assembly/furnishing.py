@@ -106,6 +106,7 @@ async def furnish(house: "House", config: Config) -> Rooms:
     def build(name: str) -> App | None:
         call: Call | None = models.dispatch(name)
         if call is None:
+            house.shelf.check(name)
             return None
         default = apps["default"]
         if isinstance(default.call, Cached):

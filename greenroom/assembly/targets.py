@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from greenroom.assembly.house import House
 from greenroom.assembly.llama import PULLED
 from greenroom.assembly.trained import PREFIX
-from greenroom.assembly.trained_files import about
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
 from greenroom.models.cache import Cached
@@ -59,17 +58,26 @@ class ModelDesk:
                 row = self._row(target) if target is not None else Record(id=name, kind="file")
                 rows.append(row)
             row["file"] = _about(one)
+        if house.shelf.names(project):
+            self._add_trained(rows, project)
+        return rows
+
+    def _add_trained(self, rows: list[Record], project: str | None) -> None:
+        """Say of trained models where they come from, and what memory they need."""
+        from greenroom.assembly.trained_files import about  # noqa: PLC0415  # 1 MiB that few need
+
+        house = self._house
+        by_id = {one["id"]: one for one in rows}
         for name in house.shelf.names(project):
             trained = house.shelf.find(name)
-            target = models.target(f"{PREFIX}{name}")
-            if trained is not None:
-                row = by_id.get(f"{PREFIX}{name}") or (
-                    self._row(target) if target is not None else Record(id=f"{PREFIX}{name}", kind="file")
-                )
-                if row["id"] not in by_id:
-                    rows.append(row)
-                row["trained"] = about(house, trained)
-        return rows
+            if trained is None:  # deleted just now
+                continue
+            row = by_id.get(f"{PREFIX}{name}")
+            if row is None:
+                target = house.models.target(f"{PREFIX}{name}")
+                row = self._row(target) if target is not None else Record(id=f"{PREFIX}{name}", kind="file")
+                rows.append(row)
+            row["trained"] = about(house, trained)
 
     def recommend(self, wish: Wish, project: str | None) -> Record:
         """Which model to choose. Raises: GreenroomError."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,9 +11,9 @@ from msgspec.structs import replace
 
 from greenroom.assembly.llama import TRAINED, settings_of
 from greenroom.config import ProviderConfig
-from greenroom.errors import ConfigError, Conflict
+from greenroom.errors import ConfigError, Conflict, ExtraMissing, UpstreamUnavailable
 from greenroom.models.adapters import Stand
-from greenroom.models.engine import Engine, is_installed
+from greenroom.models.engine import INSTALL, Engine, is_installed
 from greenroom.models.llama import Adapter, Llama
 from greenroom.models.pulled import FOLDER
 from greenroom.store.trained import FILE, TrainedModel
@@ -28,7 +29,7 @@ SWEEP_S: Final = 2.0
 
 
 class TrainedShelf:
-    """The trained models of a house. Outlives a reload; everything but `about` runs on the loop's thread."""
+    """The trained models of a house. Outlives a reload. Changes come on the loop's thread."""
 
     def __init__(self, house: "House") -> None:
         self._house = house
@@ -36,6 +37,8 @@ class TrainedShelf:
         self._swept: int | None = None
         self._models: dict[str, TrainedModel] = {}
         self._projects: dict[str, frozenset[str]] = {}
+        self._lock = threading.RLock()
+        """Providers are made on the loop, and for lists in other threads."""
         self._made: dict[str, Llama] = {}
         self._stands: dict[Path, Stand] = {}
         self._table = ProviderConfig(kind="llama")
@@ -47,10 +50,10 @@ class TrainedShelf:
         if table == self._table:
             return
         self._table = table
-        self._let_go(self._made)
-        self._made.clear()
-        for base in list(self._stands):
-            self._stands.pop(base).end()
+        with self._lock:
+            self._let_go(self._made)
+            for base in list(self._stands):
+                self._stands.pop(base).end()
 
     def refresh(self) -> bool:
         """Take the models from the store if they changed there; makes no store. Whether they did.
@@ -69,8 +72,9 @@ class TrainedShelf:
         self._projects = {
             name: frozenset((one.project, *permitted.get(name, ()))) for name, one in models.items()
         }
-        self._let_go(gone)
-        self._raise_stands()
+        with self._lock:
+            self._let_go(gone)
+            self._raise_stands()
         return True
 
     def notice(self) -> None:
@@ -116,14 +120,30 @@ class TrainedShelf:
         model = self.find(name)
         if model is None or not is_installed():
             return None
-        made = self._made.get(model.name)
-        if made is None:
-            try:
-                made = self._made[model.name] = self._make(model)
-            except ConfigError as error:
-                told = {"model": model.name, "reason": str(error)}
-                log.error("trained model can't be run", extra=told)  # noqa: TRY400  # no stack wanted
-                return None
+        with self._lock:
+            return self._made.get(model.name) or self._made_now(model)
+
+    def check(self, name: str) -> None:
+        """Say why a model can't be run, if it is one: ExtraMissing, or UpstreamUnavailable for its file."""
+        model = self.find(name)
+        if model is None:
+            return
+        if not is_installed():
+            raise ExtraMissing(
+                f"'{model.name}' needs the embedded engine. Install it with: {INSTALL}", "model"
+            )
+        raise UpstreamUnavailable(
+            f"The file of the model '{model.name}' can't be read as GGUF. "
+            "'greenroom models list' shows where it should lie."
+        )
+
+    def _made_now(self, model: TrainedModel) -> Llama | None:
+        try:
+            made = self._made[model.name] = self._make(model)
+        except ConfigError as error:
+            told = {"model": model.name, "reason": str(error)}
+            log.error("trained model can't be run", extra=told)  # noqa: TRY400  # no stack wanted
+            return None
         return made
 
     def _make(self, model: TrainedModel) -> Llama:
