@@ -13,6 +13,7 @@ from greenroom.assembly.budgets import budgets
 from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
 from greenroom.assembly.keys import KeyDesk
+from greenroom.assembly.serving import ServingDesk, model_metrics
 from greenroom.assembly.targets import ModelDesk
 from greenroom.assembly.users import UserDesk
 from greenroom.assembly.workers import Board
@@ -41,6 +42,7 @@ class Desk:
         self.keys = KeyDesk(house)
         self.users = UserDesk(house)
         self.models = ModelDesk(house)
+        self.serving = ServingDesk(house)
         self.started_at = time.time()
         worker = house.worker
         self._board = Board(worker.folder, worker.number) if worker is not None else None
@@ -130,6 +132,7 @@ class Desk:
         ]
         lines += _ledger_metrics(self._house)
         lines += self._house.trials.metrics()
+        lines += model_metrics(self._house)
         for name, value in sorted(_losses(self._house).items()):
             lines += [f"# TYPE greenroom_{name}_total counter", f"greenroom_{name}_total {value}"]
         return "\n".join(lines) + "\n"

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from greenroom.assembly.learned import Routers
-from greenroom.assembly.llama import LocalModels
+from greenroom.assembly.llama import TRAINED, LocalModels
 from greenroom.assembly.models import READER, Choice, Models, probe_loopback
 from greenroom.assembly.policies import routes_of
 from greenroom.assembly.prompts import Routes
@@ -49,6 +49,7 @@ OUTPUT_ENTITIES = (
 
 async def furnish(house: "House", config: Config) -> Rooms:
     """Make what the configuration names, and tell the house who answers by default. Raises: ConfigError."""
+    house.shelf.take(config.providers.get(TRAINED))
     models = Models(
         config,
         house.environment,
@@ -57,7 +58,7 @@ async def furnish(house: "House", config: Config) -> Rooms:
         house.source,
         house.healths,
         house.sealed_key,
-        LocalModels(house.data, house.engines, house.pool),
+        LocalModels(house.data, house.engines, house.pool, house.shelf),
         Routers(house.data, house.encoder),
     )
     choice = await _choose(models)
@@ -105,6 +106,7 @@ async def furnish(house: "House", config: Config) -> Rooms:
     def build(name: str) -> App | None:
         call: Call | None = models.dispatch(name)
         if call is None:
+            house.shelf.check(name)
             return None
         default = apps["default"]
         if isinstance(default.call, Cached):
@@ -120,7 +122,7 @@ async def furnish(house: "House", config: Config) -> Rooms:
 
     built_in = (READER,) if house.encoder is None else (READER, ENCODER)
     template = template_of(config, parts, house.source)
-    return Rooms(apps, (*models.names(), *built_in), build, embedder, template)
+    return Rooms(apps, (*models.names(), *built_in), build, embedder, template, house.shelf)
 
 
 async def _choose(models: Models) -> Choice:

@@ -26,6 +26,7 @@ from greenroom.assembly.models import READER, Models
 from greenroom.assembly.money import open_ledger, open_meters, take_rules
 from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
 from greenroom.assembly.stores import Stores
+from greenroom.assembly.trained import PREFIX, TrainedShelf
 from greenroom.assembly.trials import Trials
 from greenroom.assembly.workers import Worker, check_workers
 from greenroom.config import Config
@@ -41,7 +42,7 @@ from greenroom.gateway.recorder import Recorder
 from greenroom.grounding.embedding import Embedding
 from greenroom.grounding.search import AsyncSearch
 from greenroom.models.cache import AnswerCache
-from greenroom.models.engine import Engines
+from greenroom.models.engines import Engines
 from greenroom.models.health import Healths
 from greenroom.models.pool import Pool
 from greenroom.stages.check.canary import Canary
@@ -83,6 +84,7 @@ class House(Stores):
         self.cache = AnswerCache(config.server.cache_mb << 20)
         self.forgetting = Forgetting(self.cache, self.shared)
         self.trials = Trials(self)
+        self.shelf = TrainedShelf(self)
         self._key_generation: object = None
         self._ending = ExitStack()
 
@@ -145,6 +147,7 @@ class House(Stores):
         self.access = Access({}, self.ledger, meters=meters)
         self.refresh_keys()
         self.refresh_prompts()
+        self.shelf.refresh()
         self.trials.start(as_guest=as_guest)
         self._ending.callback(self.trials.stop)
         rooms = await furnish(self, self.config)
@@ -182,7 +185,7 @@ class House(Stores):
             check_workers(loaded, self.worker.count, self.source)
         rooms = await furnish(self, loaded)
         self.config = loaded
-        self.engines.keep([one.engine for one in self.models.local()], PULLED)
+        self.engines.keep([one.engine for one in self.models.local()], (PULLED, PREFIX))
         self._start_eager()
         if self.is_first:
             applied.keep(self.folder(), loaded)

@@ -1,10 +1,12 @@
 """Providers of kind `llama`: their tables turned into engines, and the model that was pulled."""
 
 from pathlib import Path
+from typing import Protocol
 
 from greenroom.config import ProviderConfig
 from greenroom.errors import ConfigError
-from greenroom.models.engine import INSTALL, Engines, EngineSettings, is_installed
+from greenroom.models.engine import INSTALL, EngineSettings, is_installed
+from greenroom.models.engines import Engines
 from greenroom.models.gguf import NotGGUF, read_head
 from greenroom.models.llama import Llama
 from greenroom.models.pool import Pool
@@ -12,16 +14,26 @@ from greenroom.models.pulled import all_pulled, is_name, path_of
 
 NAME = "llama"
 """The provider of pulled models, where the configuration has none of that name."""
+TRAINED = "trained"
+"""The provider of models that were trained here."""
 PULLED = f"{NAME}/"
 """With which the names of their engines begin."""
 _CONTEXT = 4096
 _IDLE_STOP_S = 600.0
 
 
+class Trained(Protocol):
+    """What is asked of the models that were trained here."""
+
+    def provider(self, name: str) -> Llama | None: ...
+    def names(self, project: str | None) -> list[str]: ...
+
+
 class LocalModels:
     """Makes providers that run a GGUF, for one data folder."""
 
-    def __init__(self, data: Path, engines: Engines, pool: Pool) -> None:
+    def __init__(self, data: Path, engines: Engines, pool: Pool, trained: Trained | None = None) -> None:
+        self.trained = trained
         self._data = data
         self._engines = engines
         self._pool = pool
@@ -56,29 +68,33 @@ class LocalModels:
         return next((one.name for one in all_pulled(self._data) if self.pulled(one.name) is not None), None)
 
     def _make(self, where: str, name: str, table: ProviderConfig, path: Path) -> Llama:
-        try:
-            head = read_head(path)
-        except NotGGUF as error:
-            raise ConfigError(f"{where}: the file {path} {error}.") from None
-        context = table.context or min(_CONTEXT, head.context or _CONTEXT)
-        usual = EngineSettings(model_path=path, model="")
-        settings = EngineSettings(
-            model_path=path.resolve(),
-            model=table.model or path.stem,
-            context=context,
-            parallel=table.parallel or usual.parallel,
-            threads=table.threads,
-            gpu_layers=table.gpu_layers,
-            memory_mb=table.memory_mb,
-            start_s=table.start_s or usual.start_s,
-            idle_stop_s=(_IDLE_STOP_S if table.idle_stop_s is None else table.idle_stop_s) or None,
-        )
+        settings = settings_of(where, table, path, table.model or path.stem)
         return Llama(name.partition("/")[0], self._engines.of(name, settings), self._pool)
+
+
+def settings_of(where: str, table: ProviderConfig, path: Path, model: str) -> EngineSettings:
+    """What an engine is told of a table and a file. Raises: ConfigError when the file is no model."""
+    try:
+        head = read_head(path)
+    except NotGGUF as error:
+        raise ConfigError(f"{where}: the file {path} {error}.") from None
+    usual = EngineSettings(model_path=path, model="")
+    return EngineSettings(
+        model_path=path.resolve(),
+        model=model,
+        context=table.context or min(_CONTEXT, head.context or _CONTEXT),
+        parallel=table.parallel or usual.parallel,
+        threads=table.threads,
+        gpu_layers=table.gpu_layers,
+        memory_mb=table.memory_mb,
+        start_s=table.start_s or usual.start_s,
+        idle_stop_s=(_IDLE_STOP_S if table.idle_stop_s is None else table.idle_stop_s) or None,
+    )
 
 
 def check_table(where: str, table: ProviderConfig) -> None:
     """Raise ConfigError unless a table of kind `llama` names one model; other kinds are not looked at."""
-    if table.kind != "llama":
+    if table.kind != "llama" or is_for_trained(where, table):
         return
     if (table.model_path is None) == (table.model is None):
         raise ConfigError(
@@ -87,6 +103,15 @@ def check_table(where: str, table: ProviderConfig) -> None:
         )
     if table.model is not None and not is_name(table.model):
         raise ConfigError(f"{where}.model: '{table.model}' is not a name of a pulled model.")
+
+
+def is_for_trained(where: str, table: ProviderConfig) -> bool:
+    """Whether a table says how trained models are run: `[providers.trained]`, which names no model."""
+    return (
+        where.endswith(f"providers.{TRAINED}")
+        and table.kind == "llama"
+        and not (table.model_path or table.model)
+    )
 
 
 def _path(where: str, table: ProviderConfig, data: Path) -> Path:

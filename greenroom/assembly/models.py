@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from greenroom.assembly.learned import Routers, check_learned
 from greenroom.assembly.llama import NAME as LLAMA
-from greenroom.assembly.llama import LocalModels, check_table
+from greenroom.assembly.llama import LocalModels, check_table, is_for_trained
 from greenroom.assembly.money import prices_of
 from greenroom.assembly.providers import make, reader
 from greenroom.config import Config, ModelConfig, ProviderConfig
@@ -53,6 +53,8 @@ class Models:
         self._providers: dict[str, Provider] = {"greenroom": BuiltIn("greenroom", reader())}
         for name, provider in config.providers.items():
             check_table(f"{source}: providers.{name}", provider)
+            if is_for_trained(f"providers.{name}", provider):
+                continue
             if provider.kind == "llama" and local is not None:
                 self._providers[name] = local.provider(f"{source}: providers.{name}", name, provider)
             else:
@@ -80,8 +82,14 @@ class Models:
         """`provider/model` as a target, or None when no such provider is configured."""
         provider_name, _, model = name.partition("/")
         provider = self._providers.get(provider_name)
-        if provider is None and provider_name == LLAMA and self._local is not None:
-            provider = self._local.pulled(model)
+        if provider is None and self._local is not None:
+            if provider_name == LLAMA:
+                provider = self._local.pulled(model)
+            elif self._local.trained is not None:
+                found = self._local.trained.provider(name)
+                if found is not None:
+                    provider, provider_name, model = found, found.name, found.model
+                    name = f"{provider_name}/{model}"
         if provider is None or not model:
             return None
         if isinstance(provider, Llama) and model != provider.model:
@@ -193,7 +201,9 @@ class Models:
             name = next(iter(config.models))
             return Choice(name, "it is the first model in the configuration")
         for name, provider in config.providers.items():
-            made = self._providers[name]
+            made = self._providers.get(name)
+            if made is None:  # `trained`, which names no model
+                continue
             if isinstance(made, Llama):
                 return Choice(f"{name}/{made.model}", f"'{name}' is the first provider in the configuration")
             known = PROVIDERS.get(name) or PROVIDERS.get(provider.kind)

@@ -10,6 +10,8 @@ from msgspec.json import Decoder
 
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.house import House
+from greenroom.assembly.llama import TRAINED
+from greenroom.assembly.trained_files import trained_files
 from greenroom.errors import GreenroomError, MalformedRequest, NotFound
 from greenroom.models.catalog import PROVIDERS, seller
 from greenroom.models.catalogue.candidates import Here, LocalFile, known_as
@@ -104,7 +106,7 @@ class Recommender:
             return recommend(
                 wish,
                 self.catalogue(),
-                self._here(machine, usual),
+                self._here(machine, usual, project),
                 seen,
                 self._prices,
                 datetime.now(UTC).date(),
@@ -159,7 +161,7 @@ class Recommender:
         Audit(self._house).note(by, "models.update", about)
         return made
 
-    def _here(self, machine: Hardware, usual: Usual) -> Here:
+    def _here(self, machine: Hardware, usual: Usual, project: str | None) -> Here:
         house = self._house
         catalogue = self.catalogue()
         files = []
@@ -167,6 +169,7 @@ class Recommender:
             found = _local_file(one, catalogue.find(one.name))
             if found is not None:
                 files.append(found)
+        files += trained_files(house, project)
         names = {family: name for name, family in self._families().items()}
         with_keys = frozenset(
             family
@@ -204,7 +207,8 @@ class Recommender:
         """`llama/NAME` for a model that a provider of kind `llama` runs, else the target as it is."""
         provider, _, model = target.partition("/")
         table = self._house.config.providers.get(provider)
-        return f"llama/{model}" if table is not None and table.kind == "llama" else target
+        is_local = table is not None and table.kind == "llama" and provider != TRAINED
+        return f"llama/{model}" if is_local else target
 
     def _evaluated(self, project: str | None) -> dict[str, Seen]:
         """Scores of the latest evaluation runs by target: each sample of a data set once."""

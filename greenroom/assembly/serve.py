@@ -32,6 +32,7 @@ from greenroom.assembly.house import House
 from greenroom.assembly.listening import ENVIRONMENT, FINE, admin_key_of, bind, check_tls, greet
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.responses import responses_desk
+from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.supervisor import supervise
 from greenroom.assembly.upkeep import changed_at, retain, take_configuration
 from greenroom.assembly.workers import remove_folder
@@ -44,8 +45,10 @@ from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
+from greenroom.server.pages.serving import ServingPages
 from greenroom.server.prompts import PromptApi
 from greenroom.server.protocol import Shared
+from greenroom.server.serving import ServingApi
 from greenroom.server.usage import UsageApi
 from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
@@ -165,6 +168,7 @@ class _Server(uvicorn.Server):
         )
         more = (
             *UsageApi(desk).docs(),
+            *ServingApi(desk.serving).docs(),
             *PromptApi(PromptDesk(house)).docs(),
             *ExperimentApi(ExperimentDesk(house)).docs(),
             *knowledge.docs(shelves),
@@ -173,7 +177,9 @@ class _Server(uvicorn.Server):
             *FinetuneRoutes(self.finetuning, note).docs(),
         )
         api = Api(house.access, desk, __version__, more)
-        routes = [*api.routes(), *pages(PagesDesk(house), shelves, shelves=_shelves(house))]
+        rooms = (ServingPages(ServingPagesDesk(house)).routes,)
+        seen = pages(PagesDesk(house), shelves, shelves=_shelves(house), more=rooms)
+        routes = [*api.routes(), *seen]
         app = Starlette(
             routes=routes,
             exception_handlers={
@@ -275,6 +281,7 @@ async def _watch(house: House, server: _Server, before: tuple[int, int, int] | N
         try:
             house.refresh_keys()
             house.refresh_prompts()
+            house.shelf.notice()
             house.forgetting.notice()
             house.trials.refresh()
             now = changed_at(house)

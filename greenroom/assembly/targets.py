@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom.assembly.house import House
 from greenroom.assembly.llama import PULLED
+from greenroom.assembly.trained import PREFIX
 from greenroom.gateway import pipeline
 from greenroom.models.attempt import Target
 from greenroom.models.cache import Cached
@@ -34,7 +35,7 @@ class ModelDesk:
 
         return Recommender(self._house)
 
-    def models(self) -> list[Record]:
+    def models(self, project: str | None = None) -> list[Record]:
         """Apps, configured models and targets, with prices per million tokens and how each fares now."""
         house, models = self._house, self._house.models
         rows: list[Record] = [
@@ -57,7 +58,26 @@ class ModelDesk:
                 row = self._row(target) if target is not None else Record(id=name, kind="file")
                 rows.append(row)
             row["file"] = _about(one)
+        if house.shelf.names(project):
+            self._add_trained(rows, project)
         return rows
+
+    def _add_trained(self, rows: list[Record], project: str | None) -> None:
+        """Say of trained models where they come from, and what memory they need."""
+        from greenroom.assembly.trained_files import about  # noqa: PLC0415  # 1 MiB that few need
+
+        house = self._house
+        by_id = {one["id"]: one for one in rows}
+        for name in house.shelf.names(project):
+            trained = house.shelf.find(name)
+            if trained is None:  # deleted just now
+                continue
+            row = by_id.get(f"{PREFIX}{name}")
+            if row is None:
+                target = house.models.target(f"{PREFIX}{name}")
+                row = self._row(target) if target is not None else Record(id=f"{PREFIX}{name}", kind="file")
+                rows.append(row)
+            row["trained"] = about(house, trained)
 
     def recommend(self, wish: Wish, project: str | None) -> Record:
         """Which model to choose. Raises: GreenroomError."""

@@ -16,7 +16,8 @@ from greenroom.errors import ConfigError
 from greenroom.gateway.meters import SharedMeters
 
 FOLDER = "workers"
-_COUNTER = "counter"
+_ADDED_UP = (" counter", " histogram")
+"""Kinds of metrics that go on where a worker that died left them."""
 
 
 class Worker(Struct, kw_only=True, frozen=True):
@@ -154,7 +155,7 @@ def _counters_only(text: str) -> str:
     kept, keeps = [], False
     for line in text.splitlines():
         if line.startswith("# TYPE "):
-            keeps = line.endswith(" " + _COUNTER)
+            keeps = line.endswith(_ADDED_UP)
         if keeps:
             kept.append(line)
     return "\n".join(kept)

@@ -8,6 +8,7 @@ from msgspec.json import encode
 
 from greenroom.assembly.targets import ModelDesk
 from greenroom.cli.comparing import compare
+from greenroom.cli.lineage import lineage
 from greenroom.cli.output import print_json, print_table
 from greenroom.cli.place import FINDINGS, FINE, Here, Place
 from greenroom.cli.pull import pull, remove
@@ -20,6 +21,7 @@ app.command(recommend)
 app.command(show)
 app.command(update)
 app.command(compare)
+app.command(lineage)
 app.command(pull)
 app.command(remove)
 
@@ -40,7 +42,11 @@ def list_models(*, json: bool = False, place: Here) -> int:
     table = []
     for one in rows:
         rates = one.get("usd_per_million_tokens")
-        leads = one.get("model") or ", ".join(one.get("targets", ())) or one.get("file", {}).get("path")
+        leads = (
+            one.get("model")
+            or ", ".join(one.get("targets", ()))
+            or (one.get("file") or one.get("trained") or {}).get("path")
+        )
         price = f"{rates['input']:g} in, {rates['output']:g} out" if rates else None
         row = (one["id"], one["kind"], leads or None, one.get("context_window"), price)
         table.append((*row, _abilities(one.get("catalogue"))))

@@ -13,6 +13,7 @@ from greenroom.errors import ContentRefused, MalformedRequest, Overloaded, Reque
 from greenroom.exchange import Caller, ChatRequest, Exchange, Reply, Usage
 from greenroom.gateway import again, pipeline
 from greenroom.gateway.access import Access, Grant, may_use
+from greenroom.gateway.figures import ModelFigures
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet, Relay
 from greenroom.gateway.rooms import Embedder, Rooms
@@ -42,6 +43,7 @@ class Gateway:
         self._random = Random(SystemRandom().getrandbits(128))  # noqa: S311  # ids differ; they guard nothing
         self.counts: dict[tuple[str, str], int] = {}
         """Finished exchanges by (app, outcome), for metrics."""
+        self.figures = ModelFigures()
 
     def new_id(self) -> str:
         """32 hex digits that sort by time."""
@@ -57,7 +59,7 @@ class Gateway:
         named = headers.get(b"x-greenroom-app")
         name = named.decode("latin-1") if named else request.model
         may_use(caller, name)
-        app = self.rooms.find(name)
+        app = self.rooms.find(name, caller)
         exchange = Exchange(id, caller, request, app.name)
         exchange.why = app.why
         if app.keep is not None and b"cache-control" in headers:
@@ -238,6 +240,7 @@ class Gateway:
             exchange.status = 499
         key = (exchange.app, exchange.outcome)
         self.counts[key] = self.counts.get(key, 0) + 1
+        self.figures.took(exchange)
         self._sink.put(exchange)
 
 

@@ -7,7 +7,9 @@ runs on the event loop's thread.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_urlsafe
@@ -18,6 +20,7 @@ from msgspec import Struct
 from greenroom.errors import UpstreamTimeout, UpstreamUnreachable
 from greenroom.models.engine_process import EngineProcess
 from greenroom.models.llama_engine import Settings
+from greenroom.models.pulse import beat_facts
 
 log = logging.getLogger("greenroom.engine")
 
@@ -28,6 +31,11 @@ STEADY_S = 60.0
 """After so long at work an end counts as the first again."""
 SETTLE_S = 0.3
 """How long the end of a process may take to be noticed after its socket broke."""
+LOOK_S = 1.0
+"""How often it is looked whether the process still lives."""
+DRAIN_S = 30.0
+"""How long the requests of a process that took too much memory may go on before it is ended."""
+_ENDS_KEPT = 10
 
 
 class EngineSettings(Struct, frozen=True, kw_only=True):
@@ -47,6 +55,12 @@ class EngineSettings(Struct, frozen=True, kw_only=True):
     """How long loading may take."""
     idle_stop_s: float | None = 600.0
     """Without a request for so long the engine is stopped; None keeps it."""
+    adapters: tuple[Path, ...] = ()
+    """Laid over the model for requests that say so, by their place here."""
+
+    def files(self) -> tuple[str, ...]:
+        """What it loads."""
+        return (str(self.model_path), *map(str, self.adapters))
 
 
 class Address(NamedTuple):
@@ -56,7 +70,15 @@ class Address(NamedTuple):
     key: str
 
 
-State = Literal["stopped", "starting", "ready", "resting"]
+class End(NamedTuple):
+    """An end that nobody asked for."""
+
+    at: float
+    """Seconds since 1970."""
+    said: str
+
+
+State = Literal["stopped", "starting", "ready", "draining", "resting"]
 
 
 class Engine:
@@ -68,6 +90,10 @@ class Engine:
         self.starts = 0
         self.failures = 0
         """Ends in a row that nobody asked for."""
+        self.ends: deque[End] = deque(maxlen=_ENDS_KEPT)
+        """The last of them."""
+        self.restarts = 0
+        """How many there were."""
         self.said = ""
         """Why it ended last, in words that clients may read."""
         self.detail = ""
@@ -79,13 +105,22 @@ class Engine:
         self._back_at = 0.0
         self._ready_at = 0.0
         self._key = ""
+        self._inside: dict[str, int] = {}
+        """Requests that a process is answering, by its key."""
+        self._draining = ""
+        """The key of a process that takes no new requests; `_why` is the reason."""
+        self._why = ""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._is_closing = self._is_retired = False
         self._loop: asyncio.AbstractEventLoop
 
     @property
     def state(self) -> State:
-        """What it does now. Resting: it ended by itself, and is not started again yet."""
+        """What it does now. Draining: it answers what it has, and is started again then. Resting: it ended by
+        itself, and is not started again yet.
+        """
+        if self._draining:
+            return "draining"
         if self._address is not None:
             return "ready"
         if self._starting is not None:
@@ -105,7 +140,12 @@ class Engine:
             "pid": process.pid if process is not None else None,
             "memory_mb": process.memory_mb() if process is not None else None,
             "starts": self.starts,
+            "restarts": self.restarts,
             "failures": self.failures,
+            "at_work": self.at_work,
+            "memory_limit_mb": self.settings.memory_mb,
+            **(beat_facts(process.pulse.beat) if process is not None else {}),
+            "ends": [one._asdict() for one in list(self.ends)],
             "said": self.said or None,
             "detail": self.detail or None,
         }
@@ -156,10 +196,34 @@ class Engine:
         self.at_work += 1
         self._cancel("idle")
 
-    def end(self) -> None:
-        """A request is over."""
+    def enter(self, address: Address) -> None:
+        """It has gone to a process."""
+        self._inside[address.key] = self._inside.get(address.key, 0) + 1
+
+    def end(self, address: Address | None = None) -> None:
+        """A request is over, of this process where it had come to one."""
         self.at_work -= 1
+        if address is not None:
+            left = self._inside.pop(address.key) - 1
+            if left:
+                self._inside[address.key] = left
+            elif self._draining == address.key:
+                self._ended()
         self._wait_idle()
+
+    def drain(self, said: str) -> None:
+        """Have the process answer what it has, while others wait, and start another then. `said` is why."""
+        if self._address is None:
+            return
+        log.warning("engine drains", extra={"model": self.settings.model, "reason": said})
+        self._why = said
+        self._draining, self._address = self._address.key, None
+        self._starting = self._loop.create_future()
+        self._starting.add_done_callback(_look_at)
+        if self._draining in self._inside:
+            self._after("drain", DRAIN_S, self._ended)
+        else:
+            self._ended()
 
     def retire(self) -> None:
         """End as soon as no request is at work. One that comes late is still served, by a new process."""
@@ -178,8 +242,9 @@ class Engine:
         self._cancel("restart")
         if self._is_closing:
             raise UpstreamUnreachable("The engine is being stopped.")
-        starting = self._starting = self._loop.create_future()
-        starting.add_done_callback(_look_at)
+        if self._starting is None:  # else there are those who wait already
+            self._starting = self._loop.create_future()
+            self._starting.add_done_callback(_look_at)
         self.starts += 1
         self._key = token_urlsafe(32)
         orders = Settings(
@@ -192,9 +257,12 @@ class Engine:
             threads=settings.threads,
             gpu_layers=settings.gpu_layers,
             memory_mb=settings.memory_mb,
+            adapters=tuple(map(str, settings.adapters)),
         )
         try:
-            self._process = EngineProcess(orders, self._environment, self._loop, self._is_ready, self._ended)
+            self._process = EngineProcess(
+                orders, self._environment, self._loop, self._is_ready, self._ended, self.drain
+            )
         except OSError as error:
             self._failed(f"it can't be started: {error.strerror}")
             return
@@ -209,17 +277,28 @@ class Engine:
         if starting is not None and not starting.done():
             starting.set_result(address)
         log.debug("engine ready", extra={"model": self.settings.model, "pid": self.pid})
+        self._after("look", LOOK_S, self._look)
         self._wait_idle()
+
+    def _look(self) -> None:
+        """End a process that hangs."""
+        process = self._process
+        hangs_s = process.pulse.hangs_s(self._loop.time(), process.computed_s()) if process is not None else 0
+        if hangs_s:
+            self._ended(f"it hung: no sign of work for {hangs_s:.0f} s")
+        elif process is not None:
+            self._after("look", LOOK_S, self._look)
 
     def _too_late(self) -> None:
         self._ended(f"loading took longer than start_s = {self.settings.start_s:g}")
 
     def _ended(self, said: str = "") -> None:
         """The process is over, or to be: say why, and start it again where it was of use."""
-        was_ready, process = self._address is not None, self._process
+        was_ready, process = self._address is not None or bool(self._draining), self._process
+        said = said or (self._why if self._draining else "")
         how = self._reap()
         if process is not None:
-            said = process.said or said
+            said = said or process.said
             self.detail = process.detail
         self._failed(said or f"it ended with {how}", was_ready=was_ready)
 
@@ -228,15 +307,20 @@ class Engine:
         if was_ready and now - self._ready_at >= STEADY_S:
             self.failures = 0
         self.failures += 1
+        self.restarts += 1
         self.said = said
+        self.ends.append(End(time.time(), said))
         first_s = 0.0 if was_ready and self.failures == 1 else 1.0
         rest_s = min(LONGEST_REST_S, first_s * 2 ** min(max(self.failures - 2, 0), 10))
         self._back_at = now + rest_s
+        told = {"model": self.settings.model, "reason": said, "detail": self.detail, "rest_s": rest_s}
+        log.error("engine ended", extra=told)
+        if was_ready and rest_s == 0 and not self._is_closing:
+            self._start()  # who waits for it waits on
+            return
         starting, self._starting = self._starting, None
         if starting is not None and not starting.done():
             starting.set_exception(UpstreamUnreachable(f"The engine could not be started: {said}."))
-        told = {"model": self.settings.model, "reason": said, "detail": self.detail, "rest_s": rest_s}
-        log.error("engine ended", extra=told)
         if was_ready and not self._is_closing:
             self._after("restart", rest_s, self._restart)
 
@@ -262,9 +346,9 @@ class Engine:
 
     def _reap(self) -> str:
         """End the process; how it ended."""
-        self._address = None
-        self._cancel("start")
-        self._cancel("idle")
+        self._address, self._draining = None, ""
+        for name in ("start", "idle", "look", "drain"):
+            self._cancel(name)
         process, self._process = self._process, None
         return process.end() if process is not None else ""
 
@@ -286,39 +370,6 @@ class Engine:
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
-
-
-class Engines:
-    """All engines of one process; outlives a reload of the configuration."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self._used: dict[tuple[str, EngineSettings], Engine] = {}
-        self._retired: list[Engine] = []
-
-    def of(self, name: str, settings: EngineSettings) -> Engine:
-        """The engine of a provider with these settings, the same for the same."""
-        engine = self._used.get((name, settings))
-        if engine is None:
-            engine = self._used[name, settings] = Engine(settings, self._environment)
-        return engine
-
-    def keep(self, engines: Collection[Engine], names: str) -> None:
-        """Let go of all others, but for those whose name begins with `names`: they end once they are idle."""
-        for key, engine in list(self._used.items()):
-            if engine in engines or key[0].startswith(names):
-                continue
-            del self._used[key]
-            engine.retire()
-            self._retired.append(engine)
-        self._retired = [one for one in self._retired if one.pid is not None]
-
-    def stop(self) -> None:
-        """End all. Safe to call twice."""
-        for engine in (*self._used.values(), *self._retired):
-            engine.stop()
-        self._used.clear()
-        self._retired.clear()
 
 
 def is_installed() -> bool:

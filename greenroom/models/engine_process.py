@@ -16,6 +16,7 @@ from msgspec import DecodeError, ValidationError
 from msgspec.json import Decoder, encode
 
 from greenroom.models.llama_engine import Report, Settings
+from greenroom.models.pulse import Pulse
 
 _SAID_BYTES = 4096
 _LINES = 3
@@ -39,13 +40,18 @@ class EngineProcess:
         loop: asyncio.AbstractEventLoop,
         on_ready: Callable[[str], None],
         on_end: Callable[[], None],
+        on_over: Callable[[str], None],
     ) -> None:
-        """`on_ready` is called with the address, `on_end` when it ends by itself. Raises OSError."""
+        """`on_ready` is called with the address, `on_end` when it ends by itself, `on_over` with what it says
+        when it takes more memory than it may. Raises OSError.
+        """
         self.said = ""
         """Why it ends, in its own words, where it says so."""
         self._loop = loop
         self._on_ready = on_ready
         self._on_end = on_end
+        self._on_over = on_over
+        self.pulse = Pulse(loop.time())
         self._is_ready = False
         self._stdout = self._stderr = b""
         path = os.pathsep.join(entry for entry in sys.path if entry)
@@ -95,6 +101,16 @@ class EngineProcess:
             return None
         return round(pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20), 1)
 
+    def computed_s(self) -> float | None:
+        """The processor time it has used; None where nobody says, or while it waits for a disk."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b")")[2].split()
+            if fields[0] == b"D":
+                return None
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return None
+
     def end(self) -> str:
         """Kill what is left of it and its group; how it ended, in words. Safe after the loop was closed."""
         if not self._loop.is_closed():
@@ -121,9 +137,15 @@ class EngineProcess:
             except (DecodeError, ValidationError):
                 continue
             self.said = report.error or self.said
-            if report.url and not self._is_ready:
+            if report.beat is not None:
+                self.pulse.took(report.beat, self._loop.time())
+            elif report.url and not self._is_ready:
                 self._is_ready, self._stderr = True, b""
+                self.pulse = Pulse(self._loop.time())
                 self._on_ready(report.url)
+            elif report.over:
+                self.said = report.over
+                self._on_over(report.over)
 
     def _take_said(self, pipe: int) -> None:
         data = _read(pipe)

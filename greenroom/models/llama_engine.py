@@ -7,18 +7,22 @@ ended.
 Knows llama.cpp through `xllamacpp`; nothing of Greenroom's requests.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct, ValidationError
 from msgspec.json import Decoder, encode
 
 from greenroom.models.gguf import NotGGUF, read_head
@@ -29,8 +33,12 @@ PROMPT_CACHE_MB = 256
 """Of earlier prompts whose state is kept, at most; llama.cpp would take 8 GB."""
 LOOK_S = 0.25
 """How often the memory is looked at."""
+BEAT_S = 1.0
+"""How often it says how it fares."""
+FAR_TOO_LARGE = 1.25
+"""Past the limit of memory it takes no new requests; past so many times the limit it ends at once."""
 TOO_LARGE = 77
-"""The exit code when the memory limit is passed."""
+"""The exit code when the memory limit is passed by far."""
 _USUAL_STACK_BYTES = 8 << 20
 _DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of Linux."""
@@ -55,6 +63,27 @@ class Settings(Struct, frozen=True):
     threads: int | None = None
     gpu_layers: int | None = None
     memory_mb: int | None = None
+    adapters: tuple[str, ...] = ()
+    """GGUF adapters that a request may be answered with, by their place here."""
+
+
+class Beat(Struct, frozen=True, omit_defaults=True):
+    """How it fares: numbers since its start, and what is at work now."""
+
+    prompt_tokens: int = 0
+    """Read, without those that a cache held."""
+    cached_tokens: int = 0
+    prompt_s: float = 0.0
+    output_tokens: int = 0
+    output_s: float = 0.0
+    decodes: int = 0
+    processing: int = 0
+    """Requests that are being answered."""
+    deferred: int = 0
+    """Requests that wait for a slot."""
+    kv_tokens: int = 0
+    """Tokens whose state is kept, of `kv_limit`."""
+    kv_limit: int = 0
 
 
 class Report(Struct, frozen=True, omit_defaults=True):
@@ -62,6 +91,27 @@ class Report(Struct, frozen=True, omit_defaults=True):
 
     url: str = ""
     error: str = ""
+    over: str = ""
+    """It has passed its limit of memory, and is to be started again once its requests are answered."""
+    beat: Beat | None = None
+
+
+class _Slot(Struct, frozen=True):
+    n_ctx: int = 0
+    n_prompt_tokens: int = 0
+
+
+_slots = Decoder(list[_Slot])
+_COUNTED = {
+    b"llamacpp:prompt_tokens_total": "prompt_tokens",
+    b"llamacpp:prompt_tokens_cached_total": "cached_tokens",
+    b"llamacpp:prompt_seconds_total": "prompt_s",
+    b"llamacpp:tokens_predicted_total": "output_tokens",
+    b"llamacpp:tokens_predicted_seconds_total": "output_s",
+    b"llamacpp:n_decode_total": "decodes",
+    b"llamacpp:requests_processing": "processing",
+    b"llamacpp:requests_deferred": "deferred",
+}
 
 
 def main() -> int:
@@ -94,17 +144,76 @@ def main() -> int:
         tell(Report(error=f"the model can't be loaded{limit} ({str(error) or type(error).__name__})"))
         return 1
     tell(Report(url=server.listening_address))
+    threading.Thread(target=_beat, args=(server, settings.key, tell), daemon=True).start()
+    is_told = False
     while True:
         time.sleep(LOOK_S)
-        if settings.memory_mb is not None and peak_bytes() > settings.memory_mb << 20:
-            tell(Report(error=f"it took more memory than memory_mb = {settings.memory_mb}"))
-            os._exit(TOO_LARGE)  # the engine's threads would be waited for
+        if settings.memory_mb is None:
+            continue
+        taken_mb = peak_bytes() / (1 << 20)
+        if taken_mb > settings.memory_mb:
+            said = f"it took more memory than memory_mb = {settings.memory_mb}"
+            if taken_mb > settings.memory_mb * FAR_TOO_LARGE:
+                tell(Report(error=said))
+                os._exit(TOO_LARGE)  # the engine's threads would be waited for
+            if not is_told:
+                is_told = True
+                tell(Report(over=said))
 
 
 def peak_bytes() -> int:
     """The most memory that this process had at once, the pages of the model's file among it."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _beat(server: "_Server", key: str, tell: Callable[[Report], None]) -> None:
+    """Say every second how it fares. An engine that does not answer is silent."""
+    host, _, port = server.listening_address.removeprefix("http://").rpartition(":")
+    numbers: dict[str, int] = {}
+    last: bytes = b""
+    while True:
+        text = server.handle_metrics().encode()
+        if text != last:
+            last = text
+            with contextlib.suppress(OSError, DecodeError, ValidationError, IndexError):  # all are answering
+                slots = _slots.decode(_fetch(host, int(port), key))
+                numbers = {
+                    "kv_tokens": sum(one.n_prompt_tokens for one in slots),
+                    "kv_limit": sum(one.n_ctx for one in slots),
+                }
+        tell(Report(beat=Beat(**read_metrics(text), **numbers)))  # type: ignore[arg-type]  # by name
+        time.sleep(BEAT_S)
+
+
+def read_metrics(text: bytes) -> dict[str, int | float]:
+    """What `Beat` has of the engine's metrics, in Prometheus' text format."""
+    found: dict[str, int | float] = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(b" ")
+        field = _COUNTED.get(name)
+        if field is not None:
+            found[field] = float(value) if field.endswith("_s") else int(float(value))
+    return found
+
+
+def _fetch(host: str, port: int, key: str) -> bytes:
+    """What the engine says of its slots: numbers, and nothing of what is in them."""
+    with socket.create_connection((host, port), timeout=BEAT_S) as connection:
+        head = f"GET /slots HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n\r\n"
+        connection.sendall(head.encode())
+        data = b""
+        while piece := connection.recv(65_536):
+            data += piece
+    return data.split(b"\r\n\r\n", 1)[1]
+
+
+class _Server(Protocol):
+    """What is used of the library's server."""
+
+    listening_address: str
+
+    def handle_metrics(self) -> str: ...
 
 
 def _parameters(library: ModuleType, settings: Settings) -> object:
@@ -120,12 +229,23 @@ def _parameters(library: ModuleType, settings: Settings) -> object:
     chosen.cache_ram_mib = PROMPT_CACHE_MB
     chosen.verbosity = _ERRORS_ONLY
     chosen.offline = True
-    chosen.ui = chosen.endpoint_slots = chosen.endpoint_props = chosen.warmup = False
+    chosen.ui = chosen.endpoint_props = chosen.warmup = False
+    chosen.endpoint_slots = chosen.endpoint_metrics = True  # for who has the key: this process
+    if settings.adapters:
+        chosen.lora_adapters = [_adapter(library, path) for path in settings.adapters]
+        chosen.cache_ram_mib = 0  # it would give the state of a prompt with one adapter to another
     chosen.cors_origins = ""
     if settings.threads is not None:
         chosen.cpuparams.n_threads = chosen.cpuparams_batch.n_threads = settings.threads
     if settings.gpu_layers is not None:
         chosen.n_gpu_layers = settings.gpu_layers
+    return chosen
+
+
+def _adapter(library: ModuleType, path: str) -> object:
+    """An adapter that counts for nobody who does not name it."""
+    chosen = library.CommonAdapterLoraInfo()
+    chosen.path, chosen.scale = path, 0.0
     return chosen
 
 

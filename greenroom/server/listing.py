@@ -8,19 +8,20 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, unquote
 
 from greenroom.errors import MalformedRequest, ModelNotFound
+from greenroom.gateway.rooms import Private
 from greenroom.wire import openai
 
 _MOST = 1000
 
 
 class Listing:
-    """Writes models; all are as old as the process."""
+    """Writes models; all but trained ones are as old as the process."""
 
     def __init__(self, started_at: int) -> None:
         self._started_at = started_at
-        self._created_at = datetime.fromtimestamp(started_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._created_at = _day(started_at)
 
-    def page(self, names: Sequence[str], query: bytes) -> bytes:
+    def page(self, names: Sequence[str], query: bytes, private: Private | None = None) -> bytes:
         """A list: all of it, or what `limit`, `after_id` and `before_id` ask for. Raises MalformedRequest.
 
         A page beside a model that there is no more has nothing on it: that ends the list.
@@ -44,21 +45,22 @@ class Listing:
         return openai.encode(
             {
                 "object": "list",
-                "data": [self._model(name) for name in chosen],
+                "data": [self._model(name, private) for name in chosen],
                 "has_more": has_more,
                 "first_id": chosen[0] if chosen else None,
                 "last_id": chosen[-1] if chosen else None,
             }
         )
 
-    def one(self, names: Sequence[str], path: bytes) -> bytes:
+    def one(self, names: Sequence[str], path: bytes, private: Private | None = None) -> bytes:
         """The model that the rest of a path names. Raises ModelNotFound."""
         name = unquote(path.decode("latin-1"))
         if name not in names:
             raise ModelNotFound(f"No app or model goes by '{name[:100]}'.", "model")
-        return openai.encode(self._model(name))
+        return openai.encode(self._model(name, private))
 
-    def _model(self, name: str) -> dict[str, object]:
+    def _model(self, name: str, private: Private | None) -> dict[str, object]:
+        trained = None if private is None else private.about(name)
         return {
             "id": name,
             "object": "model",
@@ -66,8 +68,13 @@ class Listing:
             "owned_by": "greenroom",
             "type": "model",
             "display_name": name,
-            "created_at": self._created_at,
+            "created_at": self._created_at if trained is None else _day(trained["created"]),
             "lifecycle": "active",
             "max_input_tokens": None,
             "max_tokens": None,
+            **(trained or {}),
         }
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -20,7 +20,7 @@ _wish = Decoder(Wish)
 class ModelAdministration(Protocol):
     """What the routes need: `explain` runs on the loop, all others in a worker thread."""
 
-    def models(self) -> list[dict[str, Any]]: ...  # Any: JSON
+    def models(self, project: str | None = None) -> list[dict[str, Any]]: ...  # Any: JSON
     def recommend(self, wish: Wish, project: str | None) -> dict[str, Any]: ...  # Any: JSON
     def facts(self, name: str) -> dict[str, Any]: ...  # Any: JSON
     async def explain(self, body: bytes) -> dict[str, Any]: ...  # Any: JSON
@@ -48,13 +48,15 @@ class ModelApi:
         )  # fmt: skip
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
-        return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.models)}))
+        return json_answer(
+            openai.encode({"data": await run_in_threadpool(self._admin.models, _project(caller))})
+        )
 
     async def _recommend(self, request: Request, caller: Caller | None) -> Response:
         wish = await read_body(request, _wish)
-        assert caller is not None  # the route needs a role
-        project = None if caller.role == "admin" else caller.project
-        return json_answer(openai.encode(await run_in_threadpool(self._admin.recommend, wish, project)))
+        return json_answer(
+            openai.encode(await run_in_threadpool(self._admin.recommend, wish, _project(caller)))
+        )
 
     async def _facts(self, request: Request, caller: Caller | None) -> Response:
         name = request.query_params.get("name", "")
@@ -65,3 +67,9 @@ class ModelApi:
         if len(body) > BODY_LIMIT_BYTES:
             raise TooLarge("The body is larger than 1 MB.")
         return json_answer(openai.encode(await self._admin.explain(body)))
+
+
+def _project(caller: Caller | None) -> str | None:
+    """Whose trained models and scores count; None: everybody's."""
+    assert caller is not None  # the routes need a role
+    return None if caller.role == "admin" else caller.project

@@ -126,7 +126,7 @@ class V1:
             if not is_chat or request.method != b"POST":
                 self._check_route(request)
             request.context = self.gateway.access.identify(request.headers)
-            if not is_chat and path.startswith(KNOWLEDGE):
+            if not is_chat and _is_slow(request):
                 request.is_fast = False
                 if path == FILES and request.method == b"POST":
                     request.incoming = Incoming()
@@ -139,7 +139,7 @@ class V1:
 
     def _check_route(self, request: Request) -> None:
         path = request.path
-        if path.startswith(KNOWLEDGE):
+        if _is_slow(request):
             return  # the ASGI app knows these
         wanted = b"POST" if path in self._posted else b"GET"
         if path != MODELS and path not in self._posted and not path.startswith(MODELS + b"/"):
@@ -313,10 +313,11 @@ class V1:
 
     def _models(self, request: Request, key: Key) -> bytes:
         apps = key.caller.apps
-        names = [name for name in self.gateway.rooms.names() if not apps or name in apps]
+        rooms = self.gateway.rooms
+        names = [name for name in rooms.names(key.caller) if not apps or name in apps]
         if request.path == MODELS:
-            return self._listing.page(names, request.query)
-        return self._listing.one(names, request.path[len(MODELS) + 1 :])
+            return self._listing.page(names, request.query, rooms.private)
+        return self._listing.one(names, request.path[len(MODELS) + 1 :], rooms.private)
 
     async def _count_tokens(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
         assert self._count is not None, "the route is there only with it"
@@ -329,6 +330,12 @@ class V1:
             grant.release(0)
         headers = b"x-greenroom-estimated: true\r\n" if count.error else b""
         out.respond(200, count_body(count), _id_header(id) + ANTHROPIC.id_header(id) + headers)
+
+
+def _is_slow(request: Request) -> bool:
+    """Whether a path of `/v1` is the ASGI app's."""
+    path = request.path
+    return path.startswith(KNOWLEDGE) or (request.method == b"DELETE" and path.startswith(MODELS + b"/"))
 
 
 def _id_header(id: str) -> bytes:

@@ -140,6 +140,25 @@ class TrainedModels(CountedStore):
             ).fetchall()
         return [self._decoder.decode(row[0]) for row in found]
 
+    def who_may(self) -> dict[str, list[str]]:
+        """Projects that may use models of others, by the model's name."""
+        with self._reading() as db:
+            found = db.execute(
+                "SELECT name, permissions.project FROM permissions JOIN models ON number = model"
+                " WHERE deleted_ns IS NULL"
+            ).fetchall()
+        given: dict[str, list[str]] = {}
+        for name, project in found:
+            given.setdefault(name, []).append(project)
+        return given
+
+    def doomed(self) -> list[str]:
+        """Files of deleted models, relative to the data folder, that no other model is made of."""
+        with self._reading() as db:
+            gone = db.execute("SELECT body FROM models WHERE deleted_ns IS NOT NULL").fetchall()
+        kept = {path for one in self.all() for path in (one.gguf, one.base_gguf)}
+        return [path for path in {self._decoder.decode(row[0]).gguf for row in gone} if path not in kept]
+
     def delete(self, name: str, project: str | None) -> TrainedModel:
         """Let nobody use a model any more; its files are left alone. None as project deletes anybody's.
 

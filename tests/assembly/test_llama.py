@@ -8,7 +8,7 @@ from greenroom.assembly import llama
 from greenroom.assembly.llama import LocalModels, check_table
 from greenroom.config import ProviderConfig, load
 from greenroom.errors import ConfigError
-from greenroom.models.engine import Engines
+from greenroom.models.engines import Engines
 from greenroom.models.pool import Pool
 from greenroom.models.pulled import models_folder
 from tests.models import tiny_gguf

@@ -15,7 +15,8 @@ import pytest
 import pytest_asyncio
 
 from greenroom.errors import UpstreamTimeout, UpstreamUnreachable
-from greenroom.models.engine import Engine, Engines, EngineSettings, is_installed
+from greenroom.models.engine import Engine, EngineSettings, is_installed
+from greenroom.models.engines import Engines
 from tests.models import tiny_gguf
 
 pytestmark = [
@@ -246,7 +247,7 @@ async def test_other_settings_are_another_engine_and_the_old_one_ends_after_its_
         pulled = engines.of("llama/x", settings)
         new = engines.of("tiny", EngineSettings(model_path=model, model="tiny", threads=1, context=512))
 
-        engines.keep([new], "llama/")
+        engines.keep([new], ("llama/",))
         await asyncio.sleep(0.1)
         assert old.state == "ready"
         old.end()

@@ -37,8 +37,34 @@ def write(path: Path) -> Path:
 
 def content() -> bytes:
     """The bytes of the file."""
+    return _file(_tensors(), _metadata())
+
+
+def write_adapter(path: Path, step: int) -> Path:
+    """Write a LoRA adapter over the model that has it say every `step`-th letter: -1 is "zyx…a", 2 "ace…"."""
+    words = len(_SPECIAL) + 256
     tensors = _tensors()
-    metadata = _metadata()
+    embedding, output = tensors["token_embd.weight"], np.zeros((words, WIDTH), np.float32)
+    for one in range(words):
+        output[_next(one, step)] += 4 * embedding[one]
+    path.write_bytes(
+        _file(
+            {
+                "output.weight.lora_a": np.eye(WIDTH, dtype=np.float32),
+                "output.weight.lora_b": output - tensors["output.weight"],
+            },
+            [
+                _entry("general.architecture", _STRING, _text("llama")),
+                _entry("general.type", _STRING, _text("adapter")),
+                _entry("adapter.type", _STRING, _text("lora")),
+                _entry("adapter.lora.alpha", _FLOAT32, struct.pack("<f", float(WIDTH))),
+            ],
+        )
+    )
+    return path
+
+
+def _file(tensors: dict[str, NDArray[np.float32]], metadata: list[bytes]) -> bytes:
     head = [struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(metadata)), *metadata]
     offset = 0
     for name, values in tensors.items():
@@ -77,14 +103,12 @@ def _tensors() -> dict[str, NDArray[np.float32]]:
     }
 
 
-def _next(token: int) -> int:
-    """The token after this one: the next letter; after "z" the end; after a space "a"; else itself."""
+def _next(token: int, step: int = 1) -> int:
+    """The token after this one: the next letter; past the last the end; after a space the first; else itself."""
     byte = token - len(_SPECIAL)
-    if byte == ord("z"):
-        return _END
-    if ord("a") <= byte < ord("z"):
-        return token + 1
-    return ord("a") + len(_SPECIAL) if token in {_SPACE, _END} else token
+    if ord("a") <= byte <= ord("z"):
+        return token + step if ord("a") <= byte + step <= ord("z") else _END
+    return ord("a" if step > 0 else "z") + len(_SPECIAL) if token in {_SPACE, _END} else token
 
 
 def _metadata() -> list[bytes]:

@@ -22,6 +22,9 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "POST /api/models/explain": ("operator", 400),
     "POST /api/models/recommend": ("viewer", 200),
     "GET /api/models/facts?name=none": ("viewer", 404),
+    "GET /api/models/status": ("viewer", 200),
+    "GET /api/models/none/status": ("viewer", 404),
+    "GET /api/models/none/lineage": ("viewer", 404),
     "POST /api/sessions": ("app", 400),
     "POST /api/feedback": ("app", 400),
     "GET /api/users": ("viewer", 200),
@@ -395,7 +398,7 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
     fast = {
         "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/messages", "POST /v1/messages/count_tokens",
         "POST /v1/responses", "POST /v1/embeddings", "POST /v1/moderations", "GET /v1/models",
-        "GET /v1/models/{model}",
+        "GET /v1/models/{model}", "DELETE /v1/models/{model}",
         "POST /api/inspect",
     }  # fmt: skip
     assert set(described) == {*served, *fast, *(f"GET {path}" for path in OPEN)}

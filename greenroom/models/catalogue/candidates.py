@@ -34,6 +34,8 @@ class LocalFile(NamedTuple):
     """What its head says, and what the catalogue knows beside."""
     size_bytes: int
     active_bytes: int
+    target: str = ""
+    """As it is asked for, where that is not `llama/NAME`."""
 
 
 class Here(Struct, frozen=True, kw_only=True):
@@ -210,7 +212,7 @@ def _local(wish: Wish, model: Model, file: LocalFile | None, here: Here) -> Cand
     found = None
     if bandwidth and read and place.where in {"gpu", "cpu"}:
         found = speed(bandwidth, read, wanted.cache // wish.parallel)
-    name = f"llama/{model.name}"
+    name = file.target if file is not None and file.target else f"llama/{model.name}"
     _, made = wish.mix
     seconds = here.latency_s.get(name)
     measured = seconds is not None

@@ -6,6 +6,9 @@ Knows the pool and the chat dialect.
 from collections.abc import Mapping
 from typing import Self
 
+from msgspec import Raw
+from msgspec.json import Decoder, encode
+
 from greenroom.exchange import Exchange, Reply
 from greenroom.models.connection import Limits, Response
 from greenroom.models.origin import Origin
@@ -18,6 +21,8 @@ from greenroom.wire.quirks import Quirks, bent
 from greenroom.wire.source import Taker
 from greenroom.wire.sse import EventParser
 
+_fields = Decoder(dict[str, Raw])
+
 
 class OpenAICompatible:
     """Any service that speaks `/chat/completions`."""
@@ -26,9 +31,11 @@ class OpenAICompatible:
 
     def __init__(
         self, name: str, base_url: str, key: str | None, pool: Pool, headers: Mapping[str, str],
-        query: str = "", quirks: Quirks | None = None,
+        query: str = "", quirks: Quirks | None = None, always: Mapping[str, Raw] | None = None,
     ) -> None:  # fmt: skip
+        """`always` are fields that every body carries, whatever the client says there."""
         self.name = name
+        self._always = always
         self._origin = Origin.parse(base_url)
         self._pool = pool
         self._quirks = quirks
@@ -61,6 +68,8 @@ class OpenAICompatible:
                 exchange.sent = body = made
             if refused_too:
                 note_lost(exchange, [*lost, *refused_too])
+        if self._always is not None:
+            exchange.sent = body = encode({**_fields.decode(body), **self._always})
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
         response = await self._pool.request(self._origin, request, limits, whole=not exchange.request.stream)
         if response.status != 200:

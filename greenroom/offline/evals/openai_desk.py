@@ -133,7 +133,7 @@ class EvalDesk:
         rooms = self._gateway().rooms
         for model in sorted(criteria.models | ({source.model} if source.model else set())):
             may_use(caller, model)
-            rooms.find(model)
+            rooms.find(model, caller)
         if self._kept.at_work(caller.project) >= MOST_AT_WORK:
             raise QuotaExceeded(
                 f"{MOST_AT_WORK} runs of this project wait or are at work. Wait for one of them.", 5.0

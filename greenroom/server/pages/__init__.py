@@ -4,12 +4,13 @@ Rendered here, readable without JavaScript; nothing in them comes from another s
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
 from greenroom.server.knowledge import Desk
 from greenroom.server.pages.backend import PagesBackend
+from greenroom.server.pages.doors import Room
 from greenroom.server.pages.handlers import Pages
 from greenroom.server.pages.sessions import MOST_ADDRESSES, MOST_SESSIONS, Shelves
 
@@ -22,10 +23,11 @@ def pages(
     *,
     now: Callable[[], float] = time.monotonic,
     shelves: Shelves | None = None,
+    more: Sequence[Room] = (),
 ) -> list[BaseRoute]:
     """Return the routes; `desk` is where the collections are, if there are any to show.
 
     Sessions live in this process, or in `shelves` where several share them; `now` is the machine's monotonic
-    clock, in seconds.
+    clock, in seconds. `more` are pages that bring routes of their own.
     """
-    return Pages(backend, desk, now, shelves).routes()
+    return Pages(backend, desk, now, shelves, more).routes()

@@ -11,10 +11,12 @@ from msgspec import ValidationError, convert
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.models.catalogue.wish import TASKS, Wish
 from greenroom.server.pages import figures
+from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import Renderer, json_answer
 from greenroom.server.pages.sessions import Session
 
@@ -57,6 +59,13 @@ class ChoosingPage:
     def __init__(self, backend: Backend, render: Renderer) -> None:
         self._backend = backend
         self._render = render
+
+    def routes(self, doors: Doors) -> list[BaseRoute]:
+        """Return the routes."""
+        return [
+            Route("/choose", doors.page(self.show)),
+            Route("/choose.json", doors.twin(self.show_json)),
+        ]
 
     async def show(self, request: Request, session: Session) -> Response:
         """The page; an answer once something was asked."""

@@ -4,7 +4,6 @@ Knows the index through the desk that the API uses too; sessions and forms are t
 """
 
 import re
-from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
@@ -20,12 +19,10 @@ from greenroom.grounding.stores import StoreRow
 from greenroom.server.knowledge.collections import collection_shown, document_shown
 from greenroom.server.knowledge.desk import Desk
 from greenroom.server.knowledge.upload import Form
+from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.forms import require_same_origin
-from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
+from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session, is_same
-
-Handler = Callable[[Request, Session], Awaitable[Response]]
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 RESULTS = 10
 MOST_SHOWN = 500
@@ -33,15 +30,6 @@ MOST_SHOWN = 500
 _MAY_NOT = "This key may look, but not change anything. Sign in with an admin or operator key."
 _LONGEST_QUERY = 1_000
 _word = re.compile(r"\w+(?:[-.@]\w+)*")
-
-
-class Doors(NamedTuple):
-    """What the other pages lend: who is signed in, and what was posted by whom."""
-
-    page: Callable[[Handler], Endpoint]
-    twin: Callable[[Handler], Endpoint]
-    posted: Callable[[Request, Session], Awaitable[dict[str, str]]]
-    render: Renderer
 
 
 class Run(NamedTuple):

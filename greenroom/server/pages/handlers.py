@@ -5,7 +5,7 @@ Knows the backend by its protocol alone. Backend questions and large pages are a
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,8 +19,9 @@ from greenroom.server.knowledge import Desk
 from greenroom.server.pages.audit import ACTIONS, audit_address, read_audit_filters, read_lines
 from greenroom.server.pages.backend import PagesBackend
 from greenroom.server.pages.choosing import ChoosingPage
-from greenroom.server.pages.collections import CollectionPages, Doors
+from greenroom.server.pages.collections import CollectionPages
 from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
+from greenroom.server.pages.doors import Doors, Endpoint, Handler, Room
 from greenroom.server.pages.evidence import REPLY_LIMIT, findings, payload, sentences
 from greenroom.server.pages.forms import local_path, own_address, read_form, require_same_origin
 from greenroom.server.pages.journey import journey
@@ -31,9 +32,6 @@ from greenroom.server.pages.sessions import IDLE_S, Session, Shelves, gate_of, i
 from greenroom.server.pages.usage import UsagePage
 from greenroom.server.pages.users import UserPages
 from greenroom.server.pages.waterfall import waterfall
-
-Handler = Callable[[Request, Session], Awaitable[Response]]
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 _ROLES = frozenset({"admin", "operator", "viewer"})
 _RECHECK_S = 1.0
@@ -53,7 +51,9 @@ class Pages:
         desk: Desk | None = None,
         now: Callable[[], float] = time.monotonic,
         shelves: Shelves | None = None,
+        more: Sequence[Room] = (),
     ) -> None:
+        self._more = more
         self._backend = backend
         self._desk = desk
         self._now = now
@@ -80,10 +80,9 @@ class Pages:
             *(CollectionPages(self._desk, doors).routes() if self._desk is not None else ()),
             Route("/audit", page(self._audit)),
             Route("/audit.json", twin(self._audit_json)),
-            Route("/usage", page(self._usage.show)),
-            Route("/usage.json", twin(self._usage.show_json)),
-            Route("/choose", page(self._choosing.show)),
-            Route("/choose.json", twin(self._choosing.show_json)),
+            *self._usage.routes(doors),
+            *self._choosing.routes(doors),
+            *(route for room in self._more for route in room(doors)),
             Route("/users", page(self._users.list)),
             Route("/users.json", twin(self._users.list_json)),
             Route("/users/{id:path}.json", twin(self._users.show_json)),

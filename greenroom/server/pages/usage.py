@@ -9,8 +9,10 @@ from urllib.parse import urlencode
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from greenroom.server.pages import figures
+from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import Renderer, json_answer
 from greenroom.server.pages.sessions import Session
 from greenroom.store.usage import Asked, Dimension, today, total, usage_conditions
@@ -66,6 +68,13 @@ class UsagePage:
     def __init__(self, backend: Backend, render: Renderer) -> None:
         self._backend = backend
         self._render = render
+
+    def routes(self, doors: Doors) -> list[BaseRoute]:
+        """Return the routes."""
+        return [
+            Route("/usage", doors.page(self.show)),
+            Route("/usage.json", doors.twin(self.show_json)),
+        ]
 
     async def show(self, request: Request, session: Session) -> Response:
         """The page."""

@@ -1,5 +1,6 @@
 """A browser without scripts: keeps cookies, fills forms, reads what came."""
 
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 
 from greenroom.server.knowledge import Desk
 from greenroom.server.pages import pages
+from greenroom.server.pages.doors import Room
 from tests.server.pages.backend import ADMIN_KEY, FakeBackend
 
 
@@ -50,12 +52,15 @@ class Visitor:
     """Visits the pages of one backend."""
 
     def __init__(
-        self, backend: FakeBackend, clock: Clock, origin: str = "http://testserver", desk: Desk | None = None
-    ) -> None:
+        self, backend: FakeBackend, clock: Clock, origin: str = "http://testserver", desk: Desk | None = None,
+        more: Sequence[Room] = (),
+    ) -> None:  # fmt: skip
         self.backend = backend
         self.origin = origin
         self.client = TestClient(
-            Starlette(routes=pages(backend, desk, now=clock)), base_url=origin, follow_redirects=False
+            Starlette(routes=pages(backend, desk, now=clock, more=more)),
+            base_url=origin,
+            follow_redirects=False,
         )
 
     def __enter__(self) -> Self:
