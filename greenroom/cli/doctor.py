@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from greenroom.assembly.llama import is_for_trained
 from greenroom.cli.config import check_all
 from greenroom.cli.db import stores
 from greenroom.cli.output import print_json, print_table
@@ -22,6 +23,7 @@ from greenroom.models.engine import is_installed as is_engine_installed
 from greenroom.models.gguf import NotGGUF, read_head
 from greenroom.models.pulled import all_pulled, path_of
 from greenroom.store import database
+from greenroom.store import trained as trained_models
 
 _NEWEST_TESTED = (3, 13)
 _LITTLE_BYTES = 1_000_000_000
@@ -164,8 +166,13 @@ def _encoder() -> Finding:
 
 
 def _local_models(config: Config, folder: Path) -> Iterator[Finding]:
-    """The embedded engine, and every GGUF file that is configured or was pulled."""
-    wanted = {name: one for name, one in config.providers.items() if one.kind == "llama"}
+    """The embedded engine, and every GGUF file that is configured, was pulled, or came out of training."""
+    wanted = {
+        name: one
+        for name, one in config.providers.items()
+        if one.kind == "llama" and not is_for_trained(f"providers.{name}", one)
+    }
+    trained = _trained(folder)
     files = {
         f"model {one.name}": (one.path, "greenroom models remove " + one.name) for one in all_pulled(folder)
     }
@@ -173,11 +180,12 @@ def _local_models(config: Config, folder: Path) -> Iterator[Finding]:
         path = path_of(folder, one.model) if one.model else Path(one.model_path or "").expanduser()
         mend = f"greenroom models pull {one.model}" if one.model else f"ls -l {path}"
         files[f"model of {name}"] = (path, mend)
+    files |= {f"trained {name}": (path, f"greenroom models lineage {name}") for name, path in trained.items()}
     if is_engine_installed():
         yield Finding("embedded engine", "fine", "installed; GGUF files are run on this machine")
     else:
         said = "not installed: GGUF files can't be run"
-        yield Finding("embedded engine", "wrong" if wanted else "fine", said, INSTALL_ENGINE)
+        yield Finding("embedded engine", "wrong" if wanted or trained else "fine", said, INSTALL_ENGINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for what, (path, mend) in files.items():
         try:
@@ -189,10 +197,21 @@ def _local_models(config: Config, folder: Path) -> Iterator[Finding]:
         if head.size_bytes > memory:
             said += f"; more than this machine's memory ({memory / 1e9:.1f} GB): it would be very slow"
             yield Finding(what, "warning", said, "greenroom models pull")
-        elif not head.has_template:
+        elif not head.has_template and path not in trained.values():  # adapters have none
             yield Finding(what, "warning", f"{said}; it holds no chat template, answers may be poor")
         else:
             yield Finding(what, "fine", said)
+
+
+def _trained(folder: Path) -> dict[str, Path]:
+    """The files of trained models by the models' names."""
+    if not (folder / trained_models.FILE).exists():
+        return {}
+    store = trained_models.TrainedModels(folder / trained_models.FILE)
+    try:
+        return {one.name: folder / one.gguf for one in store.all()}
+    finally:
+        store.close()
 
 
 def _disk(folder: Path) -> Finding:

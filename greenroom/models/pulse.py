@@ -13,6 +13,8 @@ STILL_S = 15.0
 """Without a sign of life for so long it hangs: no beat that is idle or new, and no time computed."""
 QUIET_S = 300.0
 """So long it may compute without getting anywhere: a batch of 2,048 tokens at 7 tokens a second."""
+_SLEPT_S = 5.0
+"""Who has not looked for so long was held up itself: what came meanwhile is not read yet."""
 _COMPUTES_S = 0.05
 """Less than this is what the beats themselves take."""
 
@@ -25,6 +27,7 @@ class Pulse:
         """The last that it said."""
         self._quiet_since = now
         self._still_since = now
+        self._looked_at = now
         self._computed_s: float | None = None
 
     def took(self, beat: Beat, now: float) -> None:
@@ -35,10 +38,13 @@ class Pulse:
             self._quiet_since = self._still_since = now
 
     def hangs_s(self, now: float, computed_s: float | None) -> float:
-        """For how long it has hung, in seconds; 0 while it lives.
+        """For how long it has hung, in seconds; 0 while it lives. To be asked every second.
 
         `computed_s` is the processor time that it has used since its start, None where nobody knows.
         """
+        if now - self._looked_at > _SLEPT_S:
+            self._quiet_since = self._still_since = now
+        self._looked_at = now
         if computed_s is None:
             self._still_since = now
         elif self._computed_s is None or computed_s - self._computed_s >= _COMPUTES_S:

@@ -113,3 +113,26 @@ def test_another_process_sees_the_change_by_its_number(store: TrainedModels, tmp
     assert reader.generation() > before
     assert [one.name for one in reader.all("acme")] == ["a"]
     reader.close()
+
+
+def test_only_files_that_no_other_model_needs_are_doomed(store: TrainedModels) -> None:
+    store.register(model("base", gguf="j/base.gguf"))
+    store.register(model("over", kind="adapter", gguf="j/over.gguf", base_gguf="j/base.gguf"))
+    store.register(model("same", gguf="j/base.gguf", job="ftjob-2"))
+    store.delete("same", "acme")
+    store.delete("base", "acme")
+    assert store.doomed() == []
+
+    store.delete("over", "acme")
+
+    assert sorted(store.doomed()) == ["j/base.gguf", "j/over.gguf"]
+
+
+def test_who_may_use_what_is_told_at_once(store: TrainedModels) -> None:
+    store.register(model("a"))
+    store.register(model("b"))
+    store.permit("a", ["x", "y"])
+    store.permit("b", ["x"])
+    store.delete("b", None)
+
+    assert {name: sorted(projects) for name, projects in store.who_may().items()} == {"a": ["x", "y"]}
