@@ -118,7 +118,7 @@ def paired(
     """New minus old, case by case: both (n), in the same order.
 
     Shares (see `mean`): the interval of Agresti and Min ("Simple improved confidence intervals for comparing
-    matched proportions", 2005) at the effective number of cases, and the exact McNemar test where each case
+    matched proportions", 2005) at the effective number of cases, and the mid-p McNemar test where each case
     stands for itself. All others: a t interval over the clustered standard error, and of two p values the
     larger: that of this interval, and that of a permutation test which flips the sign of whole groups (exact
     below 14 groups, else 9,999 flips with a fixed seed), so that none is below 0.05 on one account alone.
@@ -245,10 +245,16 @@ def _student(value: float, error: float, groups: int) -> float:
 
 
 def _mcnemar(wins: int, losses: int) -> float:
-    """Exact, two-sided. Source: McNemar 1947, with the binomial distribution of the cases that differ."""
-    if wins + losses == 0:
-        return 1.0
-    return float(_library("scipy.stats").binomtest(wins, wins + losses).pvalue)
+    """Mid-p, two-sided: what was seen counts half. With 400 pairs it alarms falsely in 5.0 % at the most while
+    no more than 70 % of them differ, and finds what the best unbiased test finds but for 0.4 points; the
+    exact test alarms in 2 to 4 % and finds 4 to 5 points less.
+
+    Source: McNemar 1947; Fagerland, Lydersen, Laake, "The McNemar test for binary matched-pairs data: mid-p
+    and asymptotic are better than exact conditional", BMC Medical Research Methodology 2013.
+    """
+    binomial = _library("scipy.stats").binom
+    fewer, total = min(wins, losses), wins + losses
+    return float(2 * binomial.cdf(fewer - 1, total, 0.5) + binomial.pmf(fewer, total, 0.5))
 
 
 def _matched(wins: int, losses: int, count: int, groups: int, clustered: float) -> tuple[float, float]:
