@@ -38,7 +38,7 @@ class Predictor:
     def __init__(self, trained: Trained, glance: Glance | None) -> None:
         self.header: Header = trained.header
         self._arrays = trained.arrays
-        has_meaning = "meaning" in trained.arrays and glance is not None
+        has_meaning = "meaning_turn" in trained.arrays and glance is not None
         self._glance = glance if has_meaning else None
         head = "meaning" if has_meaning else "words"
         self._forest = forest_of(trained.arrays, head)

@@ -154,7 +154,7 @@ def test_trees_that_lead_nowhere_are_refused(
 def test_an_array_of_another_kind_is_refused(data: bytes) -> None:
     swapped = data[:-32].replace(b'"words_child","kind":"i4"', b'"words_child","kind":"f4"', 1)
 
-    with pytest.raises(ConfigError, match="not of the kind i4|holds what is no number"):
+    with pytest.raises(ConfigError, match=r"not of the kind i4|holds what is no number"):
         read(signed(swapped))
 
 
