@@ -51,7 +51,7 @@ class Predictor:
         return self._glance is not None
 
     def guess(self, text: str) -> Guess:
-        """What to expect of each target. About 0.5 ms, and 3 ms where vectors count."""
+        """What to expect of each target. About 0.5 ms, and 4 ms where vectors count."""
         import numpy as np  # noqa: PLC0415 - 20 MiB that most processes can do without
 
         arrays, header = self._arrays, self.header

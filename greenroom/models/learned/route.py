@@ -53,7 +53,7 @@ class LearnedRoute:
                 self._known[name] = one
 
     async def foresee(self, exchange: Exchange) -> None:
-        """Make the guess that `order` goes by, beside the loop: 0.5 ms, and 3 ms where vectors count."""
+        """Make the guess that `order` goes by, beside the loop: 0.5 ms, and 4 ms where vectors count."""
         newest = exchange.request.newest_user
         if newest is not None and newest.value and self._reason(exchange) is None:
             exchange.context[_GUESS] = await asyncio.to_thread(self._predictor.guess, newest.value)
