@@ -33,7 +33,7 @@ LARGEST = 256 << 20
 """Bytes of a file that is read."""
 MOST_TARGETS = 64
 MOST_PROMPTS = 8_000
-"""A router is trained on at most so many prompts: about a minute, and 300 MB meanwhile."""
+"""A router is trained on at most so many prompts: about a minute, and 400 MB meanwhile."""
 _LONGEST_HEADER = 1 << 20
 _START = Packed("<8sHI")
 _DIGEST = 32
