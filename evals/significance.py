@@ -6,16 +6,19 @@ correlation (phi) between the two runs over the same questions; nothing is read,
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
 from math import isnan, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from greenroom.offline.evals.statistics import Difference, holm, paired
+from greenroom.offline.evals.statistics import Difference, holm, mcnemar, paired
 
 ALPHA = 0.05
+binom: Any = import_module("scipy.stats").binom  # Any: scipy is untyped
 CASES = 400
 Numbers = NDArray[np.float64]
 
@@ -30,6 +33,12 @@ class Row(NamedTuple):
     """Share of runs in which the new one was found worse: what a rule of the kind "regression" looks at."""
     covered: float
     """Share of runs whose interval held the true difference."""
+    exactly: float = float("nan")
+    """What `found` would be in endless runs, where that can be counted out: passed or failed."""
+    best: float = float("nan")
+    """The same of the uniformly most powerful unbiased test (Lehmann and Romano, "Testing statistical
+    hypotheses", section 4.5): no test whose false alarms are 5 % whatever the shares finds more.
+    """
 
 
 def pairs(
@@ -58,6 +67,36 @@ def simulate(what: str, true: float, runs: int, once: Callable[[Generator], Diff
     worse = sum(one.p < ALPHA and one.value < 0 for one in found)
     covered = sum(one.low <= true <= one.high for one in found)
     return Row(what, seen / runs, worse / runs, covered / runs)
+
+
+def counted(what: str, runs: int, base: float, gain: float, phi: float, n: int = CASES) -> Row:
+    """`runs` comparisons of passed or failed, and what endless ones would come to."""
+    row = simulate(what, gain, runs, _shares(base, gain, phi, n))
+    after = base + gain
+    both = base * after + phi * sqrt(base * (1 - base) * after * (1 - after))
+    differ = after + base - 2 * both
+    exactly = best = 0.0
+    for total, likely in enumerate(binom.pmf(range(n + 1), n, differ)):
+        if likely > 1e-10:
+            wins = binom.pmf(range(total + 1), total, (after - both) / differ)
+            found, unbiased = _rejected(total)
+            exactly += likely * float(wins @ found)
+            best += likely * float(wins @ unbiased)
+    return row._replace(exactly=exactly, best=best)
+
+
+@cache
+def _rejected(total: int) -> tuple[Numbers, Numbers]:
+    """For each number of wins among `total` that differ: whether it is seen, how often the best sees it."""
+    fewer = [min(wins, total - wins) for wins in range(total + 1)]
+    found = np.array([mcnemar(one, total - one) < ALPHA for one in fewer], np.float64)
+    best, left = np.zeros(total + 1), ALPHA
+    for low in range(total // 2 + 1):
+        ends = [low] if 2 * low == total else [low, total - low]
+        chance = float(binom.pmf(ends, total, 0.5).sum())
+        best[ends] = min(1.0, left / chance)
+        left = max(0.0, left - chance)
+    return found, best
 
 
 def several(runs: int) -> Row:
@@ -95,10 +134,7 @@ def _scores(shift: float, groups: int, size: int) -> Callable[[Generator], Diffe
 def a_a(runs: int) -> Iterator[Row]:
     """Situations without a difference."""
     for base, phi, n in ((0.8, 0.5, CASES), (0.5, 0.0, CASES), (0.95, 0.7, CASES), (0.8, 0.5, 40)):
-        yield simulate(
-            f"A/A, pass/fail, {n} pairs, base {base:.2f}, phi {phi}", 0.0, runs,
-            _shares(base, 0.0, phi, n),
-        )  # fmt: skip
+        yield counted(f"A/A, pass/fail, {n} pairs, base {base:.2f}, phi {phi}", runs, base, 0.0, phi, n)
     yield several(runs)
     for groups, size in ((100, 4), (12, 10)):
         yield simulate(
@@ -119,10 +155,9 @@ def power(runs: int) -> Iterator[Row]:
         (0.6, 0.7),
         (0.6, 0.8),
     ):
-        yield simulate(
-            f"+5 points, pass/fail, {CASES} pairs, base {base:.2f}, phi {phi}", 0.05, runs,
-            _shares(base, 0.05, phi),
-        )  # fmt: skip
+        yield counted(
+            f"+5 points, pass/fail, {CASES} pairs, base {base:.2f}, phi {phi}", runs, base, 0.05, phi
+        )
     yield simulate(
         "+5 points, scores, 100 groups of 4", 0.05, runs,
         _scores(0.05, 100, 4),
@@ -132,7 +167,7 @@ def power(runs: int) -> Iterator[Row]:
 def main() -> int:
     """Print the table; exit 1 where a false alarm is more frequent than allowed."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
-    print(f"{'situation':<52}{'p < 0.05':>10}{'worse':>8}{'covered':>10}")
+    print(f"{'situation':<52}{'p < 0.05':>10}{'worse':>8}{'covered':>10}{'exactly':>10}{'best':>8}")
     most = 0.0
     for row in a_a(runs):
         most = max(most, row.worse)
@@ -143,8 +178,10 @@ def main() -> int:
 
 
 def _print(row: Row) -> None:
-    covered = "" if isnan(row.covered) else f"{row.covered:.1%}"
-    print(f"{row.what:<52}{row.found:>10.1%}{row.worse:>8.1%}{covered:>10}", flush=True)
+    rest = ["" if isnan(one) else f"{one:.1%}" for one in (row.covered, row.exactly, row.best)]
+    print(
+        f"{row.what:<52}{row.found:>10.1%}{row.worse:>8.1%}{rest[0]:>10}{rest[1]:>10}{rest[2]:>8}", flush=True
+    )
 
 
 if __name__ == "__main__":

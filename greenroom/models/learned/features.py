@@ -4,7 +4,8 @@ Features are hashed, so that no word of a prompt they were learned from stands i
 """
 
 import re
-from itertools import pairwise
+from itertools import combinations, pairwise
+from math import log1p
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -17,11 +18,15 @@ BITS = 16
 BUCKETS = 1 << BITS
 SKETCH = 4_096
 """Dimensions that the buckets are folded to."""
-TOPICS = 128
+TOPICS = 32
 """Directions of that space that count: those in which the prompts of training differ most."""
+DIMENSIONS = 384
+"""Of the vectors of an encoder."""
+MEANING = 32
+"""Directions of vectors that count: those in which the prompts of training differ most."""
 HEAD, TAIL = 1_500, 500
 """Characters of a longer prompt that count: what is asked stands at one of its ends."""
-FORMS = 36
+FORMS = 56
 """How many numbers tell of a prompt's form."""
 _WORD = re.compile(r"\w+")
 _CODE = re.compile(r"[{};]|=>|==|\bdef |\breturn\b|\bimport\b|```")
@@ -37,6 +42,15 @@ _NEGATIONS = (
     " exceto ",
     " excepto ",
     " jamais ",
+)
+_CATCH_ALLS = (
+    "all of the above",
+    "all of these",
+    "none of the",
+    "todas as anteriores",
+    "nenhuma das",
+    "todas las anteriores",
+    "ninguna de las",
 )
 _WHICH = frozenset(
     [
@@ -127,55 +141,92 @@ def form(text: str) -> "NDArray[float32]":
     import numpy as np  # noqa: PLC0415 - as above
 
     seen = cut(text)
-    size = max(1, len(seen))
     words = _WORD.findall(seen)
-    count = max(1, len(words))
-    numbers = [one for one in words if one.isdigit()]
     lines = [one for one in seen.split("\n") if one.strip()]
     options = [one for one in lines if _OPTION.match(one)]
     asked = [one for one in lines if not _OPTION.match(one)]
-    lengths = [len(one) for one in options]
+    found = [*_looks(text, seen, words, lines), *_choices(seen, options, asked), *_signs(seen, words)]
+    return np.array(found, np.float32)
+
+
+def _looks(text: str, seen: str, words: list[str], lines: list[str]) -> list[float]:
+    size, count = max(1, len(seen)), max(1, len(words))
+    numbers = [one for one in words if one.isdigit()]
     lower = f" {seen.lower()} "
     first, last = (words[0].lower() if words else ""), seen.rstrip()[-1:]
-    log = np.log1p
-    return np.array(
-        [
-            log(len(text)),
-            log(count),
-            sum(map(len, words)) / count,
-            log(len(lines)),
-            sum(map(str.isdigit, seen)) / size,
-            log(len(numbers)),
-            max(map(len, numbers), default=0),
-            sum(map(str.isupper, seen)) / size,
-            sum(one[0].isupper() for one in words[1:]) / count,
-            seen.isascii(),
-            log(len(_FORMULA.findall(seen))),
-            log(len(_CODE.findall(seen))),
-            min(len(options), 6),
-            log(sum(lengths) / max(1, len(options))),
-            log(max(lengths, default=0) - min(lengths, default=0)),
-            sum(any(map(str.isdigit, one[2:])) for one in options) / max(1, len(options)),
-            log(sum(map(len, asked))),
-            log(len(asked[-1]) if asked else 0),
-            log(len(_SENTENCE.findall(seen))),
-            lower.count(",") / count,
-            len({one.lower() for one in words}) / count,
-            sum(len(one) > 8 for one in words) / count,
-            sum(len(one) < 4 for one in words) / count,
-            any(one in lower for one in _NEGATIONS),
-            "?" in seen,
-            last == "?",
-            last == ".",
-            last == ":",
-            "__" in seen,
-            '"' in seen or "\u2018" in seen or "\u201c" in seen,
-            "(" in seen,
-            "%" in seen or "$" in seen,
-            first in _WHICH,
-            first in _HOW,
-            first in _DO,
-            sum(one in lower for one in _STEPS),
-        ],
-        np.float32,
-    )
+    return [
+        log1p(len(text)),
+        log1p(count),
+        sum(map(len, words)) / count,
+        max(map(len, words), default=0),
+        log1p(len(lines)),
+        sum(map(str.isdigit, seen)) / size,
+        log1p(len(numbers)),
+        max(map(len, numbers), default=0),
+        sum(map(str.isupper, seen)) / size,
+        sum(one[0].isupper() for one in words[1:]) / count,
+        seen.isascii(),
+        log1p(len(_FORMULA.findall(seen))),
+        log1p(len(_CODE.findall(seen))),
+        log1p(len(_SENTENCE.findall(seen))),
+        lower.count(",") / count,
+        len({one.lower() for one in words}) / count,
+        sum(len(one) > 8 for one in words) / count,
+        sum(len(one) < 4 for one in words) / count,
+        any(one in lower for one in _NEGATIONS),
+        any(one in lower for one in _CATCH_ALLS),
+        "?" in seen,
+        last == "?",
+        last == ".",
+        last == ":",
+        "__" in seen,
+        '"' in seen or "\u2018" in seen or "\u201c" in seen,
+        "(" in seen,
+        "%" in seen or "$" in seen,
+        first in _WHICH,
+        first in _HOW,
+        first in _DO,
+        sum(one in lower for one in _STEPS),
+    ]
+
+
+def _choices(seen: str, options: list[str], asked: list[str]) -> list[float]:
+    """Of the lines that offer a choice and of those that ask; -1 where there is no choice."""
+    lengths = [len(one) for one in options]
+    sets = [set(_WORD.findall(one.lower())[1:]) for one in options]
+    question = _WORD.findall(" ".join(asked))
+    wanted = {one.lower() for one in question}
+    shared = [len(a & b) / max(1, len(a | b)) for a, b in combinations(sets, 2)]
+    inside = [len(one & wanted) / max(1, len(one)) for one in sets]
+    count = max(1, len(options))
+    middle = sum(lengths) / count
+    spread = (sum((one - middle) ** 2 for one in lengths) / count) ** 0.5
+    offered = [len(word) for one in sets for word in one]
+    return [
+        min(len(options), 6),
+        log1p(middle),
+        log1p(max(lengths, default=0) - min(lengths, default=0)),
+        spread / middle if options else -1.0,
+        sum(any(map(str.isdigit, one[2:])) for one in options) / count,
+        sum(one.rstrip().endswith(".") for one in options) / count,
+        sum(one[2:].strip()[:1].isupper() for one in options) / count,
+        sum(shared) / len(shared) if shared else -1.0,
+        max(shared, default=-1.0),
+        sum(inside) / count if options else -1.0,
+        sum(offered) / max(1, len(offered)),
+        log1p(sum(map(len, asked))),
+        log1p(len(asked[-1]) if asked else 0),
+        len(question),
+        sum(map(len, question)) / max(1, len(question)),
+    ]
+
+
+def _signs(seen: str, words: list[str]) -> list[float]:
+    size = max(1, len(seen)) / 100
+    return [
+        *(seen.count(one) / size for one in ".,-'("),
+        sum(len(one) < 5 and not one.strip("IVX") for one in words),
+        sum(len(one) > 1 and one.isalpha() and one.isupper() for one in words),
+        sum(len(one) == 4 and one.isdigit() and "1500" <= one < "2100" for one in words),
+        sum(ord(one) > 127 for one in seen) if not seen.isascii() else 0,
+    ]

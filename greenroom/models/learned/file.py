@@ -3,8 +3,9 @@
     GRNROUTE | version, 2 bytes | length of the header, 4 bytes | header, JSON | arrays | SHA-256, 32 bytes
 
 All integers and numbers are little-endian; an array's kind and shape stand in the header. Nothing in it is
-run: a file from a stranger can be wrong, and is then refused, but can do nothing. It holds no word of a
-prompt, but vectors, from which much of what a prompt was about can be told: keep it as you keep traces.
+run: a file from a stranger can be wrong, and is then refused, but can do nothing. It holds neither words nor
+vectors of prompts, but hashes of their words, which tell who guesses a word that it was there: keep it as you
+keep traces.
 """
 
 import os
@@ -18,7 +19,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from greenroom.errors import ConfigError
-from greenroom.models.learned.features import BUCKETS, FORMS, SKETCH, TOPICS
+from greenroom.models.learned.features import BUCKETS, DIMENSIONS, FORMS, MEANING, SKETCH, TOPICS
+from greenroom.models.learned.forest import Forest, mistake
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,16 +28,16 @@ if TYPE_CHECKING:
     Array = NDArray[Any]  # Any: of the kind that the header says
 
 MAGIC = b"GRNROUTE"
-VERSION = 1
+VERSION = 2
 LARGEST = 256 << 20
 """Bytes of a file that is read."""
 MOST_TARGETS = 64
 MOST_PROMPTS = 8_000
-"""A router compares with at most so many prompts: 1 ms of work, and 1 GB while it is trained."""
+"""A router is trained on at most so many prompts: about a minute, and 400 MB meanwhile."""
 _LONGEST_HEADER = 1 << 20
 _START = Packed("<8sHI")
 _DIGEST = 32
-_KINDS = {"f2": 2, "f4": 4}
+_KINDS = {"u1": 1, "f2": 2, "f4": 4, "i4": 4}
 
 Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
 
@@ -67,8 +69,8 @@ class Shape(Struct, frozen=True, forbid_unknown_fields=True):
     """One array."""
 
     name: str
-    kind: Literal["f2", "f4"]
-    shape: Annotated[tuple[Annotated[int, Meta(ge=0, le=1 << 20)], ...], Meta(min_length=1, max_length=2)]
+    kind: Literal["u1", "f2", "f4", "i4"]
+    shape: Annotated[tuple[Annotated[int, Meta(ge=0, le=1 << 24)], ...], Meta(min_length=1, max_length=2)]
 
 
 class Header(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -83,10 +85,8 @@ class Header(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The target that is better than each other one and not dearer: always asked."""
     known_share: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """Of a prompt's words, the least share that must be known."""
-    nearest: Annotated[float, Meta(ge=-1, le=1)] = -1.0
-    """The least cosine to the most similar prompt, where there are vectors."""
-    noise: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
-    """Chosen by leaving out: how little one label is believed."""
+    known_meaning: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Of its meaning, the least part in known directions, where there are vectors."""
     source: Annotated[str, Meta(max_length=500)] = ""
     made_at: str = ""
     figures: dict[str, float | None] = {}
@@ -104,10 +104,8 @@ class Trained:
 
 def save(trained: Trained, path: Path) -> None:
     """Write the file, whole or not at all. Raises: ConfigError where the folder can't be written."""
-    short = {one.name for one in wanted(trained.header, trained.arrays) if one.kind == "f2"}
-    shapes = tuple(
-        Shape(name, "f2" if name in short else "f4", one.shape) for name, one in trained.arrays.items()
-    )
+    kinds = {one.name: one.kind for one in wanted(trained.header, trained.arrays)}
+    shapes = tuple(Shape(name, kinds[name], one.shape) for name, one in trained.arrays.items())
     header = msgspec.json.encode(msgspec.structs.replace(trained.header, arrays=shapes))
     parts = [_START.pack(MAGIC, VERSION, len(header)), header]
     parts += [
@@ -174,7 +172,9 @@ def _arrays(data: bytes, at: int, header: Header) -> "dict[str, Array]":
         raise ConfigError("Its arrays are not as long as its header says.")
     arrays: dict[str, Array] = {}
     for one, size in zip(header.arrays, sizes, strict=True):
-        found = np.frombuffer(data, f"<{one.kind}", prod(one.shape), at).astype(np.float32).reshape(one.shape)
+        found = np.frombuffer(data, f"<{one.kind}", prod(one.shape), at).reshape(one.shape)
+        if one.kind == "f2":
+            found = found.astype(np.float32)
         if not isfinite(float(np.abs(found).sum(dtype=np.float64))):
             raise ConfigError(f"Its array '{one.name}' holds what is no number.")
         arrays[one.name] = found
@@ -189,32 +189,44 @@ def _check(header: Header, arrays: "dict[str, Array]") -> None:
         raise ConfigError("It names a target twice.")
     if header.dominant is not None and header.dominant not in names:
         raise ConfigError("Its dominant target is none of its targets.")
-    if "meaning" in arrays and any(one.with_meaning is None for one in header.targets):
+    if "meaning_turn" in arrays and any(one.with_meaning is None for one in header.targets):
         raise ConfigError("It has vectors, and a target without a curve for them.")
     for shape in wanted(header, arrays):
         found = arrays.get(shape.name)
         if found is None or found.shape != shape.shape:
             raise ConfigError(f"Its array '{shape.name}' is not of the shape {shape.shape}.")
-    if not (arrays["form_scale"] > 0).all():
-        raise ConfigError("Its array 'form_scale' holds what is not above 0.")
+        if (found.dtype.kind == "f") != shape.kind.startswith("f"):
+            raise ConfigError(f"Its array '{shape.name}' is not of the kind {shape.kind}.")
+    for head, width in heads(arrays).items():
+        wrong = mistake(forest_of(arrays, head), width)
+        if wrong is not None:
+            raise ConfigError(f"Its trees of '{head}' have {wrong}.")
+
+
+def forest_of(arrays: "dict[str, Array]", head: str) -> Forest:
+    """The trees that go by words and form, or by meaning too."""
+    return Forest(*(arrays[f"{head}_{name}"] for name in Forest._fields))
+
+
+def heads(arrays: "dict[str, Array]") -> dict[str, int]:
+    """By what guesses are made, each with how many numbers of a prompt it goes by."""
+    found = {"words": FORMS + TOPICS}
+    if "meaning_turn" in arrays:
+        found["meaning"] = FORMS + TOPICS + MEANING
+    return found
 
 
 def wanted(header: Header, arrays: "dict[str, Array]") -> list[Shape]:
     """The arrays that a router must have."""
-    points, targets = len(arrays.get("form", ())), len(header.targets)
-    heads = ["words"]
-    shapes = [
-        Shape("rarity", "f2", (BUCKETS,)), Shape("form_mean", "f4", (FORMS,)),
-        Shape("form_scale", "f4", (FORMS,)), Shape("form", "f4", (points, FORMS)),
-        Shape("words_turn", "f2", (SKETCH, TOPICS)), Shape("words", "f2", (points, TOPICS)),
-    ]  # fmt: skip
-    if "meaning" in arrays:
-        width = arrays["meaning"].shape[-1]
-        shapes += [Shape("meaning_turn", "f4", (384, width)), Shape("meaning", "f2", (points, width))]
-        heads.append("meaning")
-    for head in heads:
+    targets = len(header.targets)
+    shapes = [Shape("rarity", "f2", (BUCKETS,)), Shape("words_turn", "f2", (SKETCH, TOPICS))]
+    if "meaning_turn" in arrays:
+        shapes.append(Shape("meaning_turn", "f2", (DIMENSIONS, MEANING)))
+    for head in heads(arrays):
+        nodes, trees, leaves = (len(arrays.get(f"{head}_{one}", ())) for one in ("child", "roots", "values"))
         shapes += [
-            Shape(f"{head}_weights", "f4", (points, targets)),
-            Shape(f"{head}_shift", "f4", (targets,)),
-        ]
+            Shape(f"{head}_mean", "f4", (targets,)), Shape(f"{head}_asked", "u1", (nodes,)),
+            Shape(f"{head}_above", "f4", (nodes,)), Shape(f"{head}_child", "i4", (nodes,)),
+            Shape(f"{head}_roots", "i4", (trees,)), Shape(f"{head}_values", "f2", (leaves, targets)),
+        ]  # fmt: skip
     return shapes

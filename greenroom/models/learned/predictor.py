@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from greenroom.models.learned.features import form, sketch, words_of
-from greenroom.models.learned.file import Header, Trained
-from greenroom.models.learned.kernel import Points, alike, cosines
+from greenroom.models.learned.file import Header, Trained, forest_of
+from greenroom.models.learned.forest import expect
 
 if TYPE_CHECKING:
     from numpy import float32
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 Glance = Callable[[str], "NDArray[float32]"]
 """A text's vector `(384,)`, made from no more of it than time allows."""
-CLIP = 4.0
-"""Deviations: of form, more say no more."""
 
 
 class Guess(NamedTuple):
@@ -29,8 +27,8 @@ class Guess(NamedTuple):
     """By target: of a good answer (the score to expect), 0 to 1."""
     known_share: float
     """Of its words, those seen in training."""
-    nearest: float | None
-    """The cosine to the most similar prompt of training; None without vectors."""
+    known_meaning: float | None
+    """Of its meaning, the part in the directions of the prompts of training; None without vectors."""
     is_familiar: bool
 
 
@@ -40,16 +38,11 @@ class Predictor:
     def __init__(self, trained: Trained, glance: Glance | None) -> None:
         self.header: Header = trained.header
         self._arrays = trained.arrays
-        has_meaning = "meaning" in trained.arrays and glance is not None
+        has_meaning = "meaning_turn" in trained.arrays and glance is not None
         self._glance = glance if has_meaning else None
         head = "meaning" if has_meaning else "words"
-        self._weights = trained.arrays[f"{head}_weights"]
-        self._shift = trained.arrays[f"{head}_shift"]
-        self._known = Points(
-            trained.arrays["form"],
-            trained.arrays["words"],
-            trained.arrays["meaning"] if has_meaning else None,
-        )
+        self._forest = forest_of(trained.arrays, head)
+        self._mean = trained.arrays[f"{head}_mean"]
         self._slopes, self._shifts = calibrations(self.header, has_meaning=has_meaning)
 
     @property
@@ -58,33 +51,21 @@ class Predictor:
         return self._glance is not None
 
     def guess(self, text: str) -> Guess:
-        """What to expect of each target. About 1 ms, and 4 ms where vectors count."""
+        """What to expect of each target. About 0.5 ms, and 4 ms where vectors count."""
         import numpy as np  # noqa: PLC0415 - 20 MiB that most processes can do without
 
         arrays, header = self._arrays, self.header
         words = words_of(text)
         known = float((arrays["rarity"][words] > 0).mean()) if len(words) else 0.0
-        meaning = None
+        seen, meaning = [form(text), sketch(words, arrays["rarity"]) @ arrays["words_turn"]], None
         if self._glance is not None:
-            meaning = (self._glance(text) @ arrays["meaning_turn"])[np.newaxis]
-        shape = scaled(form(text)[np.newaxis], arrays["form_mean"], arrays["form_scale"])
-        topics = sketch(words, arrays["rarity"]) @ arrays["words_turn"]
-        here = Points(shape, topics[np.newaxis], meaning)
-        near = None if meaning is None else cosines(here, self._known)
-        nearest = None if near is None else float(near.max())
-        raw = alike(here, self._known, near)[0] @ self._weights + self._shift
+            seen.append(self._glance(text) @ arrays["meaning_turn"])
+            meaning = float(seen[-1] @ seen[-1])
+        raw = expect(self._forest, np.concatenate(seen)[np.newaxis])[0] + self._mean
         chances = 1.0 / (1.0 + np.exp(-np.clip(self._slopes * raw + self._shifts, -30.0, 30.0)))
-        familiar = known >= header.known_share and (nearest is None or nearest >= header.nearest)
+        familiar = known >= header.known_share and (meaning is None or meaning >= header.known_meaning)
         named = {one.name: float(chances[at]) for at, one in enumerate(header.targets)}
-        return Guess(named, known, nearest, familiar)
-
-
-def scaled(forms: "Array", mean: "Array", scale: "Array") -> "Array":
-    """Forms with every column about as wide as the others, `(n, FORMS)`."""
-    import numpy as np  # noqa: PLC0415 - as above
-
-    found: Array = np.clip((forms - mean) / scale, -CLIP, CLIP).astype(np.float32)
-    return found
+        return Guess(named, known, meaning, familiar)
 
 
 def calibrations(header: Header, *, has_meaning: bool) -> "tuple[Array, Array]":

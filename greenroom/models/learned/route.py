@@ -53,7 +53,7 @@ class LearnedRoute:
                 self._known[name] = one
 
     async def foresee(self, exchange: Exchange) -> None:
-        """Make the guess that `order` goes by, beside the loop: 1 ms, and 4 ms where vectors count."""
+        """Make the guess that `order` goes by, beside the loop: 0.5 ms, and 4 ms where vectors count."""
         newest = exchange.request.newest_user
         if newest is not None and newest.value and self._reason(exchange) is None:
             exchange.context[_GUESS] = await asyncio.to_thread(self._predictor.guess, newest.value)
@@ -68,9 +68,10 @@ class LearnedRoute:
             return self._fallen_back(reason)
         assert isinstance(guess, Guess)
         if not guess.is_familiar:
-            near = "" if guess.nearest is None else f", likeness to the nearest {guess.nearest:.2f}"
+            meaning = guess.known_meaning
+            near = "" if meaning is None else f", {meaning:.0%} of its meaning"
             return self._fallen_back(
-                f"prompts like this were not learned from ({guess.known_share:.0%} of its words known{near})"
+                f"prompts like this were not learned from ({guess.known_share:.0%} of its words{near} known)"
             )
         return self._by_worth(exchange, guess)
 

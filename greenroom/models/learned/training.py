@@ -1,21 +1,19 @@
-"""How a router is fitted: a Gaussian process over prompts; noise and chances are found by leaving groups out.
+"""How a router is fitted: trees over what is seen of prompts; chances are found by leaving groups out.
 
-For every target the score of an answer is what likeness to other prompts tells of it (`kernel`), and noise.
-What a prompt would be given had it and its group not been seen follows from one inverse, without fitting
-again; from these values the noise is chosen and guesses are turned into chances.
-Sources: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, equations 2.25 and 5.12
-(leave-one-out; here for groups); Platt, "Probabilistic outputs", 1999, for the chances.
+Each tree leaves out a part of the groups of prompts (`forest`), so what a prompt would be given had it and
+its group not been seen is known without fitting again; from these values guesses are turned into chances.
+Source: Platt, "Probabilistic outputs", 1999, for the chances.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greenroom.models.learned.examples import Examples
-from greenroom.models.learned.features import BUCKETS, TOPICS, form, sketch, words_of
+from greenroom.models.learned.features import BUCKETS, MEANING, TOPICS, form, sketch, words_of
 from greenroom.models.learned.file import MOST_PROMPTS, Calibration, Header, TargetFacts, Trained
-from greenroom.models.learned.kernel import Points, alike, cosines
-from greenroom.models.learned.predictor import Glance, scaled
+from greenroom.models.learned.forest import expect, grow
+from greenroom.models.learned.predictor import Glance
 
 if TYPE_CHECKING:
     from numpy import bool_, float32, float64, intp
@@ -28,11 +26,6 @@ FEWEST_LABELS = 50
 """Scored answers from which on a target may be asked."""
 OWN_LABELS = 250
 """Scored answers from which on guesses of a target are its own, where other targets have as many."""
-NOISES = (2.5, 5.0, 10.0, 20.0, 40.0, 80.0)
-MEANING = 128
-"""Dimensions that vectors are turned to: those in which prompts of training differ most."""
-_TRIAL = 1_500
-"""Prompts on which the noise is chosen."""
 _FOLDS = 5
 _LEAST_IN_LANGUAGE = 20
 _UNLIKE = 0.005
@@ -69,8 +62,7 @@ class Fitted(NamedTuple):
 
 
 class _Head(NamedTuple):
-    weights: "Array"
-    shift: "Array"
+    arrays: "dict[str, NDArray[Any]]"  # Any: each of its own kind
     raw: "Floats"
     calibrations: list[Calibration]
 
@@ -78,7 +70,7 @@ class _Head(NamedTuple):
 def prepare(
     examples: Examples, glance: Glance | None, language_of: Callable[[str], str], tell: Tell = lambda _: None
 ) -> Prepared:
-    """Look at every prompt: 0.3 ms each, and 4 ms where vectors are made. The newest 8,000 count."""
+    """Look at every prompt: 0.3 ms each, and 3 ms where vectors are made. The newest 8,000 count."""
     import numpy as np  # noqa: PLC0415 - 20 MiB that most processes can do without
 
     if len(examples.prompts) > MOST_PROMPTS:
@@ -97,7 +89,7 @@ def prepare(
 
 
 def fit(seen: Prepared, *, source: str = "", tell: Tell = lambda _: None) -> Fitted:
-    """Fit a router. About 1 s for 1,000 prompts, 2 minutes for 8,000."""
+    """Fit a router. About 3 s for 1,000 prompts, a minute for 8,000."""
     import numpy as np  # noqa: PLC0415 - as above
 
     counted = np.zeros(BUCKETS)
@@ -105,24 +97,19 @@ def fit(seen: Prepared, *, source: str = "", tell: Tell = lambda _: None) -> Fit
         counted[one] += 1
     total = len(seen.words)
     rarity = np.where(counted > 1, np.log((1 + total) / (1 + counted)) + 1, 0).astype(np.float32)
-    mean, scale = seen.forms.mean(0), np.maximum(seen.forms.std(0), 1e-3)
     sketches = np.stack([sketch(one, rarity) for one in seen.words])
-    forms = scaled(seen.forms, mean, scale)
-    arrays = {"rarity": rarity, "form_mean": mean, "form_scale": scale, "form": forms}
-    words_turn = _directions(sketches, TOPICS)
-    topics = sketches @ words_turn
-    arrays |= {"words_turn": words_turn, "words": topics}
-    words = _head(seen.examples, Points(forms, topics, None), tell, "words and form")
-    best, meaning, nearest = words, None, -1.0
+    turn = _directions(sketches, TOPICS)
+    numbers = np.hstack([seen.forms, sketches @ turn])
+    arrays: dict[str, NDArray[Any]] = {"rarity": rarity, "words_turn": turn}
+    words = _head("words", seen.examples, numbers, tell, "words and form")
+    arrays |= words.arrays
+    best, meaning, known_meaning = words, None, 0.0
     if seen.vectors is not None:
         turn = _directions(seen.vectors, MEANING)
-        turned = seen.vectors @ turn
-        arrays |= {"meaning_turn": turn, "meaning": turned}
-        points = Points(forms, topics, turned)
-        best = meaning = _head(seen.examples, points, tell, "words, form and meaning")
-        nearest = _nearest(points)
-        arrays |= {"meaning_weights": meaning.weights, "meaning_shift": meaning.shift}
-    arrays |= {"words_weights": words.weights, "words_shift": words.shift}
+        numbers = np.hstack([numbers, seen.vectors @ turn])
+        best = meaning = _head("meaning", seen.examples, numbers, tell, "words, form and meaning")
+        arrays |= {"meaning_turn": turn} | meaning.arrays
+        known_meaning = _known_meaning(seen.vectors, seen.examples.groups)
     known = np.array([(rarity[one] > 0).mean() if len(one) else 0.0 for one in seen.words])
     spoken = Counter(seen.languages)
     header = Header(
@@ -130,7 +117,7 @@ def fit(seen: Prepared, *, source: str = "", tell: Tell = lambda _: None) -> Fit
         prompts=total,
         languages={code: count for code, count in spoken.items() if count >= min(_LEAST_IN_LANGUAGE, total)},
         known_share=float(np.quantile(known, _UNLIKE)),
-        nearest=nearest,
+        known_meaning=known_meaning,
         source=source,
     )
     return Fitted(Trained(header, arrays), _chances(best, seen.examples.scores, seen.examples.groups))
@@ -166,82 +153,37 @@ def _roles(labelled: "NDArray[bool_]") -> "tuple[NDArray[bool_], NDArray[bool_]]
     return leads, ~leads
 
 
-def _head(examples: Examples, points: Points, tell: Tell, name: str) -> _Head:
-    """Weights, and raw guesses with groups left out."""
+def _head(name: str, examples: Examples, numbers: "Array", tell: Tell, by: str) -> _Head:
+    """Trees and their means, and raw guesses with groups left out."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    likeness = alike(points, points)
-    labelled = ~np.isnan(examples.scores)
+    tell(f"Growing trees by {by}.")
+    scores = examples.scores
+    labelled = ~np.isnan(scores)
     leads, follows = _roles(labelled)
-    total, targets = examples.scores.shape
-    weights, shift, raw = np.zeros((total, targets)), np.zeros(targets), np.zeros((total, targets))
-    for columns in _together(labelled, leads):
-        rows = np.flatnonzero(labelled[:, columns[0]])
-        scores = examples.scores[np.ix_(rows, columns)]
-        mean = scores.mean(0)
-        noise = _noise(likeness, rows, scores - mean, examples.groups)
-        tell(f"From {name}: {', '.join(examples.targets[at] for at in columns)}; noise {noise:g}.")
-        part, left_out = _solve(likeness, rows, scores - mean, examples.groups, noise)
-        weights[np.ix_(rows, columns)] = part
-        shift[columns] = mean
-        raw[:, columns] = likeness @ weights[:, columns].astype(np.float32) + mean
-        raw[np.ix_(rows, columns)] = left_out + mean
-    for at in np.flatnonzero(follows):
-        weights[:, at], shift[at] = weights[:, leads].mean(1), shift[leads].mean()
-        raw[:, at] = raw[:, leads].mean(1)
-    found = [_platt(raw[labelled[:, at], at], examples.scores[labelled[:, at], at]) for at in range(targets)]
-    return _Head(weights.astype(np.float32), shift.astype(np.float32), raw, found)
+    rows = np.flatnonzero(labelled[:, leads].any(1))
+    mean = np.zeros(len(leads))
+    mean[leads] = np.nanmean(scores[:, leads], 0)
+    forest, left_out = grow(numbers[rows], (scores - mean)[np.ix_(rows, leads)], examples.groups[rows])
+    raw = expect(forest, numbers).astype(np.float64)
+    raw[rows] = left_out
+    mean[follows] = mean[leads].mean()
+    raw = _with_followers(raw, leads) + mean
+    arrays: dict[str, NDArray[Any]] = {f"{name}_{part}": one for part, one in forest._asdict().items()}
+    arrays[f"{name}_values"] = _with_followers(forest.values.astype(np.float64), leads).astype(np.float32)
+    arrays[f"{name}_mean"] = mean.astype(np.float32)
+    found = [_platt(raw[some, at], scores[some, at]) for at, some in enumerate(labelled.T)]
+    return _Head(arrays, raw, found)
 
 
-def _together(labelled: "NDArray[bool_]", leads: "NDArray[bool_]") -> "list[NDArray[intp]]":
-    """Targets that share their prompts: one inverse does for all of them."""
+def _with_followers(leading: "Floats", leads: "NDArray[bool_]") -> "Floats":
+    """A column for every target: that of its own, or the mean of those that have one."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    found: defaultdict[bytes, list[int]] = defaultdict(list)
-    for at in range(labelled.shape[1]):
-        if leads[at] and labelled[:, at].any():
-            found[labelled[:, at].tobytes()].append(at)
-    return [np.array(one, np.intp) for one in found.values()]
-
-
-def _noise(likeness: "Array", rows: "NDArray[intp]", scores: "Floats", groups: "Floats") -> float:
-    """The noise with the least squared error on groups left out, tried on up to 1,500 prompts.
-
-    Of several targets the error counts in what sets them apart: that a prompt is hard for all of them is
-    told by less than that it is harder for one, and is no reason to choose.
-    """
-    import numpy as np  # noqa: PLC0415 - as above
-
-    some = np.random.default_rng(1).permutation(len(rows))[:_TRIAL]
-    some.sort()
-    errors = []
-    for noise in NOISES:
-        _, left_out = _solve(likeness, rows[some], scores[some], groups, noise)
-        missed = left_out - scores[some]
-        if scores.shape[1] > 1:
-            missed = missed - missed.mean(1, keepdims=True)
-        errors.append(float((missed**2).mean()))
-    return NOISES[int(np.argmin(errors))]
-
-
-def _solve(
-    likeness: "Array", rows: "NDArray[intp]", scores: "Floats", groups: "Floats", noise: float
-) -> "tuple[Floats, Floats]":
-    """Weights of the prompts, and guesses with each group left out; both `(rows, targets)`."""
-    import numpy as np  # noqa: PLC0415 - as above
-
-    system = likeness[np.ix_(rows, rows)]
-    system[np.diag_indices(len(rows))] += noise
-    inverse = np.linalg.inv(system)
-    weights = inverse @ scores.astype(np.float32)
-    left_out = scores - weights / np.diag(inverse)[:, None]
-    members: defaultdict[float, list[int]] = defaultdict(list)
-    for at, group in enumerate(groups[rows]):
-        members[float(group)].append(at)
-    for one in members.values():
-        if len(one) > 1:
-            left_out[one] = scores[one] - np.linalg.solve(inverse[np.ix_(one, one)], weights[one])
-    return weights.astype(np.float64), left_out
+    found = np.empty((len(leading), len(leads)))
+    found[:, leads] = leading
+    found[:, ~leads] = leading.mean(1, keepdims=True)
+    return found
 
 
 def _platt(raw: "Floats", scores: "Floats") -> Calibration:
@@ -301,15 +243,22 @@ def _directions(vectors: "Array", count: int) -> "Array":
     _, _, found = np.linalg.svd(base.T @ vectors, full_matrices=False)
     turn = np.zeros((vectors.shape[1], count), np.float32)
     turn[:, : min(count, len(found))] = found[:count].T
-    return turn
+    return turn.astype(np.float16).astype(np.float32)  # as it comes back from a file
 
 
-def _nearest(points: Points) -> float:
-    """The cosine to the nearest other prompt that all but a few prompts of training have."""
+def _known_meaning(vectors: "Array", groups: "Floats") -> float:
+    """The part of a vector in the directions of others that all but a few prompts of training have.
+
+    A prompt unlike the others sticks out of the space that they span. Groups are left out by fifths.
+    Source: Jackson and Mudholkar, "Control procedures for residuals", Technometrics 1979.
+    """
     import numpy as np  # noqa: PLC0415 - as above
 
-    assert points.meaning is not None
-    some = np.random.default_rng(2).permutation(len(points.meaning))[:1_000]
-    found = cosines(Points(points.form[some], points.words[some], points.meaning[some]), points)
-    found[np.arange(len(some)), some] = -1.0
-    return float(np.quantile(found.max(1), _UNLIKE))
+    fold = groups % _FOLDS
+    found = [np.ones(0, np.float32)]
+    for one in range(_FOLDS):
+        here = fold == one
+        if here.any() and not here.all():
+            found.append(((vectors[here] @ _directions(vectors[~here], MEANING)) ** 2).sum(1))
+    inside = np.concatenate(found)
+    return min(1.0, float(np.quantile(inside, _UNLIKE))) if len(inside) else 0.0

@@ -118,7 +118,7 @@ def paired(
     """New minus old, case by case: both (n), in the same order.
 
     Shares (see `mean`): the interval of Agresti and Min ("Simple improved confidence intervals for comparing
-    matched proportions", 2005) at the effective number of cases, and the exact McNemar test where each case
+    matched proportions", 2005) at the effective number of cases, and the mid-p McNemar test where each case
     stands for itself. All others: a t interval over the clustered standard error, and of two p values the
     larger: that of this interval, and that of a permutation test which flips the sign of whole groups (exact
     below 14 groups, else 9,999 flips with a fixed seed), so that none is below 0.05 on one account alone.
@@ -137,7 +137,7 @@ def paired(
     clustered = _clustered_error(change - value, clusters, amount)
     test: Literal["mcnemar", "permutation"] = "mcnemar" if is_binary and amount == count else "permutation"
     if test == "mcnemar":
-        p = _mcnemar(wins, losses)
+        p = mcnemar(wins, losses)
     else:
         p = max(_sign_flips(change, clusters, amount), _student(value, clustered, amount))
     if is_binary:
@@ -153,6 +153,20 @@ def paired(
         effect=_effect(change, wins, losses, is_binary=is_binary),
         wins=wins, losses=losses, ties=count - wins - losses, n=count, groups=amount, error=error,
     )  # fmt: skip
+
+
+def mcnemar(wins: int, losses: int) -> float:
+    """The p value of passed or failed in the same cases: two-sided, mid-p, so what was seen counts half.
+
+    With 20 to 400 pairs false alarms are 5.0 % at the most while no more than 70 % of the pairs differ, and
+    it finds what the best unbiased test finds but for half a point. The exact test finds 4 points less.
+
+    Source: McNemar 1947; Fagerland, Lydersen, Laake, "The McNemar test for binary matched-pairs data: mid-p
+    and asymptotic are better than exact conditional", BMC Medical Research Methodology 2013.
+    """
+    binomial = _library("scipy.stats").binom
+    fewer, total = min(wins, losses), wins + losses
+    return float(2 * binomial.cdf(fewer - 1, total, 0.5) + binomial.pmf(fewer, total, 0.5))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -242,13 +256,6 @@ def _student(value: float, error: float, groups: int) -> float:
     if error == 0 or groups < 2:
         return 0.0 if value else 1.0
     return float(2 * _library("scipy.stats").t.sf(abs(value) / error, groups - 1))
-
-
-def _mcnemar(wins: int, losses: int) -> float:
-    """Exact, two-sided. Source: McNemar 1947, with the binomial distribution of the cases that differ."""
-    if wins + losses == 0:
-        return 1.0
-    return float(_library("scipy.stats").binomtest(wins, wins + losses).pvalue)
 
 
 def _matched(wins: int, losses: int, count: int, groups: int, clustered: float) -> tuple[float, float]:

@@ -1,18 +1,23 @@
 """A router's file: what was written comes back, and whatever else stands there is refused with a sentence."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from greenroom.errors import ConfigError
 from greenroom.models.learned.examples import gather
 from greenroom.models.learned.file import MAGIC, Trained, load, read, save
 from greenroom.models.learned.training import fit, prepare
 from tests.models.learned.world import answers
+
+Array = NDArray[Any]
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +67,11 @@ def test_a_folder_that_is_not_there_is_named(trained: Trained, tmp_path: Path) -
     [
         pytest.param(b"", "no file of greenroom route train", id="empty"),
         pytest.param(b"PK\x03\x04" + b"x" * 100, "no file of greenroom route train", id="archive"),
-        pytest.param(MAGIC + b"\x02\x00" + b"\0" * 100, "version 2", id="from the future"),
-        pytest.param(MAGIC + b"\x01\x00" + b"\0" * 100, "digest is wrong", id="unsigned"),
-        pytest.param(signed(MAGIC + b"\x01\x00\xff\xff\xff\xff{}"), "longer than the file", id="long header"),
+        pytest.param(MAGIC + b"\x03\x00" + b"\0" * 100, "version 3", id="from the future"),
+        pytest.param(MAGIC + b"\x02\x00" + b"\0" * 100, "digest is wrong", id="unsigned"),
+        pytest.param(signed(MAGIC + b"\x02\x00\xff\xff\xff\xff{}"), "longer than the file", id="long header"),
         pytest.param(
-            signed(MAGIC + b"\x01\x00\x02\x00\x00\x00{}"), "header can't be read", id="empty header"
+            signed(MAGIC + b"\x02\x00\x02\x00\x00\x00{}"), "header can't be read", id="empty header"
         ),
     ],
 )
@@ -108,19 +113,49 @@ def test_a_signed_file_that_lies_is_refused(data: bytes, before: bytes, after: b
 
 
 def test_what_is_no_number_is_refused(trained: Trained, tmp_path: Path) -> None:
-    arrays = {**trained.arrays, "words_shift": np.array([np.nan, 0.0], np.float32)}
+    arrays = {**trained.arrays, "words_mean": np.array([np.nan, 0.0], np.float32)}
     save(Trained(trained.header, arrays), tmp_path / "a.router")
 
-    with pytest.raises(ConfigError, match="'words_shift' holds what is no number"):
+    with pytest.raises(ConfigError, match="'words_mean' holds what is no number"):
         load(tmp_path / "a.router")
 
 
-def test_a_scale_of_nought_is_refused(trained: Trained, tmp_path: Path) -> None:
-    arrays = {**trained.arrays, "form_scale": np.zeros_like(trained.arrays["form_scale"])}
-    save(Trained(trained.header, arrays), tmp_path / "a.router")
+def _first(value: float) -> Callable[[Array], Array]:
+    """The same array but for its first number."""
 
-    with pytest.raises(ConfigError, match="not above 0"):
+    def changed(one: Array) -> Array:
+        return np.concatenate(([value], one[1:])).astype(one.dtype)
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        pytest.param("words_asked", _first(255), "number that prompts do not have", id="number"),
+        pytest.param("words_child", _first(0), "deeper than trees grow", id="a child that is its own parent"),
+        pytest.param("words_child", _first(10_000_000), "child that is none", id="child"),
+        pytest.param("words_child", _first(-10_000_000), "child that is none", id="leaf"),
+        pytest.param("words_roots", _first(-1), "root that is none", id="root"),
+        pytest.param("words_roots", lambda one: one[:0], "root that is none", id="no trees"),
+    ],
+)
+def test_trees_that_lead_nowhere_are_refused(
+    trained: Trained, tmp_path: Path, name: str, change: Callable[[Array], Array], said: str
+) -> None:
+    save(
+        Trained(trained.header, {**trained.arrays, name: change(trained.arrays[name])}), tmp_path / "a.router"
+    )
+
+    with pytest.raises(ConfigError, match=said):
         load(tmp_path / "a.router")
+
+
+def test_an_array_of_another_kind_is_refused(data: bytes) -> None:
+    swapped = data[:-32].replace(b'"words_child","kind":"i4"', b'"words_child","kind":"f4"', 1)
+
+    with pytest.raises(ConfigError, match=r"not of the kind i4|holds what is no number"):
+        read(signed(swapped))
 
 
 def test_a_file_that_is_not_there_is_named_with_the_command_that_makes_one(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from random import Random
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from greenroom.models.learned.examples import Answer
+from greenroom.models.learned.examples import Answer, gather
+from greenroom.models.learned.features import DIMENSIONS
 from greenroom.models.learned.file import Trained
 from greenroom.models.learned.predictor import Predictor
-from greenroom.models.learned.teaching import Unsupported
+from greenroom.models.learned.teaching import Unsupported, teach
 from tests.models.learned.world import CHANCES, answers, prompt, taught, usual
 
 SUM, TALK = prompt("sum", Random(99)), prompt("talk", Random(99))
@@ -51,6 +54,39 @@ def test_a_hostile_prompt_gets_chances_like_any_other(trained: Trained, text: st
     guess = Predictor(trained, None).guess(text)
 
     assert all(0 <= one <= 1 for one in guess.chances.values())
+
+
+def glance(text: str) -> NDArray[np.float32]:
+    """An encoder of a kind: what a text means lies in two directions, its letters hardly count."""
+    found = np.zeros(DIMENSIONS, np.float32)
+    found[0 if any(map(str.isdigit, text)) else 1] = 1.0
+    found[2 + len(text) % 40] = 0.3
+    if "zebra" in text:
+        found[:] = 0
+        found[300] = 1.0
+    unit: NDArray[np.float32] = found / np.linalg.norm(found)
+    return unit
+
+
+def test_with_an_encoder_meaning_counts_and_without_it_the_same_router_goes_by_words() -> None:
+    trained = teach(gather(answers(150)), glance, lambda _: "en")
+    seeing, blind = Predictor(trained, glance), Predictor(trained, None)
+
+    assert seeing.uses_meaning
+    assert not blind.uses_meaning
+    assert seeing.guess(SUM).known_meaning == pytest.approx(1.0, abs=0.15)
+    assert blind.guess(SUM).known_meaning is None
+    for predictor in (seeing, blind):
+        chances = predictor.guess(SUM).chances
+        assert chances["sums/strong"] > chances["talks/cheap"] + 0.3
+
+
+def test_a_prompt_that_means_something_else_is_unfamiliar() -> None:
+    predictor = Predictor(teach(gather(answers(150)), glance, lambda _: "en"), glance)
+
+    assert predictor.guess(TALK).is_familiar
+    assert not predictor.guess(f"{TALK} zebra").is_familiar
+    assert Predictor(usual(), None).guess(f"{TALK} zebra").is_familiar
 
 
 def test_training_twice_gives_the_same_router(trained: Trained) -> None:

@@ -22,15 +22,22 @@ def test_a_share_has_wilsons_interval_and_a_mean_students() -> None:
     assert numbers.high - numbers.value == pytest.approx(3.182446 * sqrt(5 / 3) / 2, rel=1e-5)
 
 
-def test_mcnemar_is_exact() -> None:
-    # 10 won, 2 lost of 12: 2 * (1 + 12 + 66) / 4096
+def test_mcnemar_is_mid_p() -> None:
+    # 10 won, 2 lost of 12, what was seen counts half: 2 * (1 + 12 + 66 / 2) / 4096
     new, old = [1] * 10 + [0] * 2 + [1] * 30, [0] * 10 + [1] * 2 + [1] * 30
 
     found = paired(new, old)
 
     assert (found.test, found.wins, found.losses, found.ties) == ("mcnemar", 10, 2, 30)
-    assert found.p == pytest.approx(2 * (1 + 12 + 66) / 4096)
+    assert found.p == pytest.approx(2 * (1 + 12 + 66 / 2) / 4096)
     assert found.effect == pytest.approx(10 / 12 - 0.5)
+
+
+@pytest.mark.parametrize("pairs", [0, 3])
+def test_as_many_wins_as_losses_tell_nothing(pairs: int) -> None:
+    new, old = [1] * pairs + [0] * pairs + [1] * 9, [0] * pairs + [1] * pairs + [1] * 9
+
+    assert paired(new, old).p == pytest.approx(1.0)
 
 
 def test_the_interval_of_matched_shares_is_that_of_agresti_and_min() -> None:
