@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 
@@ -136,6 +137,10 @@ def test_every_front_asks_a_trained_model_by_its_name(server: ServerProcess, cli
     assert acme.responses.create(model=WHOLE, input="Say it.", temperature=0).output_text == ALPHABET
     completed = acme.completions.create(model=WHOLE, prompt="Say it.", temperature=0, max_tokens=99)
     assert completed.choices[0].text == ALPHABET
+    for model, expected in ((WHOLE, ALPHABET), (BACK, ALPHABET[::-1])):
+        with anthropic.Anthropic(base_url=server.url, api_key=acme.api_key) as other:
+            message: Any = other.messages.create(model=model, messages=HELLO, max_tokens=99)
+        assert message.content[0].text == expected
     found = acme.models.retrieve(WHOLE)
     assert (found.id, found.owned_by, found.created) == (WHOLE, "acme", 1_790_000_000)
     assert WHOLE in [one.id for one in acme.models.list()]
