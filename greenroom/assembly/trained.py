@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,8 +33,6 @@ class TrainedShelf:
 
     def __init__(self, house: "House") -> None:
         self._house = house
-        self.used_by: list[Callable[[str], list[str]]] = []
-        """Who else may need a model: gives the places that name it, in words."""
         self._generation: int | None = None
         self._swept: int | None = None
         self._models: dict[str, TrainedModel] = {}
@@ -231,7 +229,7 @@ class TrainedShelf:
             for arm, its in one.arms.items()
             if its.model in named
         ]
-        for others in self.used_by:
-            places += others(name)
         if places:
-            raise Conflict(f"The model is named in {', '.join(places)}. Take it out there first.")
+            raise Conflict(
+                f"The configuration names the model in {', '.join(places)}. Take it out there first."
+            )

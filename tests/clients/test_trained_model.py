@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import openai
 import pytest
 
@@ -136,6 +137,10 @@ def test_every_front_asks_a_trained_model_by_its_name(server: ServerProcess, cli
     assert acme.responses.create(model=WHOLE, input="Say it.", temperature=0).output_text == ALPHABET
     completed = acme.completions.create(model=WHOLE, prompt="Say it.", temperature=0, max_tokens=99)
     assert completed.choices[0].text == ALPHABET
+    for model, expected in ((WHOLE, ALPHABET), (BACK, ALPHABET[::-1])):
+        with anthropic.Anthropic(base_url=server.url, api_key=acme.api_key) as other:
+            message: Any = other.messages.create(model=model, messages=HELLO, max_tokens=99)
+        assert message.content[0].text == expected
     found = acme.models.retrieve(WHOLE)
     assert (found.id, found.owned_by, found.created) == (WHOLE, "acme", 1_790_000_000)
     assert WHOLE in [one.id for one in acme.models.list()]
@@ -160,13 +165,13 @@ def test_for_another_project_it_is_not_there_until_it_is_permitted(
 
     store = registry(server)
     (given,) = store.permit(WHOLE, ["other"])
-    within(2, lambda: WHOLE in [one.id for one in other.models.list()])
+    within(5, lambda: WHOLE in [one.id for one in other.models.list()])
     assert said(other, WHOLE) == ALPHABET
     with pytest.raises(openai.NotFoundError):
         client("other").models.delete(WHOLE)
     store.revoke(WHOLE, given.id)
     store.close()
-    within(2, lambda: WHOLE not in [one.id for one in other.models.list()])
+    within(5, lambda: WHOLE not in [one.id for one in other.models.list()])
     with pytest.raises(openai.NotFoundError):
         said(other, WHOLE)
 
@@ -185,8 +190,8 @@ def test_adapters_of_one_base_share_a_process_and_one_that_comes_breaks_no_answe
     )  # fmt: skip
     next(iter(slow))
     store.register(trained("skip", "jobs/ftjob-1/skip.gguf", BASE))
-    took = within(2, lambda: "skip" in [one.id for one in acme.models.list()])
-    assert took < 1.0, "found without a restart"
+    took = within(5, lambda: "skip" in [one.id for one in acme.models.list()])
+    assert took < 2.0, "found without a restart"
     assert said(acme, "skip") == ALPHABET[::2]
     assert said(acme, BACK) == ALPHABET[::-1]
     assert tokens_of(slow) == 1500, "what ran when the adapter came runs to its end"
@@ -200,7 +205,7 @@ async def test_who_asks_for_one_adapter_can_not_choose_another_by_a_field(
     acme, store = client("acme"), registry(server)
     store.register(trained(SKIP, "jobs/ftjob-1/skip.gguf", BASE))
     store.close()
-    within(2, lambda: SKIP in [one.id for one in acme.models.list()])
+    within(5, lambda: SKIP in [one.id for one in acme.models.list()])
     fields = {"lora": [{"id": 0, "scale": 1.0}, {"id": 1, "scale": 1.0}]}
     for model, expected in ((BACK, ALPHABET[::-1]), (SKIP, ALPHABET[::2])):
         answer = acme.chat.completions.create(model=model, messages=HELLO, temperature=0, extra_body=fields)
@@ -222,7 +227,7 @@ def test_a_broken_adapter_is_told_and_stops_nobody_else(server: ServerProcess, c
     (server.data / "jobs" / "ftjob-1" / "bad.gguf").write_bytes(tiny_gguf.content())  # no adapter at all
     store = registry(server)
     store.register(trained("broken", "jobs/ftjob-1/bad.gguf", BASE))
-    within(2, lambda: "broken" in [one.id for one in acme.models.list()])
+    within(5, lambda: "broken" in [one.id for one in acme.models.list()])
 
     with pytest.raises(openai.APIStatusError, match="can't be loaded"):
         said(acme, "broken")
@@ -236,7 +241,7 @@ def test_deleting_answers_what_runs_and_removes_the_file(server: ServerProcess, 
     store = registry(server)
     store.register(trained("gone", "jobs/ftjob-1/gone.gguf"))
     store.close()
-    within(2, lambda: "gone" in [one.id for one in acme.models.list()])
+    within(5, lambda: "gone" in [one.id for one in acme.models.list()])
     slow = acme.chat.completions.create(
         model="gone", messages=HELLO, temperature=0, stream=True, max_tokens=1500,
         stream_options={"include_usage": True},

@@ -3,6 +3,7 @@
 Knows what is told of models by its protocol alone, which runs on the loop: nothing in it waits.
 """
 
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 from starlette.concurrency import run_in_threadpool
@@ -43,6 +44,8 @@ class Row(NamedTuple):
     memory: str
     kv: str
     restarts: str
+    ends: list[tuple[str, str]]
+    """When it ended by itself and why, the newest first."""
 
 
 class ServingPages:
@@ -100,11 +103,12 @@ def _row(one: Json) -> Row:
     engine = one["engine"]
     memory_mb = None if engine is None else engine["memory_mb"]
     rate, limit = one["tokens_per_second"], None if engine is None else engine.get("kv_limit")
+    elsewhere = "built in" if one["target"].startswith("greenroom/") else "remote"
     circuit = "" if one["circuit"] == "closed" else "left alone"
     return Row(
         name=one["target"],
         address="/models/" + segment(one["target"]),
-        state=circuit or ("remote" if engine is None else engine["state"]),
+        state=circuit or (elsewhere if engine is None else engine["state"]),
         is_trained=one["trained"] is not None,
         at_work=figures.count(one["at_work"]),
         waiting=figures.count(one["waiting"] + ((engine or {}).get("waiting") or 0)),
@@ -115,4 +119,9 @@ def _row(one: Json) -> Row:
         memory=figures.NONE if memory_mb is None else figures.size(round(memory_mb * (1 << 20))),
         kv=figures.share(engine["kv_tokens"] / limit) if engine and limit else figures.NONE,
         restarts=figures.NONE if engine is None else figures.count(engine["restarts"]),
+        ends=[(_moment(end["at"]), end["said"]) for end in reversed((engine or {}).get("ends", ()))],
     )
+
+
+def _moment(at: float) -> str:
+    return figures.clock(datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"))
