@@ -140,6 +140,12 @@ class Models:
         check_route(f"{self._source}: models.{name}", model)
         if len(targets) == 1 or model.route == "ordered":
             return None
+        for wanted, target in zip(model.targets, targets, strict=True):
+            if wanted != target.name and (model.weights or model.rules):
+                raise ConfigError(
+                    f"{self._source}: models.{name}: beside weights or rules write '{target.name}', "
+                    f"not '{wanted}'."
+                )
         candidates = [
             Candidate(one.name, one.price, one.health, model.weights.get(one.name, 1.0)) for one in targets
         ]

@@ -78,14 +78,16 @@ def all_status(house: House, project: str | None) -> list[Json]:
 
 def status(house: House, name: str, project: str | None) -> Json:
     """How one target fares; for a configured model its targets. Raises: ModelNotFound."""
-    owners = house.shelf.projects(name)
     configured = house.models.configured().get(name)
-    if owners is not None and configured is None and project is not None and project not in owners:
-        raise ModelNotFound(f"No model goes by '{name[:100]}'.", "model")
     if configured is not None:
-        targets = [house.models.target(one) for one in configured.targets]
-        return {"model": name, "targets": [_row(house, one) for one in targets if one is not None]}
-    target = house.models.target(name)
+        found = {one: house.models.target(one) for one in configured.targets}
+        shown = [
+            _row(house, target)
+            for one, target in found.items()
+            if target is not None and not house.shelf.is_hidden(one, project)
+        ]
+        return {"model": name, "targets": shown}
+    target = None if house.shelf.is_hidden(name, project) else house.models.target(name)
     if target is None:
         raise ModelNotFound(f"No model goes by '{name[:100]}'. GET /api/models lists what there is.", "model")
     return _row(house, target)
@@ -95,12 +97,12 @@ def _targets(house: House, project: str | None) -> dict[str, Target]:
     models = house.models
     names = [target for one in models.configured().values() for target in one.targets]
     names += [house.default_target, *models.names(), *house.shelf.names(project)]
-    names += [
-        name
-        for name in house.gateway.figures.by_target
-        if (owners := house.shelf.projects(name)) is None or project is None or project in owners
-    ]
-    found = (models.target(name) for name in dict.fromkeys(names) if name not in models.configured())
+    names += house.gateway.figures.by_target
+    found = (
+        models.target(name)
+        for name in dict.fromkeys(names)
+        if name not in models.configured() and not house.shelf.is_hidden(name, project)
+    )
     return {one.name: one for one in found if one is not None}
 
 

@@ -47,7 +47,9 @@ class ModelDesk:
         named = dict.fromkeys((*models.names(), house.default_target))
         for name in named:
             target = models.target(name)
-            if target is not None and name not in models.configured():
+            if target is None or house.shelf.is_hidden(name, project):
+                continue
+            if name not in models.configured():
                 rows.append(self._row(target))
         by_id = {one["id"]: one for one in rows}
         for one in all_pulled(house.data):

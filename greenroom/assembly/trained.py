@@ -93,6 +93,11 @@ class TrainedShelf:
         """Whose a model is and who else may use it; None for a name that is no trained model's."""
         return self._projects.get(name.removeprefix(PREFIX))
 
+    def is_hidden(self, name: str, project: str | None) -> bool:
+        """Whether a name is that of a trained model which a project may not use; None may use all."""
+        owners = self.projects(name)
+        return owners is not None and project is not None and project not in owners
+
     def names(self, project: str | None) -> list[str]:
         """What a project may ask for, the oldest first; None sees all."""
         return [name for name, projects in self._projects.items() if project is None or project in projects]

@@ -107,6 +107,9 @@ class Rooms:
     def names(self, caller: Caller | None = None) -> list[str]:
         """All names that a caller may ask for, apps first; without one those that everybody may."""
         names = [*self.apps, *self.models]
-        if self.private is not None and caller is not None:
-            names += self.private.names(project_of(caller))
-        return list(dict.fromkeys(names))
+        private = self.private
+        if private is None:
+            return list(dict.fromkeys(names))
+        own = private.names(project_of(caller)) if caller is not None else []
+        open_to_all = [name for name in names if name in self.apps or private.projects(name) is None]
+        return list(dict.fromkeys((*open_to_all, *own)))
