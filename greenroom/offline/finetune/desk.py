@@ -145,7 +145,7 @@ class JobDesk:
         """A page of a job's checkpoints, newest first."""
         row = self.row(caller, id)
         rows, has_more = self._kept.checkpoints(row, Page(query.limit, query.after))
-        return page([told_checkpoint(one, row) for one in rows], has_more=has_more)
+        return page([told_checkpoint(one, row, self.folder(id)) for one in rows], has_more=has_more)
 
     def row(self, caller: Caller, id: str) -> JobRow:
         """A job of the caller's project. Raises: NotFound."""

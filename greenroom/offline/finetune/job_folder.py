@@ -93,6 +93,11 @@ class JobFolder:
                 if found is not None:
                     yield int(name), found
 
+    def models(self, number: int) -> dict[str, str]:
+        """The GGUF files made of a checkpoint, relative to the folder, by format."""
+        found = (self.path / "models" / str(number)).glob("*.gguf")
+        return {one.stem.rpartition("-")[2]: one.relative_to(self.path).as_posix() for one in found}
+
     def put(self, name: str, content: object) -> None:
         """Write a file as a whole. Raises: OSError."""
         data = content if isinstance(content, bytes) else encode(content)

@@ -12,6 +12,7 @@ from greenroom.store.jobs import JobRow, JobStore
 from greenroom.store.trained import TrainedModel
 
 TRAINER = "greenroom.offline.finetune.trainer"
+EXPORTER = "greenroom.offline.finetune.trainer.checkpoint"
 Json = dict[str, Any]  # Any: JSON
 
 
@@ -65,5 +66,7 @@ class Tools(NamedTuple):
     outside: Outside
     trainer: str
     """The module that trains in a folder."""
+    exporter: str = EXPORTER
+    """The module that makes a model of a checkpoint."""
     first_wait_s: float = 1.0
     """Before a process that ended is started again; twice as long each time it gets no further."""

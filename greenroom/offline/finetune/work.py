@@ -22,6 +22,8 @@ MOST_FAILURES = 5
 LONGEST_WAIT_S = 60.0
 PAUSE_S = 120.0
 """So long may a process that is asked to end take for its checkpoint."""
+_EXPORT_TRIES = 2
+"""A checkpoint that no model can be made of is left as it is."""
 _SMALLER = "Choose a smaller batch_size, max_length or model."
 _NO_LONGER = 0.5
 """Seconds that the moment of the end must differ by to be written down again."""
@@ -41,6 +43,8 @@ class Work:
         self._asked_at: float | None = None
         self._tries = 0
         self._known: set[int] = set()
+        self._exported: list[int] = []
+        """Checkpoints that were begun to be made models of."""
         self._is_unseen = True
         """Whether an end is yet to be looked at that came while nobody watched."""
 
@@ -163,6 +167,8 @@ class Work:
     def _is_over(self, code: int | None = None) -> bool:
         """Bring a job to its end whose training has come to one."""
         result = self.folder.result()
+        if result is not None and self._makes_checkpoints():
+            return True
         if result is not None:
             try:
                 finish(self._row, self._tools, self.folder, result)
@@ -176,6 +182,17 @@ class Work:
             return False
         self._fail(Refusal(code="training_failed", message=why or "Training ended and does not say why."))
         return True
+
+    def _makes_checkpoints(self) -> bool:
+        """Whether a model is yet to be made of a checkpoint; begins to."""
+        wanted = int((decode(self._row.request).get("greenroom") or {}).get("checkpoints") or 0)
+        kept = [number for number, _ in self.folder.checkpoints()][-wanted:] if wanted else []
+        for number in kept:
+            if not self.folder.models(number) and self._exported.count(number) < _EXPORT_TRIES:
+                self._exported.append(number)
+                self._child = self._started(self._tools.exporter, str(number))
+                return True
+        return False
 
     def _start(self) -> None:
         try:
@@ -248,8 +265,7 @@ class Work:
         if child is None:
             self._asked_at = None
             if self._row.plan and self.folder.result() is not None:  # it was done before it heard
-                self._follow()
-                self._is_over()
+                self._kept.move(self._row.id, "running", of=("paused",))
             return
         self._follow()
         now = time.monotonic()
@@ -275,10 +291,11 @@ class Work:
                 self._pace = Pace(time.monotonic())
         return self._child
 
-    def _started(self, module: str) -> Child | None:
+    def _started(self, module: str, *more: str) -> Child | None:
         self._pace = Pace(time.monotonic())
+        threads = self._tools.settings().threads
         try:
-            return start(module, self.folder.path, self._tools.environment, self._tools.settings().threads)
+            return start(module, self.folder.path, self._tools.environment, threads, *more)
         except BlockingIOError:
             return None  # one works there still
 

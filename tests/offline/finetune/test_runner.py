@@ -56,6 +56,19 @@ def test_a_job_is_prepared_trained_registered_and_told(make: Make) -> None:
     assert "# ft:tiny:" in (studio.data / "finetune" / id / "card.md").read_text()
 
 
+def test_checkpoints_become_models_where_that_is_asked_for(make: Make) -> None:
+    studio = make()
+    id = studio.add(checkpoints=2)
+
+    row = studio.ended(id)
+
+    assert row.status == "succeeded"
+    for step in (4, 6):
+        model = studio.beside.trained.find(f"{row.name}:ckpt-step-{step}", "default")
+        assert (model.gguf, model.checkpoint_of) == (f"finetune/{id}/models/{step}/model-Q8_0.gguf", row.name)
+    assert [one.name for one in studio.beside.trained.all()].count(f"{row.name}:ckpt-step-2") == 0
+
+
 def test_what_trains_is_given_no_key_and_steps_back(make: Make) -> None:
     studio = make(SLOW)
     id = studio.add()
