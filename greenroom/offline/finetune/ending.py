@@ -43,6 +43,7 @@ def finish(row: JobRow, tools: Tools, folder: JobFolder, result: Result) -> None
     )  # fmt: skip
     _register_checkpoints(row, tools, folder, plan)
     file = _figures(row, tools, folder, points)
+    time.sleep(tools.seen_s)
     told = encode({**_plain(result), "files": [file] if file else []})
     if tools.kept.move(row.id, "succeeded", result=told, card=encode(card)):
         now = time.time_ns()

@@ -68,5 +68,7 @@ class Tools(NamedTuple):
     """The module that trains in a folder."""
     exporter: str = EXPORTER
     """The module that makes a model of a checkpoint."""
+    seen_s: float = 0.7
+    """Until every process of a server has seen a model that was registered; the job has succeeded then."""
     first_wait_s: float = 1.0
     """Before a process that ended is started again; twice as long each time it gets no further."""

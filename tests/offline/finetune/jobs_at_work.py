@@ -52,7 +52,7 @@ class Studio:
         config = FinetuneConfig(**settings)
         self.tools = Tools(
             self.kept, data, data / "finetune", lambda: config, {"PATH": "/bin", "OPENAI_API_KEY": "sk-secret"},
-            self.beside, TRAINER, EXPORTER, 0.01,
+            self.beside, TRAINER, EXPORTER, 0.0, 0.01,
         )  # fmt: skip
         self.runner = Runner(self.tools)
 
