@@ -21,6 +21,7 @@ from greenroom.wire.finetune import NewJob
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.finetune,
+    pytest.mark.timeout(300),
     pytest.mark.skipif(find_spec("torch") is None, reason="needs the extra finetune"),
 ]
 
