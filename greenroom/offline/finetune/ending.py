@@ -62,7 +62,7 @@ def _register_checkpoints(row: JobRow, tools: Tools, folder: JobFolder, plan: Pl
     for one in tools.kept.checkpoints(row, Page(1_000))[0]:
         made = folder.models(one.step)
         gguf = next((made[format] for format in plan.formats if format in made), None)
-        if gguf is not None:
+        if gguf is not None:  # of the others it was not asked for, or could not be made
             tools.outside.register(
                 TrainedModel(
                     name=one.model, project=row.project, created_ns=one.at_ns, base=plan.base_name,

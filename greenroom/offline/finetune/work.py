@@ -189,6 +189,9 @@ class Work:
         kept = [number for number, _ in self.folder.checkpoints()][-wanted:] if wanted else []
         for number in kept:
             if not self.folder.models(number) and self._exported.count(number) < _EXPORT_TRIES:
+                if number in self._exported:
+                    said = last_words(self.folder.path)
+                    log.warning("checkpoint no model", extra={"job": self._row.id, "said": said})
                 self._exported.append(number)
                 self._child = self._started(self._tools.exporter, str(number))
                 return True
