@@ -1,6 +1,7 @@
 """One job at work here: prepared, trained, watched, started again, paused, ended. Looked at in every tick."""
 
 import logging
+import shutil
 import time
 from collections.abc import Sequence
 
@@ -22,6 +23,8 @@ MOST_FAILURES = 5
 LONGEST_WAIT_S = 60.0
 PAUSE_S = 120.0
 """So long may a process that is asked to end take for its checkpoint."""
+FULL_BYTES = 64 << 20
+"""With less room on the disk, what failed is taken to have failed for want of it, and waits."""
 _EXPORT_TRIES = 2
 """A checkpoint that no model can be made of is left as it is."""
 _SMALLER = "Choose a smaller batch_size, max_length or model."
@@ -137,6 +140,7 @@ class Work:
 
     def _begin(self) -> None:
         self._asked_at = None
+        self._is_unseen = False
         moved = self._kept.move(
             self._row.id, "running", of=("queued",), started_ns=self._row.started_ns or time.time_ns()
         )
@@ -180,7 +184,11 @@ class Work:
         why = self.folder.last_error() if is_news else None
         if why is None and code != EXIT_FAILED:
             return False
-        self._fail(Refusal(code="training_failed", message=why or "Training ended and does not say why."))
+        if shutil.disk_usage(self.folder.path).free < FULL_BYTES:
+            if self._kept.move(self._row.id, "paused", of=("running",)):
+                self._tell("The disk is full. Make room, then resume the job; nothing is lost.", "error")
+            return True
+        self._fail(Refusal(code="training_failed", message=self._without_place(why)))
         return True
 
     def _makes_checkpoints(self) -> bool:
@@ -308,7 +316,7 @@ class Work:
             read = self.folder.events(self._row.read_bytes)
             if read.end == self._row.read_bytes:
                 break
-            rows = [_event_row(one) for one in read.events]
+            rows = [_event_row(one, self._without_place(one.message)) for one in read.events]
             self._kept.tell(self._row, rows, read.end, self._row.read_bytes)
             self._row = self._kept.job(self._row.id) or self._row
         fresh = [(number, one) for number, one in self.folder.checkpoints() if number not in self._known]
@@ -329,6 +337,10 @@ class Work:
         if self._kept.move(self._row.id, "failed", of=of, error=encode(refusal), **columns):
             self._tell(f"The job failed: {refusal.message}", "error")
 
+    def _without_place(self, said: str | None) -> str:
+        """What the process said, without the folders of this machine."""
+        return (said or "Training ended and does not say why.").replace(str(self.folder.path), "the job")
+
     def _tell(self, message: str, level: str = "info") -> None:
         self._kept.tell(self._row, [EventRow(at_ns=time.time_ns(), level=level, message=message)])
 
@@ -336,9 +348,9 @@ class Work:
         return min(LONGEST_WAIT_S, self._tools.first_wait_s * 2.0 ** (failures - 1))
 
 
-def _event_row(event: Event) -> EventRow:
+def _event_row(event: Event, message: str) -> EventRow:
     return EventRow(
-        at_ns=int(event.at * 1e9), level=event.level, type=event.type, message=event.message,
+        at_ns=int(event.at * 1e9), level=event.level, type=event.type, message=message,
         data=encode(event.data),
     )  # fmt: skip
 

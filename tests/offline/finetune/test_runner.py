@@ -131,7 +131,20 @@ def test_one_that_says_it_is_of_no_use_is_not_started_again(make: Make) -> None:
     row = studio.ended(id)
 
     assert (row.status, row.starts) == ("failed", 1)
-    assert decode(row.error)["message"] == "The rows can't be trained on."
+    assert decode(row.error)["message"] == "The rows in the job can't be trained on."
+
+
+def test_a_full_disk_lets_the_job_rest(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "FULL_BYTES", 1 << 62)
+    studio = make({"ends": {"2": "fail"}})
+    id = studio.add()
+    studio.until(lambda: studio.row(id).status == "paused")
+    monkeypatch.setattr(work, "FULL_BYTES", 0)
+
+    studio.kept.move(id, "queued", of=("paused",))
+
+    assert studio.ended(id).status == "succeeded"
+    assert any(message.startswith("The disk is full.") for message in studio.messages(id))
 
 
 def test_one_that_hangs_is_killed_and_started_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
