@@ -121,12 +121,12 @@ class JobDesk:
         return self._moved(row, "paused", "The job is asked to pause.")
 
     def resume(self, caller: Caller, id: str) -> Json:
-        """Let a job go on. Raises: RequestError when it does not rest."""
+        """Let a job that rests, or that failed while it trained, go on. Raises: RequestError for others."""
         row = self.row(caller, id)
-        if row.status != "paused":
+        if row.status != "paused" and not (row.status == "failed" and row.plan):
             raise _refused(row, "resumed")
         to: Status = "queued" if row.plan else "validating_files"
-        if self._kept.move(row.id, to, of=("paused",), failures=0):
+        if self._kept.move(row.id, to, of=("paused", "failed"), failures=0, error=b"", ended_ns=0):
             self._tell(row, "The job is resumed.")
         return self._told(self._kept.job(row.id) or row)
 

@@ -15,6 +15,8 @@ from msgspec.json import Decoder, decode, encode
 from greenroom.offline.finetune.plan import COMPLETE, Checkpoint, Event, Plan, Progress, Result
 
 T = TypeVar("T")
+WEIGHTS = ("model", "models", "adapter", "checkpoints", "tokenizer", "text.txt")
+"""What is large in a job's folder, and of no use once nobody has its models."""
 MOST_READ = 1 << 20
 """Bytes of events taken at once; a longer line is passed over."""
 _event = Decoder(Event)

@@ -48,6 +48,10 @@ class Outside(Protocol):
         """Have a model answer. Doing it again changes nothing. Raises: RequestError, Conflict, StoreError."""
         ...
 
+    def jobs_of_models(self) -> set[str]:
+        """The jobs whose models, or models of checkpoints, are still there."""
+        ...
+
     def keep_file(self, project: str, name: str, data: bytes) -> str:
         """Keep a file of results; its id. Raises: RequestError when the project has no room."""
         ...

@@ -10,7 +10,7 @@ from msgspec.json import decode, encode
 from greenroom.errors import RequestError
 from greenroom.offline.finetune.child import Child, find, how, is_held, last_words, start
 from greenroom.offline.finetune.ending import finish
-from greenroom.offline.finetune.job_folder import JobFolder
+from greenroom.offline.finetune.job_folder import WEIGHTS, JobFolder
 from greenroom.offline.finetune.outside import Ready, Refusal, Tools
 from greenroom.offline.finetune.pace import Pace, place, step_of
 from greenroom.offline.finetune.plan import EXIT_FAILED, Event
@@ -70,6 +70,8 @@ class Work:
                 self._let_rest()
             case _:
                 self.end()
+                if row.status == "cancelled":
+                    self.folder.drop(*WEIGHTS)
 
     def end(self) -> None:
         """Leave no process of a job that has ended."""

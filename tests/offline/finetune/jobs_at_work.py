@@ -35,6 +35,9 @@ class Beside:
     def register(self, model: TrainedModel) -> None:
         self.trained.register(model)
 
+    def jobs_of_models(self) -> set[str]:
+        return {one.job for one in self.trained.all()}
+
     def keep_file(self, project: str, name: str, data: bytes) -> str:
         self.files.append(data)
         return f"file-{len(self.files)}"

@@ -69,6 +69,20 @@ def test_checkpoints_become_models_where_that_is_asked_for(make: Make) -> None:
     assert [one.name for one in studio.beside.trained.all()].count(f"{row.name}:ckpt-step-2") == 0
 
 
+def test_the_weights_of_a_deleted_model_go_and_its_record_stays(make: Make) -> None:
+    studio = make()
+    id = studio.add()
+    row = studio.ended(id)
+    studio.beside.trained.delete(row.name, None)
+    assert (studio.data / "finetune" / id / "checkpoints").exists()
+
+    studio.runner._tidy_at = 0.0
+    studio.runner.tick()
+
+    assert not (studio.data / "finetune" / id / "checkpoints").exists()
+    assert (studio.data / "finetune" / id / "card.md").exists()
+
+
 def test_what_trains_is_given_no_key_and_steps_back(make: Make) -> None:
     studio = make(SLOW)
     id = studio.add()
@@ -186,6 +200,7 @@ def test_a_cancelled_job_leaves_no_process(make: Make) -> None:
 
     assert find(studio.data / "finetune" / id) is None
     assert not is_alive(pid)
+    assert not (studio.data / "finetune" / id / "checkpoints").exists()
     assert studio.row(id).status == "cancelled"
 
 
