@@ -12,8 +12,8 @@ from greenroom.store.jobs import JobRow
 from greenroom.store.material import stamp
 
 Record = dict[str, Any]  # Any: JSON
-_LISTED, _EVENTS, _POINTS = 100, 200, 400
-"""Jobs, lines of what one told, steps of its curves."""
+_LISTED, _EVENTS, _READ, _POINTS = 100, 200, 2_000, 400
+"""Jobs, lines of what one told, steps that are read and that are drawn."""
 
 
 class TrainingPages:
@@ -42,7 +42,7 @@ class TrainingPages:
         kept, desk = self._training.house.jobs, self._training.desk
         events = kept.events(row, Page(_EVENTS))[0]
         checkpoints = kept.checkpoints(row, Page(_EVENTS))[0]
-        points = [decode(one.data) for one in kept.metrics(row)]
+        points = [decode(one.data) for one in kept.metrics(row, _READ)]
         return {
             **desk.get(_operator(row), id),
             "summary": summary(row, desk.folder(id)),
