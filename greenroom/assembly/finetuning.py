@@ -190,6 +190,10 @@ class Surroundings:
         """Have a model answer."""
         self._house.trained.register(model)
 
+    def jobs_of_models(self) -> set[str]:
+        """The jobs whose models are still there."""
+        return {one.job for one in self._house.trained.all()}
+
     def keep_file(self, project: str, name: str, data: bytes) -> str:
         """Keep a file of results; its id."""
         files = self._house.documents.files

@@ -28,6 +28,7 @@ from greenroom.offline.finetune.rows.prepare import Options, Prepared, prepare
 from greenroom.offline.finetune.rows.problems import Unfit
 
 _MOST_WARNINGS = 10
+_LONGEST_NAME_BYTES = 255
 _WHY = {
     "duplicate": "they are the same as others",
     "near_duplicate": "they are nearly the same as others",
@@ -122,8 +123,8 @@ def _rows(house: House, order: Order, folder: JobFolder) -> Prepared:
     """The rows, read from files that are called as people know them. Raises: Unfit, InfrastructureError."""
     beside = folder.path / "files"
     shutil.rmtree(beside, ignore_errors=True)
-    train = _linked(order.train, beside / "1" / order.names[order.train])
-    valid = None if order.valid is None else _linked(order.valid, beside / "2" / order.names[order.valid])
+    train = _linked(order.train, beside / "1" / _name(order, order.train))
+    valid = None if order.valid is None else _linked(order.valid, beside / "2" / _name(order, order.valid))
     means = means_of(house, order.project)
     try:
         return prepare(train, valid, folder.path, order.plan.method, order.options, means)
@@ -135,6 +136,12 @@ def _linked(path: str, place: Path) -> Path:
     place.parent.mkdir(parents=True)
     place.symlink_to(path)
     return place
+
+
+def _name(order: Order, path: str) -> str:
+    """What people call a file, where a file can be called so."""
+    name = order.names[path].replace("/", "-").replace("\0", "-").strip(". ")
+    return name if name and len(name.encode()) <= _LONGEST_NAME_BYTES else "rows.jsonl"
 
 
 def _scratch(order: Order, folder: JobFolder) -> Scratch | None:

@@ -26,6 +26,7 @@ from greenroom.assembly.audit import Audit
 from greenroom.assembly.descriptors import limits_of, raise_limit
 from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
+from greenroom.assembly.finetune_pages import TrainingPages
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
@@ -45,6 +46,7 @@ from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
+from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.prompts import PromptApi
 from greenroom.server.protocol import Shared
@@ -177,7 +179,10 @@ class _Server(uvicorn.Server):
             *FinetuneRoutes(self.finetuning, note).docs(),
         )
         api = Api(house.access, desk, __version__, more)
-        rooms = (ServingPages(ServingPagesDesk(house)).routes,)
+        rooms = (
+            ServingPages(ServingPagesDesk(house)).routes,
+            FinetuningPages(TrainingPages(self.finetuning)).routes,
+        )
         seen = pages(PagesDesk(house), shelves, shelves=_shelves(house), more=rooms)
         routes = [*api.routes(), *seen]
         app = Starlette(

@@ -92,8 +92,8 @@ def _look(training: "Finetuning", row: "JobRow") -> Look:
     if row.error:
         parts = [decode(row.error)["message"]]
     if progress is None:
-        done = row.status == "succeeded"
-        return Look(row.status, "", int(done), 1, ", ".join(parts))
+        done = int(row.status == "succeeded")
+        return Look(row.status, "", done, done, ", ".join(parts))
     return Look(row.status, progress.phase, progress.step, progress.total_steps, ", ".join(parts))
 
 

@@ -178,10 +178,6 @@ class JobStore(CountedStore):
         marks = ", ".join("?" * len(UNFINISHED))
         return self._set(id, columns, f"status IN ({marks})", UNFINISHED)
 
-    def put_card(self, id: str, card: bytes) -> bool:
-        """Keep the card of a job, ended or not."""
-        return self._set(id, {"card": card}, "1", ())
-
     def _set(self, id: str, columns: Mapping[str, object], where: str, values: Sequence[object]) -> bool:
         assignments = ", ".join(f"{name} = ?" for name in columns)
         with self._changing() as db:
@@ -235,13 +231,16 @@ class JobStore(CountedStore):
             ).fetchall()
         return [_as(EventRow, row) for row in found[: wanted.limit]], len(found) > wanted.limit
 
-    def metrics(self, job: JobRow, after: int = 0) -> list[EventRow]:
-        """The events with numbers, oldest first, those after a number of theirs."""
+    def metrics(self, job: JobRow, most: int | None = None) -> list[EventRow]:
+        """The events with numbers, oldest first; about `most`, spread evenly, and all of validation."""
+        where = "FROM events WHERE job = ?1 AND type = 'metrics'"
         with self._reading() as db:
+            (count,) = db.execute(f"SELECT count(*) {where}", (job.number,)).fetchone()
+            every = 1 if most is None else max(1, count // most)
             found = db.execute(
-                f"SELECT {_EVENT} FROM events WHERE job = ? AND type = 'metrics' AND number > ?"
+                f"SELECT {_EVENT} {where} AND (number % ?2 = 0 OR message LIKE '%validation%')"
                 " ORDER BY number",
-                (job.number, after),
+                (job.number, every),
             ).fetchall()
         return [_as(EventRow, row) for row in found]
 
@@ -291,16 +290,6 @@ class JobStore(CountedStore):
                 (job.number, before, wanted.limit + 1),
             ).fetchall()
         return [_as(CheckpointRow, row) for row in found[: wanted.limit]], len(found) > wanted.limit
-
-    def owner(self, model: str) -> JobRow | None:
-        """The job whose model, or whose checkpoint, goes by a name."""
-        with self._reading() as db:
-            found = db.execute(
-                f"SELECT {_JOB} FROM jobs WHERE name = ?1 OR number IN"
-                " (SELECT job FROM checkpoints WHERE model = ?1) ORDER BY number DESC LIMIT 1",
-                (model,),
-            ).fetchone()
-        return None if found is None else _as(JobRow, found)
 
 
 def new_id() -> str:

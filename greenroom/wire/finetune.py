@@ -56,7 +56,8 @@ class NewJob(Struct, kw_only=True, frozen=True):
     hyperparameters: Hyperparameters | None = None
     integrations: list[Json] | None = None
     greenroom: Json | None = None
-    """Our extensions: start, tuning, base, size, text_file, hyperparameters, formats, budget, data."""
+    """Our extensions: start, tuning, base, size, text_file, hyperparameters, checkpoints, formats, budget,
+    data."""
 
 
 class NewPermissions(Struct, kw_only=True, frozen=True):
@@ -93,8 +94,8 @@ class JobQuery(NamedTuple):
 def read_job_query(query: Mapping[str, str]) -> JobQuery:
     """`limit`, `after`, `metadata[k]`, `order` and `project_id`. Raises: MalformedRequest."""
     limit = query.get("limit") or "20"
-    if not limit.isascii() or not limit.isdigit() or not 0 < int(limit[:6]) <= MOST_LISTED:
-        raise MalformedRequest(f"'limit' must be a number from 1 to {MOST_LISTED}.", "limit")
+    if not limit.isascii() or not limit.isdigit() or int(limit[:6]) > MOST_LISTED:
+        raise MalformedRequest(f"'limit' must be a number from 0 to {MOST_LISTED}.", "limit")
     order = query.get("order") or "descending"
     if order not in {"ascending", "descending"}:
         raise MalformedRequest("'order' must be ascending or descending.", "order")

@@ -44,6 +44,8 @@ class Extra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file of plain text that is learned from first, from scratch or continued."""
     text_steps: Positive | None = None
     hyperparameters: Hyperparameters = Hyperparameters()
+    checkpoints: Annotated[int, Meta(ge=0, le=3)] = 0
+    """How many of the newest checkpoints become models of their own."""
     formats: Annotated[tuple[Format, ...], Meta(min_length=1, max_length=3)] = ("Q8_0",)
     budget: Budget = Budget()
     data: Options = Options()

@@ -94,8 +94,10 @@ class Child:
         return began == self._began if began is not None else is_held(self.folder)
 
 
-def start(module: str, folder: Path, environment: Mapping[str, str], threads: int | None) -> Child:
-    """Start `python -m MODULE FOLDER`. Raises: BlockingIOError where one works there; OSError."""
+def start(
+    module: str, folder: Path, environment: Mapping[str, str], threads: int | None, *more: str
+) -> Child:
+    """Start `python -m MODULE FOLDER MORE`. Raises: BlockingIOError where one works there; OSError."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
     kept = {name: environment[name] for name in _PASSED_ON if name in environment}
     counts = {} if threads is None else {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
@@ -105,7 +107,7 @@ def start(module: str, folder: Path, environment: Mapping[str, str], threads: in
         (folder / WHO).unlink(missing_ok=True)
         with _log(folder).open("ab") as said:
             process = subprocess.Popen(  # noqa: S603  # our own module
-                [sys.executable, "-P", "-m", module, str(folder)],
+                [sys.executable, "-P", "-m", module, str(folder), *more],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,

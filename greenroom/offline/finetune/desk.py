@@ -121,12 +121,12 @@ class JobDesk:
         return self._moved(row, "paused", "The job is asked to pause.")
 
     def resume(self, caller: Caller, id: str) -> Json:
-        """Let a job go on. Raises: RequestError when it does not rest."""
+        """Let a job that rests, or that failed while it trained, go on. Raises: RequestError for others."""
         row = self.row(caller, id)
-        if row.status != "paused":
+        if row.status != "paused" and not (row.status == "failed" and row.plan):
             raise _refused(row, "resumed")
         to: Status = "queued" if row.plan else "validating_files"
-        if self._kept.move(row.id, to, of=("paused",), failures=0):
+        if self._kept.move(row.id, to, of=("paused", "failed"), failures=0, error=b"", ended_ns=0):
             self._tell(row, "The job is resumed.")
         return self._told(self._kept.job(row.id) or row)
 
@@ -145,7 +145,7 @@ class JobDesk:
         """A page of a job's checkpoints, newest first."""
         row = self.row(caller, id)
         rows, has_more = self._kept.checkpoints(row, Page(query.limit, query.after))
-        return page([told_checkpoint(one, row) for one in rows], has_more=has_more)
+        return page([told_checkpoint(one, row, self.folder(id)) for one in rows], has_more=has_more)
 
     def row(self, caller: Caller, id: str) -> JobRow:
         """A job of the caller's project. Raises: NotFound."""

@@ -12,7 +12,7 @@ from greenroom.offline.finetune.card import card_of, markdown
 from greenroom.offline.finetune.job_folder import JobFolder
 from greenroom.offline.finetune.outside import Tools
 from greenroom.offline.finetune.plan import Plan, Result
-from greenroom.store.jobs import EventRow, JobRow
+from greenroom.store.jobs import EventRow, JobRow, Page
 from greenroom.store.trained import TrainedModel
 
 _COLUMNS = (
@@ -41,7 +41,9 @@ def finish(row: JobRow, tools: Tools, folder: JobFolder, result: Result) -> None
             kind="model", gguf=_relative(tools.data, folder.path / gguf), card=card,
         )
     )  # fmt: skip
+    _register_checkpoints(row, tools, folder, plan)
     file = _figures(row, tools, folder, points)
+    time.sleep(tools.seen_s)
     told = encode({**_plain(result), "files": [file] if file else []})
     if tools.kept.move(row.id, "succeeded", result=told, card=encode(card)):
         now = time.time_ns()
@@ -53,6 +55,22 @@ def finish(row: JobRow, tools: Tools, folder: JobFolder, result: Result) -> None
             ],
         )
     folder.drop(".part", "order.json")
+
+
+def _register_checkpoints(row: JobRow, tools: Tools, folder: JobFolder, plan: Plan) -> None:
+    """Those that models were made of, under the names that they have as checkpoints."""
+    for one in tools.kept.checkpoints(row, Page(1_000))[0]:
+        made = folder.models(one.step)
+        gguf = next((made[format] for format in plan.formats if format in made), None)
+        if gguf is not None:  # of the others it was not asked for, or could not be made
+            tools.outside.register(
+                TrainedModel(
+                    name=one.model, project=row.project, created_ns=one.at_ns, base=plan.base_name,
+                    job=row.id, kind="model", gguf=_relative(tools.data, folder.path / gguf),
+                    checkpoint_of=row.name,
+                    card={"job": row.id, "step": one.step, "metrics": decode(one.metrics)},
+                )
+            )  # fmt: skip
 
 
 def _plain(result: Result) -> dict[str, object]:

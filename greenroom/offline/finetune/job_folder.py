@@ -15,6 +15,8 @@ from msgspec.json import Decoder, decode, encode
 from greenroom.offline.finetune.plan import COMPLETE, Checkpoint, Event, Plan, Progress, Result
 
 T = TypeVar("T")
+WEIGHTS = ("model", "models", "adapter", "checkpoints", "tokenizer", "text.txt")
+"""What is large in a job's folder, and of no use once nobody has its models."""
 MOST_READ = 1 << 20
 """Bytes of events taken at once; a longer line is passed over."""
 _event = Decoder(Event)
@@ -92,6 +94,11 @@ class JobFolder:
                 found = self.read(f"checkpoints/{name}/checkpoint.json", Checkpoint)
                 if found is not None:
                     yield int(name), found
+
+    def models(self, number: int) -> dict[str, str]:
+        """The GGUF files made of a checkpoint, relative to the folder, by format."""
+        found = (self.path / "models" / str(number)).glob("*.gguf")
+        return {one.stem.rpartition("-")[2]: one.relative_to(self.path).as_posix() for one in found}
 
     def put(self, name: str, content: object) -> None:
         """Write a file as a whole. Raises: OSError."""

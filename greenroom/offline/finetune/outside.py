@@ -12,6 +12,7 @@ from greenroom.store.jobs import JobRow, JobStore
 from greenroom.store.trained import TrainedModel
 
 TRAINER = "greenroom.offline.finetune.trainer"
+EXPORTER = "greenroom.offline.finetune.trainer.checkpoint"
 Json = dict[str, Any]  # Any: JSON
 
 
@@ -47,6 +48,10 @@ class Outside(Protocol):
         """Have a model answer. Doing it again changes nothing. Raises: RequestError, Conflict, StoreError."""
         ...
 
+    def jobs_of_models(self) -> set[str]:
+        """The jobs whose models, or models of checkpoints, are still there."""
+        ...
+
     def keep_file(self, project: str, name: str, data: bytes) -> str:
         """Keep a file of results; its id. Raises: RequestError when the project has no room."""
         ...
@@ -65,5 +70,9 @@ class Tools(NamedTuple):
     outside: Outside
     trainer: str
     """The module that trains in a folder."""
+    exporter: str = EXPORTER
+    """The module that makes a model of a checkpoint."""
+    seen_s: float = 0.7
+    """Until every process of a server has seen a model that was registered; the job has succeeded then."""
     first_wait_s: float = 1.0
     """Before a process that ended is started again; twice as long each time it gets no further."""

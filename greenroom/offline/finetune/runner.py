@@ -10,17 +10,23 @@ import fcntl
 import logging
 import os
 import threading
+import time
 from contextlib import suppress
 
+from msgspec.json import decode
+
 from greenroom.errors import GreenroomError
+from greenroom.offline.finetune.job_folder import WEIGHTS, JobFolder
 from greenroom.offline.finetune.outside import Tools
+from greenroom.offline.finetune.plan import Plan
 from greenroom.offline.finetune.work import Work
-from greenroom.store.jobs import JobRow
+from greenroom.store.jobs import JobRow, Page
 
 log = logging.getLogger("greenroom.finetune")
 
 TICK_S, IDLE_S = 0.2, 1.0
 """Between two looks, with jobs at work and without."""
+TIDY_S = 60.0
 LOCK = "runner.lock"
 
 
@@ -35,6 +41,7 @@ class Runner:
         self._lock = -1
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._tidy_at = 0.0
 
     def start(self) -> None:
         """Look after jobs in a thread, from now on."""
@@ -62,6 +69,7 @@ class Runner:
         self._end_others({one.id for one in rows})
         places = self._tools.settings().parallel
         at_work = sum(one.status != "queued" and self._work(one).has_child for one in rows if one.plan)
+        self._tidy(rows)
         prepares = False
         for row in rows:
             if row.status == "validating_files" and prepares:
@@ -84,7 +92,9 @@ class Runner:
     def _end_others(self, unfinished: set[str]) -> None:
         """End processes of jobs that were cancelled."""
         for id in [one for one in self._works if one not in unfinished]:
-            self._works.pop(id).end()
+            row, work = self._tools.kept.job(id), self._works.pop(id)
+            if row is not None:
+                work.tick(row, may_train=False)
 
     def _owns(self) -> bool:
         """Whether this process runs the jobs; takes them over once nobody does."""
@@ -107,7 +117,20 @@ class Runner:
         for folder in self._tools.folder.iterdir():
             row = None if folder.name in known or not folder.is_dir() else self._tools.kept.job(folder.name)
             if row is not None:
-                Work(row, self._tools).end()
+                Work(row, self._tools).tick(row, may_train=False)
+
+    def _tidy(self, rows: list[JobRow]) -> None:
+        """Now and then: remove the weights of jobs whose models were deleted."""
+        if self._only is not None or time.monotonic() < self._tidy_at:
+            return
+        self._tidy_at = time.monotonic() + TIDY_S
+        bases = [decode(one.plan, type=Plan).base or "" for one in rows if one.plan]
+        used = self._tools.outside.jobs_of_models()
+        for row in self._tools.kept.jobs(None, Page(100_000))[0]:
+            folder = JobFolder(self._tools.folder / row.id)
+            is_base = any(one.startswith(str(folder.path)) for one in bases)
+            if row.status == "succeeded" and row.id not in used and not is_base:
+                folder.drop(*WEIGHTS)
 
     def _loop(self) -> None:
         while True:

@@ -121,7 +121,7 @@ def told_event(row: EventRow) -> Json:
     }
 
 
-def told_checkpoint(row: CheckpointRow, job: JobRow) -> Json:
+def told_checkpoint(row: CheckpointRow, job: JobRow, folder: JobFolder) -> Json:
     """A checkpoint."""
     metrics = decode(row.metrics)
     return {
@@ -132,6 +132,7 @@ def told_checkpoint(row: CheckpointRow, job: JobRow) -> Json:
         "fine_tuning_job_id": job.id,
         "metrics": {name: metrics[name] for name in _METRICS if name in metrics},
         "step_number": row.step,
+        "greenroom": {"is_model": job.status == "succeeded" and bool(folder.models(row.step))},
     }
 
 
@@ -161,5 +162,6 @@ def summary(row: JobRow, folder: JobFolder) -> Json:
         "done": 1.0 if row.status == "succeeded" else share,
         "created_at": stamp(row.created_ns),
         "ended_at": stamp(row.ended_ns) if row.ended_ns else None,
+        "finish_at": stamp(row.finish_ns) if row.finish_ns and row.status == "running" else None,
         "error": decode(row.error)["message"] if row.error else None,
     }

@@ -1,6 +1,7 @@
 """One job at work here: prepared, trained, watched, started again, paused, ended. Looked at in every tick."""
 
 import logging
+import shutil
 import time
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ from msgspec.json import decode, encode
 from greenroom.errors import RequestError
 from greenroom.offline.finetune.child import Child, find, how, is_held, last_words, start
 from greenroom.offline.finetune.ending import finish
-from greenroom.offline.finetune.job_folder import JobFolder
+from greenroom.offline.finetune.job_folder import WEIGHTS, JobFolder
 from greenroom.offline.finetune.outside import Ready, Refusal, Tools
 from greenroom.offline.finetune.pace import Pace, place, step_of
 from greenroom.offline.finetune.plan import EXIT_FAILED, Event
@@ -22,6 +23,10 @@ MOST_FAILURES = 5
 LONGEST_WAIT_S = 60.0
 PAUSE_S = 120.0
 """So long may a process that is asked to end take for its checkpoint."""
+FULL_BYTES = 64 << 20
+"""With less room on the disk, what failed is taken to have failed for want of it, and waits."""
+_EXPORT_TRIES = 2
+"""A checkpoint that no model can be made of is left as it is."""
 _SMALLER = "Choose a smaller batch_size, max_length or model."
 _NO_LONGER = 0.5
 """Seconds that the moment of the end must differ by to be written down again."""
@@ -41,6 +46,8 @@ class Work:
         self._asked_at: float | None = None
         self._tries = 0
         self._known: set[int] = set()
+        self._exported: list[int] = []
+        """Checkpoints that were begun to be made models of."""
         self._is_unseen = True
         """Whether an end is yet to be looked at that came while nobody watched."""
 
@@ -63,6 +70,8 @@ class Work:
                 self._let_rest()
             case _:
                 self.end()
+                if row.status == "cancelled":
+                    self.folder.drop(*WEIGHTS)
 
     def end(self) -> None:
         """Leave no process of a job that has ended."""
@@ -133,6 +142,7 @@ class Work:
 
     def _begin(self) -> None:
         self._asked_at = None
+        self._is_unseen = False
         moved = self._kept.move(
             self._row.id, "running", of=("queued",), started_ns=self._row.started_ns or time.time_ns()
         )
@@ -163,6 +173,8 @@ class Work:
     def _is_over(self, code: int | None = None) -> bool:
         """Bring a job to its end whose training has come to one."""
         result = self.folder.result()
+        if result is not None and self._makes_checkpoints():
+            return True
         if result is not None:
             try:
                 finish(self._row, self._tools, self.folder, result)
@@ -174,8 +186,26 @@ class Work:
         why = self.folder.last_error() if is_news else None
         if why is None and code != EXIT_FAILED:
             return False
-        self._fail(Refusal(code="training_failed", message=why or "Training ended and does not say why."))
+        if shutil.disk_usage(self.folder.path).free < FULL_BYTES:
+            if self._kept.move(self._row.id, "paused", of=("running",)):
+                self._tell("The disk is full. Make room, then resume the job; nothing is lost.", "error")
+            return True
+        self._fail(Refusal(code="training_failed", message=self._without_place(why)))
         return True
+
+    def _makes_checkpoints(self) -> bool:
+        """Whether a model is yet to be made of a checkpoint; begins to."""
+        wanted = int((decode(self._row.request).get("greenroom") or {}).get("checkpoints") or 0)
+        kept = [number for number, _ in self.folder.checkpoints()][-wanted:] if wanted else []
+        for number in kept:
+            if not self.folder.models(number) and self._exported.count(number) < _EXPORT_TRIES:
+                if number in self._exported:
+                    said = last_words(self.folder.path)
+                    log.warning("checkpoint no model", extra={"job": self._row.id, "said": said})
+                self._exported.append(number)
+                self._child = self._started(self._tools.exporter, str(number))
+                return True
+        return False
 
     def _start(self) -> None:
         try:
@@ -248,8 +278,7 @@ class Work:
         if child is None:
             self._asked_at = None
             if self._row.plan and self.folder.result() is not None:  # it was done before it heard
-                self._follow()
-                self._is_over()
+                self._kept.move(self._row.id, "running", of=("paused",))
             return
         self._follow()
         now = time.monotonic()
@@ -275,10 +304,11 @@ class Work:
                 self._pace = Pace(time.monotonic())
         return self._child
 
-    def _started(self, module: str) -> Child | None:
+    def _started(self, module: str, *more: str) -> Child | None:
         self._pace = Pace(time.monotonic())
+        threads = self._tools.settings().threads
         try:
-            return start(module, self.folder.path, self._tools.environment, self._tools.settings().threads)
+            return start(module, self.folder.path, self._tools.environment, threads, *more)
         except BlockingIOError:
             return None  # one works there still
 
@@ -288,7 +318,7 @@ class Work:
             read = self.folder.events(self._row.read_bytes)
             if read.end == self._row.read_bytes:
                 break
-            rows = [_event_row(one) for one in read.events]
+            rows = [_event_row(one, self._without_place(one.message)) for one in read.events]
             self._kept.tell(self._row, rows, read.end, self._row.read_bytes)
             self._row = self._kept.job(self._row.id) or self._row
         fresh = [(number, one) for number, one in self.folder.checkpoints() if number not in self._known]
@@ -309,6 +339,10 @@ class Work:
         if self._kept.move(self._row.id, "failed", of=of, error=encode(refusal), **columns):
             self._tell(f"The job failed: {refusal.message}", "error")
 
+    def _without_place(self, said: str | None) -> str:
+        """What the process said, without the folders of this machine."""
+        return (said or "Training ended and does not say why.").replace(str(self.folder.path), "the job")
+
     def _tell(self, message: str, level: str = "info") -> None:
         self._kept.tell(self._row, [EventRow(at_ns=time.time_ns(), level=level, message=message)])
 
@@ -316,9 +350,9 @@ class Work:
         return min(LONGEST_WAIT_S, self._tools.first_wait_s * 2.0 ** (failures - 1))
 
 
-def _event_row(event: Event) -> EventRow:
+def _event_row(event: Event, message: str) -> EventRow:
     return EventRow(
-        at_ns=int(event.at * 1e9), level=event.level, type=event.type, message=event.message,
+        at_ns=int(event.at * 1e9), level=event.level, type=event.type, message=message,
         data=encode(event.data),
     )  # fmt: skip
 

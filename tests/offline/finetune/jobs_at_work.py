@@ -15,6 +15,7 @@ from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.store.jobs import JobRow, JobStore, Page, new_id
 from greenroom.store.trained import TrainedModel, TrainedModels
 
+EXPORTER = "tests.offline.finetune.scripted_exporter"
 TRAINER = "tests.offline.finetune.scripted_trainer"
 
 
@@ -34,6 +35,9 @@ class Beside:
     def register(self, model: TrainedModel) -> None:
         self.trained.register(model)
 
+    def jobs_of_models(self) -> set[str]:
+        return {one.job for one in self.trained.all()}
+
     def keep_file(self, project: str, name: str, data: bytes) -> str:
         self.files.append(data)
         return f"file-{len(self.files)}"
@@ -51,16 +55,16 @@ class Studio:
         config = FinetuneConfig(**settings)
         self.tools = Tools(
             self.kept, data, data / "finetune", lambda: config, {"PATH": "/bin", "OPENAI_API_KEY": "sk-secret"},
-            self.beside, TRAINER, 0.01,
+            self.beside, TRAINER, EXPORTER, 0.0, 0.01,
         )  # fmt: skip
         self.runner = Runner(self.tools)
 
     def script(self, **what: Any) -> None:
         (self.data / "finetune" / "script.json").write_text(json.dumps(what))
 
-    def add(self, project: str = "default") -> str:
+    def add(self, project: str = "default", **extra: Any) -> str:
         id = new_id()
-        asked = {"model": "tiny", "training_file": "file-1", "seed": 1}
+        asked = {"model": "tiny", "training_file": "file-1", "seed": 1, "greenroom": extra}
         self.kept.add(
             JobRow(
                 id=id,

@@ -47,7 +47,12 @@ def main(folder: Path) -> int:
         if end is not None and (end.endswith("always") or not mark.exists()):
             mark.touch()
             if end.startswith("fail"):
-                _tell(folder, Event(at=time.time(), message="The rows can't be trained on.", level="error"))
+                _tell(
+                    folder,
+                    Event(
+                        at=time.time(), message=f"The rows in {folder} can't be trained on.", level="error"
+                    ),
+                )
                 return EXIT_FAILED
             if end.startswith("hang"):
                 time.sleep(600)

@@ -56,6 +56,33 @@ def test_a_job_is_prepared_trained_registered_and_told(make: Make) -> None:
     assert "# ft:tiny:" in (studio.data / "finetune" / id / "card.md").read_text()
 
 
+def test_checkpoints_become_models_where_that_is_asked_for(make: Make) -> None:
+    studio = make()
+    id = studio.add(checkpoints=2)
+
+    row = studio.ended(id)
+
+    assert row.status == "succeeded"
+    for step in (4, 6):
+        model = studio.beside.trained.find(f"{row.name}:ckpt-step-{step}", "default")
+        assert (model.gguf, model.checkpoint_of) == (f"finetune/{id}/models/{step}/model-Q8_0.gguf", row.name)
+    assert [one.name for one in studio.beside.trained.all()].count(f"{row.name}:ckpt-step-2") == 0
+
+
+def test_the_weights_of_a_deleted_model_go_and_its_record_stays(make: Make) -> None:
+    studio = make()
+    id = studio.add()
+    row = studio.ended(id)
+    studio.beside.trained.delete(row.name, None)
+    assert (studio.data / "finetune" / id / "checkpoints").exists()
+
+    studio.runner._tidy_at = 0.0
+    studio.runner.tick()
+
+    assert not (studio.data / "finetune" / id / "checkpoints").exists()
+    assert (studio.data / "finetune" / id / "card.md").exists()
+
+
 def test_what_trains_is_given_no_key_and_steps_back(make: Make) -> None:
     studio = make(SLOW)
     id = studio.add()
@@ -118,7 +145,20 @@ def test_one_that_says_it_is_of_no_use_is_not_started_again(make: Make) -> None:
     row = studio.ended(id)
 
     assert (row.status, row.starts) == ("failed", 1)
-    assert decode(row.error)["message"] == "The rows can't be trained on."
+    assert decode(row.error)["message"] == "The rows in the job can't be trained on."
+
+
+def test_a_full_disk_lets_the_job_rest(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "FULL_BYTES", 1 << 62)
+    studio = make({"ends": {"2": "fail"}})
+    id = studio.add()
+    studio.until(lambda: studio.row(id).status == "paused")
+    monkeypatch.setattr(work, "FULL_BYTES", 0)
+
+    studio.kept.move(id, "queued", of=("paused",))
+
+    assert studio.ended(id).status == "succeeded"
+    assert any(message.startswith("The disk is full.") for message in studio.messages(id))
 
 
 def test_one_that_hangs_is_killed_and_started_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +200,7 @@ def test_a_cancelled_job_leaves_no_process(make: Make) -> None:
 
     assert find(studio.data / "finetune" / id) is None
     assert not is_alive(pid)
+    assert not (studio.data / "finetune" / id / "checkpoints").exists()
     assert studio.row(id).status == "cancelled"
 
 

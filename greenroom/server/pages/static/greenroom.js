@@ -57,3 +57,33 @@ for (const time of document.querySelectorAll("time[datetime]")) {
     time.title = date.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
   }
 }
+
+// What is at work brings itself up to date, unless somebody is about to press something in it.
+function follow(part) {
+  const again = () => setTimeout(bring, 2000);
+  const bring = async () => {
+    if (document.hidden || part.contains(document.activeElement) || part.querySelector("input:checked")) {
+      again();
+      return;
+    }
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live]");
+      if (!answer.ok || answer.redirected || !fresh) {
+        return;
+      }
+      part.replaceChildren(...fresh.childNodes);
+      part.dataset.live = fresh.dataset.live;
+    } catch {
+      // The server may be starting again.
+    }
+    if (part.dataset.live) {
+      again();
+    }
+  };
+  again();
+}
+
+for (const part of document.querySelectorAll("[data-live]:not([data-live=''])")) {
+  follow(part);
+}
