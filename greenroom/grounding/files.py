@@ -121,15 +121,18 @@ class Files:
         purpose: str,
         expires_s: int | None = None,
         stays: bool = True,
+        id: str | None = None,
     ) -> FileRow:
         """Make an upload a file of a project; `stays` says whether it outlives its last collection.
+
+        `id` is its own where the same work may be begun anew, so that it makes one file.
 
         Raises: StorageFull when the project would have more than its share.
         """
         digest = upload.finish()
         now = int(time.time())
         row = FileRow(
-            id=f"file-{secrets.token_hex(12)}", project=project, filename=plain_name(filename),
+            id=id or f"file-{secrets.token_hex(12)}", project=project, filename=plain_name(filename),
             purpose=purpose, bytes=upload.size_bytes, sha256=digest, created_at=now,
             expires_at=None if expires_s is None else now + expires_s,
         )  # fmt: skip

@@ -24,6 +24,7 @@ from greenroom.gateway.gateway import Gateway
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet
+from greenroom.server.batches import BATCHES
 from greenroom.server.beat import Beat
 from greenroom.server.evals.routes import EVALS
 from greenroom.server.finetuning.routes import FINE_TUNING
@@ -52,8 +53,9 @@ CHAT = b"/v1/chat/completions"
 MODERATIONS = b"/v1/moderations"
 EMBEDDINGS = b"/v1/embeddings"
 FILES = b"/v1/files"
-KNOWLEDGE = (FILES, b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations", EVALS, FINE_TUNING)
-"""Behind these paths files, conversations and evals are kept: not in microseconds, so by the ASGI app."""
+KEPT = (b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations", EVALS, FINE_TUNING, BATCHES)
+KNOWLEDGE = (FILES, *KEPT)
+"""Behind these paths things are kept, files among them: not in microseconds, so by the ASGI app."""
 MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 _POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})

@@ -1,0 +1,118 @@
+"""All batches of a process: begun here, or taken up from processes that ended.
+
+Several processes share one store: each batch is worked on by the one that holds it, and what is asked of it
+through another, its end, is seen there within half a second.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import time
+
+from greenroom.errors import GreenroomError
+from greenroom.offline.batches.run import CANCELLED, Room, Run
+from greenroom.store.batches import BatchStore
+
+log = logging.getLogger("greenroom.batches")
+
+AT_WORK = 4
+"""Batches of a process whose lines are asked; others wait."""
+LOOK_S = 0.5
+"""How often it is asked what was cancelled, and what nobody works on."""
+LEAVE_S = 10.0
+"""How long lines on their way may take once the process is to end."""
+_STRAY_S = 3_600.0
+"""An input file of no open batch that is older was left by a crash."""
+
+
+class Hosted:
+    """The batches at work here. `is_there` says whether any were ever made: nothing is opened before."""
+
+    def __init__(self, room: Callable[[], Room], is_there: Callable[[], bool]) -> None:
+        self._make_room = room
+        self._made: Room | None = None
+        self._is_there = is_there
+        self._places = asyncio.Semaphore(AT_WORK)
+        self._runs: dict[str, tuple[Run, asyncio.Task[None]]] = {}
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def room(self) -> Room:
+        """What runs share. Raises: StoreError."""
+        if self._made is None:
+            self._made = self._make_room()
+        return self._made
+
+    async def start(self) -> None:
+        """Begin to look for batches that nobody works on."""
+        self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    async def stop(self) -> None:
+        """Leave all as they stand, lines on their way awaited: the next start takes them up."""
+        if self._looking is not None:
+            self._looking.cancel()
+        tasks = [task for _, task in self._runs.values()]
+        for run, _ in list(self._runs.values()):
+            run.leave()
+        if tasks:
+            await asyncio.wait(tasks, timeout=LEAVE_S)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def begin(self, id: str) -> None:
+        """Work on a batch that this process holds. Raises: StoreError."""
+        if id in self._runs:
+            return
+        room = self.room
+        row = await asyncio.to_thread(room.store.get, id)
+        if row is None or id in self._runs:
+            return
+        run = Run(row, room)
+        task = asyncio.get_running_loop().create_task(self._work(id, run))
+        self._runs[id] = run, task
+        task.add_done_callback(lambda _: self._runs.pop(id, None))
+
+    async def _work(self, id: str, run: Run) -> None:
+        try:
+            await run.run(self._places)
+        except GreenroomError as error:
+            log.error("batch left as it stands", extra={"batch": id, "reason": str(error)})  # noqa: TRY400  # no stack wanted
+        except Exception:  # the edge that must not die: the next start takes it up
+            log.exception("batch left as it stands", extra={"batch": id})
+
+    async def _look(self) -> None:
+        swept = False
+        while True:
+            try:
+                if self._is_there():
+                    store = self.room.store
+                    for id in await asyncio.to_thread(store.take_up):
+                        log.info("batch taken up", extra={"batch": id})
+                        await self.begin(id)
+                    for id in await asyncio.to_thread(store.cancelling, list(self._runs)):
+                        self.cancel(id)
+                    if not swept:
+                        await asyncio.to_thread(_sweep, store, self.room.folder)
+                        swept = True
+            except (GreenroomError, OSError) as error:
+                log.error("batches not looked after", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
+            await asyncio.sleep(LOOK_S)
+
+    def cancel(self, id: str) -> None:
+        """End a batch that is at work here, if it is."""
+        found = self._runs.get(id)
+        if found is not None:
+            found[0].end(CANCELLED)
+
+
+def _sweep(store: BatchStore, folder: Path) -> None:
+    """Take away input files that crashes left."""
+    kept = store.open_ids()
+    for path in folder.glob("*.input"):
+        with suppress(FileNotFoundError):
+            if path.stem not in kept and path.stat().st_mtime < time() - _STRAY_S:
+                path.unlink()
