@@ -86,6 +86,10 @@ class Upload:
                 _on_disk(lambda: os.fsync(file.fileno()))
         return self._digest.hexdigest()
 
+    def move(self, target: Path) -> None:
+        """Give it its name."""
+        _on_disk(lambda: self.path.rename(target))
+
     def discard(self) -> None:
         """Leave nothing behind. Does nothing to a file that was kept."""
         if self._file is not None:
@@ -107,10 +111,11 @@ class Files:
         self.quota_bytes = quota_bytes
         """What the files of one project may take together; None means no limit."""
 
-    def begin(self, limit_bytes: int) -> Upload:
-        """Make room for a file that is coming in."""
-        _on_disk(lambda: self._folder.mkdir(mode=0o700, exist_ok=True))
-        return Upload(self._folder, limit_bytes)
+    def begin(self, limit_bytes: int, folder: Path | None = None) -> Upload:
+        """Make room for a file that is coming in; `folder` is another than that of whole files."""
+        place = folder or self._folder
+        _on_disk(lambda: place.mkdir(mode=0o700, exist_ok=True))
+        return Upload(place, limit_bytes)
 
     def keep(
         self,
@@ -143,7 +148,7 @@ class Files:
                 " stays) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (row.id, project, row.filename, purpose, row.bytes, digest, now, row.expires_at, stays),
             )
-            _on_disk(lambda: upload.path.rename(self._path(row.id)))
+            upload.move(self._path(row.id))
         return row
 
     def _check_room(self, db: sqlite3.Connection, project: str, more: int) -> None:

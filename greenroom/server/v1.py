@@ -53,8 +53,9 @@ CHAT = b"/v1/chat/completions"
 MODERATIONS = b"/v1/moderations"
 EMBEDDINGS = b"/v1/embeddings"
 FILES = b"/v1/files"
+UPLOADS = b"/v1/uploads"
 KEPT = (b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations", EVALS, FINE_TUNING, BATCHES)
-KNOWLEDGE = (FILES, *KEPT)
+KNOWLEDGE = (FILES, UPLOADS, *KEPT)
 """Behind these paths things are kept, files among them: not in microseconds, so by the ASGI app."""
 MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
@@ -130,7 +131,7 @@ class V1:
             request.context = self.gateway.access.identify(request.headers)
             if not is_chat and _is_slow(request):
                 request.is_fast = False
-                if path == FILES and request.method == b"POST":
+                if request.method == b"POST" and (path == FILES or _is_part(path)):
                     request.incoming = Incoming()
             return None
         except _Misdirected as error:
@@ -338,6 +339,11 @@ def _is_slow(request: Request) -> bool:
     """Whether a path of `/v1` is the ASGI app's."""
     path = request.path
     return path.startswith(KNOWLEDGE) or (request.method == b"DELETE" and path.startswith(MODELS + b"/"))
+
+
+def _is_part(path: bytes) -> bool:
+    """Whether a part of a file is sent there."""
+    return path.startswith(UPLOADS) and path.endswith(b"/parts")
 
 
 def _id_header(id: str) -> bytes:
