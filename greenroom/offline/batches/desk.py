@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from msgspec import Raw
-from msgspec.json import encode
+from msgspec.json import decode, encode
 
 from greenroom.errors import Forbidden, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller, usd
@@ -130,13 +129,13 @@ def _project(caller: Caller) -> str:
 
 def shown(row: BatchRow) -> Json:
     """A batch as clients expect it."""
-    errors = None if row.errors == b"[]" else {"object": "list", "data": Raw(row.errors)}
+    errors = decode(row.errors)
     return {
         "id": row.id,
         "object": "batch",
         "endpoint": row.endpoint,
         "model": row.model,
-        "errors": errors,
+        "errors": {"object": "list", "data": errors} if errors else None,
         "input_file_id": row.input_file,
         "completion_window": WINDOW,
         "status": row.status,
@@ -151,7 +150,7 @@ def shown(row: BatchRow) -> Json:
             "output_tokens_details": {"reasoning_tokens": row.reasoning_tokens},
             "total_tokens": row.input_tokens + row.output_tokens,
         },
-        "metadata": Raw(row.metadata),
+        "metadata": decode(row.metadata),
         "greenroom": {
             "cost_usd": usd(row.cost_nano),
             "unpriced": row.unpriced,

@@ -196,7 +196,7 @@ class Run:
         row = self._row
         if ledger is None or row.budget_nano is None:
             return
-        name = f"batch {row.id}"
+        name = row.id
         rule = Rule(name, row.budget_nano, project=row.project, key=row.key, tag=f"{TAG}={row.id}")
         ledger.cap(name, rule if is_capped else None)
 
