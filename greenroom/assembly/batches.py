@@ -37,11 +37,16 @@ def open_batches(house: House) -> BatchStore:
 
 
 class HostedBatches:
-    """What answers for batches, and what does their work. Raises: StoreError."""
+    """What answers for batches, and what does their work. Raises: StoreError.
 
-    def __init__(self, house: House, v1: V1) -> None:
+    `first_wait_s` is how long a line waits before it is asked again, twice as long each time; `grace_s` how
+    long lines on their way may take once their batch is to end.
+    """
+
+    def __init__(self, house: House, v1: V1, first_wait_s: float = 1.0, grace_s: float = 5.0) -> None:
         self._house = house
         self._v1 = v1
+        self._times = first_wait_s, grace_s
 
     @cached_property
     def _store(self) -> BatchStore:
@@ -71,6 +76,7 @@ class HostedBatches:
             ask,
             Pace(lambda: house.gateway.at_work, lambda: house.config.server.in_flight),
             lambda: house.config.server.body_limit_mb << 20,
+            *self._times,
         )
 
     @cached_property

@@ -11,6 +11,8 @@ from greenroom.gateway.access import Key
 
 Verdict = Literal["done", "wait", "again", "budget"]
 _LATER = frozenset({408, 409})
+_LEFT_ALONE = frozenset({"overloaded", "upstream_unavailable"})
+"""Nobody was asked: too much is at work here, or the target is left alone for a while."""
 _HOPELESS = frozenset({"upstream_auth", "internal_error"})
 """Failures that asking again does not mend."""
 
@@ -46,7 +48,7 @@ class Answer(NamedTuple):
             if self.header(b"x-should-retry") == "false":
                 return "budget"
             return "again" if code == "insufficient_quota" else "wait"
-        if code == "overloaded":
+        if code in _LEFT_ALONE:
             return "wait"
         if status in _LATER or (status >= 500 and code not in _HOPELESS):
             return "again"

@@ -36,9 +36,7 @@ AHEAD = 8
 """Lines of a batch that are on their way or wait for their turn."""
 TRIES = 6
 """Calls for a line whose target fails."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
-GRACE_S = 5.0
-"""How long lines on their way may take to come to their end, once the batch has."""
+LONGEST_WAIT_S = 30.0
 KEPT_BACK = 5
 """A fifth of what a key may ask in a minute or a day is left to live requests."""
 _NO_BUDGET_WAITS = 3
@@ -73,8 +71,10 @@ class Room(NamedTuple):
     pace: Pace
     line_bytes: Callable[[], int]
     """The longest line."""
-    first_wait_s: float = FIRST_WAIT_S
-    grace_s: float = GRACE_S
+    first_wait_s: float
+    """Before a line is asked again the first time; then twice as long each time."""
+    grace_s: float
+    """How long lines on their way may take to come to their end, once the batch has."""
 
     def input(self, id: str) -> Path:
         """Where a batch's input lies."""
