@@ -56,7 +56,8 @@ class HostedBatches:
     def _hosted(self) -> "Hosted":
         from greenroom.offline.batches.hosted import Hosted  # noqa: PLC0415  # a start can do without
 
-        return Hosted(self._room, (self._house.data / FILE).exists)
+        house = self._house
+        return Hosted(self._room, (house.data / FILE).exists, lambda: house.config.store.retention_days)
 
     def _room(self) -> "Room":
         from greenroom.offline.batches.answer import Answer  # noqa: PLC0415  # as above

@@ -106,3 +106,16 @@ async def test_what_came_of_a_line_is_written_once(shop: Shop) -> None:
     assert counts == [1, 0]
     assert (after.completed, after.input_tokens, after.cost_nano) == (1, 5, 7)
     assert list(store.results(found.number, is_fine=True)) == [b"first"]
+
+
+async def test_batches_that_are_long_over_are_forgotten_and_open_ones_stay(shop: Shop) -> None:
+    done = await shop.ended(await shop.begin(line(0)))
+    shop.model.delay_s = 0.5
+    at_work = await shop.begin(line(1))
+    store = shop.batches._store
+
+    counts = [store.purge(int(time.time()) - 60), store.purge(int(time.time()) + 60)]
+
+    assert counts == [0, 1]
+    assert store.get(done.batch["id"]) is None
+    assert (await shop.ended(at_work)).ids == ["c1"]

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from time import time
+from time import monotonic, time
 
 from greenroom.errors import GreenroomError
 from greenroom.offline.batches.run import CANCELLED, Room, Run
@@ -23,14 +23,22 @@ LOOK_S = 0.5
 """How often it is asked what was cancelled, and what nobody works on."""
 LEAVE_S = 10.0
 """How long lines on their way may take once the process is to end."""
+_DAY_S = 86_400
 _STRAY_S = 3_600.0
 """An input file of no open batch that is older was left by a crash."""
 
 
 class Hosted:
-    """The batches at work here. `is_there` says whether any were ever made: nothing is opened before."""
+    """The batches at work here.
 
-    def __init__(self, room: Callable[[], Room], is_there: Callable[[], bool]) -> None:
+    `is_there` says whether any were ever made: nothing is opened before. `keep_days` is how long those stay
+    listed that are over.
+    """
+
+    def __init__(
+        self, room: Callable[[], Room], is_there: Callable[[], bool], keep_days: Callable[[], int]
+    ) -> None:
+        self._keep_days = keep_days
         self._make_room = room
         self._made: Room | None = None
         self._is_there = is_there
@@ -85,7 +93,7 @@ class Hosted:
             log.exception("batch left as it stands", extra={"batch": id})
 
     async def _look(self) -> None:
-        swept = False
+        swept: float = -_DAY_S
         while True:
             try:
                 if self._is_there():
@@ -95,9 +103,9 @@ class Hosted:
                         await self.begin(id)
                     for id in await asyncio.to_thread(store.cancelling, list(self._runs)):
                         self.cancel(id)
-                    if not swept:
-                        await asyncio.to_thread(_sweep, store, self.room.folder)
-                        swept = True
+                    if monotonic() - swept >= _DAY_S:
+                        swept = monotonic()
+                        await asyncio.to_thread(_sweep, store, self.room.folder, self._keep_days())
             except (GreenroomError, OSError) as error:
                 log.error("batches not looked after", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
             await asyncio.sleep(LOOK_S)
@@ -109,8 +117,9 @@ class Hosted:
             found[0].end(CANCELLED)
 
 
-def _sweep(store: BatchStore, folder: Path) -> None:
-    """Take away input files that crashes left."""
+def _sweep(store: BatchStore, folder: Path, keep_days: int) -> None:
+    """Forget batches that are long over, and take away input files that crashes left."""
+    store.purge(int(time() - keep_days * _DAY_S))
     kept = store.open_ids()
     for path in folder.glob("*.input"):
         with suppress(FileNotFoundError):
