@@ -13,7 +13,7 @@ from greenroom.cli.output import fail, print_json, print_table
 from greenroom.cli.place import FINDINGS, FINE, INCONCLUSIVE, USAGE, Here
 
 if TYPE_CHECKING:
-    from greenroom.assembly.batches import OfflineBatches
+    from greenroom.assembly.batchfiles import OfflineBatches
 
 app = App(name="batch", help="Have a file of requests answered in the background, and fetch what came.")
 
@@ -162,7 +162,7 @@ def results(id: str, /, *, errors: bool = False, output: Path | None = None, pla
 
 @contextmanager
 def _batches(place: Here) -> Iterator["OfflineBatches"]:
-    from greenroom.assembly.batches import OfflineBatches  # noqa: PLC0415  # a large import; `--help` needs none of it
+    from greenroom.assembly.batchfiles import OfflineBatches  # noqa: PLC0415  # a large import; `--help` needs none of it
 
     batches = OfflineBatches(place.open())
     try:

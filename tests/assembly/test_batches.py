@@ -146,7 +146,7 @@ async def test_a_cancelled_batch_ends_soon_with_what_was_answered(shop: Shop) ->
 async def test_what_is_not_answered_within_the_window_has_expired(shop: Shop) -> None:
     shop.model.delay_s = 0.1
     await shop.ended(await shop.begin(line(0)))  # opens the store
-    store = shop.batches._store
+    store = shop.batches.store
     now = int(time.time())
     row = BatchRow(
         id=new_id(), project="default", key="local", endpoint=CHAT, input_file=shop.keep(lines(300)),
@@ -180,7 +180,7 @@ async def test_where_the_projects_share_is_full_results_wait_and_say_why(shop: S
     id = await shop.begin(lines(3))
     files.quota_bytes = 1
 
-    store = shop.batches._store
+    store = shop.batches.store
     await until(lambda: (row := store.get(id)) is not None and row.errors != b"[]")
     found = await shop.batches.desk.get(shop.caller, id)
     files.quota_bytes = None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.offline.batches.results import write
 from greenroom.store.batches import BatchRow, Result, new_id
 from tests.assembly.bulk import CHAT, Shop, hosted, line, lines, names, shop_of, until
 
@@ -43,7 +44,7 @@ async def test_a_batch_goes_on_where_the_process_before_left_it(shop: Shop) -> N
 
 async def test_where_the_disk_is_full_answers_wait_until_it_is_not(shop: Shop) -> None:
     await shop.ended(await shop.begin(line(0)))
-    store = shop.batches._store
+    store = shop.batches.store
     pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
     store._connection.execute(f"PRAGMA max_page_count = {pages + 3}")
     asked = shop.model.asked.total()
@@ -80,7 +81,7 @@ async def test_of_two_processes_one_works_on_a_batch_and_either_may_end_it(shop:
     await other.start()
     await until(lambda: shop.model.asked.total() > 8)
 
-    taken = await asyncio.to_thread(other._store.take_up)
+    taken = await asyncio.to_thread(other.store.take_up)
     first = await other.desk.cancel(shop.caller, id)
     told = await shop.ended(id)
     await other.stop()
@@ -92,7 +93,7 @@ async def test_of_two_processes_one_works_on_a_batch_and_either_may_end_it(shop:
 
 async def test_what_came_of_a_line_is_written_once(shop: Shop) -> None:
     await shop.ended(await shop.begin(line(0)))
-    store = shop.batches._store
+    store = shop.batches.store
     row = BatchRow(id=new_id(), project="p", key="k", endpoint=CHAT, input_file="f", expires_at=1 << 40)
     store.add(row)
     found = store.get(row.id)
@@ -112,10 +113,23 @@ async def test_batches_that_are_long_over_are_forgotten_and_open_ones_stay(shop:
     done = await shop.ended(await shop.begin(line(0)))
     shop.model.delay_s = 0.5
     at_work = await shop.begin(line(1))
-    store = shop.batches._store
+    store = shop.batches.store
 
     counts = [store.purge(int(time.time()) - 60), store.purge(int(time.time()) + 60)]
 
     assert counts == [0, 1]
     assert store.get(done.batch["id"]) is None
     assert (await shop.ended(at_work)).ids == ["c1"]
+
+
+async def test_results_that_were_written_before_a_crash_are_not_written_again(shop: Shop) -> None:
+    done = await shop.ended(await shop.begin(lines(3)))
+    store, files = shop.batches.store, shop.house.documents.files
+    row = store.get(done.batch["id"])
+    assert row is not None
+    store.keep(row.number, [Result(1, is_fine=True, body=b"again")])
+
+    again = write(store, files, row, is_fine=True)
+
+    assert again == done.batch["output_file_id"]
+    assert shop.told(done.batch).output == done.output

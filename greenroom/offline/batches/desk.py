@@ -16,8 +16,6 @@ from greenroom.store.batches import BatchRow, BatchStore, new_id
 from greenroom.wire.batches import MOST_BYTES, WINDOW, WINDOW_S, NewBatch
 from greenroom.wire.evals import page
 
-MOST_OPEN = 100
-"""Batches of a project that wait or are at work."""
 Json = dict[str, Any]  # Any: JSON
 _TIMES = (
     "created_at", "in_progress_at", "expires_at", "finalizing_at", "completed_at", "failed_at", "expired_at",
@@ -28,8 +26,9 @@ _TIMES = (
 class BatchDesk:
     """Answers for batches. Raises: NotFound for what another project has, too; StoreError.
 
-    `begin` has one worked on in this process, `cancel` ends it where it is at work here; without them that is
-    left to a server, which looks twice a second.
+    A project may have `most_open` that wait or are at work. `begin` has one worked on in this process,
+    `cancel` ends it where it is at work here; without them that is left to a server, which looks twice a
+    second.
     """
 
     def __init__(
@@ -37,12 +36,14 @@ class BatchDesk:
         store: BatchStore,
         files: Files,
         folder: Path,
+        most_open: int,
         begin: Callable[[str], Awaitable[None]] | None = None,
         cancel: Callable[[str], None] | None = None,
     ) -> None:
         self._store = store
         self._files = files
         self._folder = folder
+        self._most_open = most_open
         self._begin = begin
         self._cancel = cancel
 
@@ -69,9 +70,9 @@ class BatchDesk:
             raise MalformedRequest(
                 f"The file is larger than {MOST_BYTES >> 20} MB. Make several.", "input_file_id"
             )
-        if self._store.count_open(project) >= MOST_OPEN:
+        if self._store.count_open(project) >= self._most_open:
             raise QuotaExceeded(
-                f"{MOST_OPEN} batches of this project wait or are at work. Wait for one of them.", 30.0
+                f"{self._most_open} batches of this project wait or are at work. Wait for one of them.", 30.0
             )
         now = int(time.time())
         extension, expires = wanted.greenroom, wanted.output_expires_after

@@ -31,36 +31,17 @@ _STRAY_S = 3_600.0
 class Hosted:
     """The batches at work here.
 
-    `is_there` says whether any were ever made: nothing is opened before. `keep_days` is how long those stay
-    listed that are over.
+    `keep_days` is how long those stay listed that are over.
     """
 
-    def __init__(
-        self, room: Callable[[], Room], is_there: Callable[[], bool], keep_days: Callable[[], int]
-    ) -> None:
+    def __init__(self, room: Room, keep_days: Callable[[], int]) -> None:
+        self.room = room
         self._keep_days = keep_days
-        self._make_room = room
-        self._made: Room | None = None
-        self._is_there = is_there
         self._places = asyncio.Semaphore(AT_WORK)
         self._runs: dict[str, tuple[Run, asyncio.Task[None]]] = {}
-        self._looking: asyncio.Task[None] | None = None
-
-    @property
-    def room(self) -> Room:
-        """What runs share. Raises: StoreError."""
-        if self._made is None:
-            self._made = self._make_room()
-        return self._made
-
-    async def start(self) -> None:
-        """Begin to look for batches that nobody works on."""
-        self._looking = asyncio.get_running_loop().create_task(self._look())
 
     async def stop(self) -> None:
         """Leave all as they stand, lines on their way awaited: the next start takes them up."""
-        if self._looking is not None:
-            self._looking.cancel()
         tasks = [task for _, task in self._runs.values()]
         for run, _ in list(self._runs.values()):
             run.leave()
@@ -92,20 +73,20 @@ class Hosted:
         except Exception:  # the edge that must not die: the next start takes it up
             log.exception("batch left as it stands", extra={"batch": id})
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Take up what nobody works on, and end what was cancelled elsewhere, until this is cancelled."""
         swept: float = -_DAY_S
         while True:
             try:
-                if self._is_there():
-                    store = self.room.store
-                    for id in await asyncio.to_thread(store.take_up):
-                        log.info("batch taken up", extra={"batch": id})
-                        await self.begin(id)
-                    for id in await asyncio.to_thread(store.cancelling, list(self._runs)):
-                        self.cancel(id)
-                    if monotonic() - swept >= _DAY_S:
-                        swept = monotonic()
-                        await asyncio.to_thread(_sweep, store, self.room.folder, self._keep_days())
+                store = self.room.store
+                for id in await asyncio.to_thread(store.take_up):
+                    log.info("batch taken up", extra={"batch": id})
+                    await self.begin(id)
+                for id in await asyncio.to_thread(store.cancelling, list(self._runs)):
+                    self.cancel(id)
+                if monotonic() - swept >= _DAY_S:
+                    swept = monotonic()
+                    await asyncio.to_thread(_sweep, store, self.room.folder, self._keep_days())
             except (GreenroomError, OSError) as error:
                 log.error("batches not looked after", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
             await asyncio.sleep(LOOK_S)

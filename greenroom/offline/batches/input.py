@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from greenroom.errors import GreenroomError, NotFound, StoreError
 from greenroom.grounding.files import Files
 from greenroom.store.batches import BatchRow
-from greenroom.wire.batches import MOST_BYTES, MOST_LINES, Faulty, Line, read_line
+from greenroom.wire.batch_lines import Faulty, Line, read_line
+from greenroom.wire.batches import MOST_BYTES, MOST_LINES
 
 MOST_ERRORS = 100
 """That are told of one file; the look through it ends there."""

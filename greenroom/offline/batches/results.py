@@ -10,7 +10,7 @@ from secrets import token_hex
 from greenroom.grounding.files import Files
 from greenroom.offline.batches.input import numbered
 from greenroom.store.batches import BatchRow, BatchStore, Result
-from greenroom.wire.batches import failed_line, read_line
+from greenroom.wire.batch_lines import failed_line, read_line
 
 PURPOSE = "batch_output"
 _MOST_BYTES = 1 << 40

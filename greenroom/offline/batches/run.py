@@ -25,15 +25,13 @@ from greenroom.offline.batches.input import Checked, Json, check, input_of, numb
 from greenroom.offline.batches.pace import Pace
 from greenroom.offline.batches.results import fill, request_id, write
 from greenroom.store.batches import BatchRow, BatchStore, Ending, Result
-from greenroom.wire.batches import Line, answered_line, failed_line, read_line, tokens_of
+from greenroom.wire.batch_lines import Line, answered_line, failed_line, read_line, tokens_of
 
 log = logging.getLogger("greenroom.batches")
 T = TypeVar("T")
 
 TAG = "batch"
 """The tag of the exchanges of a batch, with its id."""
-AHEAD = 8
-"""Lines of a batch that are on their way or wait for their turn."""
 TRIES = 6
 """Calls for a line whose target fails."""
 LONGEST_WAIT_S = 30.0
@@ -175,7 +173,7 @@ class Run:
 
     async def _ask_all(self) -> None:
         self._cap(is_capped=True)
-        ahead = asyncio.Semaphore(AHEAD)
+        ahead = asyncio.Semaphore(self._room.pace.concurrency())
         try:
             async for number, line in self._pending():
                 if not await self._or_stopped(ahead.acquire()):

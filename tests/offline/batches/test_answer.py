@@ -48,12 +48,12 @@ def test_costs_and_waits_are_read_from_the_head() -> None:
 
 @pytest.mark.parametrize(("live", "places"), [(0, 8), (1, 8), (20, 7), (50, 4), (98, 1), (100, 0), (200, 0)])
 def test_the_more_live_requests_the_fewer_lines(live: int, places: int) -> None:
-    assert Pace(lambda: live, lambda: 200, concurrency=8).places == places
+    assert Pace(lambda: live, lambda: 200, lambda: 8).places == places
 
 
 async def test_lines_wait_for_live_requests_to_end() -> None:
     live = 100
-    pace = Pace(lambda: live + pace._at_work, lambda: 200)
+    pace = Pace(lambda: live + pace._at_work, lambda: 200, lambda: 8)
     order: list[int] = []
 
     async def one(number: int) -> None:
