@@ -25,6 +25,8 @@ Status = Literal[
 ]
 Ending = Literal["completed", "failed", "expired", "cancelled"]
 UNFINISHED: Final = ("validating", "in_progress", "finalizing", "cancelling")
+_WORTH_IT = 1_000
+"""Free pages of 4 KB."""
 _OPEN = "status IN ('validating', 'in_progress', 'finalizing', 'cancelling')"
 
 MIGRATIONS = (
@@ -211,10 +213,21 @@ class BatchStore:
             found = db.execute(f"SELECT count(*) FROM batches WHERE project = ? AND {_OPEN}", (project,))
             return int(found.fetchone()[0])
 
-    def open_ids(self) -> frozenset[str]:
-        """Of all that wait or are at work."""
+    def open_ids(self) -> list[str]:
+        """Of all that wait or are at work, oldest first."""
+        return self._open_ids(None)
+
+    def own_ids(self) -> list[str]:
+        """Of those that this process holds."""
+        return self._open_ids(self._process)
+
+    def _open_ids(self, process: int | None) -> list[str]:
         with self._reading() as db:
-            return frozenset(id for (id,) in db.execute(f"SELECT id FROM batches WHERE {_OPEN}"))
+            rows = db.execute(
+                f"SELECT id FROM batches WHERE {_OPEN} AND (?1 IS NULL OR process = ?1) ORDER BY number",
+                (process,),
+            )
+            return [id for (id,) in rows]
 
     def take_up(self) -> list[str]:
         """Take what nobody works on; the ids, oldest first."""
@@ -291,6 +304,13 @@ class BatchStore:
                 " AND coalesce(completed_at, failed_at, expired_at, cancelled_at) < ?",
                 (before,),
             ).rowcount
+
+    def shrink(self) -> None:
+        """Give back to the disk what results took, where nothing is at work."""
+        with self._reading() as db:
+            (free,) = db.execute("PRAGMA freelist_count").fetchone()
+            if free > _WORTH_IT and not db.execute(f"SELECT 1 FROM batches WHERE {_OPEN} LIMIT 1").fetchone():
+                db.execute("VACUUM")
 
     # lines
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.offline.batches import hosted as running
 from greenroom.offline.batches.results import write
 from greenroom.store.batches import BatchRow, Result, new_id
 from tests.assembly.bulk import CHAT, Shop, hosted, line, lines, names, shop_of, until
@@ -133,3 +134,41 @@ async def test_results_that_were_written_before_a_crash_are_not_written_again(sh
 
     assert again == done.batch["output_file_id"]
     assert shop.told(done.batch).output == done.output
+
+
+async def test_a_batch_that_broke_is_begun_anew(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "RETRY_S", 0.2)
+    shop.model.delay_s = 0.05
+    first = await shop.begin(lines(40))
+    await until(lambda: shop.model.asked.total() > 4)
+    given = next((shop.house.data / "batches").iterdir())
+    data = given.read_bytes()
+    await shop.batches.stop()
+    given.unlink()
+    given.mkdir()  # what can't be read
+
+    after = hosted(shop.house)
+    await after.start()
+    await asyncio.sleep(0.3)
+    given.rmdir()
+    given.write_bytes(data)
+    told = await shop._replace(batches=after).ended(first)
+    await after.stop()
+
+    assert (told.batch["status"], told.ids) == ("completed", names(40))
+
+
+async def test_what_results_took_is_given_back_to_the_disk(shop: Shop) -> None:
+    done = await shop.ended(await shop.begin(line(0)))
+    store, path = shop.batches.store, shop.house.data / "batches.db"
+    store.keep(1, [Result(number, is_fine=True, body=b"a" * 100_000) for number in range(2, 80)])
+    row = store.get(done.batch["id"])
+    assert row is not None
+    store.end(row, None, None)
+    store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = path.stat().st_size
+
+    store.shrink()
+    store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    assert path.stat().st_size < 200_000 < before

@@ -23,6 +23,8 @@ LOOK_S = 0.5
 """How often it is asked what was cancelled, and what nobody works on."""
 LEAVE_S = 10.0
 """How long lines on their way may take once the process is to end."""
+RETRY_S = 60.0
+"""How often a batch that broke, by a file that can't be read or a fault of ours, is begun anew."""
 _DAY_S = 86_400
 _STRAY_S = 3_600.0
 """An input file of no open batch that is older was left by a crash."""
@@ -76,6 +78,7 @@ class Hosted:
     async def look(self) -> None:
         """Take up what nobody works on, and end what was cancelled elsewhere, until this is cancelled."""
         swept: float = -_DAY_S
+        tried = monotonic()
         while True:
             try:
                 store = self.room.store
@@ -84,6 +87,10 @@ class Hosted:
                     await self.begin(id)
                 for id in await asyncio.to_thread(store.cancelling, list(self._runs)):
                     self.cancel(id)
+                if monotonic() - tried >= RETRY_S:
+                    tried = monotonic()
+                    for id in await asyncio.to_thread(store.own_ids):
+                        await self.begin(id)
                 if monotonic() - swept >= _DAY_S:
                     swept = monotonic()
                     await asyncio.to_thread(_sweep, store, self.room.folder, self._keep_days())
@@ -101,6 +108,7 @@ class Hosted:
 def _sweep(store: BatchStore, folder: Path, keep_days: int) -> None:
     """Forget batches that are long over, and take away input files that crashes left."""
     store.purge(int(time() - keep_days * _DAY_S))
+    store.shrink()
     kept = store.open_ids()
     for path in folder.glob("*.input"):
         with suppress(FileNotFoundError):
