@@ -96,6 +96,8 @@ class Hosted:
                     await asyncio.to_thread(_sweep, store, self.room.folder, self._keep_days())
             except (GreenroomError, OSError) as error:
                 log.error("batches not looked after", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
+            except Exception:  # the edge that must not die: others wait to be taken up
+                log.exception("batches not looked after")
             await asyncio.sleep(LOOK_S)
 
     def cancel(self, id: str) -> None:
