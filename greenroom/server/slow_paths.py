@@ -1,4 +1,4 @@
-"""Which paths of `/v1` the ASGI app answers: where things are kept, not in microseconds. Knows paths alone."""
+"""Which paths of `/v1` the ASGI app answers: those where things are kept, not in microseconds."""
 
 from greenroom.server.batches import BATCHES
 from greenroom.server.evals.routes import EVALS
@@ -9,7 +9,8 @@ MODELS = b"/v1/models"
 _FILES = b"/v1/files"
 _UPLOADS = b"/v1/uploads"
 _KEPT = (
-    _FILES, _UPLOADS, b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations", EVALS, FINE_TUNING, BATCHES,
+    _FILES, _UPLOADS, b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations", EVALS, FINE_TUNING,
+    BATCHES,
 )  # fmt: skip
 
 
