@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, field
 
 from greenroom.errors import ConfigError
 from greenroom.models.routing import Route, Rule
+from greenroom.offline.batches.settings import BatchesConfig
 from greenroom.offline.experiments.plan import ArmName, ExperimentConfig
 from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.stages.check.policy import PolicyConfig
@@ -288,6 +289,7 @@ class Config(_Table, kw_only=True, frozen=True):
     policies: dict[str, PolicyConfig] = field(default_factory=dict)
     refusals: dict[str, RefusalConfig] = field(default_factory=dict)
     finetune: FinetuneConfig = FinetuneConfig()
+    batches: BatchesConfig = BatchesConfig()
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)  # Any: each table is decoded by its step
 
 

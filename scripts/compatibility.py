@@ -22,6 +22,7 @@ Ends with 1 when a test of a route fails that Greenroom claims.
 """
 
 import argparse
+import hashlib
 import http.client
 import json
 import os
@@ -74,6 +75,9 @@ CLAIMED = {
             ((r"test_\w+?_delete(_|\b)", "models are the operator's: no client deletes one"),),
         ),
         Route("test_files.py", "/v1/files"),
+        Route("test_batches.py", "/v1/batches"),
+        Route("test_uploads.py", "/v1/uploads"),
+        Route("uploads/test_parts.py", "/v1/uploads/{}/parts"),
         Route("test_vector_stores.py", "/v1/vector_stores"),
         Route("vector_stores/test_files.py", "/v1/vector_stores/{}/files"),
         Route("vector_stores/test_file_batches.py", "/v1/vector_stores/{}/file_batches"),
@@ -105,6 +109,7 @@ _NAMED = re.compile(r'\.(?:retrieve|delete)\(\s*(?:model_id=)?"([\w./:-]+)"')
 _ASKING = frozenset({"/v1/responses", "/v1/responses/compact", "/v1/responses/input_tokens"})
 _NAME = re.compile(r"\{\w+\}")
 _AT_WORK = frozenset({"queued", "in_progress"})
+_PART = b"raw file contents"
 
 
 class Greenroom:
@@ -142,6 +147,39 @@ class Greenroom:
         )
         kind = {"Content-Type": "multipart/form-data; boundary=b"}
         return str(json.loads(self.send("POST", "/v1/files", kind, form)[2])["id"])
+
+    def batch_file(self) -> str:
+        """A new file of requests: so many that a batch of them can still be cancelled."""
+        asked = {"method": "POST", "url": "/v1/responses", "body": {"model": "main", "input": "Hi."}}
+        lines = "\n".join(json.dumps({"custom_id": str(number), **asked}) for number in range(500))
+        form = (
+            b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--b\r\n'
+            b'Content-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n%b\r\n--b--\r\n'
+        ) % lines.encode()
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        return str(json.loads(self.send("POST", "/v1/files", kind, form)[2])["id"])
+
+    def batch(self) -> str:
+        """A new batch."""
+        wanted = {
+            "input_file_id": self.batch_file(),
+            "endpoint": "/v1/responses",
+            "completion_window": "24h",
+        }
+        return str(self.ask("POST", "/v1/batches", wanted)["id"])
+
+    def upload(self) -> str:
+        """A new upload of 17 bytes."""
+        wanted = {"filename": "a", "purpose": "assistants", "bytes": len(_PART), "mime_type": "text/plain"}
+        return str(self.ask("POST", "/v1/uploads", wanted)["id"])
+
+    def part_in(self, upload: str) -> str:
+        """Its only part."""
+        form = (
+            b'--b\r\nContent-Disposition: form-data; name="data"; filename="a"\r\n\r\n%b\r\n--b--\r\n'
+        ) % _PART
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        return str(json.loads(self.send("POST", f"/v1/uploads/{upload}/parts", kind, form)[2])["id"])
 
     def store(self) -> str:
         """A new vector store."""
@@ -221,6 +259,8 @@ def real_path(room: Greenroom, path: str) -> str:
             "conversations": room.conversation,
             "items": partial(room.item_in, above),
             "evals": room.eval,
+            "batches": room.batch,
+            "uploads": room.upload,
             "runs": partial(room.run_in, above),
             "output_items": partial(room.output_item_in, parts),
         }
@@ -244,6 +284,8 @@ def real_query(room: Greenroom, path: str, query: str) -> str:
         id = room.run_in(path.split("/")[3])
     elif path.endswith("/evals"):
         id = room.eval()
+    elif path.endswith("/batches"):
+        id = room.batch()
     elif "vector_stores/" in path:
         id = room.file_in(path.split("/")[3])
     else:
@@ -259,6 +301,12 @@ def real_question(room: Greenroom, body: dict[str, Any]) -> dict[str, Any]:  # A
         body["previous_response_id"] = room.response()
         body.pop("conversation", None)
     return body
+
+
+def real_completion(room: Greenroom, path: str, body: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
+    """A body that completes the upload of a path, with the part and the digest that it has."""
+    digest = {"md5": hashlib.md5(_PART, usedforsecurity=False).hexdigest()} if "md5" in body else {}
+    return {"part_ids": [room.part_in(path.split("/")[3])], **digest}
 
 
 def real_body(room: Greenroom, given: Any) -> Any:  # Any: JSON
@@ -289,6 +337,10 @@ def go_between(room: Greenroom, failures: list[str]) -> type[BaseHTTPRequestHand
                 query = real_query(room, path, query)
                 if body and path.startswith("/v1/vector_stores"):
                     body = json.dumps(real_body(room, json.loads(body))).encode()
+                if self.command == "POST" and path == "/v1/batches":
+                    body = json.dumps({**json.loads(body), "input_file_id": room.batch_file()}).encode()
+                if path.startswith("/v1/uploads/") and path.endswith("/complete"):
+                    body = json.dumps(real_completion(room, path, json.loads(body))).encode()
                 if self.command == "POST" and path in _ASKING:
                     body = json.dumps(real_question(room, json.loads(body or b"{}"))).encode()
                 kept = {

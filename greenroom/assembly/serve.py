@@ -23,6 +23,7 @@ from starlette.responses import Response
 from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
+from greenroom.assembly.batches import HostedBatches
 from greenroom.assembly.descriptors import limits_of, raise_limit
 from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
@@ -42,6 +43,7 @@ from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
+from greenroom.server.batches import BatchRoutes
 from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
@@ -109,8 +111,10 @@ async def run(house: House, listener: socket.socket, announce: Callable[[], None
             _spare_the_collector()
             await server.evals.start()
             server.finetuning.start()
+            await server.batches.start()
             await server.serve(sockets=[listener])
             await server.background.stop()
+            await server.batches.stop()
             await server.evals.stop()
             await server.finetuning.stop()
             watcher.cancel()
@@ -151,6 +155,7 @@ class _Server(uvicorn.Server):
             {**FRONTS, responses.PATH: responses.ResponsesFront(kept, self.background)},
             counter(lambda: house.config),
         )
+        self.batches = HostedBatches(house, v1)
         host, port = listener.getsockname()[:2]
         self.house = house
         self._desk = desk
@@ -177,6 +182,7 @@ class _Server(uvicorn.Server):
             *responses.docs(kept, self.background, house.access),
             *EvalRoutes(lambda: self.evals.desk, note).docs(),
             *FinetuneRoutes(self.finetuning, note).docs(),
+            *BatchRoutes(lambda: self.batches.desk, note).docs(),
         )
         api = Api(house.access, desk, __version__, more)
         rooms = (

@@ -39,6 +39,7 @@ COMMANDS = {
         "experiments:app",
         "Compare models and prompts in live traffic: list, show, stop, promote.",
     ),
+    "batch": ("batch:app", "Have a file of requests answered in the background, and fetch what came."),
     "usage": ("usage:usage", "Sum up tokens and costs by project, key, model, app, user, tag or day."),
     "finetune": ("finetune:app", "Train models on this machine, and look at how that goes."),
     "eval": ("eval:app", "Run evaluations, compare runs, and report what they tell."),

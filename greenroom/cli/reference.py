@@ -27,6 +27,7 @@ from greenroom.config import (
     ServerConfig,
     StoreConfig,
 )
+from greenroom.offline.batches.settings import BatchesConfig
 from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
@@ -46,6 +47,7 @@ TABLES: Mapping[str, type[Struct]] = {
     f"policies.{NAME}": PolicyConfig,
     f"refusals.{NAME}": RefusalConfig,
     "finetune": FinetuneConfig,
+    "batches": BatchesConfig,
 }
 REQUIRED = object()
 

@@ -44,7 +44,7 @@ class Ledger:
         self, books: Books, rules: Sequence[Rule] = (), policy: Policy = USUAL, *, is_sync: bool = False,
     ) -> None:  # fmt: skip
         self._books = books
-        self._is_sync = is_sync
+        self._is_sync, self._caps = is_sync, dict[str, Rule]()
         self.set_rules(rules, policy)
         self._lock = threading.Lock()
         """Protects balances and what waits: the writer takes both at one stroke. Held for microseconds."""
@@ -67,10 +67,16 @@ class Ledger:
 
     def set_rules(self, rules: Sequence[Rule], policy: Policy = USUAL) -> None:
         """Take new budgets; what was spent stays where it was counted."""
-        self._rules = tuple(rules)
-        self.policy = policy
-        self._counts_all = bool(rules) or policy.unknown_price == "refuse"
+        self._configured, self.policy = tuple(rules), policy
+        self._rules = (*rules, *self._caps.values())
+        self._counts_all = bool(self._rules) or policy.unknown_price == "refuse"
         """Whether keys without a budget of their own need a purse too."""
+
+    def cap(self, name: str, rule: Rule | None) -> None:
+        """Keep to one budget more, whatever the configuration says, until None takes its place."""
+        kept = (*self._caps.items(), (name, rule))
+        self._caps = {one: its for one, its in kept if its is not None and (one != name or its is rule)}
+        self.set_rules(self._configured, self.policy)
 
     def start(self) -> int:
         """Begin to write. Returns how many requests of dead processes were settled. Raises: StoreError."""

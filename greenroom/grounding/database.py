@@ -163,6 +163,31 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX batches_by_document ON batch_documents (document);
     PRAGMA user_version = 3;
     """,
+    """
+    -- Files that come in parts. A part's bytes lie in the folder `uploads`, under its id.
+    CREATE TABLE uploads (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        project TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        file_expires_s INTEGER,
+        status TEXT NOT NULL,
+        file TEXT
+    ) STRICT;
+    CREATE INDEX uploads_pending ON uploads (project, expires_at) WHERE status = 'pending';
+    CREATE TABLE upload_parts (
+        id TEXT PRIMARY KEY,
+        upload TEXT NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
+        bytes INTEGER NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX parts_by_upload ON upload_parts (upload);
+    PRAGMA user_version = 4;
+    """,
 )
 
 

@@ -86,6 +86,10 @@ class Upload:
                 _on_disk(lambda: os.fsync(file.fileno()))
         return self._digest.hexdigest()
 
+    def move(self, target: Path) -> None:
+        """Give it its name."""
+        _on_disk(lambda: self.path.rename(target))
+
     def discard(self) -> None:
         """Leave nothing behind. Does nothing to a file that was kept."""
         if self._file is not None:
@@ -107,10 +111,11 @@ class Files:
         self.quota_bytes = quota_bytes
         """What the files of one project may take together; None means no limit."""
 
-    def begin(self, limit_bytes: int) -> Upload:
-        """Make room for a file that is coming in."""
-        _on_disk(lambda: self._folder.mkdir(mode=0o700, exist_ok=True))
-        return Upload(self._folder, limit_bytes)
+    def begin(self, limit_bytes: int, folder: Path | None = None) -> Upload:
+        """Make room for a file that is coming in; `folder` is another than that of whole files."""
+        place = folder or self._folder
+        _on_disk(lambda: place.mkdir(mode=0o700, exist_ok=True))
+        return Upload(place, limit_bytes)
 
     def keep(
         self,
@@ -121,15 +126,18 @@ class Files:
         purpose: str,
         expires_s: int | None = None,
         stays: bool = True,
+        id: str | None = None,
     ) -> FileRow:
         """Make an upload a file of a project; `stays` says whether it outlives its last collection.
+
+        `id` is its own where the same work may be begun anew, so that it makes one file.
 
         Raises: StorageFull when the project would have more than its share.
         """
         digest = upload.finish()
         now = int(time.time())
         row = FileRow(
-            id=f"file-{secrets.token_hex(12)}", project=project, filename=plain_name(filename),
+            id=id or f"file-{secrets.token_hex(12)}", project=project, filename=plain_name(filename),
             purpose=purpose, bytes=upload.size_bytes, sha256=digest, created_at=now,
             expires_at=None if expires_s is None else now + expires_s,
         )  # fmt: skip
@@ -140,7 +148,7 @@ class Files:
                 " stays) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (row.id, project, row.filename, purpose, row.bytes, digest, now, row.expires_at, stays),
             )
-            _on_disk(lambda: upload.path.rename(self._path(row.id)))
+            upload.move(self._path(row.id))
         return row
 
     def _check_room(self, db: sqlite3.Connection, project: str, more: int) -> None:

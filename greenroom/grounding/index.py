@@ -22,6 +22,7 @@ from greenroom.grounding.database import Database, DocumentRow
 from greenroom.grounding.files import ORPHAN_S, Files, plain_name
 from greenroom.grounding.retrieval import Retrieval, passage_of
 from greenroom.grounding.stores import Stores, insert_collection
+from greenroom.grounding.uploads import Uploads
 from greenroom.grounding.vectors import Asked
 from greenroom.grounding.words import ALL, forget, marks, merge
 
@@ -80,8 +81,8 @@ class DocumentIndex:
         self._db = Database(path)
         self._retrieval = Retrieval(self._db)
         self.files = Files(self._db, path.with_name("files"))
-        self.stores = Stores(self._db)
-        self.attachments = Attachments(self._db)
+        self.uploads = Uploads(self._db, path.with_name("uploads"), self.files)
+        self.stores, self.attachments = Stores(self._db), Attachments(self._db)
         self._guard = threading.Lock()
         """Protects `_claimed`."""
         self._claimed: set[int] = set()
@@ -224,6 +225,7 @@ class DocumentIndex:
             merge(db)
         self.files.erase(id for (id,) in unheld)
         self.files.sweep()
+        self.uploads.tidy()
 
     # listing
 

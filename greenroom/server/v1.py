@@ -25,8 +25,6 @@ from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet
 from greenroom.server.beat import Beat
-from greenroom.server.evals.routes import EVALS
-from greenroom.server.finetuning.routes import FINE_TUNING
 from greenroom.server.fronts import (
     COMMENT,
     OPENAI,
@@ -45,16 +43,13 @@ from greenroom.server.messages import ANTHROPIC, COUNT_TOKENS, MESSAGES, Counter
 from greenroom.server.protocol import HttpProtocol
 from greenroom.server.repeats import HEADER, Repeats
 from greenroom.server.series import Following, opened
+from greenroom.server.slow_paths import MODELS, is_slow, is_upload
 from greenroom.server.timing import ms, stage_times
 from greenroom.wire import moderation, openai, openai_request
 
 CHAT = b"/v1/chat/completions"
 MODERATIONS = b"/v1/moderations"
 EMBEDDINGS = b"/v1/embeddings"
-FILES = b"/v1/files"
-KNOWLEDGE = (FILES, b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations", EVALS, FINE_TUNING)
-"""Behind these paths files, conversations and evals are kept: not in microseconds, so by the ASGI app."""
-MODELS = b"/v1/models"
 INSPECT = b"/api/inspect"
 _POSTED = frozenset({CHAT, EMBEDDINGS, MODERATIONS, INSPECT})
 _NO_HEADERS: Mapping[bytes, bytes] = MappingProxyType({})
@@ -126,9 +121,9 @@ class V1:
             if not is_chat or request.method != b"POST":
                 self._check_route(request)
             request.context = self.gateway.access.identify(request.headers)
-            if not is_chat and _is_slow(request):
+            if not is_chat and is_slow(request):
                 request.is_fast = False
-                if path == FILES and request.method == b"POST":
+                if is_upload(request):
                     request.incoming = Incoming()
             return None
         except _Misdirected as error:
@@ -139,7 +134,7 @@ class V1:
 
     def _check_route(self, request: Request) -> None:
         path = request.path
-        if _is_slow(request):
+        if is_slow(request):
             return  # the ASGI app knows these
         wanted = b"POST" if path in self._posted else b"GET"
         if path != MODELS and path not in self._posted and not path.startswith(MODELS + b"/"):
@@ -330,12 +325,6 @@ class V1:
             grant.release(0)
         headers = b"x-greenroom-estimated: true\r\n" if count.error else b""
         out.respond(200, count_body(count), _id_header(id) + ANTHROPIC.id_header(id) + headers)
-
-
-def _is_slow(request: Request) -> bool:
-    """Whether a path of `/v1` is the ASGI app's."""
-    path = request.path
-    return path.startswith(KNOWLEDGE) or (request.method == b"DELETE" and path.startswith(MODELS + b"/"))
 
 
 def _id_header(id: str) -> bytes:

@@ -208,7 +208,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_version_is_that_of_the_tables(index: DocumentIndex) -> None:
-    assert index.version == 3
+    assert index.version == 4
 
 
 def test_the_file_is_for_its_owner_only(index: DocumentIndex, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from greenroom.server.knowledge.collections import CollectionRoutes
 from greenroom.server.knowledge.desk import Desk
 from greenroom.server.knowledge.files import FileRoutes
 from greenroom.server.knowledge.stores import StoreRoutes
+from greenroom.server.knowledge.uploads import UploadRoutes
 from greenroom.server.routing import Doc
 
 __all__ = ["Desk", "docs"]
@@ -14,4 +15,9 @@ __all__ = ["Desk", "docs"]
 
 def docs(desk: Desk) -> tuple[Doc, ...]:
     """The routes, for `Api` to serve and to describe."""
-    return (*FileRoutes(desk).docs(), *StoreRoutes(desk).docs(), *CollectionRoutes(desk).docs())
+    return (
+        *FileRoutes(desk).docs(),
+        *UploadRoutes(desk).docs(),
+        *StoreRoutes(desk).docs(),
+        *CollectionRoutes(desk).docs(),
+    )

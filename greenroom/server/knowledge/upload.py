@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.grounding.files import Files, Upload
+from greenroom.grounding.uploads import Uploads
 
 PARTS = 16
 FIELD_BYTES = 4096
@@ -21,9 +22,11 @@ FIELD_BYTES = 4096
 class Form:
     """The fields of a form and its file. Use it as `async with`: what was not kept is discarded."""
 
-    def __init__(self, files: Files, limit_bytes: int) -> None:
+    def __init__(self, files: Files | Uploads, limit_bytes: int, field: str = "file") -> None:
         self._files = files
         self._limit = limit_bytes
+        self._field = field
+        """Whose value is the file."""
         self.fields: dict[str, str] = {}
         self.filename = ""
         self.upload: Upload | None = None
@@ -55,7 +58,9 @@ class Form:
         parser: MultipartParser | None = None
         try:
             if kind != b"multipart/form-data" or not options.get(b"boundary"):
-                raise MalformedRequest("Send this as multipart/form-data, with the file in the field 'file'.")
+                raise MalformedRequest(
+                    f"Send this as multipart/form-data, with the file in the field '{self._field}'."
+                )
             parser = self._parser(options[b"boundary"])
         except (MalformedRequest, FormParserError) as error:
             trouble = _said(error)
@@ -73,7 +78,7 @@ class Form:
         if trouble is not None:
             raise trouble
         if self.upload is None:
-            raise MalformedRequest("The form has no file in the field 'file'.", "file")
+            raise MalformedRequest(f"The form has no file in the field '{self._field}'.", self._field)
 
     async def _write(self) -> None:
         if self._waiting and self.upload is not None:
@@ -114,14 +119,16 @@ class Form:
         if b"name" not in options:
             raise MalformedRequest("A part of the form has no name.")
         self._name = options[b"name"]
-        self._is_file = self._name == b"file"
+        self._is_file = self._name == self._field.encode()
         if self._is_file:
             if self.upload is not None:
-                raise MalformedRequest("The form has more than one file. Upload them one by one.", "file")
+                raise MalformedRequest(
+                    "The form has more than one file. Upload them one by one.", self._field
+                )
             self.filename = options.get(b"filename", b"").decode("utf-8", "replace")
             self.upload = self._files.begin(self._limit)
         elif b"filename" in options:
-            raise MalformedRequest("A form takes its file in the field 'file'.", "file")
+            raise MalformedRequest(f"A form takes its file in the field '{self._field}'.", self._field)
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:

@@ -115,7 +115,7 @@ class ResponsesTurn:
 
     def begin(self, exchange: Exchange, app: App) -> App:
         """Session, tags and the search that was asked for. Raises MalformedRequest where the app has none."""
-        exchange.tags.update(self._request.metadata)
+        exchange.tags = {**self._request.metadata, **exchange.tags}  # headers first, as everywhere
         if exchange.session is None:
             exchange.session = self._session
         search = self._before.search
