@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec.json import decode, encode
 
 from greenroom.errors import RequestError
-from greenroom.offline.finetune.child import Child, find, how, is_held, last_words, start
+from greenroom.offline.finetune.child import Child, end_left_over, find, how, is_held, last_words, start
 from greenroom.offline.finetune.ending import finish
 from greenroom.offline.finetune.job_folder import WEIGHTS, JobFolder
 from greenroom.offline.finetune.outside import Ready, Refusal, Tools
@@ -156,7 +156,8 @@ class Work:
         child = self._find()
         self._follow()
         if child is None:
-            if is_held(self.folder.path):  # whoever started it died before saying who it is
+            if is_held(self.folder.path):  # its starter died before it said who, or it left others
+                end_left_over(self.folder.path)
                 return
             if not self._is_over() and now >= self._start_at:
                 self._start()
@@ -237,7 +238,8 @@ class Work:
                 )
             )
             return
-        left_s = self._pace.left_s(progress, now)
+        steps = decode(self._row.estimate).get("steps", 0) if self._row.estimate else 0
+        left_s = self._pace.left_s(progress, now, steps)
         if left_s is not None:
             finish_ns = time.time_ns() + int(left_s * 1e9)
             if abs(finish_ns - self._row.finish_ns) > max(_NO_LONGER, left_s / 20) * 1e9:
