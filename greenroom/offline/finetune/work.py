@@ -4,6 +4,7 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
+from functools import cached_property
 
 from msgspec.json import decode, encode
 
@@ -343,7 +344,14 @@ class Work:
 
     def _without_place(self, said: str | None) -> str:
         """What the process said, without the folders of this machine."""
-        return (said or "Training ended and does not say why.").replace(str(self.folder.path), "the job")
+        told = (said or "Training ended and does not say why.").replace(str(self.folder.path), "the job")
+        return told if self._base is None else told.replace(*self._base)
+
+    @cached_property
+    def _base(self) -> tuple[str, str] | None:
+        """Where the base lies, and what it is called."""
+        plan = self.folder.plan()
+        return None if plan is None or plan.base is None else (plan.base, plan.base_name)
 
     def _tell(self, message: str, level: str = "info") -> None:
         self._kept.tell(self._row, [EventRow(at_ns=time.time_ns(), level=level, message=message)])
