@@ -142,6 +142,18 @@ def find(folder: Path) -> Child | None:
     return found if found.is_alive else None
 
 
+def end_left_over(folder: Path) -> None:
+    """End what a child started and left behind when it died, where its parent had died before it."""
+    try:
+        who = decode((folder / WHO).read_bytes(), type=_Who)
+        os.kill(who.pid, 0)
+    except ProcessLookupError:  # no process has its id: a group of that id can only be its own
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(who.pid, signal.SIGKILL)
+    except (OSError, DecodeError):
+        return
+
+
 def is_held(folder: Path) -> bool:
     """Whether a process works in a folder."""
     try:

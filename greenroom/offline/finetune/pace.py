@@ -42,12 +42,16 @@ class Pace:
         """Whether it says nothing any more."""
         return now - self._heard_at > (QUIET_S if self._is_heard else LOADING_S)
 
-    def left_s(self, progress: Progress | None, now: float) -> float | None:
-        """Seconds that the phase still takes at the pace so far; None while that can't be told."""
+    def left_s(self, progress: Progress | None, now: float, steps_after: int = 0) -> float | None:
+        """Seconds that training still takes at the pace of this phase; None while that can't be told.
+
+        `steps_after`: those on rows, which follow the phase on plain text.
+        """
         if progress is None or progress.phase not in {"pretraining", "training"}:
             return None
         began, first = self._from
         done = progress.step - first
         if done <= 0 or now <= began:
             return None
-        return (now - began) / done * max(0, progress.total_steps - progress.step)
+        left = max(0, progress.total_steps - progress.step)
+        return (now - began) / done * (left + (steps_after if progress.phase == "pretraining" else 0))

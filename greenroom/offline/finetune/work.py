@@ -4,11 +4,12 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
+from functools import cached_property
 
 from msgspec.json import decode, encode
 
 from greenroom.errors import RequestError
-from greenroom.offline.finetune.child import Child, find, how, is_held, last_words, start
+from greenroom.offline.finetune.child import Child, end_left_over, find, how, is_held, last_words, start
 from greenroom.offline.finetune.ending import finish
 from greenroom.offline.finetune.job_folder import WEIGHTS, JobFolder
 from greenroom.offline.finetune.outside import Ready, Refusal, Tools
@@ -156,7 +157,8 @@ class Work:
         child = self._find()
         self._follow()
         if child is None:
-            if is_held(self.folder.path):  # whoever started it died before saying who it is
+            if is_held(self.folder.path):  # its starter died before it said who, or it left others
+                end_left_over(self.folder.path)
                 return
             if not self._is_over() and now >= self._start_at:
                 self._start()
@@ -237,7 +239,8 @@ class Work:
                 )
             )
             return
-        left_s = self._pace.left_s(progress, now)
+        steps = decode(self._row.estimate).get("steps", 0) if self._row.estimate else 0
+        left_s = self._pace.left_s(progress, now, steps)
         if left_s is not None:
             finish_ns = time.time_ns() + int(left_s * 1e9)
             if abs(finish_ns - self._row.finish_ns) > max(_NO_LONGER, left_s / 20) * 1e9:
@@ -341,7 +344,14 @@ class Work:
 
     def _without_place(self, said: str | None) -> str:
         """What the process said, without the folders of this machine."""
-        return (said or "Training ended and does not say why.").replace(str(self.folder.path), "the job")
+        told = (said or "Training ended and does not say why.").replace(str(self.folder.path), "the job")
+        return told if self._base is None else told.replace(*self._base)
+
+    @cached_property
+    def _base(self) -> tuple[str, str] | None:
+        """Where the base lies, and what it is called."""
+        plan = self.folder.plan()
+        return None if plan is None or plan.base is None else (plan.base, plan.base_name)
 
     def _tell(self, message: str, level: str = "info") -> None:
         self._kept.tell(self._row, [EventRow(at_ns=time.time_ns(), level=level, message=message)])

@@ -168,9 +168,14 @@ def _card(card: Json | None) -> Json | None:
     return {
         "figures": [(title, _figure(got[name])) for name, title in _FIGURES if got.get(name) is not None],
         "settings": [(name, _figure(value)) for name, value in card["settings"].items()],
-        "data": [(name, _figure(value)) for name, value in card["data"].items() if value and name != "files"],
+        "data": [(name, _short(value)) for name, value in card["data"].items() if value and name != "files"],
         "versions": ", ".join(f"{name} {value}" for name, value in card["versions"].items()),
     }
+
+
+def _short(value: object) -> str:
+    said = _figure(value)
+    return f"{said[:16]}…" if len(said) == 64 and said.isalnum() else said  # a digest
 
 
 def _figure(value: object) -> str:

@@ -247,6 +247,22 @@ def test_what_ended_while_nobody_watched_is_brought_to_its_end(make: Make) -> No
     assert studio.step(id) == 30
 
 
+def test_after_a_restart_of_the_machine_a_job_goes_on_from_its_checkpoint(make: Make) -> None:
+    studio = make({"steps": 30, "step_s": 0.02})
+    id = studio.add()
+    studio.until(lambda: studio.step(id) > 4)
+    pid = int(studio.starts(id)[0].split()[0])
+    studio.runner.stop()
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: find(studio.data / "finetune" / id) is None)
+
+    row = studio.ended(id, Runner(studio.tools))
+
+    assert (row.status, row.starts, row.failures) == ("succeeded", 2, 0)
+    steps = [message for message in studio.messages(id) if message.startswith("Step")]
+    assert len(steps) <= 30 + 2  # at most one checkpoint interval is done again
+
+
 def test_a_job_cancelled_while_nobody_watched_is_ended(make: Make) -> None:
     studio = make(SLOW)
     id = studio.add()
