@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from pathlib import Path
 
 from greenroom.offline.finetune.plan import EXIT_FAILED, EXIT_PAUSED, Plan
@@ -84,6 +85,7 @@ def _train(folder: Folder, plan: Plan, *, is_alone: bool) -> int:
         from greenroom.offline.finetune.trainer.run import Paused, Run  # noqa: PLC0415 - the same
 
         logging.disable_progress_bar()
+        warnings.simplefilter("ignore", FutureWarning)  # TRL still uses names that Transformers is leaving
         ranks.join()
         if plan.threads is not None:
             torch.set_num_threads(plan.threads)
