@@ -41,7 +41,7 @@ class Dial(NamedTuple):
 
 
 def dial(size: int) -> Dial:
-    """The model of `size` layers, 1 to 32: 0.04 M to 0.4 G parameters; 4 is 1 M, 12 is 26 M."""
+    """The model of `size` layers, 1 to 32: 0.09 M to 0.4 G parameters; 4 is 1 M, 12 is 24 M."""
     width = WIDTH_PER_LAYER * max(size, 2)
     inner = (
         -(-width * 8 // 3 // 32) * 32

@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
+from types import FrameType
 
 from greenroom.offline.finetune.plan import EXIT_FAILED, EXIT_PAUSED, Plan
 from greenroom.offline.finetune.trainer.folder import Folder, TrainingRefused
@@ -38,6 +39,7 @@ def main(arguments: list[str]) -> int:
         print(f"{path} is no folder. {USAGE}", file=sys.stderr)
         return EXIT_USAGE
     os.environ.update(QUIET)
+    signal.signal(signal.SIGTERM, _nothing_to_keep)
     is_first = os.environ.get("RANK", "0") == "0"
     is_alone = "RANK" not in os.environ
     if is_alone:
@@ -68,41 +70,51 @@ def main(arguments: list[str]) -> int:
 def _train(folder: Folder, plan: Plan, *, is_alone: bool) -> int:
     if plan.threads is not None:
         os.environ["OMP_NUM_THREADS"] = os.environ["RAYON_NUM_THREADS"] = str(plan.threads)
-    with Heartbeat(folder) as heartbeat:
-        import torch  # noqa: PLC0415 - after the environment is set; takes a second
+    with Heartbeat(folder, starter=None if is_alone else os.getppid()) as heartbeat:
+        from greenroom.offline.finetune.trainer import ranks  # noqa: PLC0415 - torch: after the environment is set
 
-        from greenroom.offline.finetune.trainer import ranks  # noqa: PLC0415 - the same
+        wanted = ranks.needed() if is_alone else 1
+        if wanted == 1:
+            return _train_here(folder, plan, heartbeat)
+    several = ranks.Ranks(folder.path, wanted)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, several.stop)
+    return several.wait()
 
-        if is_alone and (wanted := ranks.needed()) > 1:
-            several = ranks.Ranks(folder.path, wanted)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, several.stop)
-            return several.wait()
-        from transformers.utils import logging  # noqa: PLC0415 - the same
 
-        from greenroom.offline.finetune.trainer.finish import finish  # noqa: PLC0415 - the same
-        from greenroom.offline.finetune.trainer.process import train  # noqa: PLC0415 - the same
-        from greenroom.offline.finetune.trainer.run import Paused, Run  # noqa: PLC0415 - the same
+def _train_here(folder: Folder, plan: Plan, heartbeat: Heartbeat) -> int:
+    import torch  # noqa: PLC0415 - the same
+    from transformers.utils import logging  # noqa: PLC0415 - the same
 
-        logging.disable_progress_bar()
-        warnings.simplefilter("ignore", FutureWarning)  # TRL still uses names that Transformers is leaving
-        ranks.join()
-        if plan.threads is not None:
-            torch.set_num_threads(plan.threads)
-        run = Run(folder, plan, heartbeat, writes=ranks.rank() == 0)
-        run.heed_signals()
+    from greenroom.offline.finetune.trainer import ranks  # noqa: PLC0415 - the same
+    from greenroom.offline.finetune.trainer.finish import finish  # noqa: PLC0415 - the same
+    from greenroom.offline.finetune.trainer.process import train  # noqa: PLC0415 - the same
+    from greenroom.offline.finetune.trainer.run import Paused, Run  # noqa: PLC0415 - the same
+
+    logging.disable_progress_bar()
+    warnings.simplefilter("ignore", FutureWarning)  # TRL still uses names that Transformers is leaving
+    ranks.join()
+    if plan.threads is not None:
+        torch.set_num_threads(plan.threads)
+    run = Run(folder, plan, heartbeat, writes=ranks.rank() == 0)
+    run.heed_signals()
+    if run.writes:
+        run.checkpoints.tidy()
+    try:
+        trained = train(run)
         if run.writes:
-            run.checkpoints.tidy()
-        try:
-            trained = train(run)
-            if run.writes:
-                finish(run, trained)
-        except Paused:
-            folder.tell("Paused; a checkpoint is written.")
-            return EXIT_PAUSED
-        except torch.OutOfMemoryError as error:
-            raise MemoryError from error
-        return 0
+            finish(run, trained)
+    except Paused:
+        folder.tell("Paused; a checkpoint is written.")
+        return EXIT_PAUSED
+    except torch.OutOfMemoryError as error:
+        raise MemoryError from error
+    return 0
+
+
+def _nothing_to_keep(number: int, frame: FrameType | None) -> None:
+    """SIGTERM before training goes on: everything lies in the folder already."""
+    os._exit(EXIT_PAUSED)
 
 
 if __name__ == "__main__":
