@@ -28,8 +28,13 @@ from tests.offline.finetune.needs import needs_training
 pytestmark = [pytest.mark.finetune, pytest.mark.slow, needs_training, pytest.mark.timeout(300)]
 
 TRAINER = "greenroom.offline.finetune.trainer"
-IN_ONE = f"import sys; from {TRAINER}.__main__ import main; sys.exit(max(main([folder]) for folder in sys.argv[1:]))"
-"""Jobs one after another in one process: torch is loaded once."""
+IN_ONE = f"""
+import sys
+from {TRAINER}.__main__ import main
+from {TRAINER}.checkpoint import main as take
+sys.exit(max(take(one.split("@")) if "@" in one else main([one]) for one in sys.argv[1:]))
+"""
+"""Jobs one after another in one process, FOLDER or FOLDER@CHECKPOINT: torch is loaded once."""
 SETTINGS = Hyperparameters(epochs=5.0, batch_size=8, checkpoint_every=5, max_steps=30)
 SCRATCH = Plan(
     name="s", start="from_scratch", scratch=Scratch(size=2, steps=10), hyperparameters=SETTINGS, threads=1
@@ -47,7 +52,7 @@ def prepare(folder: Path, plan: Plan, rows: int = 60) -> Path:
     return folder
 
 
-def train(*folders: Path) -> subprocess.CompletedProcess[str]:
+def train(*folders: Path | str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", IN_ONE, *map(str, folders)], capture_output=True, text=True, check=False
     )
@@ -177,9 +182,12 @@ def test_answers_and_preferences_are_learned_and_go_on_from_their_checkpoints(
     for folder in folders[:2]:  # as if killed after step 6
         (folder / "result.json").unlink()
         (folder / "checkpoints" / "8" / "COMPLETE").unlink()
-    done = train(*folders[:2])
+    done = train(*folders[:2], f"{place / 'lora'}@3")
 
     assert done.returncode == 0, done.stderr[-2000:]
+    taken = json.loads(done.stdout.splitlines()[-1])
+    assert (place / "lora" / taken["Q8_0"]).read_bytes().startswith(b"GGUF")
+    assert (place / "lora" / taken["model"] / "model.safetensors").exists()
     for folder in folders[:2]:
         assert result(folder).metrics == before[folder.name].metrics
         assert "Going on from step 6 of training." in [event.message for event in events(folder)]
