@@ -189,8 +189,8 @@ def share_exact(answers: Sequence[str], expected: Sequence[str]) -> float:
 def plan(name: str = "house", *, is_short: bool = False, threads: int | None = None) -> Plan:
     """How to learn the task from nothing; the short form is a model of a third the size, for trying all.
 
-    Both want 2400 training rows or more. Small steps and many: what has to be learned first is to copy digits,
-    and that takes a number of steps, not of rows.
+    Both want 2400 training rows or more. Small steps and many: what has to be learned first is to copy
+    digits, and that takes a number of steps, not of rows.
     """
     return Plan(
         name=name,
