@@ -1,13 +1,16 @@
-"""kill -9 of the process that trains, at random moments: `python -m benchmarks.kill_training [JOBS] [SEED]`.
+"""kill -9 of the process that trains, at random moments: `python -m benchmarks.kill_training [JOBS] [SEED] [fork]`.
 
 Each job is killed once at a moment drawn from the time that an undisturbed run takes (every fifth: from its
 start on; the others: from when its rows are read on, since loading takes longest here), every third a second
 time, and is started again, as the job runner does. Told: how many finish, the steps lost by each kill against the
-checkpoint interval, and how far the final losses lie from those of the undisturbed run.
+checkpoint interval, and how far the final losses lie from those of the undisturbed run. With `fork` processes are copies of one that has the libraries loaded, which takes a third of
+the time.
 """
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,19 +39,38 @@ def prepare(folder: Path, plan: Plan, rows: int) -> None:
         (folder / f"{part}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def run(folder: Path, kill_after_s: float | None = None, *, once_read: bool = False) -> int:
+def start(folder: Path, *, forked: bool) -> int:
+    """The id of a process that trains: a new one, or a copy of this one, which has the libraries loaded."""
+    if not forked:
+        return subprocess.Popen(
+            [*COMMAND, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ).pid
+    pid = os.fork()
+    if pid == 0:
+        from greenroom.offline.finetune.trainer.__main__ import main as train  # noqa: PLC0415 - in the copy
+
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        os._exit(train([str(folder)]))
+    return pid
+
+
+def run(folder: Path, *, forked: bool, kill_after_s: float | None = None, once_read: bool = False) -> int:
     """Train to the end, or kill the process after a while, counted from when its rows are read. The exit code."""
-    with subprocess.Popen(
-        [*COMMAND, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        told = lines(folder)
-        while once_read and process.poll() is None and lines(folder) == told:
-            time.sleep(0.01)
-        try:
-            return process.wait(kill_after_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+    told = lines(folder)
+    pid = start(folder, forked=forked)
+    end = None if kill_after_s is None or once_read else time.monotonic() + kill_after_s
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if end is None and kill_after_s is not None and lines(folder) != told:
+            end = time.monotonic() + kill_after_s
+        if end is not None and time.monotonic() >= end:
+            os.kill(pid, signal.SIGKILL)
+            end = kill_after_s = None
+        time.sleep(0.01)
 
 
 def lines(folder: Path) -> int:
@@ -73,7 +95,7 @@ def resumed_at(folder: Path) -> list[int]:
     return [event["data"]["step"] for event in events if event["message"].startswith("Going on from step")]
 
 
-def main(jobs: int, seed: int) -> int:
+def main(jobs: int, seed: int, *, forked: bool) -> int:
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
@@ -86,7 +108,7 @@ def main(jobs: int, seed: int) -> int:
         )
         prepare(root / "scratch", scratch, 100)
         scratch_began = time.monotonic()
-        assert run(root / "scratch") == 0
+        assert run(root / "scratch", forked=forked) == 0
         scratch_took_s = time.monotonic() - scratch_began
         base = Plan(name="b", base=str(root / "scratch" / "model"), hyperparameters=SETTINGS, threads=1)
         plans = {
@@ -104,7 +126,7 @@ def main(jobs: int, seed: int) -> int:
                 if kind != "scratch":
                     prepare(root / kind, plans[kind], 100)
                 began = time.monotonic()
-                assert kind == "scratch" or run(root / kind) == 0
+                assert kind == "scratch" or run(root / kind, forked=forked) == 0
                 came = result(root / kind)
                 first = json.loads((root / kind / "events.jsonl").read_bytes().splitlines()[0])
                 undisturbed[kind] = (
@@ -120,14 +142,14 @@ def main(jobs: int, seed: int) -> int:
                 once_read = number % 5 != 4
                 moment = chance.uniform(0, trains_s if once_read else takes_s)
                 before = len(resumed_at(folder)) if (folder / "events.jsonl").exists() else 0
-                code = run(folder, moment, once_read=once_read)
+                code = run(folder, forked=forked, kill_after_s=moment, once_read=once_read)
                 notes.append(f"{moment:.1f} s" if code == -9 else "too late")
                 if code == -9 and (folder / "progress.json").exists():
                     seen = at(folder)
                     notes.append(f"{seen.phase} {seen.step}")
             codes = []
             while not codes or (codes[-1] not in (0, 70) and len(codes) < STARTS):
-                codes.append(run(folder))
+                codes.append(run(folder, forked=forked))
             if codes[-1] != 0:
                 print(f"{number}: {kind}: FAILED with {codes}", flush=True)
                 continue
@@ -152,4 +174,8 @@ def main(jobs: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(int(word) for word in (sys.argv[1:] + ["20", "1"][len(sys.argv) - 1 :]))))
+    numbers = [int(word) for word in sys.argv[1:] if word.isdecimal()]
+    if is_forked := "fork" in sys.argv[1:]:
+        os.environ["OMP_NUM_THREADS"] = "1"  # before torch: threads do not survive a fork
+        from greenroom.offline.finetune.trainer import finish, tuning  # noqa: F401
+    sys.exit(main(*(numbers + [20, 1][len(numbers) :]), forked=is_forked))

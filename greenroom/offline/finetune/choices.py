@@ -88,7 +88,7 @@ def choose(plan: Plan, facts: Facts) -> Choices:
     )
     batch = min(batch, max(1, rows))
     of_a_step = max(1, round(batch * sequences / max(1, rows)))
-    epochs = chosen("epochs", *_epochs(rows, -(-sequences // of_a_step)))
+    epochs = chosen("epochs", *_epochs(rows, max(1, -(-sequences // of_a_step))))
     steps = max(1, math.ceil(epochs * sequences / of_a_step))
     if set_.max_steps is not None:
         steps = min(steps, set_.max_steps)

@@ -99,3 +99,9 @@ def test_the_dial_at_four_is_a_million_and_at_twelve_near_gpt_2_s_width() -> Non
 def test_a_short_text_is_not_read_more_than_four_times() -> None:
     assert first_steps(parameters=10_000_000, text_tokens=20_480) == 40
     assert first_steps(parameters=1024, text_tokens=1_000_000) == 10
+
+
+def test_rows_that_are_all_too_long_are_counted_and_not_divided_by() -> None:
+    plan = Plan(name="a", hyperparameters=Hyperparameters(max_length=16))
+
+    assert choose(plan, facts(40, 50)).rows == 0
