@@ -40,11 +40,18 @@ def main(arguments: list[str]) -> int:
         return EXIT_USAGE
     os.environ.update(QUIET)
     signal.signal(signal.SIGTERM, _nothing_to_keep)
-    is_first = os.environ.get("RANK", "0") == "0"
-    is_alone = "RANK" not in os.environ
-    if is_alone:
-        lock = os.open(path / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    if "RANK" in os.environ:  # one of several, started by a process that has the lock
+        return _begin(path, is_alone=False)
+    lock = os.open(path / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a trainer that lives on after its starter died is waited for
+        return _begin(path, is_alone=True)
+    finally:
+        os.close(lock)
+
+
+def _begin(path: Path, *, is_alone: bool) -> int:
+    is_first = os.environ.get("RANK", "0") == "0"
     folder = Folder(path, writes=is_first)
     if folder.result() is not None:
         return 0
@@ -56,12 +63,10 @@ def main(arguments: list[str]) -> int:
     except MemoryError:
         folder.tell("Memory ran out. Set batch_size or max_length lower, or take a smaller base.", "error")
         return EXIT_FAILED
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        folder.tell(f"The disk of {path} is full. Make room, then resume; nothing is lost.", "error")
-        return EXIT_FAILED
     except Exception as error:  # noqa: BLE001 - the edge of the process: told, then a crash like any other
+        if _is_disk_full(error):
+            folder.tell(f"The disk of {path} is full. Make room, then resume; nothing is lost.", "error")
+            return EXIT_FAILED
         folder.tell(f"Training broke off: {type(error).__name__}: {error}", "warn")
         traceback.print_exc()
         return 1
@@ -110,6 +115,13 @@ def _train_here(folder: Folder, plan: Plan, heartbeat: Heartbeat) -> int:
     except torch.OutOfMemoryError as error:
         raise MemoryError from error
     return 0
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Also when safetensors says it, which is no OSError then."""
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    said = any(f"os error {code}" in str(error) for code in codes)
+    return said or (isinstance(error, OSError) and error.errno in codes)
 
 
 def _nothing_to_keep(number: int, frame: FrameType | None) -> None:
