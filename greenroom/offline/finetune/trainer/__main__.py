@@ -10,8 +10,9 @@ import warnings
 from pathlib import Path
 from types import FrameType
 
+from greenroom.errors import GreenroomError
 from greenroom.offline.finetune.plan import EXIT_FAILED, EXIT_PAUSED, Plan
-from greenroom.offline.finetune.trainer.folder import Folder, TrainingRefused
+from greenroom.offline.finetune.trainer.folder import Folder
 from greenroom.offline.finetune.trainer.heartbeat import Heartbeat
 
 USAGE = "Usage: python -m greenroom.offline.finetune.trainer FOLDER"
@@ -57,7 +58,7 @@ def _begin(path: Path, *, is_alone: bool) -> int:
         return 0
     try:
         return _train(folder, folder.plan(), is_alone=is_alone)
-    except TrainingRefused as error:
+    except GreenroomError as error:  # TrainingRefused, and what the exporter refuses
         folder.tell(str(error), "error")
         return EXIT_FAILED
     except MemoryError:

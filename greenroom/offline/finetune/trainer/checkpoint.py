@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from greenroom.errors import GreenroomError
 from greenroom.offline.finetune.plan import EXIT_FAILED
 from greenroom.offline.finetune.trainer.__main__ import EXIT_USAGE, QUIET
 from greenroom.offline.finetune.trainer.checkpoints import Checkpoints
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> int:
                 write_checkpoint(Folder(Path(arguments[0]), writes=False), int(arguments[1]))
             ).decode()
         )
-    except TrainingRefused as error:
+    except GreenroomError as error:  # TrainingRefused, and what the exporter refuses
         print(error, file=sys.stderr)
         return EXIT_FAILED
     return 0

@@ -24,9 +24,9 @@ from greenroom.offline.finetune.trainer.state import load_optimizer, save_optimi
 EVENTS = 200
 """Steps are told in about as many events of numbers."""
 RISE = 0.05
-DECAY = 0.1
-BETAS = (0.9, 0.95)
-"""With the decay and the clipping as in GPT-3 and Llama."""
+DECAY = 0.01
+BETAS = (0.9, 0.99)
+"""Steps are small and few here: a longer memory of squares than the 0.95 of large models, and less decay."""
 
 
 class Part(NamedTuple):
