@@ -1,14 +1,16 @@
 """Checkpoints and the folder of a job: whole or not at all, and nothing told twice."""
 
 import json
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from greenroom.offline.finetune.plan import COMPLETE, Event, Plan
+from greenroom.offline.finetune.plan import COMPLETE, HEARTBEAT_S, Event, Plan
 from greenroom.offline.finetune.trainer.checkpoints import Checkpoints
 from greenroom.offline.finetune.trainer.folder import Folder, TrainingRefused
+from greenroom.offline.finetune.trainer.heartbeat import Heartbeat
 
 
 def fill(path: Path) -> None:
@@ -124,3 +126,20 @@ def test_a_broken_row_is_named_by_its_line(tmp_path: Path, line: str, said: str)
 
     with pytest.raises(TrainingRefused, match=f"train.jsonl, {said}"):
         Folder(tmp_path).rows("train.jsonl")
+
+
+def test_the_sign_of_life_comes_by_itself_and_adds_up_over_runs(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    with Heartbeat(folder) as heartbeat:
+        heartbeat.enter("training")
+        heartbeat.at(3, 10, 640)
+        first = folder.last_progress()
+        time.sleep(HEARTBEAT_S * 0.6)
+        second = folder.last_progress()
+
+    assert first is not None
+    assert second is not None
+    assert (second.phase, second.step, second.total_steps, second.trained_tokens) == ("training", 3, 10, 640)
+    assert 0 < second.at - first.at < HEARTBEAT_S
+    assert second.peak_memory_mb >= second.memory_mb > 10
+    assert Heartbeat(folder).cpu_s > second.cpu_s  # of the run before, and of this one

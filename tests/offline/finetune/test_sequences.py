@@ -120,3 +120,48 @@ def test_the_rate_rises_and_falls_to_nearly_nothing() -> None:
     assert max(shares) == shares[4] == 1.0
     assert shares[0] == pytest.approx(0.2)
     assert shares[-1] == pytest.approx(1 / 96)
+
+
+def test_a_checkpoint_that_can_t_be_read_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    from greenroom.offline.finetune.plan import Plan
+    from greenroom.offline.finetune.trainer.folder import Folder
+    from greenroom.offline.finetune.trainer.heartbeat import Heartbeat
+    from greenroom.offline.finetune.trainer.run import STATE, Run
+
+    folder = Folder(tmp_path)
+    run = Run(folder, Plan(name="a"), Heartbeat(folder))
+    for step in (1, 2):
+        run.keep("training", step, lambda _: None)
+    damaged = folder.checkpoints / "2" / STATE
+    damaged.write_bytes(b"x" * damaged.stat().st_size)
+
+    kept = run.newest()
+
+    assert kept is not None
+    assert kept.path.name == "1"
+    assert run.spent.step == 1
+    assert "Checkpoint 2 can't be read" in (tmp_path / "events.jsonl").read_text(encoding="utf-8")
+
+
+def test_patience_ends_when_looks_bring_nothing(tmp_path: Path) -> None:
+    from greenroom.offline.finetune.plan import Hyperparameters, Plan
+    from greenroom.offline.finetune.trainer.folder import Folder
+    from greenroom.offline.finetune.trainer.heartbeat import Heartbeat
+    from greenroom.offline.finetune.trainer.run import Run
+
+    folder = Folder(tmp_path)
+    run = Run(folder, Plan(name="a", hyperparameters=Hyperparameters(patience=2)), Heartbeat(folder))
+
+    gains = [run.look(step, {"valid_loss": loss}) for step, loss in enumerate((3.0, 2.0, 2.5, 2.0))]
+
+    assert gains == [True, True, False, False]
+    assert run.is_patience_over
+    assert run.spent.best_number == 1
+
+
+def test_a_loss_that_is_no_number_is_refused_with_a_remedy() -> None:
+    from greenroom.offline.finetune.trainer.folder import TrainingRefused
+    from greenroom.offline.finetune.trainer.run import must_be_finite
+
+    with pytest.raises(TrainingRefused, match=r"step 7 .* Set learning_rate lower"):
+        must_be_finite(float("nan"), 7)

@@ -89,6 +89,7 @@ class Heartbeat:
             self._folder.write_progress(self._progress())
 
     def _progress(self) -> Progress:
+        memory_mb = resident_mib()
         return Progress(
             at=time.time(),
             pid=os.getpid(),
@@ -96,7 +97,7 @@ class Heartbeat:
             step=self._step,
             total_steps=self._total,
             trained_tokens=self._tokens,
-            memory_mb=round(resident_mib(), 1),
-            peak_memory_mb=round(self.peak_memory_mb, 1),
+            memory_mb=round(memory_mb, 1),
+            peak_memory_mb=round(max(memory_mb, self.peak_memory_mb), 1),
             cpu_s=round(self.cpu_s, 2),
         )
