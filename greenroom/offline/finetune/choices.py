@@ -88,7 +88,7 @@ def choose(plan: Plan, facts: Facts) -> Choices:
     )
     batch = min(batch, max(1, rows))
     of_a_step = max(1, round(batch * sequences / max(1, rows)))
-    epochs = chosen("epochs", *_epochs(rows, -(-sequences // of_a_step)))
+    epochs = chosen("epochs", *_epochs(rows, max(1, -(-sequences // of_a_step))))
     steps = max(1, math.ceil(epochs * sequences / of_a_step))
     if set_.max_steps is not None:
         steps = min(steps, set_.max_steps)
@@ -111,7 +111,9 @@ def choose(plan: Plan, facts: Facts) -> Choices:
         learning_rate=chosen("learning_rate", min(rate, 1.0), why),
         learning_rate_multiplier=set_.learning_rate_multiplier or 1.0,
         beta=chosen("beta", 0.1, "the value of the paper on DPO") if plan.method == "dpo" else set_.beta,
-        lora_rank=chosen("lora_rank", *_rank(facts.width)) if plan.tuning == "lora" else set_.lora_rank,
+        lora_rank=chosen("lora_rank", *_rank(facts.width))
+        if plan.tuning == "lora" and plan.start != "from_scratch"
+        else set_.lora_rank,
         max_length=max_length,
         packing=packing,
         checkpoint_every=every,

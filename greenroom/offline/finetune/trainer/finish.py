@@ -9,12 +9,13 @@ from typing import Any
 
 from msgspec.structs import asdict
 from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
 
-from greenroom.offline.finetune.plan import Result
+from greenroom.offline.finetune.plan import Format, Result
 from greenroom.offline.finetune.trainer.folder import sync_folder
 from greenroom.offline.finetune.trainer.process import Trained
 from greenroom.offline.finetune.trainer.run import Run
-from greenroom.offline.finetune.trainer.weights import ADAPTER, MODEL, merged, save_adapter, save_model
+from greenroom.offline.finetune.trainer.weights import ADAPTER, MODEL, Model, merged, save_adapter, save_model
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "tokenizers", "safetensors")
 
@@ -24,8 +25,6 @@ def finish(run: Run, trained: Trained) -> Result:
 
     Raises: what the exporter raises for a model that it can't write.
     """
-    from greenroom.offline.finetune.export import adapter_to_gguf, to_gguf  # noqa: PLC0415 - only at the end
-
     run.heartbeat.enter("exporting")
     plan, path = run.plan, run.folder.path
     base = Path(plan.base) if plan.base and plan.start != "from_scratch" else None
@@ -33,13 +32,10 @@ def finish(run: Run, trained: Trained) -> Result:
     if isinstance(trained.model, PeftModel):
         adapter = ADAPTER
         _placed(path / ADAPTER, lambda to: save_adapter(trained.model, trained.tokenizer, to))
-    whole = merged(trained.model, base)
-    _placed(path / MODEL, lambda to: save_model(whole, trained.tokenizer, to))
-    gguf: dict[Any, str] = {}  # Any: the formats are literals
-    for kind in plan.formats:
-        gguf[kind] = f"model-{kind}.gguf"
-        to_gguf(path / MODEL, path / gguf[kind], kind)
+    gguf = write_whole_model(trained.model, trained.tokenizer, base, path, plan.formats)
     if adapter is not None and base is not None and plan.formats:
+        from greenroom.offline.finetune.export import adapter_to_gguf  # noqa: PLC0415 - only at the end
+
         adapter_gguf = "adapter.gguf"
         adapter_to_gguf(path / ADAPTER, base, path / adapter_gguf)
     result = Result(
@@ -67,6 +63,28 @@ def finish(run: Run, trained: Trained) -> Result:
     run.heartbeat.enter("done")
     run.folder.tell("The model is ready.", parameters=result.parameters)
     return result
+
+
+def write_whole_model(
+    model: Model,
+    tokenizer: PreTrainedTokenizerBase,
+    base: Path | None,
+    folder: Path,
+    formats: tuple[Format, ...],
+) -> dict[Format, str]:
+    """`model/` and a GGUF file for each format, in `folder`; an adapter is merged into the model.
+
+    Raises: what the exporter raises for a model that it can't write.
+    """
+    from greenroom.offline.finetune.export import to_gguf  # noqa: PLC0415 - only at the end
+
+    whole = merged(model, base)
+    _placed(folder / MODEL, lambda to: save_model(whole, tokenizer, to))
+    gguf: dict[Format, str] = {}
+    for kind in formats:
+        gguf[kind] = f"model-{kind}.gguf"
+        to_gguf(folder / MODEL, folder / gguf[kind], kind)
+    return gguf
 
 
 def _placed(place: Path, fill: Callable[[Path], None]) -> None:

@@ -115,7 +115,7 @@ class Folder:
     def write_progress(self, progress: Progress) -> None:
         """Replace `progress.json`; not synced to disk, since only the living ask for it."""
         if self._writes:
-            beside = self.path / ".progress.json"
+            beside = self.path / f".progress.{os.getpid()}"
             beside.write_bytes(msgspec.json.encode(progress))
             beside.replace(self.path / "progress.json")
 

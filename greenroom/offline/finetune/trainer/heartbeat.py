@@ -32,10 +32,14 @@ def peak_mib() -> float:
 
 
 class Heartbeat:
-    """Tells where the training is. Totals of CPU time and peak memory go on from the runs before this one."""
+    """Tells where the training is. Totals of CPU time and peak memory go on from the runs before this one.
 
-    def __init__(self, folder: Folder) -> None:
+    `starter` is the process that must outlive this one: when it is gone, so is this one.
+    """
+
+    def __init__(self, folder: Folder, *, starter: int | None = None) -> None:
         self._folder = folder
+        self._starter = starter
         before = folder.last_progress()
         self._cpu_before_s = before.cpu_s if before else 0.0
         self._peak_before_mb = before.peak_memory_mb if before else 0.0
@@ -76,6 +80,8 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_S):
+            if self._starter is not None and os.getppid() != self._starter:
+                os._exit(1)  # another start would find this one still at work on the same files
             self._write()
 
     def _write(self) -> None:
@@ -83,6 +89,7 @@ class Heartbeat:
             self._folder.write_progress(self._progress())
 
     def _progress(self) -> Progress:
+        memory_mb = resident_mib()
         return Progress(
             at=time.time(),
             pid=os.getpid(),
@@ -90,7 +97,7 @@ class Heartbeat:
             step=self._step,
             total_steps=self._total,
             trained_tokens=self._tokens,
-            memory_mb=round(resident_mib(), 1),
-            peak_memory_mb=round(self.peak_memory_mb, 1),
+            memory_mb=round(memory_mb, 1),
+            peak_memory_mb=round(max(memory_mb, self.peak_memory_mb), 1),
             cpu_s=round(self.cpu_s, 2),
         )

@@ -4,6 +4,7 @@ Transformers' Trainer writes optimizer, schedule and chance with `torch.save` an
 `torch.load`; here every place where it does so is taken over.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from greenroom.offline.finetune.trainer import ranks
 from greenroom.offline.finetune.trainer.checkpoints import Kept
-from greenroom.offline.finetune.trainer.run import Run
+from greenroom.offline.finetune.trainer.run import Run, must_be_finite
 from greenroom.offline.finetune.trainer.state import (
     load_chance,
     load_optimizer,
@@ -90,6 +91,12 @@ class Telling(TrainerCallback):  # type: ignore[misc]  # of a library that is no
         self._run = run
         self._tokens = tokens_of_a_step
         self._told_every = told_every
+        self._began_s = time.monotonic()
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:  # Any: Transformers'
+        self._began_s = time.monotonic()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -115,9 +122,11 @@ class Telling(TrainerCallback):  # type: ignore[misc]  # of a library that is no
         **_: Any,
     ) -> None:  # Any: Transformers'
         told = {NAMES[name]: float(value) for name, value in (logs or {}).items() if name in NAMES}
-        if "train_loss" in told:
-            self._run.spent.metrics = {**self._run.spent.metrics, **_without_rate(told)}
         step, is_train = state.global_step, "train_loss" in told
+        if is_train:
+            must_be_finite(told["train_loss"], step)
+            self._run.spent.metrics = {**self._run.spent.metrics, **_without_rate(told)}
+            told["tokens_per_second"] = round(self._tokens / max(1e-9, time.monotonic() - self._began_s), 1)
         is_told = not is_train or step % self._told_every == 0 or step >= state.max_steps
         if is_told and (is_train or "valid_loss" in told):
             self._run.folder.tell_numbers("training", step, state.max_steps, told)

@@ -17,16 +17,16 @@ from greenroom.offline.finetune.trainer import ranks
 from greenroom.offline.finetune.trainer.chat import IGNORED
 from greenroom.offline.finetune.trainer.checkpoints import Kept
 from greenroom.offline.finetune.trainer.folder import Phase
-from greenroom.offline.finetune.trainer.run import Paused, Run
+from greenroom.offline.finetune.trainer.run import Paused, Run, must_be_finite
 from greenroom.offline.finetune.trainer.sequences import Batch, Packed, collate, step_of
 from greenroom.offline.finetune.trainer.state import load_optimizer, save_optimizer
 
 EVENTS = 200
 """Steps are told in about as many events of numbers."""
 RISE = 0.05
-DECAY = 0.1
-BETAS = (0.9, 0.95)
-"""With the decay and the clipping as in GPT-3 and Llama."""
+DECAY = 0.01
+BETAS = (0.9, 0.99)
+"""Steps are small and few here: a longer memory of squares than the 0.95 of large models, and less decay."""
 
 
 class Part(NamedTuple):
@@ -90,6 +90,7 @@ def train(
         run.spent.tokens += tokens
         run.spent.step = step
         numbers = _means(sums, "train")
+        must_be_finite(numbers["train_loss"], step)
         run.spent.metrics = {**run.spent.metrics, **numbers}
         run.heartbeat.at(step, part.steps, run.spent.tokens)
         if step % told_every == 0 or step == part.steps:

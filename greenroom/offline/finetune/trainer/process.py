@@ -186,7 +186,7 @@ def _settle(run: Run, choices: Choices, kept: Kept | None) -> None:
     run.plan = replace(run.plan, hyperparameters=choices.hyperparameters)
     if kept is None:
         for name, reason in choices.reasons.items():
-            run.folder.tell(f"{name} = {getattr(choices.hyperparameters, name):g}: {reason}.")
+            run.folder.tell(f"{name} = {_shown(getattr(choices.hyperparameters, name))}: {reason}.")
         run.folder.tell(f"{choices.rows} rows, {choices.steps} steps.", steps=choices.steps)
 
 
@@ -231,6 +231,10 @@ def _best(run: Run, trained: Trained) -> Trained:
         else:
             trained.model = load_model(kept.path / MODEL)
     return trained
+
+
+def _shown(value: float | bool) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else f"{value:g}"
 
 
 def _width(model: Model) -> int:

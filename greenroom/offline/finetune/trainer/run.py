@@ -1,5 +1,6 @@
 """One run of the process: what every part of it shares, and the steps at which it may stop."""
 
+import math
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ from msgspec import Struct
 from greenroom.offline.finetune.plan import Checkpoint, Plan
 from greenroom.offline.finetune.trainer import ranks
 from greenroom.offline.finetune.trainer.checkpoints import Checkpoints, Kept
-from greenroom.offline.finetune.trainer.folder import Folder, Phase
+from greenroom.offline.finetune.trainer.folder import Folder, Phase, TrainingRefused
 from greenroom.offline.finetune.trainer.heartbeat import Heartbeat
 
 STATE = "state.json"
@@ -37,6 +38,14 @@ class Spent(Struct, kw_only=True):
     best_number: int | None = None
     """The checkpoint that has it."""
     looks_without_gain: int = 0
+
+
+def must_be_finite(loss: float, step: int) -> None:
+    """Raises: TrainingRefused when a loss is no number any more."""
+    if not math.isfinite(loss):
+        raise TrainingRefused(
+            f"The loss of step {step} is no number any more: training went astray. Set learning_rate lower."
+        )
 
 
 class Run:

@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from greenroom.offline.finetune.dial import Dial
+from greenroom.offline.finetune.dial import Dial, first_spread
 from greenroom.offline.finetune.trainer.chat import CHATML, END, START
 from greenroom.offline.finetune.trainer.folder import TrainingRefused
 
@@ -63,6 +63,7 @@ def draw_model(dial: Dial, tokenizer: PreTrainedTokenizerBase, positions: int, s
             num_key_value_heads=dial.heads,
             max_position_embeddings=max(POSITIONS, positions),
             rms_norm_eps=1e-5,
+            initializer_range=first_spread(dial.width),
             tie_word_embeddings=True,
             attention_dropout=0.0,
             bos_token_id=None,

@@ -1,12 +1,13 @@
 """Rows' training of a base by TRL: answers learned (SFT), or the better of two (DPO)."""
 
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PrinterCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from greenroom.offline.finetune.choices import MICRO_TOKENS, RECOMPUTE_PARAMETERS, Choices
@@ -99,12 +100,14 @@ def _train(
 ) -> Model:  # Any: one of the two above
     resumed = resume_from(kept, run)
     trainer.attach(run, saving(trainer.model, tokenizer))
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Telling(run, tokens, max(1, choices.steps // EVENTS)))
     run.begin("training", resumed=kept.checkpoint if kept is not None and resumed else None)
     if not is_finished(kept, run):
         trainer.train(resume_from_checkpoint=resumed)
         if ranks.any_of(run.is_stopping) and trainer.state.global_step < choices.steps:
             raise Paused
+    shutil.rmtree(trainer.args.output_dir, ignore_errors=True)  # an empty folder: checkpoints lie elsewhere
     return trainer.accelerator.unwrap_model(trainer.model)
 
 
@@ -135,6 +138,7 @@ def _settings(
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
+        "logging_nan_inf_filter": False,
         "remove_unused_columns": False,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": has_card,

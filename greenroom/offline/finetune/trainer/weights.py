@@ -83,6 +83,17 @@ def load_adapter(model: PeftModel, kept: Kept) -> None:
     set_peft_model_state_dict(model, load_peft_weights(str(kept.path / ADAPTER), device=str(device())))
 
 
+def of_checkpoint(kept: Kept, base: Path | None, tell: Folder) -> tuple[Model, PreTrainedTokenizerBase]:
+    """The model of a checkpoint, an adapter laid over its base, and the tokenizer that was saved with it.
+
+    Raises: TrainingRefused when one of them can't be loaded.
+    """
+    adapter = kept.path / ADAPTER
+    if base is None or not adapter.is_dir():
+        return load_model(kept.path / MODEL), load_tokenizer(kept.path / MODEL, tell)
+    return PeftModel.from_pretrained(load_model(base), adapter), load_tokenizer(adapter, tell)
+
+
 def saving(model: Model, tokenizer: PreTrainedTokenizerBase) -> Callable[[Path], None]:
     """What puts the weights into a checkpoint: the adapter alone, or the whole model."""
 
