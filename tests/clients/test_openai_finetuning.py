@@ -185,6 +185,7 @@ def test_an_unfit_file_is_told_with_line_and_remedy(room: Room) -> None:
         ({"training_file": "file-none"}, "training_file", "There is no file 'file-none'."),
         ({"suffix": "x" * 65}, "suffix", "64"),
         ({"method": {"type": "reinforcement"}}, "method.type", "Use 'dpo'"),
+        ({"method": {"type": "dpo"}}, "method.type", "needs a base"),
         ({"extra_body": {"greenroom": {"strat": 1}}}, "greenroom", "strat"),
         ({"extra_body": {"greenroom": {"start": "base", "size": 3}}}, "greenroom.size", "from_scratch only"),
         ({"extra_body": {"greenroom": {"start": "continued"}}}, "greenroom.text_file", "is needed"),

@@ -82,6 +82,12 @@ def plan_of(wanted: wire.NewJob, extra: Extra, name: str, seed: int) -> Plan:
     method = "supervised" if wanted.method is None else wanted.method.type
     if method == "reinforcement":
         raise MalformedRequest(REINFORCEMENT, "method.type")
+    if method == "dpo" and extra.start != "base":
+        raise MalformedRequest(
+            "'method.type' dpo needs a base that answers already: train it by 'supervised' first, then start "
+            "from that model.",
+            "method.type",
+        )
     from_scratch = extra.start == "from_scratch"
     scratch = None
     if extra.start != "base":
