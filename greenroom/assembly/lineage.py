@@ -55,7 +55,7 @@ def lineage(house: House, named: str, project: str | None) -> Json:
         "base": model.base or None,
         "checkpoint_of": model.checkpoint_of,
         "job": model.job,
-        "data": model.card.get("data") or None,
+        "data": _data(house, model),
         "folder": None if folder is None else folder.relative_to(house.data.resolve()).as_posix(),
         "rows": None,
         "traces": [],
@@ -80,6 +80,14 @@ def _model(house: House, name: str, project: str | None, trace: Json | None) -> 
             if trace is not None or project in (None, one.project):
                 return one
     raise ModelNotFound(f"There is no trained model and no trace '{name[:100]}'.")
+
+
+def _data(house: House, model: TrainedModel) -> Json | None:
+    """What the card says of the data; a checkpoint's is that of the model of whose training it is."""
+    cards = [model.card]
+    if model.checkpoint_of is not None:
+        cards += [one.card for one in house.trained.ever(model.checkpoint_of) if one.job == model.job]
+    return next((one["data"] for one in cards if one.get("data")), None)
 
 
 def job_folder(data: Path, model: TrainedModel) -> Path | None:

@@ -58,6 +58,19 @@ def test_lineage_says_job_and_data_also_when_the_rows_are_gone(run: Run, store: 
     assert run("models", "lineage", NAME).code == 0, "what it answered once still leads back"
 
 
+def test_a_checkpoint_has_the_data_of_the_model_it_became(run: Run, store: TrainedModels) -> None:
+    store.register(
+        TrainedModel(
+            name=f"{NAME}:ckpt-step-9", project="acme", created_ns=1, base="tiny", job="ftjob-1", kind="model",
+            gguf="jobs/ftjob-1/model.gguf", checkpoint_of=NAME,
+        )
+    )  # fmt: skip
+
+    found = run("models", "lineage", f"{NAME}:ckpt-step-9", "--json").json
+
+    assert (found["checkpoint_of"], found["data"]) == (NAME, {"digest": "abc123"})
+
+
 def test_lists_and_recommendations_know_it_with_its_memory(
     run: Run, store: TrainedModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
