@@ -20,6 +20,7 @@ from tests.offline.finetune import llama, tiny_models
 pytestmark = [
     pytest.mark.finetune,
     pytest.mark.slow,
+    pytest.mark.timeout(240),  # loading the libraries, on a busy machine
     pytest.mark.skipif(
         any(find_spec(name) is None for name in ("torch", "transformers", "peft", "gguf"))
         or not is_installed(),
@@ -37,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-m", "tests.offline.finetune.tiny_models", folder],
         check=True,
         capture_output=True,
-        timeout=55,
+        timeout=200,
     )
     return folder
 
