@@ -94,16 +94,16 @@ class Case(NamedTuple):
 
 
 TEN = (
-    Case("full 3 M", hidden=192, inner=512, layers=6, vocab=4000, steps=10, words=(10, 60), valid=10),
-    Case("full 11 M, long rows", hidden=320, inner=864, layers=8, heads=5, kv_heads=5, vocab=6000, rows=40, words=(80, 140), batch=2, steps=4),
-    Case("full 6 M, packed, Qwen2", hidden=256, inner=640, layers=5, vocab=7000, family="Qwen2", packing=True, rows=150, words=(5, 30), batch=8, steps=8),
-    Case("LoRA 8 M", tuning="lora", hidden=256, inner=768, layers=8, vocab=3000, rank=8, steps=8, rows=100, words=(10, 50)),
-    Case("LoRA 17 M, large vocabulary", tuning="lora", hidden=384, inner=1024, layers=6, heads=6, vocab=16000, rows=50, words=(20, 50), batch=4, steps=5),
-    Case("LoRA DPO 4 M", method="dpo", tuning="lora", hidden=224, inner=608, layers=6, heads=7, kv_heads=7, vocab=3500, rows=60, words=(5, 25), batch=4, steps=6),
-    Case("full DPO 3 M", method="dpo", hidden=192, inner=544, layers=7, heads=6, kv_heads=3, vocab=5000, rows=50, words=(8, 30), batch=4, steps=5),
-    Case("from nothing, 3 layers", start="from_scratch", size=3, first_steps=40, rows=150, words=(5, 25), steps=40, valid=15),
-    Case("from nothing, 6 layers", start="from_scratch", size=6, first_steps=8, rows=200, words=(10, 60), batch=8, steps=12),
-    Case("continued 4 M, full", start="continued", hidden=224, inner=640, layers=5, vocab=4500, first_steps=6, rows=60, words=(10, 40), steps=6),
+    Case("full 4 M", hidden=224, inner=576, layers=6, heads=7, kv_heads=7, vocab=5000, steps=9, words=(10, 50), valid=12),
+    Case("full 9 M, long rows", hidden=288, inner=800, layers=7, heads=6, kv_heads=3, vocab=7000, rows=40, words=(70, 130), batch=2, steps=5),
+    Case("full 5 M, packed, Qwen2", hidden=256, inner=576, layers=4, vocab=8000, family="Qwen2", packing=True, rows=160, words=(5, 30), batch=12, steps=7),
+    Case("LoRA 6 M", tuning="lora", hidden=256, inner=672, layers=7, vocab=2500, rank=8, steps=9, rows=100, words=(10, 55)),
+    Case("LoRA 14 M, large vocabulary", tuning="lora", hidden=352, inner=960, layers=5, heads=11, kv_heads=11, vocab=18000, rows=50, words=(15, 45), batch=4, steps=5),
+    Case("LoRA DPO 3 M", method="dpo", tuning="lora", hidden=192, inner=512, layers=6, heads=6, vocab=4500, rows=60, words=(5, 28), batch=4, steps=6),
+    Case("full DPO 2 M", method="dpo", hidden=160, inner=480, layers=6, heads=5, kv_heads=5, vocab=6000, rows=50, words=(8, 26), batch=4, steps=5),
+    Case("from nothing, 4 layers", start="from_scratch", size=4, first_steps=24, rows=150, words=(5, 30), steps=30, valid=15),
+    Case("from nothing, 7 layers", start="from_scratch", size=7, first_steps=6, rows=200, words=(10, 50), batch=8, steps=10),
+    Case("continued 3 M, full", start="continued", hidden=192, inner=608, layers=5, heads=6, vocab=5500, first_steps=6, rows=60, words=(10, 40), steps=6),
 )  # fmt: skip
 
 
@@ -284,9 +284,9 @@ def run(folder: Path) -> Seen:
     began = time.monotonic()
     entered: dict[str, Progress] = {}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "greenroom.offline.finetune.trainer", str(folder)], stdout=log, stderr=log
-        )
+        trainer = [sys.executable, "-m", "greenroom.offline.finetune.trainer", str(folder)]
+        # a process inherits the peak of the one it is forked from: a small one comes between
+        process = subprocess.Popen(["sh", "-c", '"$@"; exit $?', "sh", *trainer], stdout=log, stderr=log)
         while process.poll() is None:
             time.sleep(0.05)
             try:
