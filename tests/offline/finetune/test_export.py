@@ -175,7 +175,7 @@ def poison(folder: Path) -> None:
         (edit("tokenizer.json", pre_tokenizer={"type": "Whitespace"}), "byte-level byte-pair encoding"),
         (edit("tokenizer.json", model={"type": "Unigram", "vocab": []}), "byte-level byte-pair encoding"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "There is no 'tokenizer.json'"),
-        (lambda folder: (folder / "config.json").write_text("{"), "'config.json' in"),
+        (lambda folder: (folder / "config.json").write_text("{"), "'config.json' can't be used"),
         (lambda folder: (folder / "model.safetensors").unlink(), "Only weights in safetensors are read"),
         (rename_tensor, "'model.nrom.weight', which no model of this architecture has"),
         (poison, "not finite: training diverged"),
