@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from greenroom.offline.finetune.costs import MEMORY, SECONDS, memory_amounts, rate_of, time_amounts
+from greenroom.offline.finetune.costs import SECONDS, memory_bytes, rate_of, time_amounts
 from greenroom.offline.finetune.plan import Plan
 from greenroom.offline.finetune.resources import (
     WATTS_PER_THREAD,
@@ -59,10 +59,7 @@ def estimate(plan: Plan, tokens: TokenCounts, machine: Machine) -> Estimate:
 def _told(plan: Plan, tokens: TokenCounts, machine: Machine, shape: Shape | None) -> Estimate:
     work = workload(plan, tokens, shape)
     speed = machine.speed or TYPICAL
-    memory = {
-        name: amount * MEMORY.get(name, 0.0) / MB
-        for name, amount in memory_amounts(work, speed.start_mb).items()
-    }
+    memory = {name: amount / MB for name, amount in memory_bytes(work, speed.start_mb).items()}
     seconds = _seconds(work, plan, tokens, speed)
     cpu_s = sum(seconds.values())
     wall_s = _wall_s(seconds, machine.threads)

@@ -6,7 +6,7 @@ back. Knows no torch.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from greenroom.errors import RequestError
 from greenroom.offline.finetune.choices import (
@@ -25,9 +25,14 @@ from greenroom.offline.finetune.shape import Shape
 POSITIONS_UNKNOWN = 1 << 20
 
 
+Loop = Literal["own", "supervised", "dpo"]
+"""Which loop of the trainer runs: its own, or TRL's of a method."""
+
+
 class Pass(NamedTuple):
     """What goes through the model, of one kind, in the whole run. Tokens count what fills up."""
 
+    loop: Loop
     is_training: bool
     """Forward and back; else forward alone."""
     tokens: float
@@ -40,8 +45,11 @@ class Pass(NamedTuple):
 
 
 class Peak(NamedTuple):
-    """The largest micro-batch of a kind of training."""
+    """The largest micro-batch of a kind."""
 
+    loop: Loop
+    is_training: bool
+    """Else a look at validation rows, for which nothing is kept for the way back."""
     tokens: int
     logits: int
     mask: int
@@ -57,7 +65,6 @@ class Workload(NamedTuple):
     trained: int
     by_trl: bool
     has_adapter: bool
-    has_dpo: bool
     has_reference: bool
     """Whether the base is in memory a second time."""
     recomputes: bool
@@ -96,8 +103,8 @@ def workload(plan: Plan, counts: TokenCounts, base: Shape | None) -> Workload:
     passes, peaks = _rows(plan, counts, choices, is_scratch=is_scratch)
     if first:
         tokens = SEQUENCE * SEQUENCES_OF_A_STEP
-        passes.append(Pass(True, first * tokens, first * tokens, first, SEQUENCE))
-        peaks.append(Peak(tokens, tokens, 0))
+        passes.append(Pass("own", True, first * tokens, first * tokens, first, SEQUENCE))
+        peaks.append(Peak("own", True, tokens, tokens, 0))
     every = choices.hyperparameters.checkpoint_every or 1
     evaluate_every = choices.hyperparameters.evaluate_every
     return Workload(
@@ -107,7 +114,6 @@ def workload(plan: Plan, counts: TokenCounts, base: Shape | None) -> Workload:
         trained=trained,
         by_trl=not is_scratch,
         has_adapter=adapter,
-        has_dpo=plan.method == "dpo",
         has_reference=plan.method == "dpo" and not adapter,
         recomputes=not is_scratch and parameters >= RECOMPUTE_PARAMETERS,
         first_steps=first,
@@ -176,6 +182,7 @@ def _rows(
     is_packed = bool(choices.hyperparameters.packing)
     if is_packed:
         lengths, valid = _packed(lengths, most), _packed(valid, most)
+    loop: Loop = "own" if is_scratch else plan.method
     sides = 2 if plan.method == "dpo" else 1
     at_once = max(1, MICRO_TOKENS // (sides * max(lengths)))
     of_a_step = choices.sequences_of_a_step
@@ -189,19 +196,31 @@ def _rows(
     share = counts.learned / max(1, sum(counts.lengths)) if counts.learned and is_scratch else 1.0
     micro = sequences / group
     learned = share * sum(lengths) / len(lengths) * sequences * sides if is_scratch else tokens
-    passes = [Pass(True, tokens, learned, micro, padded)]
+    passes = [Pass(loop, True, tokens, learned, micro, padded)]
     if plan.method == "dpo":
-        passes.append(Pass(False, tokens, tokens, micro, padded))
+        passes.append(Pass(loop, False, tokens, tokens, micro, padded))
     if valid and choices.hyperparameters.evaluate_every:
         looks = math.ceil(choices.steps / choices.hyperparameters.evaluate_every)
         seen = looks * sum(valid) * sides
         times = 2 if plan.method == "dpo" else 1
         passes.append(
-            Pass(False, times * seen, times * seen * share, looks * len(valid) * sides / at_once, max(valid))
+            Pass(
+                loop,
+                False,
+                times * seen,
+                times * seen * share,
+                looks * len(valid) * sides / at_once,
+                max(valid),
+            )
         )
     largest = group * sides * max(lengths)
-    mask = group * max(lengths) ** 2 if is_packed else 0
-    return passes, [Peak(largest, math.ceil(largest * share), mask)]
+    peaks = [
+        Peak(loop, True, largest, math.ceil(largest * share), group * max(lengths) ** 2 if is_packed else 0)
+    ]
+    if valid and choices.hyperparameters.evaluate_every:
+        seen = min(len(valid), at_once) * sides * max(valid)
+        peaks.append(Peak(loop, False, seen, math.ceil(seen * share), 0))
+    return passes, peaks
 
 
 def _packed(lengths: Sequence[int], room: int) -> list[int]:

@@ -17,7 +17,7 @@ def ask(questions: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """What llama.cpp answers, one list for each model."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.offline.finetune.llama"],
-        input=json.dumps(questions), capture_output=True, text=True, check=False, timeout=50,
+        input=json.dumps(questions), capture_output=True, text=True, check=False, timeout=200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     found: list[list[dict[str, Any]]] = json.loads(done.stdout.splitlines()[-1])

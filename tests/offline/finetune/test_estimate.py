@@ -99,12 +99,12 @@ def test_what_is_not_known_widens_the_bounds(base: str) -> None:
 
 def test_what_does_not_fit_is_refused_with_what_would(base: str) -> None:
     """Each remedy, done, fits."""
-    machine = replace(MEASURED, memory_bytes=16 << 30)
+    machine = replace(MEASURED, memory_bytes=24 << 30)
 
     told = estimate(plan(base, batch_size=8), ROWS, machine)
 
     assert not told.fits
-    assert re.fullmatch(r"It needs [\d,]+ MB .* and only 16,384 MB can be had\.", told.why)
+    assert re.fullmatch(r"It needs [\d,]+ MB .* and only 24,576 MB can be had\.", told.why)
     assert any(one.startswith("Train a LoRA instead of all weights") for one in told.remedies)
     assert estimate(plan(base, batch_size=8, tuning="lora"), ROWS, machine).fits
     for remedy in told.remedies:

@@ -20,6 +20,7 @@ from tests.offline.finetune import llama, tiny_models
 pytestmark = [
     pytest.mark.finetune,
     pytest.mark.slow,
+    pytest.mark.timeout(240),  # loading the libraries, on a busy machine
     pytest.mark.skipif(
         any(find_spec(name) is None for name in ("torch", "transformers", "peft", "gguf"))
         or not is_installed(),
@@ -37,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-m", "tests.offline.finetune.tiny_models", folder],
         check=True,
         capture_output=True,
-        timeout=55,
+        timeout=200,
     )
     return folder
 
@@ -174,7 +175,7 @@ def poison(folder: Path) -> None:
         (edit("tokenizer.json", pre_tokenizer={"type": "Whitespace"}), "byte-level byte-pair encoding"),
         (edit("tokenizer.json", model={"type": "Unigram", "vocab": []}), "byte-level byte-pair encoding"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "There is no 'tokenizer.json'"),
-        (lambda folder: (folder / "config.json").write_text("{"), "'config.json' in"),
+        (lambda folder: (folder / "config.json").write_text("{"), "'config.json' can't be used"),
         (lambda folder: (folder / "model.safetensors").unlink(), "Only weights in safetensors are read"),
         (rename_tensor, "'model.nrom.weight', which no model of this architecture has"),
         (poison, "not finite: training diverged"),

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
         from greenroom.offline.finetune.trainer import finish  # noqa: F401, PLC0415 - the same
 
         start_s, start_mb = time.process_time(), resident_mib()
-        found = Survey(tokens=_counts(folder, plan), speed=_speed(start_s, start_mb))
+        found = Survey(tokens=count(folder, plan), speed=_speed(start_s, start_mb))
     except TrainingRefused as error:
         print(error, file=sys.stderr)
         return EXIT_FAILED
@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _counts(folder: Folder, plan: Plan) -> TokenCounts:
-    """Raises: TrainingRefused."""
+def count(folder: Folder, plan: Plan) -> TokenCounts:
+    """The tokens of a job's rows, as the run will cut them. Raises: TrainingRefused."""
     from greenroom.offline.finetune.trainer.chat import Chat  # noqa: PLC0415 - loads torch
     from greenroom.offline.finetune.trainer.weights import load_tokenizer  # noqa: PLC0415 - the same
 
