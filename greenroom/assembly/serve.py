@@ -295,6 +295,7 @@ async def _watch(house: House, server: _Server, before: tuple[int, int, int] | N
             house.shelf.notice()
             house.forgetting.notice()
             house.trials.refresh()
+            await house.redeploy()
             now = changed_at(house)
         except GreenroomError as error:
             log.error("keys not refreshed", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
