@@ -144,7 +144,8 @@ class Watcher:
         evidence = msgspec.to_builtins(told)
         self._house.deploys.note(one.id, evidence)
         try:
-            decide(self._house, one, state, RULE, why, evidence=evidence)
+            share = 1.0 if state == PROMOTED else None
+            decide(self._house, one, state, RULE, why, share=share, evidence=evidence)
         except Conflict:  # somebody was quicker
             return
         log.warning("canary ended", extra={"deployment": one.id, "app": one.app, "state": state, "why": why})

@@ -24,6 +24,7 @@ from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.batches import HostedBatches
+from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.descriptors import limits_of, raise_limit
 from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
@@ -44,6 +45,7 @@ from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
 from greenroom.server.batches import BatchRoutes
+from greenroom.server.deployments import DeploymentApi
 from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
@@ -178,6 +180,7 @@ class _Server(uvicorn.Server):
             *ServingApi(desk.serving).docs(),
             *PromptApi(PromptDesk(house)).docs(),
             *ExperimentApi(ExperimentDesk(house)).docs(),
+            *DeploymentApi(DeployDesk(house)).docs(),
             *knowledge.docs(shelves),
             *responses.docs(kept, self.background, house.access),
             *EvalRoutes(lambda: self.evals.desk, note).docs(),
