@@ -113,8 +113,10 @@ def _send(writer: asyncio.StreamWriter, status: int, body: bytes) -> None:
 def _stream(writer: asyncio.StreamWriter, model: str, text: str, reason: str, tokens: Json) -> None:
     base = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model}
     pieces: list[Json] = [{**base, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}]
-    for at in range(0, len(text), 40):
-        pieces.append({**base, "choices": [{"index": 0, "delta": {"content": text[at : at + 40]}}]})
+    pieces += [
+        {**base, "choices": [{"index": 0, "delta": {"content": text[at : at + 40]}}]}
+        for at in range(0, len(text), 40)
+    ]
     pieces.append({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
     pieces.append({**base, "choices": [], "usage": tokens})
     events = b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in pieces) + b"data: [DONE]\n\n"
