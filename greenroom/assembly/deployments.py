@@ -188,8 +188,9 @@ class Deployments:
             )
         if table.prompt is not None:
             house.prompt_shelf.registry.ready(table.prompt)
-        check_tables(config, house.source)
-        check_prompts(config, house.source)
+        where = f"The app '{app}' with it"
+        check_tables(config, where)
+        check_prompts(config, where)
 
     def _give_up(self, one: Deployment, error: GreenroomError) -> None:
         """Go back to the state before, as what stands no longer can."""

@@ -22,6 +22,8 @@ _SURE = 0.8
 """How sure both languages must be before they differ."""
 _LEAST = 40
 """Letters of a text whose language is judged."""
+_UNSURE, _LONG = 0.5, 120
+"""A text of so many letters whose language is less sure than this is in none: letters by chance, say."""
 _SHOWN = 4_000
 """Characters of an answer that are looked at for its language."""
 _LONGEST = 200_000
@@ -83,7 +85,8 @@ class Flaws:
         if sureness < _SURE or asked == "und":
             return None
         given, sure = self._detect(text[:_SHOWN])
-        return "language" if given != asked and (sure >= _SURE or given == "und") else None
+        is_none = sure < _UNSURE and len(text) >= _LONG
+        return "language" if given != asked and (sure >= _SURE or is_none) else None
 
 
 def _is_json(text: str) -> bool:
