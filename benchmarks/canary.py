@@ -100,8 +100,10 @@ async def planted(server: ServerProcess, api: Api, models: Scripted) -> None:
                 await asyncio.sleep(20)
                 models.turned.add("late:errors")
             began, asked = time.monotonic(), models.asked[fault]
-            while (found := await api("GET", "/first"))["open"] and time.monotonic() - began < 2 * PROMISED_S:
+            found = await api("GET", "/first")
+            while found["open"] and time.monotonic() - began < 2 * PROMISED_S:
                 await asyncio.sleep(0.2)
+                found = await api("GET", "/first")
             took = time.monotonic() - began
             if found["open"]:
                 await api("POST", "/first/rollback", {"why": "not found"})

@@ -10,7 +10,6 @@ from greenroom import __version__
 from greenroom.assembly.applied import shown
 from greenroom.assembly.audit import Audit, Kind, Wanted
 from greenroom.assembly.budgets import budgets
-from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
 from greenroom.assembly.keys import KeyDesk
@@ -149,11 +148,6 @@ class PagesDesk:
     def __init__(self, house: House) -> None:
         self._house = house
         self.people = UserDesk(house)
-
-    def deployments(self) -> tuple[list[Record], list[Record]]:
-        """Every app with deployments, and the latest states of all."""
-        desk = DeployDesk(self._house)
-        return desk.deployments(), desk.history(None)
 
     @cached_property
     def _recommender(self) -> "Recommender":

@@ -1,12 +1,12 @@
 """What is asked of deployments over HTTP, on the pages and on the command line, answered from the house."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from greenroom.assembly.canaries import decide, rules_of
 from greenroom.errors import ConfigError, Conflict, MalformedRequest, NotFound
-from greenroom.offline.deploy.plan import Candidate, kind_of
+from greenroom.offline.deploy.plan import Candidate, Margins, Policy, Rules, kind_of
 from greenroom.server.deployments import NewDeployment
 from greenroom.store.deployments import (
     CANARY,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from greenroom.assembly.house import House
 
 Record = dict[str, Any]  # Any: JSON
+T = TypeVar("T")
 _RULES = ("promote_after_s", "units", "margins", "slower", "dearer", "shorter", "scores", "roll_back")
 
 
@@ -91,9 +92,8 @@ class DeployDesk:
             built = house.deployments.built(wanted.app, candidate, f"{wanted.app}\0gate")
         except ConfigError as error:
             raise MalformedRequest(str(error), "name") from None
+        rules = self._rules(wanted)  # before the gate, which costs
         gate = await self._gate(wanted, candidate, built)
-        said_for_it = {name: getattr(wanted, name) for name in _RULES}
-        rules = house.config.deploy.rules(**said_for_it)
         state = SHADOW if wanted.shadow else CANARY
         one = house.deploys.begin(
             wanted.app, candidate.kind, msgspec.to_builtins(candidate), state=state, share=share,
@@ -140,12 +140,21 @@ class DeployDesk:
         if kind == "policy":
             if wanted.policy is None:
                 raise MalformedRequest("A policy needs what it changes, in 'policy'.", "policy")
-            return Candidate(name=wanted.name, policy=wanted.policy)
+            return Candidate(name=wanted.name, policy=_read(wanted.policy, Policy, "policy"))
         if kind == "prompt":
             found = self._house.prompt_shelf.registry.find(wanted.name)
             reference = f"{found.name}@{found.number}"  # a label may come to mean another text
             return Candidate(name=reference, prompt=reference)
         return Candidate(name=wanted.name, model=wanted.name)
+
+    def _rules(self, wanted: NewDeployment) -> Rules:
+        """Those of `[deploy]`, and what is said for this one."""
+        usual = self._house.config.deploy
+        said_for_it = {name: getattr(wanted, name) for name in _RULES}
+        if wanted.margins is not None:
+            margins = {**msgspec.to_builtins(usual.margins), **wanted.margins}
+            said_for_it["margins"] = _read(margins, Margins, "margins")
+        return usual.rules(**said_for_it)
 
     async def _gate(self, wanted: NewDeployment, candidate: Candidate, built: Any) -> Record:  # Any: an App
         if wanted.suite is None:
@@ -225,6 +234,15 @@ class DeployDesk:
     def _opened(self, one: Deployment) -> Record:
         evidence = self._house.deploys.evidence(one.id)
         return {**_shown(one), "rules": one.rules, "comparison": evidence or None}
+
+
+def _read(value: Record, kind: type[T], field: str) -> T:
+    """A field of a body as its type. Raises: MalformedRequest."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        raise MalformedRequest(f"'{field}{place.rstrip('`')}': {message}.", field) from None
 
 
 def _shown(one: Deployment) -> Record:

@@ -51,6 +51,7 @@ from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
 from greenroom.server.pages.finetuning import FinetuningPages
+from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.prompts import PromptApi
 from greenroom.server.protocol import Shared
@@ -192,6 +193,7 @@ class _Server(uvicorn.Server):
             ServingPages(ServingPagesDesk(house)).routes,
             FinetuningPages(TrainingPages(self.finetuning)).routes,
         )
+        rooms = (ServingPages(ServingPagesDesk(house)).routes, DeploymentsPage(DeployDesk(house)).routes)
         seen = pages(PagesDesk(house), shelves, shelves=_shelves(house), more=rooms)
         routes = [*api.routes(), *seen]
         app = Starlette(

@@ -88,7 +88,7 @@ def canary(
         wanted: Record = {
             **_named(name), "app": to, "share": _share(share), "shadow": shadow, "suite": gate,
             "no_gate": no_gate, "force": force, "promote_after_s": _seconds(promote_after), "units": units,
-            "scores": score, "margins": _margins(margin, place), "dearer": dearer, "slower": slower,
+            "scores": score, "margins": _margins(margin), "dearer": dearer, "slower": slower,
             "roll_back": False if watch_only else None,
         }  # fmt: skip
     except MalformedRequest as error:
@@ -325,11 +325,11 @@ def _seconds(text: str | None) -> float | None:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def _margins(said: list[str] | None, place: Place) -> Record | None:
-    """The margins of `[deploy]` with those that were said. Raises: MalformedRequest."""
+def _margins(said: list[str] | None) -> Record | None:
+    """What was said of margins. Raises: MalformedRequest."""
     if not said:
         return None
-    margins: Record = msgspec.to_builtins(place.load().deploy.margins)
+    margins: Record = {}
     for one in said:
         name, mark, value = one.partition("=")
         try:

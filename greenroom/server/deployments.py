@@ -1,6 +1,6 @@
 """Deployments over HTTP: canaries, shadows, promotion, rollback. They span projects: admins only."""
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.offline.deploy.plan import Kind, Margins, Policy
 from greenroom.server.routing import Doc, json_answer, read_body
 from greenroom.store.scores import NAME
 from greenroom.wire import openai
@@ -24,10 +23,10 @@ class NewDeployment(Struct, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     """A model (configured, `provider/model`, trained), a prompt as `support@12`, or a policy's own name."""
     app: AppName = "default"
-    kind: Kind | None = None
+    kind: Literal["model", "prompt", "policy"] | None = None
     """Where the name alone leaves it open."""
-    policy: Policy | None = None
-    """For a policy: what it changes."""
+    policy: dict[str, Any] | None = None  # Any: as `[apps.NAME]` and `[policies]`
+    """For a policy: what it changes, as a policy's file says it."""
     share: Annotated[float, Meta(gt=0, lt=1)] | None = None
     shadow: bool = False
     """Its model gets copies, and its answers go to nobody."""
@@ -39,7 +38,8 @@ class NewDeployment(Struct, kw_only=True, forbid_unknown_fields=True):
     """Why it is deployed whatever the evaluation says."""
     promote_after_s: Annotated[float, Meta(ge=0)] | None = None
     units: Annotated[int, Meta(ge=1)] | None = None
-    margins: Margins | None = None
+    margins: dict[str, Annotated[float, Meta(ge=0, le=1)]] | None = None
+    """As `[deploy.margins]`; a metric that is not named keeps its own."""
     slower: Annotated[float, Meta(ge=1)] | None = None
     dearer: Annotated[float, Meta(ge=1)] | None = None
     shorter: Annotated[float, Meta(ge=0, le=1)] | None = None

@@ -4,14 +4,12 @@ import asyncio
 import json
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.house import House
 from greenroom.assembly.prompts import new_version
 from greenroom.errors import Conflict, MalformedRequest, NotFound
-from greenroom.offline.deploy.plan import Policy
 from greenroom.prompts.version import Message, PromptVersion
 from greenroom.server.deployments import NewDeployment
 from greenroom.store.listing import TraceFilter
@@ -159,7 +157,7 @@ async def test_a_policy_changes_steps_and_findings_of_its_app_alone(
     }
     more = "[apps.sales]\nmodel = 'sound'\n"
     async with running(tmp_path, more, upstream) as house:
-        desk = await deploy(house, "strict", policy=msgspec.convert(policy, Policy))
+        desk = await deploy(house, "strict", policy=policy)
         desk.promote("support", "", "a test", "me", "")
         await desk.follow()
         outcomes = [
@@ -172,14 +170,14 @@ async def test_a_policy_changes_steps_and_findings_of_its_app_alone(
 
 
 async def test_what_can_not_stand_is_refused_and_says_why(tmp_path: Path, upstream: FaultUpstream) -> None:
-    wrong = Policy(steps={"topics": {"denny": []}})
+    wrong = {"steps": {"topics": {"denny": []}}}
     async with running(tmp_path, "", upstream) as house:
         for said, kind, why in (
             ({"name": "nothing/here"}, MalformedRequest, "neither a configured model"),
             ({"name": "greet@9"}, NotFound, "greet"),
             ({"name": "sound"}, Conflict, "answers with 'sound' already"),
             ({"name": "bad", "policy": wrong}, MalformedRequest, "did you mean 'deny'"),
-            ({"name": "bad", "policy": Policy(), "shadow": True}, MalformedRequest, "only a model can be one"),
+            ({"name": "bad", "policy": {}, "shadow": True}, MalformedRequest, "only a model can be one"),
             ({"name": "other", "no_gate": None}, MalformedRequest, "Nothing was evaluated"),
         ):  # fmt: skip
             with pytest.raises(kind, match=why):

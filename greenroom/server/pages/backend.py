@@ -46,10 +46,6 @@ class PagesBackend(Protocol):
         """Return which model to choose: `models.catalogue.recommend.recommend`."""
         ...
 
-    def deployments(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # Any: JSON
-        """Return every app with deployments, and the latest states of all, newest first."""
-        ...
-
     def note_login(self, key: str, address: str, /) -> None:
         """Write into the audit log that somebody signed in with a key, or tried to."""
         ...

@@ -3,7 +3,7 @@
 Knows the backend by its protocol alone. Looking only: changes are made with `greenroom deploy` or the API.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from starlette.concurrency import run_in_threadpool
@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from greenroom.server.pages import figures
-from greenroom.server.pages.rendering import Renderer, json_answer
+from greenroom.server.pages.doors import Doors
+from greenroom.server.pages.rendering import json_answer
 from greenroom.server.pages.sessions import Session
 
 Json = dict[str, Any]  # Any: what JSON holds
@@ -22,8 +23,12 @@ _LATEST = 50
 class Backend(Protocol):
     """What the page asks; runs in a worker thread."""
 
-    def deployments(self) -> tuple[list[Json], list[Json]]:
-        """Return every app with deployments, and the latest states of all, newest first."""
+    def deployments(self) -> list[Json]:
+        """Return every app with deployments: `GET /api/deployments`."""
+        ...
+
+    def history(self, app: str | None, limit: int = ...) -> list[Json]:
+        """Return states that deployments came into, newest first."""
         ...
 
 
@@ -46,27 +51,28 @@ class Metric(NamedTuple):
 class DeploymentsPage:
     """`/deployments` and its JSON."""
 
-    def __init__(self, backend: Backend, render: Renderer) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._render = render
+        self._doors: Doors
 
-    def routes(self, page: Callable[..., Any], twin: Callable[..., Any]) -> list[BaseRoute]:
-        """The routes; `page` and `twin` see to who may look. Any: handlers and endpoints."""
+    def routes(self, doors: Doors) -> list[BaseRoute]:
+        """Return the routes."""
+        self._doors = doors
         return [
-            Route("/deployments", page(self.show)),
-            Route("/deployments.json", twin(self.show_json)),
+            Route("/deployments", doors.page(self.show)),
+            Route("/deployments.json", doors.twin(self.show_json)),
         ]
 
     async def show(self, request: Request, session: Session) -> Response:
         """The page."""
 
         def build() -> Response:
-            apps, events = self._backend.deployments()
-            return self._render.html(
+            apps, events = self._backend.deployments(), self._backend.history(None, _LATEST)
+            return self._doors.render.html(
                 "deployments.html",
                 session=session,
                 apps=[_app(one) for one in apps],
-                events=[_event(one) for one in events[:_LATEST]],
+                events=[_event(one) for one in events],
             )
 
         return await run_in_threadpool(build)
@@ -75,8 +81,8 @@ class DeploymentsPage:
         """The same as JSON."""
 
         def build() -> Response:
-            apps, events = self._backend.deployments()
-            return json_answer({"apps": apps, "history": events[:_LATEST]})
+            apps, events = self._backend.deployments(), self._backend.history(None, _LATEST)
+            return json_answer({"apps": apps, "history": events})
 
         return await run_in_threadpool(build)
 

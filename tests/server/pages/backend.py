@@ -92,7 +92,6 @@ class FakeBackend:
         self.lines: list[Json] = []
         self.used: list[tuple[Json, Json]] = []
         """What was used: dimensions, and counts."""
-        self.deployed: tuple[list[Json], list[Json]] = ([], [])
         self.wishes: list[Wish] = []
         self.seen: dict[str, Seen] = {}
         """What was scored, by model."""
@@ -140,9 +139,6 @@ class FakeBackend:
         return recommend(
             wish, open_catalogue(), Here(hardware=machine), self.seen, PriceBook.load(), date(2026, 11, 26)
         )
-
-    def deployments(self) -> tuple[list[Json], list[Json]]:
-        return self.deployed
 
     def note_login(self, key: str, address: str, /) -> None:
         self.logins.append((key, address))

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from greenroom.server.pages.deployments import DeploymentsPage
 from tests.server.pages.backend import FakeBackend
-from tests.server.pages.visitor import Seen, Visitor
+from tests.server.pages.visitor import Clock, Seen, Visitor
 
 AT = "2026-11-26T10:00:00.000000Z"
 SIDE: dict[str, Any] = {
@@ -28,13 +29,30 @@ EVENT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_both_sides_stand_beside_each_other_with_what_is_certain(
-    backend: FakeBackend, admin: Visitor
-) -> None:
-    promoted = {**OPEN, "id": 1, "name": "greet@2", "kind": "prompt", "state": "promoted"}
-    backend.deployed = [{"app": "support", "promoted": [promoted], "open": OPEN, "last": EVENT}], [EVENT]
+class Deployments:
+    """What is deployed, as the page asks for it."""
 
-    page = admin.client.get("/deployments")
+    def __init__(self, *apps: dict[str, Any]) -> None:
+        self._apps = list(apps)
+
+    def deployments(self) -> list[dict[str, Any]]:
+        return self._apps
+
+    def history(self, app: str | None, limit: int = 100) -> list[dict[str, Any]]:
+        return [EVENT] if self._apps else []
+
+
+def visit(*apps: dict[str, Any]) -> Visitor:
+    """Somebody before the pages."""
+    return Visitor(FakeBackend(), Clock(), more=(DeploymentsPage(Deployments(*apps)).routes,))
+
+
+def test_both_sides_stand_beside_each_other_with_what_is_certain() -> None:
+    promoted = {**OPEN, "id": 1, "name": "greet@2", "kind": "prompt", "state": "promoted"}
+    with visit({"app": "support", "promoted": [promoted], "open": OPEN, "last": EVENT}) as admin:
+        admin.sign_in()
+        page = admin.client.get("/deployments")
+        twin = admin.client.get("/deployments.json").json()
 
     seen = Seen(page.text)
     assert page.status_code == 200
@@ -45,14 +63,16 @@ def test_both_sides_stand_beside_each_other_with_what_is_certain(
     assert "Harm: failed: 30 %." in seen.text
     assert "rolled back" in seen.text
     assert "<b>" not in page.text
-    assert admin.client.get("/deployments.json").json()["history"] == [EVENT]
+    assert twin["history"] == [EVENT]
 
 
-def test_nothing_deployed_says_so_and_a_stranger_is_sent_to_the_door(
-    backend: FakeBackend, admin: Visitor, visitor: Visitor
-) -> None:
-    assert "Nothing was ever deployed here" in admin.client.get("/deployments").text
+def test_nothing_deployed_says_so_and_a_stranger_is_sent_to_the_door() -> None:
+    with visit() as visitor:
+        turned = visitor.client.get("/deployments", follow_redirects=False)
+        refused = visitor.client.get("/deployments.json")
+        visitor.sign_in()
+        shown = visitor.client.get("/deployments")
 
-    admin.client.cookies.clear()
-    assert visitor.client.get("/deployments", follow_redirects=False).headers["location"].startswith("/login")
-    assert visitor.client.get("/deployments.json").status_code == 401
+    assert turned.headers["location"].startswith("/login")
+    assert refused.status_code == 401
+    assert "Nothing was ever deployed here" in shown.text
