@@ -135,6 +135,14 @@ class Deployments:
         self._check(changed, app)
         return self._make(app, changed.apps[app], kept_under, changed)
 
+    def naming(self, models: set[str]) -> list[str]:
+        """The deployments that stand and need one of these models, be it to go back to."""
+        return [
+            f"deployment {one.id} of the app '{one.app}'"
+            for one in self._standing
+            if one.candidate.get("model") in models
+        ]
+
     def in_experiment(self, app: str) -> str | None:
         """The experiment of the configuration that an app takes part in."""
         return next((name for name, one in self._config.experiments.items() if one.app == app), None)
@@ -164,16 +172,16 @@ class Deployments:
 
     def _readiness(self, call: Dispatch) -> Callable[[], bool]:
         """Whether what answers has loaded; what runs on this machine begins to at once."""
-        engines = [one.provider.engine for one in call.targets if isinstance(one.provider, Llama)]
-        if not self._serves or not engines:
+        local = [one.provider for one in call.targets if isinstance(one.provider, Llama)]
+        if not self._serves or not local:
             return lambda: True
-        for engine in engines:
-            engine.start_now()
+        for provider in local:
+            provider.engine.start_now()
         loaded = False
 
         def is_ready() -> bool:
             nonlocal loaded  # an engine that stops later is started by the next request, as always
-            loaded = loaded or all(engine.state == "ready" for engine in engines)
+            loaded = loaded or all(provider.engine.state == "ready" for provider in local)
             return loaded
 
         return is_ready
@@ -182,6 +190,7 @@ class Deployments:
         """Raise ConfigError or RequestError where an app can't be built of its table."""
         house, table = self._house, config.apps[app]
         if table.model is not None and house.models.dispatch(table.model) is None:
+            house.shelf.check(table.model)
             raise ConfigError(
                 f"'{table.model}' is neither a configured model nor 'provider/model' of a configured "
                 "provider."

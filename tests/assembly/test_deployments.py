@@ -170,7 +170,7 @@ async def test_a_policy_changes_steps_and_findings_of_its_app_alone(
 
 
 async def test_what_can_not_stand_is_refused_and_says_why(tmp_path: Path, upstream: FaultUpstream) -> None:
-    wrong = {"steps": {"topics": {"denny": []}}}
+    wrong: dict[str, object] = {"steps": {"topics": {"denny": []}}}
     async with running(tmp_path, "", upstream) as house:
         for said, kind, why in (
             ({"name": "nothing/here"}, MalformedRequest, "neither a configured model"),
@@ -181,14 +181,17 @@ async def test_what_can_not_stand_is_refused_and_says_why(tmp_path: Path, upstre
             ({"name": "other", "no_gate": None}, MalformedRequest, "Nothing was evaluated"),
         ):  # fmt: skip
             with pytest.raises(kind, match=why):
-                await deploy(house, **said)  # type: ignore[arg-type]  # fields of a body
+                await deploy(house, **said)
         await deploy(house)
+        with pytest.raises(Conflict, match="deployment 1 of the app 'support'"):
+            house.shelf.check_unused("other")
         with pytest.raises(Conflict, match="'other' is a canary of the app 'support'"):
             await deploy(house, "box/third")
         await deploy(house, share=0.7)
         with pytest.raises(Conflict, match="has 70 % of the app 'support' already"):
             await deploy(house, share=0.7)
-    async with running(tmp_path / "..", HALF, upstream) as house:
+    (tmp_path / "tried").mkdir()
+    async with running(tmp_path / "tried", HALF, upstream) as house:
         with pytest.raises(Conflict, match=r"take \[experiments.cheaper\] out"):
             await deploy(house)
 
