@@ -11,6 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,13 @@ async def swaps(server: ServerProcess, api: Api) -> None:
             await asyncio.sleep(2)
             await api("POST", "/first/rollback", {"why": "measured"})
     print(f"swaps: {len(load.failed)} of {load.sent} failed, in 5 canaries, shares, promotions and rollbacks")
-    for one in load.failed[:5]:
-        print(f"  {one.why}")
+    tell(load)
+
+
+def tell(load: Load) -> None:
+    """Say why requests failed."""
+    for why, count in Counter(one.why[:100] for one in load.failed).most_common(5):
+        print(f"  {count} times: {why}", flush=True)
 
 
 async def planted(server: ServerProcess, api: Api, models: Scripted) -> None:
@@ -116,7 +122,7 @@ async def planted(server: ServerProcess, api: Api, models: Scripted) -> None:
 
 
 async def healthy(server: ServerProcess, api: Api, count: int, seconds: float) -> None:
-    """Sound canaries, as good as the current, two apps at a time; one has users that come again."""
+    """Canaries as good as the current, half of them with users who come again."""
 
     async def one(app: str, users: int, runs: int) -> int:
         lost = 0
@@ -131,13 +137,11 @@ async def healthy(server: ServerProcess, api: Api, count: int, seconds: float) -
                 else:
                     await api("POST", f"/{app}/rollback", {"why": "measured"})
         print(f"  {app}: {load.sent} requests, {len(load.failed)} failed", flush=True)
+        tell(load)
         return lost
 
-    async with asyncio.TaskGroup() as group:
-        runs = [
-            group.create_task(one(app, users, count // 2)) for app, users in zip(_APPS, (0, 400), strict=True)
-        ]
-    print(f"healthy: {sum(run.result() for run in runs)} of {count} rolled back, {seconds:g} s each")
+    lost = await one("first", 0, count // 2) + await one("second", 400, count - count // 2)
+    print(f"healthy: {lost} of {count} rolled back, {seconds:g} s each")
 
 
 def simulated(count: int, seconds: int) -> None:
@@ -160,6 +164,9 @@ async def measured(options: argparse.Namespace) -> None:
         async with Scripted() as models:
             with ServerProcess(Path(folder) / "data", config(models.base_url)) as server:
                 api = api_of(server)
+                if options.healthy_only:
+                    await healthy(server, api, options.healthy, options.seconds)
+                    return
                 await swaps(server, api)
                 await planted(server, api, models)
                 await healthy(server, api, options.healthy, options.seconds)
@@ -170,6 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--healthy", type=int, default=20, help="sound canaries, an even number")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each of them stands")
+    parser.add_argument("--healthy-only", action="store_true", help="leave out swaps and planted faults")
     parser.add_argument("--simulate", type=int, default=0, help="so many of each kind, without a server")
     options = parser.parse_args()
     if options.simulate:

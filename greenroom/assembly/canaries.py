@@ -87,8 +87,8 @@ class Watcher:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, if it is not at work; it ends by itself once nothing is open."""
-        if self._thread is None or not self._thread.is_alive():
+        """Begin, if it has not."""
+        if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="greenroom-deployments", daemon=True)
             self._thread.start()
 
@@ -103,16 +103,15 @@ class Watcher:
         while not self._stopping.wait(wait_s):
             began = time.monotonic()
             try:
-                if not self.look():
-                    return
+                self.look()
             except GreenroomError as error:
                 log.error("deployments not looked at", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
             except Exception:  # the thread goes on: a canary must be looked at, whatever broke this once
                 log.exception("deployments not looked at")
             wait_s = min(MOST_S, max(LOOK_S, _SPARE * (time.monotonic() - began)))
 
-    def look(self) -> bool:
-        """One look at every open deployment; whether there is one. Raises: StoreError."""
+    def look(self) -> None:
+        """One look at every open deployment. Raises: StoreError."""
         opened = [one for one in self._house.deploys.standing() if one.state in OPEN]
         known = self._watched
         # With another share both sides are counted from the start: blocks have another size.
@@ -122,7 +121,6 @@ class Watcher:
         for watched in self._watched.values():
             watched.read(self._house)
             self._judge(watched)
-        return bool(opened)
 
     def _judge(self, watched: _Watched) -> None:
         one, rules, live = watched.one, watched.rules, watched.live

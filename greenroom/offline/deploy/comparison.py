@@ -11,13 +11,13 @@ both sides are held to the same; and no single answer that takes a minute weighs
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import inf, log, pi
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from greenroom.offline.deploy.detector import Detector
+from greenroom.offline.deploy.detector import Detector, Test
 from greenroom.offline.deploy.plan import METRICS, Rules
 from greenroom.store.compared import Row, Scored
 
@@ -30,6 +30,8 @@ _FIRST_MEASURE = 50
 """Answers of the current before something is slow, dear or short, and before that is measured anew."""
 _SLACK_US = 20_000
 """What an answer may take longer whatever the factor: below this it is the machine's noise."""
+_MOST = 100_000
+"""Users of a side that are told apart when they are counted."""
 _GROWTH = 1.02
 """Between two steps of a histogram of times, costs or tokens."""
 
@@ -115,7 +117,8 @@ class _Side:
     def add(self, row: Row) -> None:
         self.outcomes[row.outcome] += 1
         if row.is_named:
-            self.units.add(row.unit)
+            if len(self.units) < _MOST:
+                self.units.add(row.unit)
         else:
             self.nameless += 1
         if row.flaw is not None:
@@ -186,15 +189,15 @@ class Live:
             value = 1 - min(max(one.value, 0.0), 1.0)
             self._add(one.name, one.unit, value, is_canary=one.is_canary, may_return=one.is_named)
 
-    def harms(self) -> list[str]:
-        """Metrics by which the canary surely is worse by more than their margin."""
-        found = []
+    def harms(self) -> dict[str, Test]:
+        """Metrics by which the canary surely is worse by more than their margin, and where that is seen."""
+        found = {}
         for metric in self._metrics:
             margin = self._rules.margins.of(metric)
             for detector in (self._whole, *self._stretches):
                 test = detector.tests.get(metric)
                 if test is not None and test.is_harm(margin, detector.alpha):
-                    found.append(metric)
+                    found[metric] = test
                     break
         return found
 
@@ -212,10 +215,10 @@ class Live:
         harms = self.harms()
         metrics = [self._metric(name, harms) for name in self._metrics if name in self._whole.tests]
         reasons = [
-            f"{one.metric}: {_part(one.canary)} of the {self._sides[1].name}, {_part(one.current)} of the "
-            f"current; surely more than {_part(one.margin)} worse"
-            for one in metrics
-            if one.verdict == "harm"
+            f"{metric}: {_part(test.sides[1].mean)} of the {self._sides[1].name}, "
+            f"{_part(test.sides[0].mean)} of the current; surely more than "
+            f"{_part(self._rules.margins.of(metric))} worse"
+            for metric, test in harms.items()
         ]
         verdict: Verdict = "harm" if harms else "no harm" if self.is_harmless() else "undecided"
         if verdict == "undecided":
@@ -225,7 +228,7 @@ class Live:
             verdict=verdict, reasons=reasons, sides=[one.seen() for one in self._sides], metrics=metrics
         )
 
-    def _metric(self, name: str, harms: Sequence[str]) -> MetricSeen:
+    def _metric(self, name: str, harms: Collection[str]) -> MetricSeen:
         test, margin = self._whole.tests[name], self._rules.margins.of(name)
         bounds = test.bounds(1 - self._rules.confidence)
         current, canary = test.sides

@@ -17,6 +17,8 @@ from greenroom.offline.experiments.report import blocks
 from greenroom.offline.experiments.sequential import Differences
 
 GROWTH = 1.25
+MOST = 20_000
+"""Users of a side that one stretch remembers; later ones take no part in it."""
 FIRST_LOOK = 8
 """Values of the canary before its users are looked at."""
 _MUCH = 0.1
@@ -32,6 +34,10 @@ class Units:
         """Values of units that may come again."""
         self._of: dict[str, tuple[float, int]] = {}
         self._once = 0.0
+
+    def is_full(self, unit: str) -> bool:
+        """Whether a unit is one too many to be remembered: so many prove enough."""
+        return len(self._of) >= MOST and unit not in self._of
 
     def add(self, unit: str, value: float, *, may_return: bool) -> bool:
         """Take a value of a unit, one that may not return without remembering it; whether it is its first."""
@@ -78,7 +84,10 @@ class Test:
 
     def add(self, unit: str, value: float, *, is_canary: bool, may_return: bool) -> None:
         """Take a value from 0 to 1, of which 1 is the bad one."""
-        if self.sides[is_canary].add(unit, value, may_return=may_return):
+        side = self.sides[is_canary]
+        if may_return and side.is_full(unit):
+            return
+        if side.add(unit, value, may_return=may_return):
             self._first.add(value, is_treatment=is_canary)
 
     def is_harm(self, margin: float, alpha: float) -> bool:
