@@ -57,7 +57,9 @@ class DeployDesk:
         }
 
     def history(self, app: str | None, limit: int = 100) -> list[Record]:
-        """Every state deployments came into, newest first."""
+        """Every state deployments came into, newest first. Raises: NotFound."""
+        if app is not None:
+            self._check_app(app)
         if not self._house.has_deployed:
             return []
         return [_event(one) for one in self._house.deploys.history(app, limit=limit)]

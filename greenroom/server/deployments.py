@@ -48,7 +48,7 @@ class NewDeployment(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Promoting(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /api/deployments/{app}/promote`."""
+    """Body of `POST /api/deployments/{id}/promote`."""
 
     why: Annotated[str, Meta(max_length=500)] = ""
     force: Why | None = None
@@ -56,7 +56,7 @@ class Promoting(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class RollingBack(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /api/deployments/{app}/rollback`."""
+    """Body of `POST /api/deployments/{id}/rollback`."""
 
     why: Annotated[str, Meta(max_length=500)] = ""
 
@@ -80,7 +80,7 @@ _new = Decoder(NewDeployment)
 _promoting = Decoder(Promoting)
 _rolling_back = Decoder(RollingBack)
 _ALL = "/api/deployments"
-_ONE = "/api/deployments/{app}"
+_ONE = "/api/deployments/{id}"
 
 
 class DeploymentApi:
@@ -112,11 +112,11 @@ class DeploymentApi:
         return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.deployments)}))
 
     async def _history(self, request: Request, caller: Caller | None) -> Response:
-        found = await run_in_threadpool(self._admin.history, request.path_params["app"])
+        found = await run_in_threadpool(self._admin.history, request.path_params["id"])
         return json_answer(openai.encode({"data": found}))
 
     async def _show(self, request: Request, caller: Caller | None) -> Response:
-        found = await run_in_threadpool(self._admin.show, request.path_params["app"])
+        found = await run_in_threadpool(self._admin.show, request.path_params["id"])
         return json_answer(openai.encode(found))
 
     async def _begin(self, request: Request, caller: Caller | None) -> Response:
@@ -128,7 +128,7 @@ class DeploymentApi:
 
     async def _promote(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        body, app = await read_body(request, _promoting), request.path_params["app"]
+        body, app = await read_body(request, _promoting), request.path_params["id"]
         found = await run_in_threadpool(
             self._admin.promote, app, body.why, body.force, caller.key_id, _address(request)
         )
@@ -137,7 +137,7 @@ class DeploymentApi:
 
     async def _roll_back(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        body, app = await read_body(request, _rolling_back), request.path_params["app"]
+        body, app = await read_body(request, _rolling_back), request.path_params["id"]
         found = await run_in_threadpool(
             self._admin.roll_back, app, body.why, caller.key_id, _address(request)
         )
