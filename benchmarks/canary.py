@@ -164,12 +164,12 @@ async def measured(options: argparse.Namespace) -> None:
         async with Scripted() as models:
             with ServerProcess(Path(folder) / "data", config(models.base_url)) as server:
                 api = api_of(server)
-                if options.healthy_only:
+                if options.only in (None, "swaps"):
+                    await swaps(server, api)
+                if options.only in (None, "planted"):
+                    await planted(server, api, models)
+                if options.only in (None, "healthy"):
                     await healthy(server, api, options.healthy, options.seconds)
-                    return
-                await swaps(server, api)
-                await planted(server, api, models)
-                await healthy(server, api, options.healthy, options.seconds)
 
 
 def main() -> None:
@@ -177,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--healthy", type=int, default=20, help="sound canaries, an even number")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each of them stands")
-    parser.add_argument("--healthy-only", action="store_true", help="leave out swaps and planted faults")
+    parser.add_argument("--only", choices=("swaps", "planted", "healthy"), help="one of the three parts")
     parser.add_argument("--simulate", type=int, default=0, help="so many of each kind, without a server")
     options = parser.parse_args()
     if options.simulate:

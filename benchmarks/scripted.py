@@ -183,11 +183,7 @@ class Load:
         )
         try:
             async with asyncio.timeout(30):
-                connection = self._idle.pop() if self._idle else None
-                reader, writer = connection or await asyncio.open_connection("127.0.0.1", self._port)
-                writer.write(head.encode() + body)
-                status, answer = await _read(reader)
-                self._idle.append((reader, writer))
+                status, answer = await self._sent(head.encode() + body)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError) as error:
             self._fail(f"{type(error).__name__}: {error}")
             return
@@ -197,6 +193,22 @@ class Load:
             self._fail(f"a broken stream: {answer[-200:]!r}")
         else:
             self.answered += 1
+
+    async def _sent(self, request: bytes) -> tuple[int, bytes]:
+        """Send a request; once more where a kept connection was closed meanwhile, as HTTP clients do."""
+        while True:
+            kept = self._idle.pop() if self._idle else None
+            reader, writer = kept or await asyncio.open_connection("127.0.0.1", self._port)
+            try:
+                writer.write(request)
+                found = await _read(reader)
+            except (ConnectionError, asyncio.IncompleteReadError) as error:
+                writer.close()
+                if kept is None or getattr(error, "partial", b""):
+                    raise
+                continue
+            self._idle.append((reader, writer))
+            return found
 
     def _fail(self, why: str) -> None:
         self.failed.append(Failed(asyncio.get_running_loop().time(), why))
