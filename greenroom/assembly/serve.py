@@ -50,8 +50,8 @@ from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
-from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.deployments import DeploymentsPage
+from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.prompts import PromptApi
 from greenroom.server.protocol import Shared
@@ -192,8 +192,8 @@ class _Server(uvicorn.Server):
         rooms = (
             ServingPages(ServingPagesDesk(house)).routes,
             FinetuningPages(TrainingPages(self.finetuning)).routes,
+            DeploymentsPage(DeployDesk(house)).routes,
         )
-        rooms = (ServingPages(ServingPagesDesk(house)).routes, DeploymentsPage(DeployDesk(house)).routes)
         seen = pages(PagesDesk(house), shelves, shelves=_shelves(house), more=rooms)
         routes = [*api.routes(), *seen]
         app = Starlette(
