@@ -204,7 +204,7 @@ class Load:
                 found = await _read(reader)
             except (ConnectionError, asyncio.IncompleteReadError) as error:
                 writer.close()
-                if kept is None or getattr(error, "partial", b""):
+                if kept is None or (isinstance(error, asyncio.IncompleteReadError) and error.partial):
                     raise
                 continue
             self._idle.append((reader, writer))
