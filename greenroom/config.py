@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 from greenroom.errors import ConfigError
 from greenroom.models.routing import Route, Rule
 from greenroom.offline.batches.settings import BatchesConfig
+from greenroom.offline.deploy.plan import DeployConfig
 from greenroom.offline.experiments.plan import ArmName, ExperimentConfig
 from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.stages.check.policy import PolicyConfig
@@ -283,6 +284,7 @@ class Config(_Table, kw_only=True, frozen=True):
     models: dict[str, ModelConfig] = field(default_factory=dict)
     apps: dict[str, AppConfig] = field(default_factory=dict)
     experiments: dict[ArmName, ExperimentConfig] = field(default_factory=dict)
+    deploy: DeployConfig = DeployConfig()
     money: MoneyConfig = MoneyConfig()
     budgets: dict[str, BudgetConfig] = field(default_factory=dict)
     prices: dict[str, PriceConfig] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Suites run in process: subjects, scorers, baseline and money of one, put together from the house."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,9 @@ async def run_suite(
     tell: Tell | None = None,
     stop: asyncio.Event | None = None,
     kinds: Mapping[str, Kind] = SCORERS,
+    subjects: Sequence[Subject] | None = None,
 ) -> Report:
-    """Run every subject of a suite, and say what came of it. The house must be running.
+    """Run every subject of a suite, or these instead, and say what came of it. The house must be running.
 
     Once `stop` is set, what is on its way is waited for, and nothing else is begun.
 
@@ -63,7 +64,8 @@ async def run_suite(
     """
     rules, store = suite.rules(), house.evals
     scorers = scorers_of(house, suite.scorers, folder, kinds)
-    subjects = [subject_of(house, table, folder, name) for name, table in suite.subjects.items()]
+    if subjects is None:
+        subjects = [subject_of(house, table, folder, name) for name, table in suite.subjects.items()]
     baseline = None if suite.baseline is None else kept_run(store, suite.baseline)
     if baseline is None and len(subjects) == 1 and any(rule.kind == "regression" for rule in rules):
         raise MalformedRequest("A regression is one against something: name it with --baseline.", "baseline")

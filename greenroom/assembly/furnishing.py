@@ -63,6 +63,7 @@ async def furnish(house: "House", config: Config) -> Rooms:
     )
     choice = await _choose(models)
     house.default_target, house.why, house.models = *choice, models
+    config = house.deployments.over(config)
     tables = {"default": AppConfig(), **config.apps}
 
     window = windows(config, models, choice.target)
@@ -91,17 +92,22 @@ async def furnish(house: "House", config: Config) -> Rooms:
     )
     routes = Routes(routes_of(config, models, house.source), models.dispatch)
     apps = {
-        name: _app(house, name, table, config, models, parts, choice, routes)
+        name: _app(
+            house, name, table, config, models, parts, choice, routes, house.deployments.kept_under(name)
+        )
         for name, table in tables.items()
     }
 
-    def make(name: str, table: AppConfig, kept_under: str) -> App:
+    def make(name: str, table: AppConfig, kept_under: str, config: Config = config) -> App:
         own = parts._replace(
-            window=lambda _: window(table.model or name), free=free_for(name, table, parts.free)
+            window=lambda _: window(table.model or name),
+            free=free_for(name, table, parts.free),
+            decide=Policies(config.policies) if config.policies else as_usual,
         )
         return _app(house, name, table, config, models, own, choice, routes, kept_under)
 
     house.trials.enlist(config, apps, models, make)
+    house.deployments.enlist(apps, make)
 
     def build(name: str) -> App | None:
         call: Call | None = models.dispatch(name)

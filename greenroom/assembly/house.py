@@ -17,6 +17,7 @@ from msgspec.json import decode, encode
 from greenroom import config as configuration
 from greenroom.assembly import applied
 from greenroom.assembly.checked import check
+from greenroom.assembly.deployments import Deployments
 from greenroom.assembly.environment import find_config, proxies_of
 from greenroom.assembly.forgetting import Forgetting
 from greenroom.assembly.furnishing import furnish
@@ -84,6 +85,7 @@ class House(Stores):
         self.cache = AnswerCache(config.server.cache_mb << 20)
         self.forgetting = Forgetting(self.cache, self.shared)
         self.trials = Trials(self)
+        self.deployments = Deployments(self)
         self.shelf = TrainedShelf(self)
         self._key_generation: object = None
         self._ending = ExitStack()
@@ -150,12 +152,15 @@ class House(Stores):
         self.shelf.refresh()
         self.trials.start(as_guest=as_guest)
         self._ending.callback(self.trials.stop)
+        self.deployments.start(as_guest=as_guest)
+        self._ending.callback(self.deployments.stop)
         rooms = await furnish(self, self.config)
         if not as_guest:
             self._start_eager()
         if has_duties:
             applied.keep(self.folder(), self._from_file)
         self.trials.begin()
+        self.config = self.deployments.begin()
         self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
 
     def stop(self) -> None:
@@ -184,7 +189,7 @@ class House(Stores):
         if self.worker is not None:
             check_workers(loaded, self.worker.count, self.source)
         rooms = await furnish(self, loaded)
-        self.config = loaded
+        self.config = self.deployments.begin()
         self.engines.keep([one.engine for one in self.models.local()], (PULLED, PREFIX))
         self._start_eager()
         if self.is_first:
@@ -194,6 +199,13 @@ class House(Stores):
         self.gateway.rooms = rooms
         self.trials.begin()
         take_rules(self.ledger, loaded)
+
+    async def redeploy(self) -> None:
+        """Take deployments that changed; what runs keeps what it has. Raises: ConfigError, StoreError."""
+        if self.deployments.is_changed():
+            self.gateway.rooms = await furnish(self, self.deployments.plain)
+            self.config = self.deployments.begin()
+            self.trials.begin()
 
     def refresh_keys(self) -> None:
         """Take the keys from the store if they changed there. Costs microseconds when they did not."""

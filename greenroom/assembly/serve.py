@@ -24,6 +24,7 @@ from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.batches import HostedBatches
+from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.descriptors import limits_of, raise_limit
 from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
@@ -44,10 +45,12 @@ from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
 from greenroom.server.batches import BatchRoutes
+from greenroom.server.deployments import DeploymentApi
 from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
+from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.prompts import PromptApi
@@ -178,6 +181,7 @@ class _Server(uvicorn.Server):
             *ServingApi(desk.serving).docs(),
             *PromptApi(PromptDesk(house)).docs(),
             *ExperimentApi(ExperimentDesk(house)).docs(),
+            *DeploymentApi(DeployDesk(house)).docs(),
             *knowledge.docs(shelves),
             *responses.docs(kept, self.background, house.access),
             *EvalRoutes(lambda: self.evals.desk, note).docs(),
@@ -188,6 +192,7 @@ class _Server(uvicorn.Server):
         rooms = (
             ServingPages(ServingPagesDesk(house)).routes,
             FinetuningPages(TrainingPages(self.finetuning)).routes,
+            DeploymentsPage(DeployDesk(house)).routes,
         )
         seen = pages(PagesDesk(house), shelves, shelves=_shelves(house), more=rooms)
         routes = [*api.routes(), *seen]
@@ -295,6 +300,7 @@ async def _watch(house: House, server: _Server, before: tuple[int, int, int] | N
             house.shelf.notice()
             house.forgetting.notice()
             house.trials.refresh()
+            await house.redeploy()
             now = changed_at(house)
         except GreenroomError as error:
             log.error("keys not refreshed", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted

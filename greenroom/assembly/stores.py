@@ -15,6 +15,7 @@ from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
 from greenroom.store import trained
+from greenroom.store.deployments import DeploymentStore
 from greenroom.store.evals import EvalStore
 from greenroom.store.experiments import ExperimentStore
 from greenroom.store.jobs import JobStore
@@ -30,6 +31,7 @@ from greenroom.store.turns import MOST_FORGOTTEN, StoredTurns
 
 SEALED = "sealed.db"
 PROMPTS = "prompts.db"
+DEPLOYMENTS = "deployments.db"
 
 
 class Stores:
@@ -63,6 +65,7 @@ class Stores:
             "shared",
             "prompts",
             "experiments",
+            "deploys",
             "trained",
             "jobs",
         ):
@@ -172,6 +175,16 @@ class Stores:
     def jobs(self) -> JobStore:
         """Fine-tuning jobs. Raises StoreError."""
         return JobStore(self.folder() / "jobs.db")
+
+    @cached_property
+    def deploys(self) -> DeploymentStore:
+        """Deployments: what stands, and every state before. Raises StoreError."""
+        return DeploymentStore(self.folder() / DEPLOYMENTS)
+
+    @property
+    def has_deployed(self) -> bool:
+        """Whether anything was ever deployed here: looking makes no store."""
+        return "deploys" in vars(self) or (self.data / DEPLOYMENTS).exists()
 
     @cached_property
     def encoder(self) -> MiniLM | None:

@@ -234,6 +234,7 @@ class TrainedShelf:
             for arm, its in one.arms.items()
             if its.model in named
         ]
+        places += self._house.deployments.naming(named)
         if places:
             raise Conflict(
                 f"The configuration names the model in {', '.join(places)}. Take it out there first."

@@ -166,7 +166,7 @@ class Trials:
             return {}
         key = self._house.experiments.key
         return {
-            arm: Shadow(name, arm, share, call, key, self.shadows, _is_busy(call))
+            arm: Shadow(name, arm, share, call, key, self.shadows, is_busy(call))
             for arm, share in plan.shadows.items()
             if (call := calls[arm]) is not None
         }
@@ -177,7 +177,7 @@ def free_for(name: str, table: AppConfig, free: frozenset[str]) -> frozenset[str
     return free - {name} if table.model is not None else free
 
 
-def _is_busy(call: Dispatch) -> Callable[[], bool]:
+def is_busy(call: Dispatch) -> Callable[[], bool]:
     """Whether a target with a limit on its calls is at work: its places are for clients."""
     limited = [one.health for one in call.targets if one.health.parallel]
     return lambda: any(health.at_work for health in limited)

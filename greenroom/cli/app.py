@@ -40,6 +40,10 @@ COMMANDS = {
         "Compare models and prompts in live traffic: list, show, stop, promote.",
     ),
     "batch": ("batch:app", "Have a file of requests answered in the background, and fetch what came."),
+    "deploy": (
+        "deploy:app",
+        "Put a model, prompt or policy before an app: canary, shadow, promote, rollback.",
+    ),
     "usage": ("usage:usage", "Sum up tokens and costs by project, key, model, app, user, tag or day."),
     "finetune": ("finetune:app", "Train models on this machine, and look at how that goes."),
     "eval": ("eval:app", "Run evaluations, compare runs, and report what they tell."),

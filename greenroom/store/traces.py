@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from greenroom.errors import StoreError
-from greenroom.store import compaction, erasure, listing, observations, order, scores, search, writers
+from greenroom.store import (
+    compaction,
+    compared,
+    erasure,
+    listing,
+    observations,
+    order,
+    scores,
+    search,
+    writers,
+)
 from greenroom.store.audit import AuditLog, Line, append
 from greenroom.store.blocks import Packer, body_at
 from greenroom.store.by_model import ByModel
@@ -287,6 +297,11 @@ class TraceStore:
         """What the traces say of one arm of an experiment, in the order in which they ended."""
         with self._reading() as connection:
             return observations.read(connection, self._names, wanted)
+
+    def compared(self, id: int, after: tuple[int, int], scores: Sequence[str], canary: str) -> compared.Batch:
+        """What is new of both sides of a deployment: `compared.read`."""
+        with self._reading() as connection:
+            return compared.read(connection, id, after, scores, canary)
 
     def list(self, wanted: TraceFilter) -> Page:
         """A page of summaries, newest first, and the cursor of the next page (None at the end).

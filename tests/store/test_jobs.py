@@ -18,7 +18,9 @@ def store(tmp_path: Path) -> Iterator[JobStore]:
 
 
 def add(store: JobStore, id: str, metadata: str = "null", project: str = "one") -> JobRow:
-    return store.add(JobRow(id=id, project=project, key="k", request=b"{}", metadata=metadata, name=f"ft:{id}"))
+    return store.add(
+        JobRow(id=id, project=project, key="k", request=b"{}", metadata=metadata, name=f"ft:{id}")
+    )
 
 
 def test_jobs_are_listed_newest_first_by_project_page_and_metadata(store: JobStore) -> None:
