@@ -175,9 +175,10 @@ def _remedies(plan: Plan, tokens: TokenCounts, machine: Machine, shape: Shape | 
                 f"{least.peak_memory_mb.value:,.0f} MB."
             )
         else:
+            first = "Take a smaller base, or a machine" if shape is not None else "Take a machine"
             yield (
-                f"Take a smaller base, or a machine with {least.peak_memory_mb.high:,.0f} MB of free memory, "
-                "which the least of settings needs."
+                f"{first} with {least.peak_memory_mb.high:,.0f} MB of free memory, which the least of "
+                "settings needs."
             )
 
 
