@@ -286,7 +286,7 @@ def test_a_killed_server_leaves_training_alone_and_finds_it_again(tmp_path: Path
     extra: dict[str, Any] = {"under": UNDER, "environment": {"PYTHONPATH": str(ROOT)}}
     with ServerProcess(data, **extra) as server:
         room = Room(server)
-        room.script(steps=150, step_s=0.02)
+        room.script(steps=80, step_s=0.02)
         id = room.job().id
         room.until(id, lambda job: (ours(job)["progress"] or {}).get("step", 0) > 2)
         pid = json.loads((data / "finetune" / id / "child.json").read_bytes())["pid"]

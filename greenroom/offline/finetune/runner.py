@@ -24,7 +24,7 @@ from greenroom.store.jobs import JobRow, Page
 
 log = logging.getLogger("greenroom.finetune")
 
-TICK_S, IDLE_S = 0.2, 1.0
+TICK_S, IDLE_S = 0.2, 0.5
 """Between two looks, with jobs at work and without."""
 TIDY_S = 60.0
 LOCK = "runner.lock"

@@ -173,7 +173,7 @@ def test_one_that_hangs_is_killed_and_started_again(make: Make, monkeypatch: pyt
 
 
 def test_pausing_keeps_a_checkpoint_and_resuming_goes_on_from_it(make: Make) -> None:
-    studio = make({"steps": 40, "step_s": 0.02, "every": 1000})
+    studio = make({"steps": 25, "step_s": 0.02, "every": 1000})
     id = studio.add()
     studio.until(lambda: studio.step(id) >= 3)
 
@@ -185,8 +185,8 @@ def test_pausing_keeps_a_checkpoint_and_resuming_goes_on_from_it(make: Make) -> 
 
     assert (row.status, row.starts, row.failures) == ("succeeded", 2, 0)
     steps = [message for message in studio.messages(id) if message.startswith("Step")]
-    assert steps == [f"Step {n}" for n in range(1, 41)]
-    assert reached < 40
+    assert steps == [f"Step {n}" for n in range(1, 26)]
+    assert reached < 25
 
 
 def test_a_cancelled_job_leaves_no_process(make: Make) -> None:
