@@ -52,7 +52,7 @@ class Gate:
         """Find the rows that nearly say the same as an earlier one, in all files that were run."""
         if not self._options.duplicates:
             return
-        for number, like in repeats(self._bands, self._read, lambda _: False):
+        for number, like in repeats(self._bands, self._read):
             (file, place), (other, other_place) = self._found(number), self._found(like)
             self._gone.add((id(file), place))
             why: Why = "near_duplicate" if file is other else "validation"
