@@ -23,7 +23,7 @@ class Written(NamedTuple):
 
 
 def write(examples: Iterable[Example], train: Path, valid: Path | None, share: float) -> Written:
-    """Write rows; `share` (0 to 1) of the conversations to `valid`, chosen by their hash.
+    """Write rows, nothing where there is none; `share` (0 to 1) of the conversations to `valid`, chosen by their hash.
 
     Which side a conversation is on depends on its name alone: rows that come later never move one. Raises:
     InfrastructureError.
@@ -44,8 +44,9 @@ def write(examples: Iterable[Example], train: Path, valid: Path | None, share: f
         finally:
             for file in files:
                 file.close()
-        for path, target in zip(beside, paths, strict=True):
-            path.replace(target)
+        if counts[0]:
+            for path, target in zip(beside, paths, strict=True):
+                path.replace(target)
     except OSError as error:
         raise InfrastructureError(f"'{train}' can't be written: {error.strerror or error}.") from None
     finally:
