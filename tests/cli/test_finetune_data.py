@@ -62,7 +62,20 @@ def test_a_file_that_is_not_fit_exits_with_1_and_tells_every_line(run: Run, fold
 def test_traffic_becomes_a_file_that_can_be_checked(run: Run, folder: Path) -> None:
     (folder / "data").mkdir()
     store = TraceStore(folder / "data" / "traces.db")
-    towns = ["Oslo", "Bergen", "Narvik", "Hamar", "Larvik", "Moss", "Molde", "Voss", "Halden", "Harstad", "Horten", "Alta"]
+    towns = [
+        "Oslo",
+        "Bergen",
+        "Narvik",
+        "Hamar",
+        "Larvik",
+        "Moss",
+        "Molde",
+        "Voss",
+        "Halden",
+        "Harstad",
+        "Horten",
+        "Alta",
+    ]
     store.write(
         [
             entry_of(
@@ -129,4 +142,43 @@ def test_a_price_that_is_not_known_needs_a_cap_of_calls(
 
     assert ran.code == 64
     assert "--max-calls" in ran.err
+    assert provider.asked == []
+
+
+@pytest.mark.slow  # some hundred exchanges through the whole pipeline
+def test_should_i_train_is_answered_by_an_exit_code(
+    run: Run, provider: ScriptedProvider, folder: Path
+) -> None:
+    bare = [conversation(row["question"], row["expected"]) for row in rows("dates", 90)]
+    told = [json.loads(line) for line in bare]
+    for row, other in zip(told, rows("told", 90), strict=True):
+        row["messages"].insert(0, {"role": "system", "content": other["system"]})
+    (folder / "bare.jsonl").write_text("\n".join(bare))
+    (folder / "told.jsonl").write_text("\n".join(map(json.dumps, told)))
+    options = ("--metric", "exact", "--app", "lean", "--model", "lab/worker", "--max-tokens", "60",
+               "--budget-usd", "5")  # fmt: skip
+
+    worth = run("finetune", "should", "--data", "bare.jsonl", *options, "--cases", "24")
+    enough = run("finetune", "should", "--data", "told.jsonl", *options, "--cases", "24", "--target", "0.7")
+    few = run("finetune", "should", "--data", "bare.jsonl", *options, "--cases", "5", "--json")
+
+    assert worth.code == 0, worth.out + worth.err
+    assert "Worth trying." in worth.out
+    assert "with retrieval" in worth.out
+    assert enough.code == 1, enough.out + enough.err
+    assert "reaches the target of 0.7 without training" in enough.out
+    assert few.code == 2, few.out + few.err
+    assert few.json["verdict"]["advice"] == "cannot say"
+    assert provider.earned_nano <= 5_000_000_000
+
+
+def test_rows_that_are_not_fit_are_told_before_anybody_is_asked(
+    run: Run, provider: ScriptedProvider, folder: Path
+) -> None:
+    (folder / "bad.jsonl").write_text('{"messages": []}')
+
+    ran = run("finetune", "should", "--data", "bad.jsonl", "--metric", "exact", "--app", "lean")
+
+    assert ran.code == 64
+    assert "bad.jsonl, line 1: 'messages' is empty." in ran.err
     assert provider.asked == []
