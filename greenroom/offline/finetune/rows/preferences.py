@@ -9,6 +9,8 @@ from greenroom.offline.finetune.rows.recorded import Answered, Example, metadata
 from greenroom.offline.finetune.rows.small_words import SMALL_WORDS
 from greenroom.offline.finetune.rows.wording import is_exchanged, likeness, says_other, wording
 
+_ROUNDING = 1e-9
+"""1.0 and 0.8 are 0.2 apart, whatever floating point says."""
 SAME = 0.85
 """Likeness of two conversations that ask nearly the same: higher than for duplicates, as there no answers
 tell them apart."""
@@ -40,7 +42,9 @@ def from_experiment(
             skipped["only one arm was asked this"] += len(asked)
             continue
         worst = min(others, key=lambda one: one.scores[metric])
-        if best.scores[metric] - worst.scores[metric] < gap or best.scores[metric] == worst.scores[metric]:
+        if best.scores[metric] - worst.scores[metric] < max(gap, 0) - _ROUNDING or (
+            best.scores[metric] == worst.scores[metric]
+        ):
             skipped["its scores are too near to each other"] += len(asked)
             continue
         yield Example(_pair(best, best.text, worst.text), best.conversation)

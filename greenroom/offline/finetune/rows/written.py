@@ -23,9 +23,9 @@ class Written(NamedTuple):
 
 
 def write(examples: Iterable[Example], train: Path, valid: Path | None, share: float) -> Written:
-    """Write rows, nothing where there is none; `share` (0 to 1) of the conversations to `valid`, chosen by their hash.
+    """Write rows, nothing where there is none; `share` (0 to 1) of the conversations go to `valid`.
 
-    Which side a conversation is on depends on its name alone: rows that come later never move one. Raises:
+    Which side a conversation is on depends on the hash of its name: rows that come later move none. Raises:
     InfrastructureError.
     """
     counts = [0, 0]
