@@ -18,6 +18,7 @@ from greenroom.offline.finetune.rows.wording import (
     grams,
     is_exchanged,
     likeness,
+    plain,
     says_other,
     wording,
 )
@@ -125,7 +126,7 @@ class Bands:
     def add(self, row: Json) -> None:
         """The next row."""
         found = sides(row)
-        self._kept.frombytes(_bands(grams(wording(f"{found.question}\n{found.answer}").plain)).tobytes())
+        self._kept.frombytes(_bands(grams(plain(f"{found.question}\n{found.answer}"))).tobytes())
         self.rows += 1
 
     def candidates(self) -> Iterator[tuple[int, list[int]]]:
