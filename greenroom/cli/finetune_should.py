@@ -13,11 +13,11 @@ from greenroom.errors import InfrastructureError, RequestError
 from greenroom.offline.budget import dollars
 
 if TYPE_CHECKING:
+    from greenroom.assembly.weighing import Found, Training
     from greenroom.offline.finetune.should.verdict import Arm
     from greenroom.offline.finetune.should.weighing import Weighed
 
 _USUAL_USD = 1.0
-_EPOCHS = 3
 _CODES = {"train": FINE, "do not train": FINDINGS, "cannot say": INCONCLUSIVE}
 _WORDS = {"train": "Worth trying", "do not train": "Do not train", "cannot say": "Can't say"}
 
@@ -28,6 +28,7 @@ def should(
     metric: str,
     app: str | None = None,
     model: str | None = None,
+    base: str | None = None,
     target: float = 0.9,
     cases: int = 60,
     budget_usd: float | None = None,
@@ -55,6 +56,8 @@ def should(
         The app; without it, the default one.
     model
         Another model for it.
+    base
+        What would be trained, as a folder or a name: then it is said what training takes here.
     target
         The quality that is good enough.
     cases
@@ -81,8 +84,8 @@ def should(
     try:
         found = asyncio.run(
             _weigh(
-                place, data, metric, app, model, target, cases, budget_usd, max_calls, max_tokens, suite,
-                concurrency, seed, quiet=json,
+                place, data, metric, app, model, base, target, cases, budget_usd, max_calls, max_tokens,
+                suite, concurrency, seed, quiet=json,
             )
         )  # fmt: skip
     except RequestError as error:
@@ -94,15 +97,15 @@ def should(
     if json:
         print_json(found)
     else:
-        _print(found)
-    return _CODES[found.verdict.advice]
+        _print(found.weighed, found.training)
+    return _CODES[found.weighed.verdict.advice]
 
 
 async def _weigh(
-    place: Place, data: Path, metric: str, app: str | None, model: str | None, target: float, cases: int,
-    budget_usd: float | None, max_calls: int | None, max_tokens: int | None, suite: Path | None,
-    concurrency: int, seed: int, *, quiet: bool,
-) -> "Weighed":  # fmt: skip
+    place: Place, data: Path, metric: str, app: str | None, model: str | None, base: str | None,
+    target: float, cases: int, budget_usd: float | None, max_calls: int | None, max_tokens: int | None,
+    suite: Path | None, concurrency: int, seed: int, *, quiet: bool,
+) -> "Found":  # fmt: skip
     from greenroom.assembly.optimizing import Limits, scorers_named  # noqa: PLC0415  # as in Place.open
     from greenroom.assembly.weighing import weigh_training  # noqa: PLC0415  # as above
 
@@ -114,12 +117,12 @@ async def _weigh(
         (scorer,) = scorers_named(house, [metric], suite)
         with told(limits.nano or limits.max_calls or 1, quiet=quiet) as tell:
             return await weigh_training(
-                house, data, scorer, limits, app=app, model=model, target=target, cases=cases, seed=seed,
-                on_trial=tell.spent,
+                house, data, scorer, limits, app=app, model=model, base=base, target=target, cases=cases,
+                seed=seed, on_trial=tell.spent,
             )  # fmt: skip
 
 
-def _print(found: "Weighed") -> None:
+def _print(found: "Weighed", training: "Training | None") -> None:
     out = console()
     columns = ("the app", found.metric, "interval", "against as it is", "p", "USD/1000", "ms")
     print_table(columns, [_row(one) for one in found.arms])
@@ -128,11 +131,11 @@ def _print(found: "Weighed") -> None:
     out.print(f"{_WORDS[found.verdict.advice]}.", style=style)
     for sentence in found.verdict.sentences:
         out.print(printable(sentence))
+    if training is not None:
+        out.print(printable(training.sentence))
     rows = found.rows
     out.print(
-        f"{rows.held} rows held back, {rows.train} to learn from; training goes over some "
-        f"{rows.tokens * _EPOCHS:,} tokens in {_EPOCHS} epochs.",
-        style="dim",
+        f"{rows.held} rows held back, {rows.train} to learn from: some {rows.tokens:,} tokens.", style="dim"
     )
     out.print(f"${dollars(found.spent_nano)} in {found.calls} calls; run {found.run}", style="dim")
     if found.is_out_of_money:

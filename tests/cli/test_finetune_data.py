@@ -8,6 +8,7 @@ import pytest
 
 from greenroom.store.traces import TraceStore
 from tests.cli.conftest import Run
+from tests.offline.finetune import safe_models
 from tests.offline.scripted_provider import ScriptedProvider, rows
 from tests.store.exchanges import entry_of, make_exchange
 
@@ -158,17 +159,20 @@ def test_should_i_train_is_answered_by_an_exit_code(
     options = ("--metric", "exact", "--app", "lean", "--model", "lab/worker", "--max-tokens", "60",
                "--budget-usd", "5")  # fmt: skip
 
-    worth = run("finetune", "should", "--data", "bare.jsonl", *options, "--cases", "24")
+    base = str(safe_models.write(folder / "base"))
+
+    worth = run("finetune", "should", "--data", "bare.jsonl", *options, "--cases", "24", "--base", base)
     enough = run("finetune", "should", "--data", "told.jsonl", *options, "--cases", "24", "--target", "0.7")
     few = run("finetune", "should", "--data", "bare.jsonl", *options, "--cases", "5", "--json")
 
     assert worth.code == 0, worth.out + worth.err
     assert "Worth trying." in worth.out
     assert "with retrieval" in worth.out
+    assert "Training. It is estimated to take" in worth.out
     assert enough.code == 1, enough.out + enough.err
     assert "reaches the target of 0.7 without training" in enough.out
     assert few.code == 2, few.out + few.err
-    assert few.json["verdict"]["advice"] == "cannot say"
+    assert few.json["weighed"]["verdict"]["advice"] == "cannot say"
     assert provider.earned_nano <= 5_000_000_000
 
 
