@@ -124,6 +124,8 @@ def judge(arms: Sequence[Arm], rows: Rows, target: float) -> Verdict:
     if best is not as_is:
         first = f"Take the app {best.name} first: that costs no training."
         sentences.append(f"{first} Then training has {quality.value:.2f} to beat.")
+    if not any(one.quality.value for one in arms):
+        sentences.append("No answer was right at all: see first that the metric can be met by a good answer.")
     sentences.append("Training is worth trying; hold what comes out against the same rows.")
     return Verdict(advice="train", sentences=tuple(sentences))
 
