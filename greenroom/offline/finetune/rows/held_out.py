@@ -61,6 +61,7 @@ class HeldOut:
         self._questions: list[_Question] = []
         self._equal: dict[str, str] = {}
         """Short questions, and all turns of conversations, by their plain text: the name of their set."""
+        self._known: set[tuple[str, str]] = set()
         self._postings: dict[int, list[int]] = {}
 
     def add(self, name: str, row: Asked) -> None:
@@ -69,8 +70,10 @@ class HeldOut:
         if not asked:
             return
         self._equal.setdefault("\n".join(one.plain for one in asked), name)
-        if len(asked[-1].plain) >= _SHORT:
-            expected = wording(row.expected)
+        expected = wording(row.expected)
+        known = asked[-1].plain, expected.plain
+        if len(asked[-1].plain) >= _SHORT and known not in self._known:  # versions of a set repeat themselves
+            self._known.add(known)
             self._questions.append(_Question(name, asked[-1], grams(asked[-1].plain), expected))
 
     def close(self) -> None:

@@ -59,6 +59,7 @@ LINES: list[tuple[str, bytes]] = [
     ("broken_json", b'{"messages": [,]}'),
     ("broken_json", b"{'messages': []}"),
     ("broken_json", b'{"messages": ' + b"9" * 5_000 + b"}"),
+    ("broken_json", row(user(), assistant(), tools=[{**TOOL, "most": 1 << 64}])),
     ("cut_off", b'{"messages": [{"role": "user", "content": "How wa'),
     ("cut_off", b'{"messages": [{"role": "user", "content": "How warm?"}'),
     ("several_on_a_line", GOOD[0] + GOOD[1]),

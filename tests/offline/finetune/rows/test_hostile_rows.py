@@ -21,7 +21,7 @@ WORDS = st.sampled_from(
         "ana@example.com", "<EMAIL_1>", "52998224725", "",
     )
 )  # fmt: skip
-SCALARS = st.one_of(WORDS, st.integers(-2, 2), st.none(), st.booleans(), st.floats())
+SCALARS = st.one_of(WORDS, st.integers(-2, 2), st.integers(), st.none(), st.booleans(), st.floats())
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(WORDS, inner, max_size=4)),
