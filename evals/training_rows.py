@@ -115,7 +115,8 @@ def _spaced(text: str, random: Random) -> str:
 _SYNONYMS = {
     "guarantee": "warranty", "store": "shop", "shows": "displays", "send": "ship", "shop": "branch",
     "ordered": "bought", "technician": "workshop", "clean": "wash", "return": "send back", "deliver": "bring",
-    "garantia": "cobertura", "retirar": "buscar", "mostra": "exibe", "enviar": "mandar", "estoque": "depósito",
+    "garantia": "cobertura", "retirar": "buscar", "mostra": "exibe", "enviar": "mandar",
+    "estoque": "depósito",
     "Pedi": "Comprei", "conserta": "arruma", "limpo": "lavo", "devolver": "retornar", "entregam": "levam",
     "garantía": "cobertura", "recoger": "retirar", "muestra": "indica", "mandar": "despachar",
     "disponible": "en existencia", "Pedí": "Compré", "repara": "arregla", "limpio": "lavo",

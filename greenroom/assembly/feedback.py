@@ -1,4 +1,4 @@
-"""Scores as they are kept: comments and corrections without personal data and secrets, and none where no texts are kept."""
+"""Scores as they are kept: their texts without personal data and secrets, or none where no texts are kept."""
 
 from typing import Any
 
