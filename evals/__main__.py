@@ -15,7 +15,7 @@ from pathlib import Path
 import evals
 from evals.figures import Row
 
-_NO_STEP = {"__main__", "figures", "significance"}
+_NO_STEP = {"__main__", "figures", "identifiers", "significance", "training_rows"}
 _LONG = {"routing"}
 """Measured where it is named, not by default: it takes minutes."""
 

@@ -112,6 +112,27 @@ def _spaced(text: str, random: Random) -> str:
     return text.replace(" ", "  ").replace("?", " ?") + "\n"
 
 
+_SYNONYMS = {
+    "guarantee": "warranty", "store": "shop", "shows": "displays", "send": "ship", "shop": "branch",
+    "ordered": "bought", "technician": "workshop", "clean": "wash", "return": "send back", "deliver": "bring",
+    "garantia": "cobertura", "retirar": "buscar", "mostra": "exibe", "enviar": "mandar",
+    "estoque": "depósito",
+    "Pedi": "Comprei", "conserta": "arruma", "limpo": "lavo", "devolver": "retornar", "entregam": "levam",
+    "garantía": "cobertura", "recoger": "retirar", "muestra": "indica", "mandar": "despachar",
+    "disponible": "en existencia", "Pedí": "Compré", "repara": "arregla", "limpio": "lavo",
+    "Entregan": "Llevan",
+}  # fmt: skip
+
+
+def _other_word(text: str, random: Random) -> str:
+    """The first word that has a synonym here."""
+    words = text.split(" ")
+    place = next((at for at, one in enumerate(words) if one in _SYNONYMS), None)
+    if place is not None:
+        words[place] = _SYNONYMS[words[place]]
+    return " ".join(words)
+
+
 REWRITINGS: dict[str, Callable[[str, Random], str]] = {
     "lower case": lambda text, _: text.lower(),
     "capitals": lambda text, _: text.upper(),
@@ -120,6 +141,7 @@ REWRITINGS: dict[str, Callable[[str, Random], str]] = {
     "spacing": _spaced,
     "letters swapped": _slip,
     "letter lost": _without_a_letter,
+    "other word": _other_word,
 }
 """Light changes that leave the meaning alone."""
 
@@ -134,6 +156,6 @@ def rewritten(made: Made, random: Random) -> tuple[str, Made]:
         question += _THANKS[made.language]
     else:
         question = REWRITINGS[how](question, random)
-        if random.random() < 0.5:
+        if how != "other word" and random.random() < 0.5:
             answer = REWRITINGS[how](answer, random)
     return how, Made(conversation(question, answer), made.language, question, answer)

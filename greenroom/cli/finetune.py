@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
+from greenroom.cli.finetune_check import check
 from greenroom.cli.finetune_create import WHO, create, watched
+from greenroom.cli.finetune_data import data, distill
+from greenroom.cli.finetune_should import should
 from greenroom.cli.finetune_watch import settle
 from greenroom.cli.output import console, print_json, print_table, printable
 from greenroom.cli.place import FINDINGS, FINE, INCONCLUSIVE, Here, Place
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
 
 app = App(name="finetune", help="Train models on this machine, and look at how that goes.")
 app.command(create)
+app.command(check)
+app.command(data)
+app.command(distill)
+app.command(should)
 
 _LATEST = 10
 """Events that `show` prints."""

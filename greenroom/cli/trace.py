@@ -120,6 +120,7 @@ def score(
     /,
     *,
     comment: str = "",
+    correction: str = "",
     source: Source = "person",
     json: bool = False,
     place: Here,
@@ -136,6 +137,8 @@ def score(
         A number; for experiments from 0 (bad) to 1 (good), unless they say otherwise.
     comment
         Why; personal data and secrets in it become masks.
+    correction
+        What the answer should have said; 'greenroom finetune data' makes rows of it.
     source
         Who says so: person, code or judge.
     json
@@ -143,7 +146,8 @@ def score(
     """
     from greenroom.assembly.feedback import score_trace  # noqa: PLC0415  # a large import; others need none of it
 
-    added = score_trace(place.open(), None, id, Score(name=name, value=value, comment=comment, source=source))
+    given = Score(name=name, value=value, comment=comment, source=source, correction=correction)
+    added = score_trace(place.open(), None, id, given)
     if added is None:
         return fail(f"There is no trace '{id}'. 'greenroom trace list' shows what there is.", FINDINGS)
     if json:

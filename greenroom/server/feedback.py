@@ -12,7 +12,7 @@ from starlette.responses import Response
 from greenroom.errors import NotFound
 from greenroom.exchange import Caller
 from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.store.scores import LONGEST_COMMENT, NAME, Score, Source, checked
+from greenroom.store.scores import LONGEST_COMMENT, LONGEST_CORRECTION, NAME, Score, Source, checked
 from greenroom.wire import openai
 
 _WAITS_S = (0.06, 0.12, 0.3)
@@ -27,6 +27,8 @@ class Feedback(Struct, kw_only=True, forbid_unknown_fields=True):
     value: float | bool
     comment: Annotated[str, Meta(max_length=LONGEST_COMMENT)] = ""
     source: Source = "person"
+    correction: Annotated[str, Meta(max_length=LONGEST_CORRECTION)] = ""
+    """What the answer should have said."""
 
 
 class FeedbackAdministration(Protocol):
@@ -56,8 +58,11 @@ class FeedbackApi:
         assert caller is not None
         body = await read_body(request, _feedback)
         score = checked(
-            Score(name=body.name, value=float(body.value), comment=body.comment, source=body.source)
-        )
+            Score(
+                name=body.name, value=float(body.value), comment=body.comment, source=body.source,
+                correction=body.correction,
+            )
+        )  # fmt: skip
         project = None if caller.role == "admin" else caller.project
         for wait_s in (*_WAITS_S, None):
             added = await run_in_threadpool(self._admin.score, project, body.id, score)

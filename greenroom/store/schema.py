@@ -71,6 +71,7 @@ CREATE TRIGGER cuts_stay BEFORE UPDATE ON cuts BEGIN SELECT raise(ABORT, 'append
 CREATE TRIGGER cuts_are_kept BEFORE DELETE ON cuts BEGIN SELECT raise(ABORT, 'append only'); END;
 """,
     "CREATE INDEX scores_by_name ON scores (name, seq);",
+    "ALTER TABLE scores ADD COLUMN correction TEXT;",
 )
 """Migrations of `traces.db`, oldest first."""
 

@@ -25,6 +25,7 @@ MEASURED = ("refused", "failed", "cost", "latency", "tokens")
 MOST_PER_TRACE = 1_000
 """Scores that one exchange may have, the old ones counted."""
 LONGEST_COMMENT = 4_000
+LONGEST_CORRECTION = 100_000
 NAME = r"^[a-z][a-z0-9_.\-]{0,63}$"
 
 _NAME = re.compile(NAME)
@@ -42,6 +43,8 @@ class Score(Struct, kw_only=True, frozen=True):
     value: float
     comment: Annotated[str, Meta(max_length=LONGEST_COMMENT)] = ""
     source: Source = "person"
+    correction: Annotated[str, Meta(max_length=LONGEST_CORRECTION)] = ""
+    """What the answer should have said; training data can be made of it."""
 
 
 class ScoreFilter(NamedTuple):
@@ -67,6 +70,8 @@ def checked(score: Score) -> Score:
         raise MalformedRequest("A score's value must be a finite number.", "value")
     if len(score.comment) > LONGEST_COMMENT:
         raise MalformedRequest(f"A comment has at most {LONGEST_COMMENT} characters.", "comment")
+    if len(score.correction) > LONGEST_CORRECTION:
+        raise MalformedRequest(f"A correction has at most {LONGEST_CORRECTION:,} characters.", "correction")
     return score
 
 
@@ -96,9 +101,11 @@ def add(connection: sqlite3.Connection, seq: int, score: Score, at_ns: int | Non
     if held >= MOST_PER_TRACE:
         raise MalformedRequest(f"This exchange has {held} scores, more than may be. No more are taken.")
     at_ns = time.time_ns() if at_ns is None else at_ns
-    row = (at_ns, score.name, score.value, score.comment, score.source)
+    row = (at_ns, score.name, score.value, score.comment, score.source, score.correction or None)
     connection.execute(
-        "INSERT INTO scores (seq, at_ns, name, value, comment, source) VALUES (?, ?, ?, ?, ?, ?)", (seq, *row)
+        "INSERT INTO scores (seq, at_ns, name, value, comment, source, correction)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (seq, *row),
     )
     return _shown(row)
 
@@ -106,7 +113,8 @@ def add(connection: sqlite3.Connection, seq: int, score: Score, at_ns: int | Non
 def of(connection: sqlite3.Connection, seq: int) -> list[Record]:
     """The scores of a trace that count, in the order in which they came."""
     rows = connection.execute(
-        "SELECT s.at_ns, s.name, s.value, s.comment, s.source FROM scores s WHERE s.seq = ? AND "
+        "SELECT s.at_ns, s.name, s.value, s.comment, s.source, s.correction FROM scores s"
+        " WHERE s.seq = ? AND "
         + _COUNTING
         + " ORDER BY s.rowid",
         (seq,),
@@ -120,5 +128,6 @@ def erase(connection: sqlite3.Connection, seqs: Iterable[tuple[int]]) -> None:
 
 
 def _shown(row: tuple[Any, ...]) -> Record:  # Any: columns, as SQLite gives them
-    at_ns, name, value, comment, source = row
-    return {"name": name, "value": value, "comment": comment, "source": source, "at": stamp(at_ns)}
+    at_ns, name, value, comment, source, correction = row
+    shown = {"name": name, "value": value, "comment": comment, "source": source, "at": stamp(at_ns)}
+    return {**shown, "correction": correction} if correction else shown

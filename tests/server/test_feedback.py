@@ -25,14 +25,18 @@ def test_an_answer_is_scored_at_once_by_the_key_that_asked(office: Office) -> No
     told = office.ask(
         "POST /api/feedback",
         office.keys["app"],
-        {"id": id, "name": "helpful", "value": False, "comment": "Write to 123.456.789-09."},
-    )
+        {
+            "id": id, "name": "helpful", "value": False, "comment": "Write to 123.456.789-09.",
+            "correction": "Write to joana@example.com.",
+        },
+    )  # fmt: skip
 
     assert told.status == 201, told.body
     (score,) = office.ask(f"GET /api/traces/{id}", office.keys["viewer"]).json["scores"]
     assert (score["name"], score["value"], score["source"]) == ("helpful", 0.0, "person")
     assert "123.456.789-09" not in score["comment"]
     assert "<CPF_1>" in score["comment"]
+    assert score["correction"] == "Write to <EMAIL_1>."
     listed = office.ask("GET /api/traces?score=helpful:<0.5", office.keys["viewer"]).json["data"]
     assert [one["id"] for one in listed] == [id]
 
@@ -55,6 +59,7 @@ def test_another_projects_key_finds_no_such_exchange(office: Office) -> None:
         ({"id": "x", "name": "good", "value": "high"}, "value"),
         ({"id": "x", "name": "good", "value": 1, "source": "nobody"}, "source"),
         ({"id": "x", "name": "good", "value": 1, "comment": "x" * 4_001}, "comment"),
+        ({"id": "x", "name": "good", "value": 1, "correction": "x" * 100_001}, "correction"),
         ({"id": "x", "name": "good", "value": 1, "more": 1}, None),
     ],
 )

@@ -41,6 +41,23 @@ def test_of_one_name_and_source_the_newest_score_counts(store: TraceStore) -> No
     assert found(store, "helpful:0") == []
 
 
+def test_a_correction_is_kept_with_its_score_and_goes_with_its_trace(store: TraceStore) -> None:
+    store.score("default", "a", Score(name="right", value=0, correction="Oslo is."))
+    store.score("default", "b", Score(name="right", value=1))
+
+    def corrections(id: str) -> list[str | None]:
+        record = store.get(None, id)
+        assert record is not None
+        return [one.get("correction") for one in record["scores"]]
+
+    assert (corrections("a"), corrections("b")) == (["Oslo is."], [None])
+    store.delete(None, user="user-a")
+    with sqlite3.connect(store._path) as file:
+        assert file.execute("SELECT count(*) FROM scores WHERE correction IS NOT NULL").fetchone() == (0,)
+    with pytest.raises(MalformedRequest, match="at most 100,000"):
+        store.score("default", "b", Score(name="right", value=0, correction="x" * 100_001))
+
+
 def test_another_projects_exchange_takes_no_score(store: TraceStore) -> None:
     assert store.score("other", "a", Score(name="helpful", value=1)) is None
     assert store.score("default", "nowhere", Score(name="helpful", value=1)) is None

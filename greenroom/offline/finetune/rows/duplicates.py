@@ -18,6 +18,7 @@ from greenroom.offline.finetune.rows.wording import (
     grams,
     is_exchanged,
     likeness,
+    plain,
     says_other,
     wording,
 )
@@ -86,14 +87,17 @@ class Seen(NamedTuple):
     runs: "Numbers"
 
 
-def alike(one: tuple[Seen, ...], other: tuple[Seen, ...], near: float = NEAR) -> bool:
+Same = Callable[[tuple[Seen, ...], tuple[Seen, ...]], bool]
+
+
+def alike(one: tuple[Seen, ...], other: tuple[Seen, ...]) -> bool:
     """Whether two rows say the same: in each part likeness enough, and nothing that look-alikes differ in.
 
     One word for another in the question may be a synonym; in question and answer alike it is another matter.
     """
     if not all(
         mine.text.plain == others.text.plain
-        or (likeness(mine.runs, others.runs) >= near and not says_other(mine.text, others.text))
+        or (likeness(mine.runs, others.runs) >= NEAR and not says_other(mine.text, others.text))
         for mine, others in zip(one, other, strict=True)
     ):
         return False
@@ -122,7 +126,7 @@ class Bands:
     def add(self, row: Json) -> None:
         """The next row."""
         found = sides(row)
-        self._kept.frombytes(_bands(grams(wording(f"{found.question}\n{found.answer}").plain)).tobytes())
+        self._kept.frombytes(_bands(grams(plain(f"{found.question}\n{found.answer}"))).tobytes())
         self.rows += 1
 
     def candidates(self) -> Iterator[tuple[int, list[int]]]:
@@ -145,10 +149,12 @@ class Bands:
             yield int(later[start]), [int(one) for one in earlier[start : min(end, start + _MOST_CANDIDATES)]]
 
 
-def repeats(
-    bands: Bands, read: Callable[[int], Json], is_gone: Callable[[int], bool], near: float = NEAR
-) -> Iterator[tuple[int, int]]:
-    """Rows that say the same as an earlier one that stays: both numbers. `read` gives a row again."""
+def repeats(bands: Bands, read: Callable[[int], Json], same: Same | None = None) -> Iterator[tuple[int, int]]:
+    """Rows that say the same as an earlier one that stays: both numbers. `read` gives a row again.
+
+    `same` decides, `alike` unless another is given.
+    """
+    same = same or alike
 
     @lru_cache(256)
     def again(number: int) -> tuple[Seen, ...]:
@@ -156,10 +162,8 @@ def repeats(
 
     gone: set[int] = set()
     for number, earlier in bands.candidates():
-        if is_gone(number):
-            continue
         for one in earlier:
-            if one not in gone and not is_gone(one) and alike(again(one), again(number), near):
+            if one not in gone and same(again(one), again(number)):
                 gone.add(number)
                 yield number, one
                 break

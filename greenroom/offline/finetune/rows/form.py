@@ -282,9 +282,9 @@ def mapped(value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
 
 
 def _field(name: str, value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
-    if name != "arguments" or not isinstance(value, str):
+    if name != "arguments" or not isinstance(value, str) or not _is_json_object(value):
         return mapped(value, change)
-    given = loads(value)  # `faults` has seen that it is an object
+    given = loads(value)
     changed = _argument(given, change)
     return value if changed == given else dumps(changed, ensure_ascii=False)
 

@@ -18,6 +18,8 @@ from greenroom.offline.finetune.rows.staged import Staged
 
 MOST_SAMPLES = 20
 """Removed rows of one reason that are told one by one; the rest is counted."""
+_DIGEST_BYTES = 16
+"""Of SHA-256: two different rows among a billion share it with a chance of 1e-21."""
 _encode = Encoder(order="deterministic").encode
 
 
@@ -29,7 +31,8 @@ class Gate:
         self._options = options
         self._means = means
         self._problems = problems
-        self._known: dict[bytes, tuple[Staged, int]] = {}
+        self._known: dict[bytes, int] = {}
+        """Rows by their digest, counted through."""
         self._bands = Bands()
         self._places: list[tuple[Staged, int]] = []
         """Where the rows of each file begin, counted through."""
@@ -52,13 +55,10 @@ class Gate:
         """Find the rows that nearly say the same as an earlier one, in all files that were run."""
         if not self._options.duplicates:
             return
-        for number, like in repeats(self._bands, self._read, lambda _: False):
-            (file, place), (other, other_place) = self._found(number), self._found(like)
+        for number, like in repeats(self._bands, self._read):
+            file, place = self._found(number)
             self._gone.add((id(file), place))
-            why: Why = "near_duplicate" if file is other else "validation"
-            self._remove(
-                file, file.lines[place], why, f"{other.source.name}, line {other.lines[other_place]}"
-            )
+            self._repeated(file, file.lines[place], "near_duplicate", like)
 
     def stays(self, file: Staged, number: int) -> bool:
         """Whether a row that was staged is to be written."""
@@ -108,13 +108,19 @@ class Gate:
             self._remove(file, line.number, "evaluation", held)
             return
         if options.duplicates:
-            first, first_line = self._known.setdefault(sha256(_encode(body)).digest(), (file, line.number))
-            if (first, first_line) != (file, line.number):
-                why: Why = "duplicate" if first is file else "validation"
-                self._remove(file, line.number, why, f"{first.source.name}, line {first_line}")
+            number = self._bands.rows
+            first = self._known.setdefault(sha256(_encode(body)).digest()[:_DIGEST_BYTES], number)
+            if first != number:
+                self._repeated(file, line.number, "duplicate", first)
                 return
             self._bands.add(body)
         file.add(line.number, body, tokens, told.get("trace"))
+
+    def _repeated(self, file: Staged, line: int, why: Why, first: int) -> None:
+        """A row that says what an earlier one does, in this file or in that of validation."""
+        other, place = self._found(first)
+        where = f"{other.source.name}, line {other.lines[place]}"
+        self._remove(file, line, why if other is file else "validation", where)
 
     def _hidden(self, body: Json) -> Json:
         masks = self._means.masks(_encode(body).decode())

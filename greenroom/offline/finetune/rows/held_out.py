@@ -4,12 +4,13 @@ Compared is what users say. A question counts as found when most of its runs sta
 in their order, and its names, if perhaps with a slip of the pen. It does not where a word stands for another
 one and the row shows that it means something else: by a word that its question and answer share, or by an
 answer that is not the expected one. No such row is missed for want of searching: of the runs of a question so
-many must be shared that one of its rarest is among them.
+many must be shared that some of its rarest are among them.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from greenroom.offline.finetune.rows.duplicates import NEAR
@@ -23,6 +24,7 @@ from greenroom.offline.finetune.rows.wording import (
     is_exchanged,
     lacks,
     likeness,
+    plain,
     shared,
     topics,
     wording,
@@ -38,6 +40,8 @@ HELD = 0.6
 """Share of a question's runs that a message must hold which is not much longer (twice)."""
 QUOTED = 0.85
 """The same for a message that is longer: the question stands within it."""
+_HITS = 5
+"""Rare runs that must be shared before texts are compared: fewer are met by chance."""
 _SHORT = 16
 """Characters below which only an equal text counts, all turns together: "and in Lisbon?" is asked often."""
 
@@ -57,8 +61,8 @@ class HeldOut:
         self._questions: list[_Question] = []
         self._equal: dict[str, str] = {}
         """Short questions, and all turns of conversations, by their plain text: the name of their set."""
+        self._known: set[tuple[str, str]] = set()
         self._postings: dict[int, list[int]] = {}
-        self._is_open = True
 
     def add(self, name: str, row: Asked) -> None:
         """One row of an evaluation."""
@@ -66,8 +70,10 @@ class HeldOut:
         if not asked:
             return
         self._equal.setdefault("\n".join(one.plain for one in asked), name)
-        if len(asked[-1].plain) >= _SHORT:
-            expected = wording(row.expected)
+        expected = wording(row.expected)
+        known = asked[-1].plain, expected.plain
+        if len(asked[-1].plain) >= _SHORT and known not in self._known:  # versions of a set repeat themselves
+            self._known.add(known)
             self._questions.append(_Question(name, asked[-1], grams(asked[-1].plain), expected))
 
     def close(self) -> None:
@@ -78,8 +84,8 @@ class HeldOut:
         postings: defaultdict[int, list[int]] = defaultdict(list)
         for number, one in enumerate(self._questions):
             by_rarity = sorted(one.runs.tolist(), key=lambda run: (often[run], run))
-            needed = -int(-self._near * len(by_rarity) // 1)
-            for run in by_rarity[: len(by_rarity) - needed + 1]:
+            needed = ceil(self._near * len(by_rarity))
+            for run in by_rarity[: len(by_rarity) - needed + min(needed, _HITS)]:
                 postings[run].append(number)
         self._postings = dict(postings)
 
@@ -87,36 +93,52 @@ class HeldOut:
         """The set whose question this row holds, if any."""
         if not self._equal:
             return None
-        asked = [one for text in _texts(row, "user") if (one := wording(text)).plain]
+        asked = [(one, text) for text in _texts(row, "user") if (one := plain(text))]
         for end in range(1, len(asked) + 1):
-            last = asked[end - 1].plain
-            found = self._equal.get("\n".join(one.plain for one in asked[:end])) or (
+            last = asked[end - 1][0]
+            found = self._equal.get("\n".join(one for one, _ in asked[:end])) or (
                 self._equal.get(last) if len(last) >= _SHORT else None
             )
             if found is not None:
                 return found
         if not self._postings:
             return None
-        answers = wording("\n".join(_texts(row, "assistant")))
-        return next((found for one in asked if (found := self._near_to(one, answers)) is not None), None)
+        return next(
+            (name for one, text in asked if (name := self._near_to(one, text, row)) is not None), None
+        )
 
-    def _near_to(self, text: Wording, answers: Wording) -> str | None:
-        runs = grams(text.plain)
-        numbers: set[int] = set()
-        for run in runs.tolist():
-            numbers.update(self._postings.get(run, ()))
-        about = topics(text, answers)
-        for number in sorted(numbers):
-            question = self._questions[number]
-            share = shared(question.runs, runs) / len(question.runs)
-            is_long = len(runs) > 2 * len(question.runs)
-            if share < (QUOTED if is_long else self._near) or not _has_all(question.text, text):
-                continue
-            if is_long or not (
-                is_exchanged(about, text, question.text) or _answers_other(question, text, answers)
+    def _near_to(self, said: str, text: str, row: Json) -> str | None:
+        runs = grams(said)
+        near = self._candidates(runs)
+        if not near:
+            return None
+        told, answers = wording(text), wording("\n".join(_texts(row, "assistant")))
+        about = topics(told, answers)
+        for question, is_long in near:
+            if _has_all(question.text, told) and (
+                is_long
+                or not (is_exchanged(about, told, question.text) or _answers_other(question, told, answers))
             ):
                 return question.name
         return None
+
+    def _candidates(self, runs: "Numbers") -> list[tuple[_Question, bool]]:
+        """Questions of which enough stands in a text, and whether that text is much longer."""
+        hits: Counter[int] = Counter()
+        for run in runs.tolist():
+            own = self._postings.get(run)
+            if own is not None:
+                hits.update(own)
+        found = []
+        for number in sorted(hits):
+            question = self._questions[number]
+            size = len(question.runs)
+            is_long = len(runs) > 2 * size
+            if hits[number] >= min(ceil(self._near * size), _HITS):
+                share = shared(question.runs, runs) / size
+                if share >= (QUOTED if is_long else self._near):
+                    found.append((question, is_long))
+        return found
 
 
 def held_out(sets: Iterable[tuple[str, Iterable[Asked]]]) -> HeldOut:

@@ -15,6 +15,7 @@ from greenroom.offline.finetune.rows.problems import Problems
 MOST_LINE_BYTES = 4 << 20
 MOST_DEPTH = 100
 """Objects and lists inside each other; the schemas of tools need some ten."""
+_MOST_DIGITS = 25
 _PIECE = 1 << 20
 _PACKED = {
     b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PAR1": "Parquet",
@@ -153,13 +154,13 @@ def _row(number: int, line: bytes) -> Json:
     except UnicodeDecodeError as error:
         raise _Fault("not_utf8", f"Byte {error.start + 1} of the line is not UTF-8.") from None
     try:
-        row = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+        row = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
+        )
     except RecursionError:
         raise _Fault("too_deep", "The row is nested too deep.") from None
     except json.JSONDecodeError as error:
         raise _broken(number, text, error) from None
-    except ValueError:  # a whole number of thousands of digits
-        raise _Fault("broken_json", "A number in the line is too long.") from None
     if not isinstance(row, dict):
         if number == 1 and isinstance(row, list):
             raise _Fault("json_array", "The file is one JSON array.")
@@ -195,6 +196,13 @@ def _object(pairs: list[tuple[str, Any]]) -> Json:  # Any: JSON
 
 def _constant(name: str) -> None:
     raise _Fault("not_a_number", "A number is NaN or infinite.")
+
+
+def _int(digits: str) -> int:
+    number = int(digits) if len(digits) < _MOST_DIGITS else 1 << 64
+    if not -(1 << 63) <= number < 1 << 64:
+        raise _Fault("broken_json", "A whole number in the line has more than 64 bits.")
+    return number
 
 
 def _float(digits: str) -> float:

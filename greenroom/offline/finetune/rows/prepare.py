@@ -8,13 +8,15 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from greenroom.errors import InfrastructureError
+from greenroom.errors import InfrastructureError, RequestError
 from greenroom.offline.finetune.plan import Method
 from greenroom.offline.finetune.rows.gate import Gate
 from greenroom.offline.finetune.rows.options import Asked, Consent, Held, Masks, Means, Options
 from greenroom.offline.finetune.rows.prepared import Part, Prepared, Removed
 from greenroom.offline.finetune.rows.problems import Problems
 from greenroom.offline.finetune.rows.staged import Staged
+
+_WRITTEN = ("train.jsonl", "valid.jsonl")
 
 
 def prepare(
@@ -23,11 +25,16 @@ def prepare(
     """Check and clean a training file and one for validation, into `train.jsonl`, `valid.jsonl` in `out`.
 
     Rows of training that say what one of validation says are left out. Reads line by line: a line may have 4
-    MB, a file any size; some 150 bytes a row stay in memory. Blocks: call it beside the event loop.
+    MB, a file any size; some 200 bytes a row stay in memory. Blocks: call it beside the event loop.
 
-    Raises: Unfit, which carries every problem with its line and remedy; InfrastructureError where `out` can't
-    be written.
+    Raises: Unfit, which carries every problem with its line and remedy; RequestError where a file lies where
+    rows would be written; InfrastructureError where `out` can't be written.
     """
+    for source in (train, valid):
+        if source is not None and source.resolve() in {(out / name).resolve() for name in _WRITTEN}:
+            raise RequestError(
+                f"'{source}' would be replaced by what is written: name another folder.", "out"
+            )
     problems = Problems()
     gate = Gate(method, options, means, problems)
     staged: list[Staged] = []

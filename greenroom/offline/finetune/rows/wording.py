@@ -27,6 +27,10 @@ _WORDS = re.compile(
     r"|(?:(?<=\d)|(?<=\d\s))[+*/=<>%^$€£]|[+*/=<>%^$€£](?=\s?\d)|(?<![^\W\d_])-(?=\s?\d)"
 )
 """Words, and signs of arithmetic and money beside figures."""
+_CAPITALS = re.compile(
+    r"(?<![^\W_])(?<!['’])[A-Z\u00c0-\u00de\u0391-\u03a9\u0410-\u042f](?:[^\W_]|['’](?=[^\W_]))*"
+)
+"""Words that begin with a capital: Latin without accents, Greek or Cyrillic."""
 _BEGINS = re.compile(r"(?:^|[.!?…:;\n\"“«(>*-])[\s¿¡\"'“«(]*$")
 _NEGATIONS = frozenset(
     (
@@ -53,10 +57,23 @@ class Wording(NamedTuple):
 
 def wording(text: str) -> Wording:
     """Read a text once."""
-    kept = _without_accents(unicodedata.normalize("NFKC", text))
-    folded = [one[0].casefold().replace("’", "'") for one in _WORDS.finditer(kept)]
-    figures = (word for word in folded if any(map(str.isdigit, word)) or not word[0].isalnum())
+    kept, folded = _folded(text)
+    figures = (word for word in folded if not word.isalpha() and _is_figure(word))
     return Wording(" ".join(folded), frozenset(folded), tuple(figures), _names(kept))
+
+
+def plain(text: str) -> str:
+    """`wording(text).plain`, without the rest."""
+    return " ".join(_folded(text)[1])
+
+
+def _folded(text: str) -> tuple[str, list[str]]:
+    kept = _without_accents(unicodedata.normalize("NFKC", text)).replace("’", "'")
+    return kept, _WORDS.findall(kept.casefold())
+
+
+def _is_figure(word: str) -> bool:
+    return any(map(str.isdigit, word)) or not word[0].isalnum()
 
 
 def _without_accents(text: str) -> str:
@@ -69,12 +86,11 @@ def _without_accents(text: str) -> str:
 def _names(text: str) -> frozenset[str]:
     if text.isupper():
         return frozenset()
-    names = set()
-    for one in _WORDS.finditer(text, 0, _LONGEST_NAME_LOOK):
-        word = one[0]
-        if word[0].isupper() and not _BEGINS.search(text, max(0, one.start() - 8), one.start()):
-            names.add(word.casefold().replace("’", "'"))
-    return frozenset(names)
+    return frozenset(
+        one[0].casefold()
+        for one in _CAPITALS.finditer(text, 0, _LONGEST_NAME_LOOK)
+        if not _BEGINS.search(text, max(0, one.start() - 8), one.start())
+    )
 
 
 def grams(plain: str) -> "Grams":

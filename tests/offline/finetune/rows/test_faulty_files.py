@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from greenroom.assembly.training_rows import masks
+from greenroom.errors import RequestError
 from greenroom.offline.finetune.plan import Method
 from greenroom.offline.finetune.rows.lines import MOST_LINE_BYTES
 from greenroom.offline.finetune.rows.prepare import Means, Options, Prepared, prepare
@@ -58,6 +59,7 @@ LINES: list[tuple[str, bytes]] = [
     ("broken_json", b'{"messages": [,]}'),
     ("broken_json", b"{'messages': []}"),
     ("broken_json", b'{"messages": ' + b"9" * 5_000 + b"}"),
+    ("broken_json", row(user(), assistant(), tools=[{**TOOL, "most": 1 << 64}])),
     ("cut_off", b'{"messages": [{"role": "user", "content": "How wa'),
     ("cut_off", b'{"messages": [{"role": "user", "content": "How warm?"}'),
     ("several_on_a_line", GOOD[0] + GOOD[1]),
@@ -203,6 +205,17 @@ def test_there_are_thirty_kinds_and_more_and_each_is_in_a_table_here() -> None:
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(Unfit, match=r"rows\.jsonl: It can't be read: No such file"):
         prepare(tmp_path / "rows.jsonl", None, tmp_path / "out", "supervised", Options(), Means(masks))
+
+
+def test_a_file_is_never_replaced_by_its_own_rows(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(b"\n".join(GOOD))
+
+    with pytest.raises(RequestError, match="name another folder"):
+        prepare(path, None, tmp_path, "supervised", Options(), Means(masks))
+
+    assert path.read_bytes() == b"\n".join(GOOD)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_validation_rows_must_be_others(tmp_path: Path) -> None:
