@@ -9,12 +9,13 @@ FINETUNE_STAMP := $(VENV)/.installed-finetune
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install-finetune test check lint types unit format bench bench-peers soak faults eval eval-statistics eval-routing lock clean
+.PHONY: help run install-finetune test test-loop check lint types unit format bench bench-peers soak faults eval eval-statistics eval-routing lock clean
 
 help:
 	@echo 'make run          start Greenroom on http://127.0.0.1:8484'
 	@echo 'make test         every test that ends in minutes'
 	@echo 'make install-finetune  what trains models: PyTorch and its kin, 1.4 GB'
+	@echo 'make test-loop    an empty folder to a trained, deployed, answering model: the whole form'
 	@echo 'make check        format, lint, types, layers, quick tests'
 	@echo 'make format       write the format that make check asks for'
 	@echo 'make bench        speed against nginx (where it is installed)'
@@ -56,6 +57,10 @@ BESIDE := -n auto --dist worksteal
 
 test: $(DEV_STAMP)
 	$(BIN)/python -m pytest $(BESIDE) $(PYTEST)
+
+# With -s it shows each step, and at the end the share of right answers and the seconds of CPU.
+test-loop: $(FINETUNE_STAMP)
+	LOOP=whole $(BIN)/python -m pytest -n0 -s tests/cli/test_finetune_loop.py $(PYTEST)
 
 # Lint, types and tests beside each other: types take half a minute of one core.
 check: $(DEV_STAMP)

@@ -10,6 +10,7 @@ from cyclopts import App
 from greenroom.cli.finetune_check import check
 from greenroom.cli.finetune_create import WHO, create, watched
 from greenroom.cli.finetune_data import data, distill
+from greenroom.cli.finetune_loop import loop
 from greenroom.cli.finetune_should import should
 from greenroom.cli.finetune_watch import settle
 from greenroom.cli.output import console, print_json, print_table, printable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 app = App(name="finetune", help="Train models on this machine, and look at how that goes.")
 app.command(create)
+app.command(loop)
 app.command(check)
 app.command(data)
 app.command(distill)
