@@ -114,9 +114,7 @@ def of(connection: sqlite3.Connection, seq: int) -> list[Record]:
     """The scores of a trace that count, in the order in which they came."""
     rows = connection.execute(
         "SELECT s.at_ns, s.name, s.value, s.comment, s.source, s.correction FROM scores s"
-        " WHERE s.seq = ? AND "
-        + _COUNTING
-        + " ORDER BY s.rowid",
+        " WHERE s.seq = ? AND " + _COUNTING + " ORDER BY s.rowid",
         (seq,),
     )
     return [_shown(row) for row in rows]
