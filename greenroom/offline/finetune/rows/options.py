@@ -1,9 +1,9 @@
 """What the gate of training rows is told, and what it works with."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from greenroom.prompts.tokens import estimate
 
@@ -55,7 +55,7 @@ class Means(NamedTuple):
     """About how many tokens a text is."""
 
 
-class Options(Struct, frozen=True, kw_only=True):
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the gate does."""
 
     mask: bool = True
@@ -66,9 +66,17 @@ class Options(Struct, frozen=True, kw_only=True):
     consent: Consent = "not_refused"
     """stated: only rows whose metadata say `"consent": "true"` (or yes, granted, training); not_refused:
     all but those that say false, no, denied, refused or withdrawn; any: whatever they say."""
-    max_tokens: int | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
     """Rows with more are left out."""
-    least_rows: int = LEAST_ROWS
+    least_rows: Annotated[int, Meta(ge=1)] = LEAST_ROWS
+
+    def loosened(self) -> str | None:
+        """The first setting that protects people or evaluations less than it does by itself."""
+        if not self.mask:
+            return "mask"
+        if not self.evaluation:
+            return "evaluation"
+        return "consent" if self.consent == "any" else None
 
 
 def has_consent(said: object, wanted: Consent) -> bool:
