@@ -24,6 +24,7 @@ T = TypeVar("T", bound=Struct)
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
 UNFINISHED: tuple[Status, ...] = ("validating_files", "queued", "running", "paused")
 WAITING: tuple[Status, ...] = ("validating_files", "queued", "running")
+ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 _JOB = (
     "number, id, project, key, request, metadata, name, status, error, plan, report, estimate, result,"
     " card, read_bytes, starts, failures, best_step, created_ns, started_ns, ended_ns, finish_ns"
@@ -163,7 +164,18 @@ class JobStore(CountedStore):
 
     def count_waiting(self, project: str) -> int:
         """How many jobs of a project wait or are at work."""
-        return sum(one.project == project and one.status in WAITING for one in self.unfinished())
+        return len(self.ids(WAITING, project))
+
+    def ids(self, of: Sequence[Status], project: str | None = None) -> list[str]:
+        """The jobs in some states, by their ids alone, the oldest first."""
+        marks = ", ".join("?" * len(of))
+        with self._reading() as db:
+            found = db.execute(
+                f"SELECT id FROM jobs WHERE status IN ({marks}) AND (? IS NULL OR project = ?)"
+                " ORDER BY number",
+                (*of, project, project),
+            ).fetchall()
+        return [id for (id,) in found]
 
     def move(self, id: str, to: Status, *, of: Sequence[Status] = UNFINISHED, **fields: object) -> bool:
         """Bring a job on, with other columns; False where it is in none of the states `of`."""

@@ -11,7 +11,7 @@ from msgspec.json import decode, encode
 from greenroom.errors import RequestError
 from greenroom.offline.finetune.child import Child, end_left_over, find, how, is_held, last_words, start
 from greenroom.offline.finetune.ending import finish
-from greenroom.offline.finetune.job_folder import WEIGHTS, JobFolder
+from greenroom.offline.finetune.job_folder import ROWS, WEIGHTS, JobFolder
 from greenroom.offline.finetune.outside import Ready, Refusal, Tools
 from greenroom.offline.finetune.pace import Pace, place, step_of
 from greenroom.offline.finetune.plan import EXIT_FAILED, Event
@@ -29,6 +29,10 @@ FULL_BYTES = 64 << 20
 _EXPORT_TRIES = 2
 """A checkpoint that no model can be made of is left as it is."""
 _SMALLER = "Choose a smaller batch_size, max_length or model."
+_NOT_PREPARED = (
+    "The files could not be prepared on this server, which is not their fault. Whoever runs it finds the "
+    "reason in the file 'log' in the job's folder. Make the job again once that is mended."
+)
 _NO_LONGER = 0.5
 """Seconds that the moment of the end must differ by to be written down again."""
 
@@ -72,7 +76,9 @@ class Work:
             case _:
                 self.end()
                 if row.status == "cancelled":
-                    self.folder.drop(*WEIGHTS)
+                    if self.folder.result() is not None:  # its models may have been registered already
+                        self._tools.outside.forget(row.id)
+                    self.folder.drop(*WEIGHTS, *ROWS)
 
     def end(self) -> None:
         """Leave no process of a job that has ended."""
@@ -97,7 +103,7 @@ class Work:
             return
         elif self._tries >= MOST_FAILURES:
             log.error("job not prepared", extra={"job": self._row.id, "said": last_words(self.folder.path)})
-            self._fail(Refusal(code="internal_error", message="The files could not be prepared here."))
+            self._fail(Refusal(code="internal_error", message=_NOT_PREPARED))
         elif time.monotonic() >= self._start_at:
             self._begin_preparing()
 
@@ -280,6 +286,7 @@ class Work:
         child = self._find()
         if child is None:
             self._asked_at = None
+            self._tries = 0
             if self._row.plan and self.folder.result() is not None:  # it was done before it heard
                 self._kept.move(self._row.id, "running", of=("paused",))
             return

@@ -35,6 +35,11 @@ class Beside:
     def register(self, model: TrainedModel) -> None:
         self.trained.register(model)
 
+    def forget(self, job: str) -> None:
+        for one in self.trained.all():
+            if one.job == job:
+                self.trained.delete(one.name, None)
+
     def jobs_of_models(self) -> set[str]:
         return {one.job for one in self.trained.all()}
 
