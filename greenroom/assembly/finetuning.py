@@ -175,6 +175,7 @@ class Surroundings:
             names=names,
             options=extra.data,
             budget=extra.budget,
+            hours=settings.hours,
             bases=settings.bases,
             hub=str(hub_folder(house.environment, Path.home())),
             may_be_folder=bool(asked.get("may_be_folder")),

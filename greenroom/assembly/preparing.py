@@ -59,6 +59,8 @@ class Order(Struct, kw_only=True, frozen=True):
     """What people call the files, by their paths."""
     options: Options
     budget: Budget
+    hours: float
+    """What any job may take here."""
     bases: dict[str, str]
     hub: str
     may_be_folder: bool
@@ -105,7 +107,7 @@ def prepared(order: Order, folder: JobFolder) -> Ready:
     report["notes"] = _notes(rows, text)
     folder.put("plan.json", plan)
     told = foreseen(folder.path, plan, rows, order.budget, order.means)
-    refusal = refused(told, order.budget)
+    refusal = refused(told, order.budget, order.hours)
     estimate = {**told.to_json(), "told": sentence(told)}
     return Ready(plan=None if refusal else plan, report=report, estimate=estimate, refusal=refusal)
 

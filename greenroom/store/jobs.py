@@ -249,9 +249,10 @@ class JobStore(CountedStore):
         with self._reading() as db:
             (count,) = db.execute(f"SELECT count(*) {where}", (job.number,)).fetchone()
             every = 1 if most is None else max(1, count // most)
+            # counted within the job: numbers are those of all jobs, which may take turns
             found = db.execute(
-                f"SELECT {_EVENT} {where} AND (number % ?2 = 0 OR message LIKE '%validation%')"
-                " ORDER BY number",
+                f"SELECT {_EVENT} FROM (SELECT *, row_number() OVER (ORDER BY number) AS place {where})"
+                " WHERE place % ?2 = 0 OR message LIKE '%validation%' ORDER BY number",
                 (job.number, every),
             ).fetchall()
         return [_as(EventRow, row) for row in found]
