@@ -82,8 +82,8 @@ def refused(told: Estimate, budget: Budget, most_hours: float | None = None) -> 
         return Refusal(
             code="budget_exceeded",
             message=(
-                f"It is estimated to take {hours:.3g} hours, more than the {most_hours:.3g} that jobs may take "
-                "on this server (finetune.hours). Set fewer epochs or max_steps, or take a smaller base."
+                f"It is estimated to take {hours:.3g} hours, more than the {most_hours:.3g} that jobs may "
+                "take here (finetune.hours). Set fewer epochs or max_steps, or take a smaller base."
             ),
         )
     return None
