@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple, Protocol
+from unicodedata import combining, normalize
 
 from msgspec import Meta, Struct
 
@@ -10,8 +11,21 @@ from greenroom.prompts.tokens import estimate
 Consent = Literal["stated", "not_refused", "any"]
 LEAST_ROWS = 10
 """As OpenAI's fine-tuning asks for."""
-YES = frozenset(("true", "yes", "granted", "1", "training"))
-NO = frozenset(("false", "no", "denied", "refused", "withdrawn", "0"))
+YES = frozenset(
+    (
+        "true", "yes", "granted", "1", "training", "agreed", "sim", "verdadeiro", "concedido", "concedida",
+        "si", "verdadero", "otorgado", "otorgada",
+    )
+)  # fmt: skip
+NO = frozenset(
+    (
+        "false", "no", "denied", "refused", "withdrawn", "0", "none", "never", "off", "revoked", "rejected",
+        "declined", "opt-out", "nao", "falso", "falsa", "negado", "negada", "recusado", "recusada",
+        "retirado", "retirada", "revogado", "revogada", "denegado", "denegada", "rechazado", "rechazada",
+        "revocado", "revocada", "nunca",
+    )
+)  # fmt: skip
+"""What people write, in three languages, without case and accents."""
 
 
 class Masks(Protocol):
@@ -81,7 +95,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def has_consent(said: object, wanted: Consent) -> bool:
     """Whether what a row or a trace says of consent is enough; None where it says nothing."""
-    word = str(said).strip().casefold() if said is not None else ""
+    word = normalize("NFD", str(said).strip().casefold()) if said is not None else ""
+    word = "".join(one for one in word if not combining(one))
     if wanted == "any":
         return True
     return word in YES if wanted == "stated" else word not in NO
