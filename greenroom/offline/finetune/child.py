@@ -20,6 +20,7 @@ from msgspec.json import decode, encode
 NICE = 10
 """How far a child steps back behind whatever else this machine does."""
 WHO = "child.json"
+LOCK = "lock"
 LOG_BYTES = 1_000_000
 """What a child said is begun anew from this size on."""
 _PASSED_ON = (
@@ -167,8 +168,13 @@ def end_left_over(folder: Path) -> None:
 
 def is_held(folder: Path) -> bool:
     """Whether a process works in a folder."""
+    return is_locked(folder / LOCK)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a file; False where there is none."""
     try:
-        lock = _open_lock(folder)
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -203,7 +209,7 @@ def how(code: int | None) -> str:
 
 
 def _open_lock(folder: Path) -> int:
-    return os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _log(folder: Path) -> Path:

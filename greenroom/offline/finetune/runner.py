@@ -11,12 +11,11 @@ import logging
 import os
 import threading
 import time
-from contextlib import suppress
 
 from msgspec.json import decode
 
 from greenroom.errors import GreenroomError
-from greenroom.offline.finetune.child import is_held
+from greenroom.offline.finetune.child import is_held, is_locked
 from greenroom.offline.finetune.job_folder import ROWS, WEIGHTS, JobFolder
 from greenroom.offline.finetune.outside import Tools
 from greenroom.offline.finetune.plan import Plan
@@ -153,12 +152,4 @@ class Runner:
 
 def is_run(tools: Tools) -> bool:
     """Whether a process runs the jobs of a data folder."""
-    with suppress(OSError):
-        lock = os.open(tools.folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-    return False
+    return is_locked(tools.folder / LOCK)

@@ -11,7 +11,7 @@ import pytest
 from msgspec.json import decode, encode
 
 from greenroom.errors import StoreError
-from greenroom.offline.finetune import pace, work
+from greenroom.offline.finetune import ending, pace, work
 from greenroom.offline.finetune.child import find
 from greenroom.offline.finetune.job_folder import JobFolder
 from greenroom.offline.finetune.plan import Plan
@@ -58,6 +58,18 @@ def test_a_job_is_prepared_trained_registered_and_told(make: Make) -> None:
     ]
     assert [one.step for one in studio.kept.checkpoints(row, Page(10))[0]] == [6, 4, 2]
     assert "# ft:tiny:" in (studio.data / "finetune" / id / "card.md").read_text()
+
+
+def test_of_very_many_steps_some_are_read_for_the_file_of_results(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "MOST_STEPS", 3)
+    studio = make()
+
+    studio.ended(studio.add())
+
+    steps = [line.partition(b",")[0] for line in studio.beside.files[0].splitlines()]
+    assert steps == [b"step", b"2", b"4", b"6"]
 
 
 def test_checkpoints_become_models_where_that_is_asked_for(make: Make) -> None:
