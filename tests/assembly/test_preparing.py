@@ -94,3 +94,27 @@ def test_a_plain_text_is_cleaned_before_anything_learns_from_it(
     assert Path(ready.plan.scratch.text).read_text() == "Call <EMAIL_1>.\n\nThe end.\n\n"
     assert ready.plan.data["text_masked"] == {"EMAIL": 1}
     assert "masked in the plain text: EMAIL 1." in " ".join(ready.report["notes"])
+
+
+def test_of_a_job_that_was_given_up_no_model_answers(tmp_path: Path) -> None:
+    house = House.open(None, tmp_path / "data", {})
+    try:
+        for name, job in (("ft:a", "ftjob-1"), ("ft:a:ckpt-step-2", "ftjob-1"), ("ft:b", "ftjob-2")):
+            house.trained.register(
+                TrainedModel(
+                    name=name,
+                    project="one",
+                    created_ns=1,
+                    base="",
+                    job=job,
+                    kind="model",
+                    gguf=f"{job}/{name[3:4]}.gguf",
+                )
+            )
+
+        for _ in range(2):  # again changes nothing
+            Finetuning(house).tools.outside.forget("ftjob-1")
+
+        assert [one.name for one in house.trained.all()] == ["ft:b"]
+    finally:
+        house.stop()
