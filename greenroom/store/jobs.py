@@ -23,7 +23,6 @@ from greenroom.store.job_schema import JOBS
 T = TypeVar("T", bound=Struct)
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
 UNFINISHED: tuple[Status, ...] = ("validating_files", "queued", "running", "paused")
-WAITING: tuple[Status, ...] = ("validating_files", "queued", "running")
 ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 _JOB = (
     "number, id, project, key, request, metadata, name, status, error, plan, report, estimate, result,"
@@ -161,10 +160,6 @@ class JobStore(CountedStore):
                 f"SELECT {_JOB} FROM jobs WHERE status IN ({marks}) ORDER BY number", UNFINISHED
             ).fetchall()
         return [_as(JobRow, row) for row in found]
-
-    def count_waiting(self, project: str) -> int:
-        """How many jobs of a project wait or are at work."""
-        return len(self.ids(WAITING, project))
 
     def ids(self, of: Sequence[Status], project: str | None = None) -> list[str]:
         """The jobs in some states, by their ids alone, the oldest first."""

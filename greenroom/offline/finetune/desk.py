@@ -221,9 +221,10 @@ class JobDesk:
 
     def _check_room(self, project: str) -> None:
         settings = self._settings()
-        if self._kept.count_waiting(project) >= settings.waiting:
+        if len(self._kept.ids(UNFINISHED, project)) >= settings.waiting:
             raise QuotaExceeded(
-                f"{settings.waiting} jobs of this project wait or train. Wait for one of them, or cancel it.",
+                f"{settings.waiting} jobs of this project wait, rest or train. Wait for one of them, or "
+                "cancel it.",
                 60.0,
             )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -25,6 +25,6 @@ class FinetuneConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     quota_mb: Annotated[int, Meta(ge=1)] = 51_200
     """What the jobs of one project may keep on the disk together: rows, checkpoints, models."""
     waiting: Annotated[int, Meta(ge=1, le=10_000)] = 16
-    """Jobs of one project that wait or train."""
+    """Jobs of one project that wait, rest or train."""
     bases: dict[str, str] = {}
     """Base models by the name that clients give: a folder with safetensors, or a hub's name."""

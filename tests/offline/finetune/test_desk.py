@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from msgspec import convert
 
-from greenroom.errors import Forbidden, MalformedRequest, NotFound, RequestError
+from greenroom.errors import Forbidden, MalformedRequest, NotFound, QuotaExceeded, RequestError
 from greenroom.exchange import Caller
 from greenroom.grounding.database import Database
 from greenroom.grounding.files import Files
@@ -88,6 +88,16 @@ def test_a_failed_job_that_fills_the_quota_can_be_given_up(desk: JobDesk, kept: 
         desk.cancel(caller("app"), "ftjob-1")
     with pytest.raises(RequestError, match="was cancelled"):
         desk.resume(caller("app"), "ftjob-1")
+
+
+def test_jobs_at_rest_count_so_that_pausing_makes_no_room_for_more(desk: JobDesk, kept: JobStore) -> None:
+    for number in range(FinetuneConfig().waiting):
+        desk._check_room("one")
+        add(kept, f"ftjob-{number}", "paused")
+
+    with pytest.raises(QuotaExceeded, match="wait, rest or train"):
+        desk._check_room("one")
+    desk._check_room("two")
 
 
 def test_one_that_succeeded_can_not_be_cancelled(desk: JobDesk, kept: JobStore) -> None:
