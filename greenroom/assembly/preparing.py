@@ -76,13 +76,20 @@ def main(arguments: list[str]) -> int:
         ready = prepared(order, folder)
     except RequestError as error:
         problems = [one.said() for one in error.problems] if isinstance(error, Unfit) else []
-        refusal = Refusal(code=error.code, message=str(error), param=error.param)
+        refusal = Refusal(code=error.code, message=without_places(str(error), folder), param=error.param)
         ready = Ready(refusal=refusal, report={"problems": problems})
     except GreenroomError as error:
         print(error, file=sys.stderr)
         return 1
     folder.put("prepared.json", ready)
     return 0
+
+
+def without_places(said: str, folder: JobFolder) -> str:
+    """What clients are told, without the folders of this machine."""
+    plan = folder.plan()
+    told = said.replace(str(folder.path), "the job")
+    return told if plan is None or plan.base is None else told.replace(plan.base, plan.base_name)
 
 
 def prepared(order: Order, folder: JobFolder) -> Ready:

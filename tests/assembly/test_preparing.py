@@ -8,10 +8,11 @@ from msgspec.json import encode
 
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
-from greenroom.assembly.preparing import Order, prepared, weights_of
+from greenroom.assembly.preparing import Order, prepared, weights_of, without_places
 from greenroom.exchange import Caller
 from greenroom.offline.finetune import desk as desks
-from greenroom.offline.finetune.plan import Hyperparameters, Result
+from greenroom.offline.finetune.job_folder import JobFolder
+from greenroom.offline.finetune.plan import Hyperparameters, Plan, Result
 from greenroom.store.trained import TrainedModel
 from greenroom.wire.finetune import NewJob
 
@@ -118,3 +119,17 @@ def test_of_a_job_that_was_given_up_no_model_answers(tmp_path: Path) -> None:
         assert [one.name for one in house.trained.all()] == ["ft:b"]
     finally:
         house.stop()
+
+
+def test_a_refusal_names_no_folder_of_the_machine(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "ftjob-1")
+    folder.make()
+    said = f"{folder.path}/plan.json is missing"
+    assert without_places(said, folder) == "the job/plan.json is missing"
+
+    folder.put("plan.json", Plan(name="ft:a", base="/srv/models/small", base_name="small"))
+
+    assert (
+        without_places("/srv/models/small/tokenizer.json is broken", folder)
+        == "small/tokenizer.json is broken"
+    )
