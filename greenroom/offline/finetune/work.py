@@ -22,6 +22,8 @@ log = logging.getLogger("greenroom.finetune")
 MOST_FAILURES = 5
 """A process that ends so often in a row without getting further is not started again."""
 LONGEST_WAIT_S = 60.0
+PREPARING_S = 4 * 3600.0
+"""So long may making a job ready take, which keeps those behind it waiting: at 3 MB a second, for 40 GB."""
 PAUSE_S = 120.0
 """So long may a process that is asked to end take for its checkpoint."""
 FULL_BYTES = 64 << 20
@@ -48,6 +50,7 @@ class Work:
         self._child: Child | None = None
         self._pace = Pace(time.monotonic())
         self._start_at = 0.0
+        self._prepared_from = time.monotonic()
         self._asked_at: float | None = None
         self._tries = 0
         self._known: set[int] = set()
@@ -99,8 +102,10 @@ class Work:
         ready = self.folder.read("prepared.json", Ready)
         if ready is not None and not is_held(self.folder.path):
             self._take(ready)
-        elif self._find() is not None or is_held(self.folder.path):
-            return
+        elif (child := self._find()) is not None or is_held(self.folder.path):
+            if child is not None and time.monotonic() - self._prepared_from > PREPARING_S:
+                child.kill()
+                self._child = None
         elif self._tries >= MOST_FAILURES:
             log.error("job not prepared", extra={"job": self._row.id, "said": last_words(self.folder.path)})
             self._fail(Refusal(code="internal_error", message=_NOT_PREPARED))
@@ -117,7 +122,8 @@ class Work:
             self._fail(Refusal(code=error.code, message=str(error), param=error.param))
             return
         self._tries += 1
-        self._start_at = time.monotonic() + self._wait_s(self._tries)
+        self._prepared_from = time.monotonic()
+        self._start_at = self._prepared_from + self._wait_s(self._tries)
         self._child = self._started(self._tools.outside.preparer)
 
     def _take(self, ready: Ready) -> None:

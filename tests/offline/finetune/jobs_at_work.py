@@ -28,9 +28,10 @@ class Beside:
         self.trained = TrainedModels(data / "trained.db")
         self.files: list[bytes] = []
         self.refuse = ""
+        self.hang_s = 0
 
     def order(self, row: JobRow) -> object:
-        return {"plan": Plan(name=row.name, base_name="tiny"), "refuse": self.refuse}
+        return {"plan": Plan(name=row.name, base_name="tiny"), "refuse": self.refuse, "hang_s": self.hang_s}
 
     def register(self, model: TrainedModel) -> None:
         self.trained.register(model)

@@ -240,6 +240,25 @@ def test_a_job_cancelled_while_its_model_is_registered_leaves_no_model_and_no_ro
     assert not (studio.data / "finetune" / id / "train.jsonl").exists()
 
 
+def test_a_file_that_is_never_done_with_does_not_keep_the_others_waiting(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "PREPARING_S", 1.0)
+    monkeypatch.setattr(work, "MOST_FAILURES", 1)
+    studio = make()
+    studio.beside.hang_s = 60
+    stuck = studio.add()
+    studio.until(lambda: find(studio.data / "finetune" / stuck) is not None)
+    studio.beside.hang_s = 0
+    behind = studio.add()
+
+    assert studio.ended(behind).status == "succeeded"
+    row = studio.row(stuck)
+    assert (row.status, decode(row.error)["code"]) == ("failed", "internal_error")
+    assert "file 'log' in the job's folder" in decode(row.error)["message"]
+    assert find(studio.data / "finetune" / stuck) is None
+
+
 def test_the_files_of_a_failed_job_go_when_it_is_given_up(make: Make) -> None:
     studio = make({"ends": {"4": "fail-always"}})
     id = studio.add()
