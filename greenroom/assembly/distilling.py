@@ -9,7 +9,19 @@ from greenroom.errors import RequestError
 from greenroom.offline.budget import Budget
 from greenroom.offline.evals.sample import Sample
 from greenroom.offline.finetune.rows.distilled import Cap, Distilled, distil
+from greenroom.offline.finetune.rows.options import Consent, has_consent
 from greenroom.store.trials import Trials
+
+
+def agreed(house: House, samples: Sequence[Sample], consent: Consent) -> tuple[tuple[Sample, ...], int]:
+    """The samples but those of recorded exchanges whose tags give no such consent, and how many those are."""
+    found = tuple(one for one in samples if _agreed(house, one, consent))
+    return found, len(samples) - len(found)
+
+
+def _agreed(house: House, sample: Sample, consent: Consent) -> bool:
+    record = house.traces.get(None, sample.id)  # None for what comes from elsewhere
+    return record is None or has_consent(record["tags"].get("consent"), consent)
 
 
 async def distil_from(

@@ -5,6 +5,7 @@ All of it is made when it is first needed: a server that nobody asks to train lo
 
 import asyncio
 import logging
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.json import decode
 
 from greenroom.assembly.house import House
-from greenroom.errors import NotFound
+from greenroom.errors import ModelNotFound, NotFound
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Key, may_use
 from greenroom.store.jobs import JobRow
@@ -174,6 +175,7 @@ class Surroundings:
             names=names,
             options=extra.data,
             budget=extra.budget,
+            hours=settings.hours,
             bases=settings.bases,
             hub=str(hub_folder(house.environment, Path.home())),
             may_be_folder=bool(asked.get("may_be_folder")),
@@ -189,6 +191,14 @@ class Surroundings:
     def register(self, model: TrainedModel) -> None:
         """Have a model answer."""
         self._house.trained.register(model)
+
+    def forget(self, job: str) -> None:
+        """Have no model of a job answer any more."""
+        trained = self._house.trained
+        for one in trained.all():
+            if one.job == job:
+                with suppress(ModelNotFound):  # deleted meanwhile
+                    trained.delete(one.name, None)
 
     def jobs_of_models(self) -> set[str]:
         """The jobs whose models are still there."""

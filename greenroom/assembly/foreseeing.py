@@ -60,8 +60,8 @@ def foreseen(folder: Path, plan: Plan, rows: Prepared, budget: Budget, means: Me
     return estimate(plan, found.tokens, replace(machine, speed=found.speed))
 
 
-def refused(told: Estimate, budget: Budget) -> Refusal | None:
-    """Why a job of that estimate may not run, or None."""
+def refused(told: Estimate, budget: Budget, most_hours: float | None = None) -> Refusal | None:
+    """Why a job of that estimate may not run, or None. `most_hours` is what any job may take here."""
     if not told.fits:
         return Refusal(code="does_not_fit", message=" ".join([told.why, *told.remedies]))
     hours, usd = told.wall_s.value / 3600, told.cost_nano_usd.value / NANO
@@ -78,6 +78,14 @@ def refused(told: Estimate, budget: Budget) -> Refusal | None:
                 ),
                 param=f"greenroom.budget.{name}",
             )
+    if most_hours is not None and hours > most_hours:
+        return Refusal(
+            code="budget_exceeded",
+            message=(
+                f"It is estimated to take {hours:.3g} hours, more than the {most_hours:.3g} that jobs may "
+                "take here (finetune.hours). Set fewer epochs or max_steps, or take a smaller base."
+            ),
+        )
     return None
 
 

@@ -24,8 +24,11 @@ from greenroom.offline.finetune.bases import Base, find_base
 from greenroom.offline.finetune.job_folder import JobFolder
 from greenroom.offline.finetune.outside import Json, Ready, Refusal
 from greenroom.offline.finetune.plan import Plan, Scratch
+from greenroom.offline.finetune.rows.plain_text import PlainText, prepare_text
+from greenroom.offline.finetune.rows.prepare import Means as Gates
 from greenroom.offline.finetune.rows.prepare import Options, Prepared, prepare
 from greenroom.offline.finetune.rows.problems import Unfit
+from greenroom.store.trained import TrainedModel
 
 _MOST_WARNINGS = 10
 _LONGEST_NAME_BYTES = 255
@@ -56,6 +59,8 @@ class Order(Struct, kw_only=True, frozen=True):
     """What people call the files, by their paths."""
     options: Options
     budget: Budget
+    hours: float
+    """What any job may take here."""
     bases: dict[str, str]
     hub: str
     may_be_folder: bool
@@ -71,7 +76,7 @@ def main(arguments: list[str]) -> int:
         ready = prepared(order, folder)
     except RequestError as error:
         problems = [one.said() for one in error.problems] if isinstance(error, Unfit) else []
-        refusal = Refusal(code=error.code, message=str(error), param=error.param)
+        refusal = Refusal(code=error.code, message=without_places(str(error), folder), param=error.param)
         ready = Ready(refusal=refusal, report={"problems": problems})
     except GreenroomError as error:
         print(error, file=sys.stderr)
@@ -80,26 +85,36 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def without_places(said: str, folder: JobFolder) -> str:
+    """What clients are told, without the folders of this machine."""
+    plan = folder.plan()
+    told = said.replace(str(folder.path), "the job")
+    return told if plan is None or plan.base is None else told.replace(plan.base, plan.base_name)
+
+
 def prepared(order: Order, folder: JobFolder) -> Ready:
     """Plan, report and estimate. Raises: RequestError, which the client can mend; StoreError, ConfigError."""
     config = None if order.config is None else Path(order.config)
     house = House.open(config, Path(order.data), os.environ)
     try:
         base = None if order.plan.start == "from_scratch" else _base(house, order)
-        rows = _rows(house, order, folder)
+        means = means_of(house, order.project)
     finally:
         house.stop()
+    rows = _rows(order, folder, means)
+    text = _text(order, folder, means)
     plan = replace(
         order.plan, base=None if base is None else str(base.folder), threads=order.means.threads,
-        scratch=_scratch(order, folder), data=_data(order, rows, base),
+        scratch=_scratch(order, folder), data=_data(order, rows, text, base),
     )  # fmt: skip
     report = decode(encode(rows))
     for part in (report["train"], report["valid"]):
         (part or {}).pop("path", None)
-    report["notes"] = _notes(rows)
+    report["text"] = None if text is None else decode(encode(text))
+    report["notes"] = _notes(rows, text)
     folder.put("plan.json", plan)
     told = foreseen(folder.path, plan, rows, order.budget, order.means)
-    refusal = refused(told, order.budget)
+    refusal = refused(told, order.budget, order.hours)
     estimate = {**told.to_json(), "told": sentence(told)}
     return Ready(plan=None if refusal else plan, report=report, estimate=estimate, refusal=refusal)
 
@@ -110,8 +125,7 @@ def _base(house: House, order: Order) -> Base:
             found = house.trained.find(name, order.project)
         except ModelNotFound:
             return None
-        result = JobFolder(Path(order.jobs) / found.job).result()
-        return None if result is None else Path(order.jobs) / found.job / result.model
+        return weights_of(found, Path(order.jobs))
 
     return find_base(
         order.plan.base_name, bases=order.bases, trained=trained, hub=Path(order.hub),
@@ -119,13 +133,24 @@ def _base(house: House, order: Order) -> Base:
     )  # fmt: skip
 
 
-def _rows(house: House, order: Order, folder: JobFolder) -> Prepared:
+def weights_of(model: TrainedModel, jobs: Path) -> Path | None:
+    """The folder of a trained model's weights, a checkpoint's own for a checkpoint; None where there is none.
+
+    `jobs` is where the folders of jobs lie.
+    """
+    folder = jobs / model.job
+    if model.checkpoint_of is not None:
+        return folder / "models" / Path(model.gguf).parent.name / "model"
+    result = JobFolder(folder).result()
+    return None if result is None else folder / result.model
+
+
+def _rows(order: Order, folder: JobFolder, means: Gates) -> Prepared:
     """The rows, read from files that are called as people know them. Raises: Unfit, InfrastructureError."""
     beside = folder.path / "files"
     shutil.rmtree(beside, ignore_errors=True)
     train = _linked(order.train, beside / "1" / _name(order, order.train))
     valid = None if order.valid is None else _linked(order.valid, beside / "2" / _name(order, order.valid))
-    means = means_of(house, order.project)
     try:
         return prepare(train, valid, folder.path, order.plan.method, order.options, means)
     finally:
@@ -144,15 +169,23 @@ def _name(order: Order, path: str) -> str:
     return name if name and len(name.encode()) <= _LONGEST_NAME_BYTES else "rows.jsonl"
 
 
+def _text(order: Order, folder: JobFolder, means: Gates) -> PlainText | None:
+    """The plain text, cleaned as rows are. Raises: MalformedRequest, InfrastructureError."""
+    if order.plan.scratch is None or order.text is None:
+        return None
+    return prepare_text(
+        Path(order.text), folder.path / "text.txt", order.names[order.text], order.options, means
+    )
+
+
 def _scratch(order: Order, folder: JobFolder) -> Scratch | None:
-    """With a copy of the plain text: the file may be deleted while training goes on."""
+    """With the plain text in the job's own folder."""
     if order.plan.scratch is None or order.text is None:
         return order.plan.scratch
-    shutil.copyfile(order.text, folder.path / "text.txt")
     return replace(order.plan.scratch, text=str(folder.path / "text.txt"))
 
 
-def _data(order: Order, rows: Prepared, base: Base | None) -> Json:
+def _data(order: Order, rows: Prepared, text: PlainText | None, base: Base | None) -> Json:
     """What the card says of the data."""
     parts = [rows.train, *([] if rows.valid is None else [rows.valid])]
     return {
@@ -167,13 +200,15 @@ def _data(order: Order, rows: Prepared, base: Base | None) -> Json:
         "removed": rows.removed,
         "masked": rows.masked,
         "text": None if order.text is None else order.names[order.text],
+        "text_masked": {} if text is None else text.masked,
+        "text_left_out": 0 if text is None else text.evaluation,
         "base_digest": None if base is None else base.digest,
         "base_licence": None if base is None else base.licence,
         "base_revision": None if base is None else base.revision,
     }  # fmt: skip
 
 
-def _notes(rows: Prepared) -> list[str]:
+def _notes(rows: Prepared, text: PlainText | None) -> list[str]:
     """What the gate did, in sentences."""
     notes = [
         f"{count:,} rows were left out: {_WHY.get(why, why)}." for why, count in rows.removed.items() if count
@@ -181,6 +216,13 @@ def _notes(rows: Prepared) -> list[str]:
     if rows.masked_rows:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(rows.masked.items()))
         notes.append(f"Personal data and secrets were masked in {rows.masked_rows:,} rows: {kinds}.")
+    if text is not None and text.masked:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(text.masked.items()))
+        notes.append(f"Personal data and secrets were masked in the plain text: {kinds}.")
+    if text is not None and text.evaluation:
+        notes.append(
+            f"{text.evaluation:,} parts of the plain text were left out: they are like questions of evals."
+        )
     return [*notes, *(one.said() for one in rows.warnings[:_MOST_WARNINGS])]
 
 

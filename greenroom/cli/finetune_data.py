@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from msgspec.structs import replace
 
 from greenroom.cli.finetune_check import Consent
 from greenroom.cli.output import fail, print_json, printable
@@ -105,6 +106,7 @@ def distill(
     data: Samples,
     target: str,
     app: str | None = None,
+    consent: Consent = "stated",
     budget_usd: float | None = None,
     max_calls: int | None = None,
     max_tokens: int | None = None,
@@ -129,6 +131,8 @@ def distill(
         The model that answers, as a configured name or provider/model.
     app
         The app whose steps it runs in; without it, the default app's.
+    consent
+        Of prompts that are recorded exchanges: stated, only tagged ones; not_refused; any.
     budget_usd
         What all calls may cost together. Never passed.
     max_calls
@@ -148,7 +152,9 @@ def distill(
 
     try:
         made = asyncio.run(
-            _distil(place, data, target, app, budget_usd, max_calls, max_tokens, concurrency, quiet=json)
+            _distil(
+                place, data, target, app, consent, budget_usd, max_calls, max_tokens, concurrency, quiet=json
+            )
         )
     except RequestError as error:
         return fail(str(error), USAGE)
@@ -165,10 +171,10 @@ def distill(
 
 
 async def _distil(
-    place: Place, data: str, target: str, app: str | None, budget_usd: float | None, max_calls: int | None,
-    max_tokens: int | None, concurrency: int, *, quiet: bool,
+    place: Place, data: str, target: str, app: str | None, consent: Consent, budget_usd: float | None,
+    max_calls: int | None, max_tokens: int | None, concurrency: int, *, quiet: bool,
 ) -> "Distilled":  # fmt: skip
-    from greenroom.assembly.distilling import distil_from  # noqa: PLC0415  # a large import, as in Place.open
+    from greenroom.assembly.distilling import agreed, distil_from  # noqa: PLC0415  # a large import, as in Place.open
     from greenroom.assembly.optimizing import Limits  # noqa: PLC0415  # as above
 
     limits = Limits(
@@ -176,9 +182,16 @@ async def _distil(
     )
     house = place.open()
     async with house.running(as_guest=True):
-        samples = samples_of(house, data)
+        samples, left_out = agreed(house, samples_of(house, data), consent)
+        if not samples:
+            raise RequestError(
+                f"Nobody consented: all {left_out} prompts are recorded exchanges without such a tag. Tag "
+                "requests with consent=true, or say --consent not_refused where that is lawful.",
+                "consent",
+            )
         with told(len(samples), quiet=quiet) as tell:
-            return await distil_from(house, target, samples, limits, app=app, on_answer=tell.answered)
+            made = await distil_from(house, target, samples, limits, app=app, on_answer=tell.answered)
+    return replace(made, skipped={**made.skipped, "no consent": left_out}) if left_out else made
 
 
 def _say(

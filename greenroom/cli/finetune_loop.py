@@ -106,7 +106,7 @@ class _StepFailed(Exception):
 
 def _run(folder: Path, *, is_short: bool) -> float:
     """The loop; the share of right answers at its end. Raises: _StepFailed."""
-    from greenroom.offline.finetune.builtin import plan, rows  # noqa: PLC0415  # only here
+    from greenroom.offline.finetune.builtin import plan, rows, share_exact  # noqa: PLC0415  # only here
 
     extent, known = SHORT if is_short else WHOLE, plan(is_short=is_short)
     assert known.scratch is not None
@@ -148,8 +148,7 @@ def _run(folder: Path, *, is_short: bool) -> float:
         answers = list(_asked(server, [row["question"] for row in test]))
         for question, answer in zip(QUESTIONS, _asked(server, QUESTIONS), strict=True):
             print(f"   {question}  →  {answer[0]}")
-    right = [found[0].strip() == row["expected"] for found, row in zip(answers, test, strict=True)]
-    return sum(map(bool, right)) / len(right)
+    return share_exact([found[0] for found in answers], [row["expected"] for row in test])
 
 
 def _margins() -> Iterator[str]:

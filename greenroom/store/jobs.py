@@ -23,7 +23,7 @@ from greenroom.store.job_schema import JOBS
 T = TypeVar("T", bound=Struct)
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
 UNFINISHED: tuple[Status, ...] = ("validating_files", "queued", "running", "paused")
-WAITING: tuple[Status, ...] = ("validating_files", "queued", "running")
+ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 _JOB = (
     "number, id, project, key, request, metadata, name, status, error, plan, report, estimate, result,"
     " card, read_bytes, starts, failures, best_step, created_ns, started_ns, ended_ns, finish_ns"
@@ -161,9 +161,16 @@ class JobStore(CountedStore):
             ).fetchall()
         return [_as(JobRow, row) for row in found]
 
-    def count_waiting(self, project: str) -> int:
-        """How many jobs of a project wait or are at work."""
-        return sum(one.project == project and one.status in WAITING for one in self.unfinished())
+    def ids(self, of: Sequence[Status], project: str | None = None) -> list[str]:
+        """The jobs in some states, by their ids alone, the oldest first."""
+        marks = ", ".join("?" * len(of))
+        with self._reading() as db:
+            found = db.execute(
+                f"SELECT id FROM jobs WHERE status IN ({marks}) AND (? IS NULL OR project = ?)"
+                " ORDER BY number",
+                (*of, project, project),
+            ).fetchall()
+        return [id for (id,) in found]
 
     def move(self, id: str, to: Status, *, of: Sequence[Status] = UNFINISHED, **fields: object) -> bool:
         """Bring a job on, with other columns; False where it is in none of the states `of`."""
@@ -237,9 +244,10 @@ class JobStore(CountedStore):
         with self._reading() as db:
             (count,) = db.execute(f"SELECT count(*) {where}", (job.number,)).fetchone()
             every = 1 if most is None else max(1, count // most)
+            # counted within the job: numbers are those of all jobs, which may take turns
             found = db.execute(
-                f"SELECT {_EVENT} {where} AND (number % ?2 = 0 OR message LIKE '%validation%')"
-                " ORDER BY number",
+                f"SELECT {_EVENT} FROM (SELECT *, row_number() OVER (ORDER BY number) AS place {where})"
+                " WHERE place % ?2 = 0 OR message LIKE '%validation%' ORDER BY number",
                 (job.number, every),
             ).fetchall()
         return [_as(EventRow, row) for row in found]

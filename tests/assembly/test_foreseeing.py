@@ -124,3 +124,16 @@ def test_time_and_money_above_the_budget_are_refused(tmp_path: Path, looks: Look
         assert (refusal.code, refusal.param) == ("budget_exceeded", param)
     assert refused(told, Budget(usd=1000, hours=10)) is None
     assert "US dollars" in sentence(told)
+
+
+def test_no_job_may_keep_the_others_waiting_for_longer_than_the_operator_says(
+    tmp_path: Path, looks: Looks
+) -> None:
+    told = foreseen(tmp_path, SMALL, ROWS, Budget(), Means())
+
+    refusal = refused(told, Budget(), told.wall_s.value / 3600 / 2)
+
+    assert refusal is not None
+    assert (refusal.code, refusal.param) == ("budget_exceeded", None)
+    assert "finetune.hours" in refusal.message
+    assert refused(told, Budget(), told.wall_s.value / 3600 * 2) is None

@@ -133,6 +133,33 @@ def test_a_stronger_model_answers_within_the_cap_and_is_paid_once(
     assert run(*command, "--budget-usd", "0.00001").code == 0, "nothing is left to pay for"
 
 
+def test_prompts_of_users_who_did_not_consent_are_not_distilled(
+    run: Run, provider: ScriptedProvider, folder: Path
+) -> None:
+    (folder / "data").mkdir()
+    store = TraceStore(folder / "data" / "traces.db")
+    store.write(
+        [
+            entry_of(make_exchange(id, f"Which team handles {id}?", "Mine.", tags=tags))
+            for id, tags in (("agreed", {"consent": "sim"}), ("refused", {"consent": "não"}), ("silent", {}))
+        ]
+    )
+    store.close()
+    command = ("finetune", "distill", "rows.jsonl", "--target", "lab/worker", "--app", "lean", "--max-calls",
+               "9", "--json")  # fmt: skip
+
+    stated = run(*command, "--data", "traces:limit=9")
+    asked = [
+        json.loads(line)["metadata"]["sample"] for line in (folder / "rows.jsonl").read_text().splitlines()
+    ]
+    nobody = run(*command, "--data", "traces:q=silent")
+
+    assert (stated.code, asked, stated.json["skipped"]) == (0, ["agreed"], {"no consent": 2})
+    assert (nobody.code, "Nobody consented" in nobody.err, len(provider.asked)) == (64, True, 1)
+    lenient = run(*command, "--data", "traces:limit=9", "--consent", "not_refused")
+    assert lenient.json["train"] == 2
+
+
 def test_a_price_that_is_not_known_needs_a_cap_of_calls(
     run: Run, provider: ScriptedProvider, folder: Path
 ) -> None:

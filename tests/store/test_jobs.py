@@ -7,7 +7,7 @@ import pytest
 from msgspec.json import encode
 
 from greenroom.errors import MalformedRequest
-from greenroom.store.jobs import CheckpointRow, EventRow, JobRow, JobStore, Page
+from greenroom.store.jobs import UNFINISHED, CheckpointRow, EventRow, JobRow, JobStore, Page
 
 
 @pytest.fixture
@@ -86,6 +86,25 @@ def test_long_curves_are_read_at_some_steps_and_at_all_validations(store: JobSto
     assert store.newest_metrics(job) == {"step": 1000, "train_loss": 0.001}
 
 
+def test_jobs_that_take_turns_all_have_their_curves(store: JobStore) -> None:
+    jobs = [add(store, "j"), add(store, "k")]
+    for n in range(1, 201):
+        for job in jobs:
+            store.tell(job, [EventRow(at_ns=n, type="metrics", message=f"Step {n}", data=b"{}")])
+
+    assert [len(store.metrics(job, 50)) for job in jobs] == [50, 50]
+
+
+def test_jobs_are_found_by_state_and_project(store: JobStore) -> None:
+    for id in ("j", "k", "l"):
+        add(store, id)
+    store.move("k", "failed")
+
+    assert store.ids(("failed", "validating_files")) == ["j", "k", "l"]
+    assert store.ids(("failed",), "one") == ["k"]
+    assert store.ids(("failed",), "two") == []
+
+
 def test_checkpoints_are_kept_once_for_each_step(store: JobStore) -> None:
     job = add(store, "j")
     rows = [CheckpointRow(job=job.number, step=n, at_ns=n, model=f"m{n}", metrics=b"{}") for n in (10, 20)]
@@ -105,5 +124,5 @@ def test_a_job_is_added_by_one_process_and_seen_by_another(tmp_path: Path, store
     add(store, "j")
 
     assert other.generation() > before
-    assert other.count_waiting("one") == 1
+    assert len(other.ids(UNFINISHED, "one")) == 1
     other.close()

@@ -20,6 +20,7 @@ from msgspec.json import decode, encode
 NICE = 10
 """How far a child steps back behind whatever else this machine does."""
 WHO = "child.json"
+LOCK = "lock"
 LOG_BYTES = 1_000_000
 """What a child said is begun anew from this size on."""
 _PASSED_ON = (
@@ -98,20 +99,17 @@ def start(
     module: str, folder: Path, environment: Mapping[str, str], threads: int | None, *more: str
 ) -> Child:
     """Start `python -m MODULE FOLDER MORE`. Raises: BlockingIOError where one works there; OSError."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    kept = {name: environment[name] for name in _PASSED_ON if name in environment}
-    counts = {} if threads is None else {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     lock = _open_lock(folder)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         (folder / WHO).unlink(missing_ok=True)
         with _log(folder).open("ab") as said:
             process = subprocess.Popen(  # noqa: S603  # our own module
-                [sys.executable, "-P", "-m", module, str(folder), *more],
+                [*command(module), str(folder), *more],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                env={**kept, **_OFFLINE, **counts, "HOME": str(folder), "PYTHONPATH": path},
+                env=surroundings(environment, folder, threads),
                 cwd="/",
                 start_new_session=True,
                 pass_fds=(lock,),
@@ -125,6 +123,20 @@ def start(
     beside.write_bytes(encode(who))
     beside.replace(folder / WHO)
     return Child(folder, who, process)
+
+
+def command(module: str) -> tuple[str, ...]:
+    """How a module of ours is run: what lies in the working folder is never taken for one."""
+    return sys.executable, "-P", "-m", module
+
+
+def surroundings(environment: Mapping[str, str], home: Path, threads: int | None) -> dict[str, str]:
+    """The environment of such a process: no key, no proxy, no network."""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    kept = {name: environment[name] for name in _PASSED_ON if name in environment}
+    names = () if threads is None else ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+    counts = {name: str(threads) for name in names}
+    return {**kept, **_OFFLINE, **counts, "HOME": str(home), "PYTHONPATH": path}
 
 
 def find(folder: Path) -> Child | None:
@@ -156,8 +168,13 @@ def end_left_over(folder: Path) -> None:
 
 def is_held(folder: Path) -> bool:
     """Whether a process works in a folder."""
+    return is_locked(folder / LOCK)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a file; False where there is none."""
     try:
-        lock = _open_lock(folder)
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -192,7 +209,7 @@ def how(code: int | None) -> str:
 
 
 def _open_lock(folder: Path) -> int:
-    return os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _log(folder: Path) -> Path:
@@ -213,6 +230,6 @@ def _began(pid: int) -> str | None:
 
 
 def _told_by_ps(pid: int) -> str | None:
-    command: Sequence[str] = ("/bin/ps", "-o", "lstart=", "-p", str(pid))
-    told = subprocess.run(command, capture_output=True, check=False, text=True)  # noqa: S603  # fixed words
+    line: Sequence[str] = ("/bin/ps", "-o", "lstart=", "-p", str(pid))
+    told = subprocess.run(line, capture_output=True, check=False, text=True)  # noqa: S603  # fixed words
     return told.stdout.strip() or None

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from greenroom.offline.finetune.dial import first_rate
 from greenroom.offline.finetune.plan import Hyperparameters, Plan
@@ -142,11 +142,6 @@ def first_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
         sequence.append(index)
         by_room.setdefault(left - length, []).append(sequence)
     return sequences
-
-
-def unset(hyperparameters: Hyperparameters) -> list[str]:
-    """Names of those that are None."""
-    return [name for name, value in asdict(hyperparameters).items() if value is None]
 
 
 def _epochs(rows: int, steps_of_an_epoch: int) -> tuple[float, str]:

@@ -6,7 +6,7 @@ another project is not there. A key that is limited to some apps trains nothing,
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,10 @@ from greenroom.exchange import Caller
 from greenroom.grounding.files import FileRow, Files
 from greenroom.offline.finetune.asked import name_of, new_seed, plan_of, read_extra
 from greenroom.offline.finetune.job_folder import JobFolder
+from greenroom.offline.finetune.rows.options import Options
 from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.offline.finetune.told import told_checkpoint, told_event, told_job, told_permission
-from greenroom.store.jobs import EventRow, JobRow, JobStore, Page, Status, new_id
+from greenroom.store.jobs import ENDED, UNFINISHED, EventRow, JobRow, JobStore, Page, Status, new_id
 from greenroom.store.trained import TrainedModels
 from greenroom.wire.evals import page
 from greenroom.wire.finetune import JobQuery, NewJob
@@ -73,6 +74,7 @@ class JobDesk:
         """
         _all(caller)
         extra = read_extra(wanted.greenroom)
+        _check_loosened(caller, extra.data)
         id = new_id()
         name = name_of(extra.base or wanted.model, caller.project, wanted.suffix, id)
         seed = new_seed() if wanted.seed is None else wanted.seed
@@ -110,8 +112,13 @@ class JobDesk:
         return page(told, has_more=has_more)
 
     def cancel(self, caller: Caller, id: str) -> Json:
-        """End a job for good. Raises: RequestError when it has ended."""
-        return self._moved(self.row(caller, id), "cancelled", "The job was cancelled.")
+        """End a job for good, one that failed and could be resumed, too; its files go.
+
+        Raises: RequestError when it has ended otherwise.
+        """
+        return self._moved(
+            self.row(caller, id), "cancelled", "The job was cancelled.", of=(*UNFINISHED, "failed")
+        )
 
     def pause(self, caller: Caller, id: str) -> Json:
         """Let a job rest; what it trained so far is kept. Raises: RequestError when it has ended."""
@@ -130,8 +137,8 @@ class JobDesk:
             self._tell(row, "The job is resumed.")
         return self._told(self._kept.job(row.id) or row)
 
-    def _moved(self, row: JobRow, to: Status, said: str) -> Json:
-        if not self._kept.move(row.id, to):
+    def _moved(self, row: JobRow, to: Status, said: str, of: Sequence[Status] = UNFINISHED) -> Json:
+        if not self._kept.move(row.id, to, of=of):
             raise _refused(self._kept.job(row.id) or row, to)
         self._tell(row, said)
         return self._told(self._kept.job(row.id) or row)
@@ -214,26 +221,36 @@ class JobDesk:
 
     def _check_room(self, project: str) -> None:
         settings = self._settings()
-        if self._kept.count_waiting(project) >= settings.waiting:
+        if len(self._kept.ids(UNFINISHED, project)) >= settings.waiting:
             raise QuotaExceeded(
-                f"{settings.waiting} jobs of this project wait or train. Wait for one of them, or cancel it.",
+                f"{settings.waiting} jobs of this project wait, rest or train. Wait for one of them, or "
+                "cancel it.",
                 60.0,
             )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if shutil.disk_usage(self._folder).free < _LEAST_FREE_BYTES:
             raise StorageFull("The disk of this server is full. Free some of it first.")
-        rows = self._kept.jobs(project, Page(10_000))[0]
-        used = sum(self.folder(one.id).size_bytes() for one in rows)
+        used = sum(self.folder(one).size_bytes() for one in self._kept.ids((*UNFINISHED, *ENDED), project))
         if used > settings.quota_mb << 20:
             raise StorageFull(
                 f"The project's jobs take more than {settings.quota_mb:,} MB (finetune.quota_mb). Delete "
-                "models that nobody uses first."
+                "models that nobody uses, or cancel jobs that failed, first."
             )
 
 
 def _all(caller: Caller) -> None:
     if caller.apps:
         raise Forbidden("This key is limited to some apps; training takes files of the whole project.")
+
+
+def _check_loosened(caller: Caller, data: Options) -> None:
+    """Whose personal data is trained on, and with whose consent, is not for an app's key to say."""
+    field = data.loosened()
+    if field is not None and caller.role not in {"operator", "admin"}:
+        raise Forbidden(
+            f"'greenroom.data.{field}' can be set so by keys with the role operator or admin only. Leave it "
+            "out, or ask an operator to make the job."
+        )
 
 
 def _check_installed() -> None:

@@ -15,6 +15,8 @@ from greenroom.offline.finetune.plan import Plan, Result
 from greenroom.store.jobs import EventRow, JobRow, Page
 from greenroom.store.trained import TrainedModel
 
+MOST_STEPS = 20_000
+"""Whose figures are read at the end, spread evenly; those of validation are read all."""
 _COLUMNS = (
     "step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy",
 )  # fmt: skip
@@ -28,7 +30,7 @@ def finish(row: JobRow, tools: Tools, folder: JobFolder, result: Result) -> None
     Raises: RequestError where the model can't be registered; StoreError, OSError.
     """
     plan = decode(row.plan, type=Plan)
-    points = [decode(one.data) for one in tools.kept.metrics(row)]
+    points = [decode(one.data) for one in tools.kept.metrics(row, MOST_STEPS)]
     card = card_of(row, plan, result, folder.card(), points)
     folder.put("card-of-model.json", card)
     folder.put("card.md", markdown(card).encode())

@@ -17,6 +17,10 @@ from greenroom.offline.finetune.plan import COMPLETE, Checkpoint, Event, Plan, P
 T = TypeVar("T")
 WEIGHTS = ("model", "models", "adapter", "checkpoints", "tokenizer", "text.txt")
 """What is large in a job's folder, and of no use once nobody has its models."""
+ROWS = (
+    "train.jsonl", "train.lineage.jsonl", "valid.jsonl", "valid.lineage.jsonl", "order.json", "files",
+)  # fmt: skip
+"""What people said, and where it came from: kept as long as a model was or may yet be made of it."""
 MOST_READ = 1 << 20
 """Bytes of events taken at once; a longer line is passed over."""
 _event = Decoder(Event)

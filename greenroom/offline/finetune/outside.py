@@ -48,6 +48,10 @@ class Outside(Protocol):
         """Have a model answer. Doing it again changes nothing. Raises: RequestError, Conflict, StoreError."""
         ...
 
+    def forget(self, job: str) -> None:
+        """Have no model of a job answer any more. Doing it again changes nothing."""
+        ...
+
     def jobs_of_models(self) -> set[str]:
         """The jobs whose models, or models of checkpoints, are still there."""
         ...

@@ -11,16 +11,16 @@ import logging
 import os
 import threading
 import time
-from contextlib import suppress
 
 from msgspec.json import decode
 
 from greenroom.errors import GreenroomError
-from greenroom.offline.finetune.job_folder import WEIGHTS, JobFolder
+from greenroom.offline.finetune.child import is_held, is_locked
+from greenroom.offline.finetune.job_folder import ROWS, WEIGHTS, JobFolder
 from greenroom.offline.finetune.outside import Tools
 from greenroom.offline.finetune.plan import Plan
 from greenroom.offline.finetune.work import Work
-from greenroom.store.jobs import JobRow, Page
+from greenroom.store.jobs import JobRow
 
 log = logging.getLogger("greenroom.finetune")
 
@@ -78,8 +78,10 @@ class Runner:
             is_waiting = row.status == "queued"
             try:
                 self._work(row).tick(row, may_train=at_work < places)
-            except OSError as error:
+            except (GreenroomError, OSError) as error:
                 log.error("job not looked after", extra={"job": row.id, "reason": str(error)})  # noqa: TRY400  # no stack wanted
+            except Exception:  # one job must not hold up the others, nor its own next look
+                log.exception("job not looked after", extra={"job": row.id})
             if is_waiting and at_work < places:
                 at_work += 1
         return any(one.status != "paused" for one in rows)
@@ -120,17 +122,20 @@ class Runner:
                 Work(row, self._tools).tick(row, may_train=False)
 
     def _tidy(self, rows: list[JobRow]) -> None:
-        """Now and then: remove the weights of jobs whose models were deleted."""
+        """Now and then: remove the weights of jobs whose models were deleted, or that were given up."""
         if self._only is not None or time.monotonic() < self._tidy_at:
             return
         self._tidy_at = time.monotonic() + TIDY_S
         bases = [decode(one.plan, type=Plan).base or "" for one in rows if one.plan]
         used = self._tools.outside.jobs_of_models()
-        for row in self._tools.kept.jobs(None, Page(100_000))[0]:
-            folder = JobFolder(self._tools.folder / row.id)
-            is_base = any(one.startswith(str(folder.path)) for one in bases)
-            if row.status == "succeeded" and row.id not in used and not is_base:
+        for id in self._tools.kept.ids(("succeeded",)):
+            folder = JobFolder(self._tools.folder / id)
+            if id not in used and not any(one.startswith(str(folder.path)) for one in bases):
                 folder.drop(*WEIGHTS)
+        for id in self._tools.kept.ids(("cancelled",)):
+            folder = JobFolder(self._tools.folder / id)
+            if not is_held(folder.path):
+                folder.drop(*WEIGHTS, *ROWS)
 
     def _loop(self) -> None:
         while True:
@@ -147,12 +152,4 @@ class Runner:
 
 def is_run(tools: Tools) -> bool:
     """Whether a process runs the jobs of a data folder."""
-    with suppress(OSError):
-        lock = os.open(tools.folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-    return False
+    return is_locked(tools.folder / LOCK)

@@ -15,6 +15,8 @@ class FinetuneConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     memory_mb: Annotated[int, Meta(ge=64)] | None = None
     """What a job may take. One that is estimated to need more is refused, and one that takes more is ended.
     Without it, what is free on this machine when the job is asked for."""
+    hours: Annotated[float, Meta(gt=0)] = 168.0
+    """A job that is estimated to take longer is refused, so that none keeps all others waiting."""
     watts: Annotated[float, Meta(gt=0)] | None = None
     """What the machine draws while it trains. Without it ten for each thread."""
     usd_per_kwh: Annotated[float, Meta(ge=0)] = 0.0
@@ -23,6 +25,6 @@ class FinetuneConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     quota_mb: Annotated[int, Meta(ge=1)] = 51_200
     """What the jobs of one project may keep on the disk together: rows, checkpoints, models."""
     waiting: Annotated[int, Meta(ge=1, le=10_000)] = 16
-    """Jobs of one project that wait or train."""
+    """Jobs of one project that wait, rest or train."""
     bases: dict[str, str] = {}
     """Base models by the name that clients give: a folder with safetensors, or a hub's name."""

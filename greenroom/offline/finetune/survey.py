@@ -5,7 +5,6 @@ Blocks: for worker threads. Some ten seconds, most of them to load the libraries
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from msgspec import DecodeError
 from msgspec.json import Decoder
 
 from greenroom.errors import InfrastructureError, RequestError
+from greenroom.offline.finetune.child import command, surroundings
 from greenroom.offline.finetune.plan import EXIT_FAILED
 from greenroom.offline.finetune.resources import Survey
 
@@ -37,10 +37,8 @@ def survey(
     Raises: RequestError for a job that can't be run, as the run itself would say it; InfrastructureError when
     the process ends otherwise, or takes too long.
     """
-    told = dict(os.environ if environment is None else environment)
-    if threads is not None:
-        told["OMP_NUM_THREADS"] = told["RAYON_NUM_THREADS"] = str(threads)
-    ended = _run([sys.executable, "-m", "greenroom.offline.finetune.trainer.survey", str(folder)], told)
+    told = surroundings(os.environ if environment is None else environment, folder, threads)
+    ended = _run([*command("greenroom.offline.finetune.trainer.survey"), str(folder.absolute())], told)
     if ended.code == EXIT_FAILED:
         raise RequestError(ended.said or "The job can't be run.")
     if ended.code:
@@ -51,11 +49,11 @@ def survey(
         raise InfrastructureError(f"The look at the job told nothing that can be read ({error}).") from None
 
 
-def _run(command: list[str], environment: dict[str, str]) -> _Ended:
+def _run(line: list[str], environment: dict[str, str]) -> _Ended:
     try:
         done = subprocess.run(  # noqa: S603  # our own module
-            command, env=environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_S,
-            check=False,
+            line, env=environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_S,
+            check=False, cwd="/",
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise InfrastructureError(f"The look at the job took more than {PATIENCE_S:.0f} s.") from None

@@ -11,7 +11,7 @@ from msgspec.json import decode, encode
 from greenroom.errors import RequestError
 from greenroom.offline.finetune.child import Child, end_left_over, find, how, is_held, last_words, start
 from greenroom.offline.finetune.ending import finish
-from greenroom.offline.finetune.job_folder import WEIGHTS, JobFolder
+from greenroom.offline.finetune.job_folder import ROWS, WEIGHTS, JobFolder
 from greenroom.offline.finetune.outside import Ready, Refusal, Tools
 from greenroom.offline.finetune.pace import Pace, place, step_of
 from greenroom.offline.finetune.plan import EXIT_FAILED, Event
@@ -22,6 +22,8 @@ log = logging.getLogger("greenroom.finetune")
 MOST_FAILURES = 5
 """A process that ends so often in a row without getting further is not started again."""
 LONGEST_WAIT_S = 60.0
+PREPARING_S = 4 * 3600.0
+"""So long may making a job ready take, which keeps those behind it waiting: at 3 MB a second, for 40 GB."""
 PAUSE_S = 120.0
 """So long may a process that is asked to end take for its checkpoint."""
 FULL_BYTES = 64 << 20
@@ -29,6 +31,10 @@ FULL_BYTES = 64 << 20
 _EXPORT_TRIES = 2
 """A checkpoint that no model can be made of is left as it is."""
 _SMALLER = "Choose a smaller batch_size, max_length or model."
+_NOT_PREPARED = (
+    "The files could not be prepared on this server, which is not their fault. Whoever runs it finds the "
+    "reason in the file 'log' in the job's folder. Make the job again once that is mended."
+)
 _NO_LONGER = 0.5
 """Seconds that the moment of the end must differ by to be written down again."""
 
@@ -44,6 +50,7 @@ class Work:
         self._child: Child | None = None
         self._pace = Pace(time.monotonic())
         self._start_at = 0.0
+        self._prepared_from = time.monotonic()
         self._asked_at: float | None = None
         self._tries = 0
         self._known: set[int] = set()
@@ -72,7 +79,9 @@ class Work:
             case _:
                 self.end()
                 if row.status == "cancelled":
-                    self.folder.drop(*WEIGHTS)
+                    if self.folder.result() is not None:  # its models may have been registered already
+                        self._tools.outside.forget(row.id)
+                    self.folder.drop(*WEIGHTS, *ROWS)
 
     def end(self) -> None:
         """Leave no process of a job that has ended."""
@@ -93,11 +102,13 @@ class Work:
         ready = self.folder.read("prepared.json", Ready)
         if ready is not None and not is_held(self.folder.path):
             self._take(ready)
-        elif self._find() is not None or is_held(self.folder.path):
-            return
+        elif (child := self._find()) is not None or is_held(self.folder.path):
+            if child is not None and time.monotonic() - self._prepared_from > PREPARING_S:
+                child.kill()
+                self._child = None
         elif self._tries >= MOST_FAILURES:
             log.error("job not prepared", extra={"job": self._row.id, "said": last_words(self.folder.path)})
-            self._fail(Refusal(code="internal_error", message="The files could not be prepared here."))
+            self._fail(Refusal(code="internal_error", message=_NOT_PREPARED))
         elif time.monotonic() >= self._start_at:
             self._begin_preparing()
 
@@ -111,7 +122,8 @@ class Work:
             self._fail(Refusal(code=error.code, message=str(error), param=error.param))
             return
         self._tries += 1
-        self._start_at = time.monotonic() + self._wait_s(self._tries)
+        self._prepared_from = time.monotonic()
+        self._start_at = self._prepared_from + self._wait_s(self._tries)
         self._child = self._started(self._tools.outside.preparer)
 
     def _take(self, ready: Ready) -> None:
@@ -280,6 +292,7 @@ class Work:
         child = self._find()
         if child is None:
             self._asked_at = None
+            self._tries = 0
             if self._row.plan and self.folder.result() is not None:  # it was done before it heard
                 self._kept.move(self._row.id, "running", of=("paused",))
             return

@@ -97,7 +97,8 @@ class FinetuningPages:
     async def _page(self, session: Session, id: str, trouble: str = "", status: int = 200) -> Response:
         def build() -> Response:
             job = self._training.show(id)
-            state = job["greenroom"]["state"]
+            ours = job["greenroom"]
+            state = ours["state"]
             return self._doors.render.html(
                 "finetuning_job.html",
                 status=status,
@@ -106,15 +107,15 @@ class FinetuningPages:
                 row=_row(job["summary"]),
                 state=state,
                 is_live=state in LIVING,
-                may=_may(state),
+                may=_may(state, is_planned=ours["start"] is not None),
                 charts=charts(job["points"]),
                 width=WIDTH,
                 height=HEIGHT,
                 facts=_facts(job),
-                problems=(job["greenroom"]["report"] or {}).get("problems") or [],
+                problems=(ours["report"] or {}).get("problems") or [],
                 events=[one for one in job["events"] if one["type"] == "message"][:50],
                 checkpoints=job["checkpoints"],
-                card=_card(job["greenroom"]["card"]),
+                card=_card(ours["card"]),
                 trouble=trouble,
                 address="/finetuning/" + segment(id),
                 twin="/finetuning/" + segment(id) + ".json",
@@ -137,9 +138,11 @@ def _row(one: Json) -> Json:
     }
 
 
-def _may(state: str) -> list[str]:
-    if state == "paused":
+def _may(state: str, *, is_planned: bool) -> list[str]:
+    if state == "paused" or (state == "failed" and is_planned):
         return ["resume", "cancel"]
+    if state == "failed":
+        return ["cancel"]
     return ["pause", "cancel"] if state in LIVING else []
 
 

@@ -28,12 +28,18 @@ class Beside:
         self.trained = TrainedModels(data / "trained.db")
         self.files: list[bytes] = []
         self.refuse = ""
+        self.hang_s = 0
 
     def order(self, row: JobRow) -> object:
-        return {"plan": Plan(name=row.name, base_name="tiny"), "refuse": self.refuse}
+        return {"plan": Plan(name=row.name, base_name="tiny"), "refuse": self.refuse, "hang_s": self.hang_s}
 
     def register(self, model: TrainedModel) -> None:
         self.trained.register(model)
+
+    def forget(self, job: str) -> None:
+        for one in self.trained.all():
+            if one.job == job:
+                self.trained.delete(one.name, None)
 
     def jobs_of_models(self) -> set[str]:
         return {one.job for one in self.trained.all()}

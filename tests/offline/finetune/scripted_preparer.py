@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 folder = Path(sys.argv[1])
@@ -12,6 +13,7 @@ ready: dict[str, object] = {
     "report": {"notes": ["2 rows were left out."]},
     "estimate": {},
 }
+time.sleep(order.get("hang_s", 0))
 if order.get("refuse"):
     ready = {
         "refusal": {"code": "invalid_training_file", "message": order["refuse"], "param": "training_file"}

@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.offline.finetune.child import Child, end_left_over, find, is_held, last_words, start
+from greenroom.errors import RequestError
+from greenroom.offline.finetune.child import (
+    Child,
+    end_left_over,
+    find,
+    is_held,
+    last_words,
+    start,
+    surroundings,
+)
+from greenroom.offline.finetune.survey import survey
 
 MODULE = "tests.offline.finetune.scripted_trainer"
 
@@ -81,3 +91,23 @@ def test_what_a_child_said_last_is_kept_and_its_end_is_seen(tmp_path: Path) -> N
     assert "no_such_module" in last_words(tmp_path)
     child.kill()
     child.kill()
+
+
+def test_what_lies_in_the_working_folder_is_not_run_and_no_key_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trap = tmp_path / "greenroom"
+    trap.mkdir()
+    (trap / "__init__.py").write_text("raise SystemExit('taken for ours')")
+    monkeypatch.chdir(tmp_path)
+    environment = surroundings({"PATH": "/bin", "OPENAI_API_KEY": "sk-1", "HTTPS_PROXY": "p"}, tmp_path, 2)
+
+    with pytest.raises(RequestError, match="begins with its plan"):  # our own module says so
+        survey(tmp_path)
+
+    assert environment.keys().isdisjoint({"OPENAI_API_KEY", "HTTPS_PROXY"})
+    assert (environment["PATH"], environment["HOME"], environment["OMP_NUM_THREADS"]) == (
+        "/bin",
+        str(tmp_path),
+        "2",
+    )

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.json import decode
+from msgspec.json import decode, encode
 
-from greenroom.offline.finetune import pace, work
+from greenroom.errors import StoreError
+from greenroom.offline.finetune import ending, pace, work
 from greenroom.offline.finetune.child import find
+from greenroom.offline.finetune.job_folder import JobFolder
+from greenroom.offline.finetune.plan import Plan
 from greenroom.offline.finetune.runner import Runner, is_run
-from greenroom.store.jobs import Page
+from greenroom.store.jobs import JobRow, Page
+from greenroom.store.trained import TrainedModel
 from tests.offline.finetune.jobs_at_work import Studio
 
 Make = Callable[..., Studio]
@@ -54,6 +58,18 @@ def test_a_job_is_prepared_trained_registered_and_told(make: Make) -> None:
     ]
     assert [one.step for one in studio.kept.checkpoints(row, Page(10))[0]] == [6, 4, 2]
     assert "# ft:tiny:" in (studio.data / "finetune" / id / "card.md").read_text()
+
+
+def test_of_very_many_steps_some_are_read_for_the_file_of_results(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "MOST_STEPS", 3)
+    studio = make()
+
+    studio.ended(studio.add())
+
+    steps = [line.partition(b",")[0] for line in studio.beside.files[0].splitlines()]
+    assert steps == [b"step", b"2", b"4", b"6"]
 
 
 def test_checkpoints_become_models_where_that_is_asked_for(make: Make) -> None:
@@ -202,6 +218,84 @@ def test_a_cancelled_job_leaves_no_process(make: Make) -> None:
     assert not is_alive(pid)
     assert not (studio.data / "finetune" / id / "checkpoints").exists()
     assert studio.row(id).status == "cancelled"
+
+
+def test_a_job_cancelled_while_its_model_is_registered_leaves_no_model_and_no_rows(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = make()
+    id = studio.add()
+    register = studio.beside.register
+
+    def registered_then_cancelled(model: TrainedModel) -> None:
+        register(model)
+        studio.kept.move(id, "cancelled")
+
+    monkeypatch.setattr(studio.beside, "register", registered_then_cancelled)
+    studio.ended(id)
+    studio.runner.tick()
+
+    assert studio.row(id).status == "cancelled"
+    assert studio.beside.trained.all() == []
+    assert not (studio.data / "finetune" / id / "train.jsonl").exists()
+
+
+def test_a_file_that_is_never_done_with_does_not_keep_the_others_waiting(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "PREPARING_S", 1.0)
+    monkeypatch.setattr(work, "MOST_FAILURES", 1)
+    studio = make()
+    studio.beside.hang_s = 60
+    stuck = studio.add()
+    studio.until(lambda: find(studio.data / "finetune" / stuck) is not None)
+    studio.beside.hang_s = 0
+    behind = studio.add()
+
+    assert studio.ended(behind).status == "succeeded"
+    row = studio.row(stuck)
+    assert (row.status, decode(row.error)["code"]) == ("failed", "internal_error")
+    assert "file 'log' in the job's folder" in decode(row.error)["message"]
+    assert find(studio.data / "finetune" / stuck) is None
+
+
+def test_the_files_of_a_failed_job_go_when_it_is_given_up(make: Make) -> None:
+    studio = make({"ends": {"4": "fail-always"}})
+    id = studio.add()
+    studio.ended(id)
+    folder = studio.data / "finetune" / id
+    assert (folder / "checkpoints").exists()
+
+    studio.kept.move(id, "cancelled", of=("failed",))
+    studio.runner._tidy_at = 0.0
+    studio.runner.tick()
+
+    assert not (folder / "checkpoints").exists()
+    assert not (folder / "train.jsonl").exists()
+    assert (folder / "events.jsonl").exists()
+
+
+def test_a_job_that_can_not_be_looked_after_holds_up_no_other(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    studio = make()
+    broken, fine = studio.add(), studio.add()
+    order = studio.beside.order
+
+    def order_of(row: JobRow) -> object:
+        if row.id == broken:
+            raise StoreError("The disk is away.")
+        return order(row)
+
+    monkeypatch.setattr(studio.beside, "order", order_of)
+    studio.kept.move(broken, "validating_files")
+    studio.kept.move(fine, "queued", plan=encode(Plan(name="ft:tiny:fine", base_name="tiny")))
+    JobFolder(studio.data / "finetune" / fine).make()
+    (studio.data / "finetune" / fine / "plan.json").write_bytes(studio.row(fine).plan)
+
+    assert studio.ended(fine).status == "succeeded"
+    assert studio.row(broken).status == "validating_files"
+    assert "job not looked after" in caplog.text
 
 
 def test_jobs_train_one_after_another(make: Make) -> None:

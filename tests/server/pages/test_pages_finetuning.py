@@ -116,6 +116,20 @@ def test_a_job_that_ended_is_not_brought_up_to_date(visitor: Visitor, jobs: Jobs
     assert not seen.all("form", action="/finetuning/ftjob-1")
 
 
+@pytest.mark.parametrize(
+    ("state", "deeds"),
+    [("failed", {"resume", "cancel"}), ("succeeded", set()), ("running", {"pause", "cancel"})],
+)
+def test_a_job_has_buttons_for_what_may_be_done_with_it(
+    visitor: Visitor, jobs: Jobs, state: str, deeds: set[str]
+) -> None:
+    jobs.state = state
+
+    page = visitor.get("/finetuning/ftjob-1").text
+
+    assert {one for one in ("pause", "resume", "cancel") if f'name="do" value="{one}"' in page} == deeds
+
+
 def test_forms_pause_and_cancel_what_the_reader_means(visitor: Visitor, jobs: Jobs) -> None:
     assert visitor.post("/finetuning/ftjob-1", form(visitor, do="pause")).status_code == 303
     unsure = visitor.post("/finetuning/ftjob-1", form(visitor, do="cancel"))

@@ -43,9 +43,6 @@ _BLOCK = 1 << 15
 """Runs hashed at once: bounds memory for rows of megabytes."""
 
 
-_SIDE = {"assistant": "answer", "system": "system", "developer": "system"}
-
-
 class Sides(NamedTuple):
     """A row as it is compared: what is set, what is asked, what is answered."""
 

@@ -37,7 +37,7 @@ class Gate:
         self._places: list[tuple[Staged, int]] = []
         """Where the rows of each file begin, counted through."""
         self._gone: set[tuple[int, int]] = set()
-        self._held = self._evaluation()
+        self._held = evaluation_of(options, means)
         self.removed: Counter[str] = Counter()
         self.samples: list[Removed] = []
         self.masked: Counter[str] = Counter()
@@ -131,18 +131,6 @@ class Gate:
             self.masked_rows += 1
         return hidden
 
-    def _evaluation(self) -> HeldOut:
-        """What evaluation asks, with the masks that a row of training gets."""
-        if not self._options.evaluation:
-            return held_out(())
-        return held_out((one.name, map(self._masked, one.rows)) for one in self._means.evaluation)
-
-    def _masked(self, row: Asked) -> Asked:
-        if not self._options.mask:
-            return row
-        masks = self._means.masks("\n".join((*row.turns, row.expected)))
-        return Asked([masks(one) for one in row.turns], masks(row.expected))
-
     def _found(self, number: int) -> tuple[Staged, int]:
         file, start = next(one for one in reversed(self._places) if one[1] <= number)
         return file, number - start
@@ -155,3 +143,17 @@ class Gate:
         self.removed[why] += 1
         if self.removed[why] <= MOST_SAMPLES:
             self.samples.append(Removed(file=file.source.name, line=line, why=why, like=like))
+
+
+def evaluation_of(options: Options, means: Means) -> HeldOut:
+    """What evaluation asks, with the masks that a row of training gets."""
+
+    def masked(row: Asked) -> Asked:
+        if not options.mask:
+            return row
+        masks = means.masks("\n".join((*row.turns, row.expected)))
+        return Asked([masks(one) for one in row.turns], masks(row.expected))
+
+    if not options.evaluation:
+        return held_out(())
+    return held_out((one.name, map(masked, one.rows)) for one in means.evaluation)

@@ -1,17 +1,31 @@
 """What the gate of training rows is told, and what it works with."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
+from unicodedata import combining, normalize
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from greenroom.prompts.tokens import estimate
 
 Consent = Literal["stated", "not_refused", "any"]
 LEAST_ROWS = 10
 """As OpenAI's fine-tuning asks for."""
-YES = frozenset(("true", "yes", "granted", "1", "training"))
-NO = frozenset(("false", "no", "denied", "refused", "withdrawn", "0"))
+YES = frozenset(
+    (
+        "true", "yes", "granted", "1", "training", "agreed", "sim", "verdadeiro", "concedido", "concedida",
+        "si", "verdadero", "otorgado", "otorgada",
+    )
+)  # fmt: skip
+NO = frozenset(
+    (
+        "false", "no", "denied", "refused", "withdrawn", "0", "none", "never", "off", "revoked", "rejected",
+        "declined", "opt-out", "nao", "falso", "falsa", "negado", "negada", "recusado", "recusada",
+        "retirado", "retirada", "revogado", "revogada", "denegado", "denegada", "rechazado", "rechazada",
+        "revocado", "revocada", "nunca",
+    )
+)  # fmt: skip
+"""What people write, in three languages, without case and accents."""
 
 
 class Masks(Protocol):
@@ -55,7 +69,7 @@ class Means(NamedTuple):
     """About how many tokens a text is."""
 
 
-class Options(Struct, frozen=True, kw_only=True):
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the gate does."""
 
     mask: bool = True
@@ -66,14 +80,23 @@ class Options(Struct, frozen=True, kw_only=True):
     consent: Consent = "not_refused"
     """stated: only rows whose metadata say `"consent": "true"` (or yes, granted, training); not_refused:
     all but those that say false, no, denied, refused or withdrawn; any: whatever they say."""
-    max_tokens: int | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
     """Rows with more are left out."""
-    least_rows: int = LEAST_ROWS
+    least_rows: Annotated[int, Meta(ge=1)] = LEAST_ROWS
+
+    def loosened(self) -> str | None:
+        """The first setting that protects people or evaluations less than it does by itself."""
+        if not self.mask:
+            return "mask"
+        if not self.evaluation:
+            return "evaluation"
+        return "consent" if self.consent == "any" else None
 
 
 def has_consent(said: object, wanted: Consent) -> bool:
     """Whether what a row or a trace says of consent is enough; None where it says nothing."""
-    word = str(said).strip().casefold() if said is not None else ""
+    word = normalize("NFD", str(said).strip().casefold()) if said is not None else ""
+    word = "".join(one for one in word if not combining(one))
     if wanted == "any":
         return True
     return word in YES if wanted == "stated" else word not in NO

@@ -11,6 +11,7 @@ from greenroom.assembly import House
 from greenroom.assembly.training_rows import masks, means_of
 from greenroom.offline.evals.data import DataSet, to_sample
 from greenroom.offline.evals.kept import keep_data
+from greenroom.offline.finetune.rows.options import has_consent
 from greenroom.offline.finetune.rows.prepare import Asked, Held, Means, Options, Prepared, prepare
 
 Row = dict[str, Any]
@@ -214,6 +215,19 @@ def test_consent_is_kept_to(consent: str, stay: list[str] | None, tmp_path: Path
     kept = [name for name in (*said, "none") if f"It is {name}." in answers]
     assert kept == sorted(stay or [*said, "none"], key=[*said, "none"].index)
     assert done.removed.get("no_consent", 0) == len(FILLERS) * (consent == "stated") + 5 - len(kept)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_stated", "is_not_refused"),
+    [
+        (True, True, True), ("Sí", True, True), ("SIM", True, True), (None, False, True), ("", False, True),
+        (False, False, False), ("Não", False, False), ("não ", False, False), ("Rechazado", False, False),
+        ("revoked", False, False), ("n\u0061\u0303o", False, False),
+    ],
+)  # fmt: skip
+def test_consent_is_read_in_three_languages(said: object, is_stated: bool, is_not_refused: bool) -> None:
+    assert has_consent(said, "stated") is is_stated
+    assert has_consent(said, "not_refused") is is_not_refused
 
 
 def test_preferences_pass_the_same_gate(tmp_path: Path) -> None:
