@@ -51,11 +51,11 @@ class Stand:
         wanted = (name, self._wanted[name]) if name in self._wanted else None
         if wanted is not None and wanted not in self._loaded and not self._reason(wanted):
             changing = self._begin()
-            try:
-                async with asyncio.timeout(wait_s):
-                    await asyncio.shield(changing)
-            except TimeoutError:
-                raise UpstreamTimeout("The engine is still loading the adapter.") from None
+            done, _ = await asyncio.wait((changing,), timeout=wait_s)  # goes on when who waits leaves
+            if not done:
+                raise UpstreamTimeout("The engine is still loading the adapter.")
+            if not changing.cancelled():  # else the base was let go, and who waited is told so
+                changing.result()
         if wanted is not None and wanted in self._loaded:
             return self.engine, self._loaded.index(wanted)
         reason = self._reason(wanted) if wanted is not None else "it was deleted"
@@ -93,6 +93,9 @@ class Stand:
                     self._bad[new[0]] = monotonic() + TRY_AGAIN_S, engine.said or str(error)
                 one_by_one = True
                 continue
+            except asyncio.CancelledError:  # the base is wanted no more: nobody else knows of this one
+                self._let_go(engine)
+                raise
             old, self.engine, self._loaded = self.engine, engine, (*stay, *new)
             if old is not engine:
                 self._let_go(old)

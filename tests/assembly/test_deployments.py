@@ -9,7 +9,7 @@ import pytest
 from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.house import House
 from greenroom.assembly.prompts import new_version
-from greenroom.errors import Conflict, MalformedRequest, NotFound
+from greenroom.errors import ConfigError, Conflict, MalformedRequest, NotFound
 from greenroom.prompts.version import Message, PromptVersion
 from greenroom.server.deployments import NewDeployment
 from greenroom.store.listing import TraceFilter
@@ -306,3 +306,60 @@ async def test_of_two_who_decide_at_once_one_is_told_that_it_is_decided(
 
     assert len([one for one in found if isinstance(one, Conflict | NotFound)]) + len(events) in (3, 4)
     assert events[0]["state"] in ("promoted", "rolled_back")
+
+
+async def test_a_configuration_that_is_refused_changes_nothing_and_holds_up_no_rollback(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    path = tmp_path / "greenroom.toml"
+    async with running(tmp_path, "", upstream) as house:
+        desk = await deploy(house)
+        sound = path.read_text(encoding="utf-8")
+        broken = sound.replace('[models.other]\ntargets = ["box/other"]\nretries = 0\n', "")
+        path.write_text(broken + '[apps.odd]\nmodel = "nowhere"\n', encoding="utf-8")
+        with pytest.raises(ConfigError, match="nowhere"):
+            await house.reload()
+        state = house.deploys.get(1).state
+        desk.roll_back("support", "", "me", "")
+        await desk.follow()
+        after = await models(house)
+
+    assert state == "canary"
+    assert after == {"box/sound"}
+
+
+async def test_a_second_policy_of_the_same_name_takes_the_place_of_the_first(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    async with running(tmp_path, "", upstream) as house:
+        for rule in ("phone", "email"):
+            policy = {"check": ["pii"], "policies": {"strict": {"action": "block", "rule": rule}}}
+            desk = await deploy(house, f"no {rule}", policy=policy)
+            desk.promote("support", "", "a test", "me", "")
+            await desk.follow()
+        second = (await ask(house, text="Write to ana@example.com.")).outcome
+        desk.roll_back("support", "", "me", "")
+        await desk.follow()
+        first = (await ask(house, text="Write to ana@example.com.")).outcome
+
+    assert (second, first) == ("refused", "answered")
+
+
+async def test_another_share_counts_both_sides_from_then_on(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    async with running(tmp_path, "", upstream) as house:
+        desk = await deploy(house, share=0.3)
+        for n in range(10):
+            await ask(house, f"before-{n}")
+        await until(lambda: _exchanges(house) == 10)
+        await deploy(house, share=0.6)
+        for n in range(7):
+            await ask(house, f"after-{n}")
+
+        await until(lambda: _exchanges(house) == 7)
+    assert [one["share"] for one in desk.history("support")] == [0.6, 0.3]
+
+
+def _exchanges(house: House) -> int:
+    return sum(side["exchanges"] for side in house.deploys.evidence(1).get("sides", ()))

@@ -176,6 +176,23 @@ async def test_what_can_not_be_loaded_is_left_out_and_the_others_come(engines: E
         await stand.running("bad", 1)
 
 
+async def test_a_base_that_is_let_go_while_it_loads_leaves_no_engine_and_tells_who_waits(
+    engines: Engines, folder: Path
+) -> None:
+    stand = stand_over(engines, folder)
+    stand.want({"back": folder / "back.gguf"})
+    waiting = asyncio.create_task(stand.running("back", 20))
+    assert await within(5.0, lambda: any(engine.state == "starting" for _, engine in engines.all()))
+    loading = [engine for _, engine in engines.all()]
+
+    stand.end()
+
+    with pytest.raises(UpstreamUnreachable, match="it was replaced"):
+        await waiting
+    assert engines.all() == []
+    assert await within(20.0, lambda: all(engine.pid is None for engine in loading))
+
+
 async def test_a_crash_leaves_all_adapters_where_they_were(engines: Engines, folder: Path) -> None:
     stand = stand_over(engines, folder)
     stand.want({"back": folder / "step-1.gguf", "skip": folder / "step2.gguf"})
