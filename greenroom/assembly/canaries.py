@@ -136,7 +136,7 @@ class Watcher:
             return
         after_s = rules.promote_after_s
         is_due = after_s is not None and time.time_ns() - one.created_ns >= after_s * 1e9
-        if is_canary and is_due and live.units >= rules.units and live.is_harmless() and not live.harms():
+        if is_canary and is_due and live.units >= rules.units and live.is_harmless():
             self._end(one, PROMOTED, f"no harm by any metric, of {live.units} units", live.told())
             return
         if watched.told is None or (watched.is_fresh and time.monotonic() - watched.told_at >= TOLD_S):

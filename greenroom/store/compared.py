@@ -120,7 +120,8 @@ def _scores(
         "SELECT g.tag, t.project, t.user, t.session, t.id, s.name, s.value FROM scores s"
         " JOIN tags g ON g.seq = s.seq JOIN traces t ON t.seq = s.seq"
         f" WHERE s.rowid > ? AND s.rowid <= ? AND s.name IN ({places}) AND g.tag IN (?, ?)"
-        " AND t.created_ns >= ? AND s.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM scores o WHERE o.seq = s.seq"
+        " AND t.created_ns >= ? AND s.value IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM scores o WHERE o.seq = s.seq"
         " AND o.name = s.name AND o.rowid < s.rowid) ORDER BY s.rowid",
         (after, to, *names, *tags, since_ns),
     )

@@ -345,9 +345,7 @@ async def test_a_second_policy_of_the_same_name_takes_the_place_of_the_first(
     assert (second, first) == ("refused", "answered")
 
 
-async def test_another_share_counts_both_sides_from_then_on(
-    tmp_path: Path, upstream: FaultUpstream
-) -> None:
+async def test_another_share_counts_both_sides_from_then_on(tmp_path: Path, upstream: FaultUpstream) -> None:
     async with running(tmp_path, "", upstream) as house:
         desk = await deploy(house, share=0.3)
         for n in range(10):

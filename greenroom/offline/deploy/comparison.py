@@ -204,14 +204,15 @@ class Live:
     def is_harmless(self) -> bool:
         """Whether it surely does no harm, by each metric that has values; those that were asked for must.
 
-        All must be certain, so none has a part of α.
+        All must be certain, so none has a part of α. What a stretch or few users show is a harm all the same.
         """
         tests = self._whole.tests
-        return "failed" in tests and not self._missing() and all(
+        is_certain = "failed" in tests and all(
             test.is_no_harm(self._rules.margins.of(metric), 1 - self._rules.confidence)
             for metric, test in tests.items()
             if self._rules.margins.of(metric) < 1
         )
+        return is_certain and not self._missing() and not self.harms()
 
     def told(self) -> Told:
         """All of it, for people. Cost: some 20 ms."""

@@ -18,7 +18,7 @@ from greenroom.offline.experiments.sequential import Differences
 
 GROWTH = 1.25
 MOST = 20_000
-"""Users of a side that one stretch remembers; once there are so many, later ones of both take no part in it."""
+"""Users of a side that one stretch remembers; then later ones of both sides take no part in it."""
 FIRST_LOOK = 8
 """Values of the canary before its users are looked at."""
 _MUCH = 0.1
