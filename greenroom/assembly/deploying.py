@@ -209,6 +209,10 @@ class DeployDesk:
         units = next((side["units"] for side in evidence.get("sides", ()) if side["side"] == CANARY), 0)
         if evidence.get("verdict") != "no harm" or units < least:
             reasons = "; ".join(evidence.get("reasons", ())) or "nothing was answered yet"
+            if evidence.get("verdict") == "harm":
+                raise Conflict(
+                    f"'{one.name}' does harm: {reasons}. Roll it back, or give a reason with 'force'."
+                )
             few = f"{units} of {least} units answered" if units < least else reasons
             raise Conflict(
                 f"It is not certain that '{one.name}' does no harm: {few}. Wait, or give a reason with "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.assembly import furnishing
 from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.house import House
 from greenroom.assembly.prompts import new_version
@@ -361,3 +362,45 @@ async def test_another_share_counts_both_sides_from_then_on(tmp_path: Path, upst
 
 def _exchanges(house: House) -> int:
     return sum(side["exchanges"] for side in house.deploys.evidence(1).get("sides", ()))
+
+
+async def test_a_deployment_taken_while_a_configuration_is_read_leaves_the_new_one_in_force(
+    tmp_path: Path, upstream: FaultUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, waiting, go_on = tmp_path / "greenroom.toml", asyncio.Event(), asyncio.Event()
+
+    async def probe() -> None:
+        waiting.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(furnishing, "probe_loopback", probe)
+    path.write_text("[apps.support]\n", encoding="utf-8")
+    go_on.set()
+    async with House.open(path, tmp_path / "data", {}).running() as house:
+        go_on.clear()
+        waiting.clear()
+        taking = asyncio.create_task(deploy(house, "strict", policy={"check": ["pii"]}))
+        await waiting.wait()  # it has the configuration of before in its hands
+        house_of(tmp_path, "", upstream)
+        reading = asyncio.create_task(house.reload())
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await asyncio.gather(taking, reading)
+        target = (await ask(house, app="sound")).target
+
+    assert target == "box/sound"
+    assert "sound" in house.config.models
+
+
+async def test_harm_that_is_certain_is_told_to_who_would_promote(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    upstream.script("other", error(400))
+    async with running(tmp_path, "", upstream) as house:
+        desk = await deploy(house, roll_back=False, units=5)
+        for n in range(60):
+            await ask(house, f"user-{n}")
+        await until(lambda: house.deploys.evidence(1).get("verdict") == "harm")
+
+        with pytest.raises(Conflict, match=r"'other' does harm: failed: 100 %.*Roll it back"):
+            desk.promote("support", "", None, "me", "")
