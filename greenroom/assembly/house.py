@@ -211,6 +211,8 @@ class House(Stores):
         """Take deployments that changed; what runs keeps what it has. Raises: ConfigError, StoreError."""
         async with self._furnishing:
             if self.deployments.is_changed():
+                self.refresh_prompts()  # what was deployed may be younger than what this process knows
+                self.shelf.notice()
                 self.gateway.rooms = await furnish(self, self.deployments.plain)
                 self.config = self.deployments.begin()
                 self.trials.begin()

@@ -404,3 +404,20 @@ async def test_harm_that_is_certain_is_told_to_who_would_promote(
 
         with pytest.raises(Conflict, match=r"'other' does harm: failed: 100 %.*Roll it back"):
             desk.promote("support", "", None, "me", "")
+
+
+async def test_what_another_process_made_and_deployed_at_once_is_known_before_it_is_judged(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    async with running(tmp_path, "", upstream) as house:
+        other = House.open(tmp_path / "greenroom.toml", tmp_path / "data", {})
+        async with other.running(as_guest=True):
+            other.prompts.add(
+                [new_version(PromptVersion(name="greet", messages=(Message(role="system", text="Hi."),)))],
+                who="me",
+            )
+            other.refresh_prompts()
+            await deploy(other, "greet@1")
+        await house.redeploy()
+
+        assert house.deploys.get(1).state == "canary"
