@@ -40,8 +40,7 @@ class DeployDesk:
         """Every app with something deployed or once deployed, and how it stands."""
         if not self._house.has_deployed:
             return []
-        apps = dict.fromkeys(one.app for one in self._house.deploys.history(limit=10_000))
-        return [self.show(app) for app in sorted(apps)]
+        return [self.show(app) for app in self._house.deploys.apps()]
 
     def show(self, app: str) -> Record:
         """What is promoted on an app, what is open, and what came last. Raises: NotFound."""

@@ -116,14 +116,10 @@ class DeploymentStore(CountedStore):
             ).fetchall()
         return [_read(row) for row in rows]
 
-    def latest(self, app: str) -> Deployment | None:
-        """The deployment of an app that changed last."""
+    def apps(self) -> list[str]:
+        """All that something was ever deployed onto, by name."""
         with self._reading() as connection:
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM deployments WHERE app = ? ORDER BY changed_ns DESC, id DESC LIMIT 1",  # noqa: S608  # constants
-                (app,),
-            ).fetchone()
-        return None if row is None else _read(row)
+            return [app for (app,) in connection.execute("SELECT DISTINCT app FROM deployments ORDER BY app")]
 
     def get(self, id: int) -> Deployment:
         """One deployment. Raises: NotFound."""

@@ -29,6 +29,11 @@ targets = ["{NAME}", "greenroom/reader"]
 [apps.clerk]
 model = "trained/second"
 
+[policies.plain]
+rule = "email"
+action = "route"
+route_to = "trained/second"
+
 [prices."trained/*"]
 input_per_mtok_usd = 0.5
 """
@@ -103,7 +108,7 @@ async def test_what_the_configuration_names_is_not_deleted(tmp_path: Path, store
 
         with pytest.raises(Conflict, match=r"models\.careful"):
             await desk.delete(NAME, ACME, "")
-        with pytest.raises(Conflict, match=r"apps\.clerk\.model"):
+        with pytest.raises(Conflict, match=r"apps\.clerk\.model, policies\.plain\.route_to\."):
             await desk.delete("second", ACME, "")
         for name in (NAME, "none"):
             with pytest.raises(ModelNotFound):

@@ -89,10 +89,11 @@ def test_what_is_promoted_is_what_an_evaluation_and_a_question_meet(run: Run, pl
         (("--no-gate", "x", "--promote-after", "soon"), 64, "--promote-after must be like"),
         (("--no-gate", "x", "--margin", "failed"), 64, "--margin must be like failed=0.02"),
         (("--no-gate", "x", "--margin", "wrong=0.1"), 64, "wrong"),
+        (("--no-gate", "x", "--slower", "inf"), 64, "slower"),
         (("--gate", "none.toml"), 64, "can't be read"),
         (("--no-gate", "x", "--to", "nobody"), 1, "There is no app 'nobody'"),
     ],
-    ids=["no-gate", "share", "promote-after", "margin", "unknown-margin", "no-suite", "no-app"],
+    ids=["no-gate", "share", "promote-after", "margin", "unknown-margin", "endless", "no-suite", "no-app"],
 )
 def test_wrong_usage_says_what_is_wrong(
     run: Run, place: Path, options: tuple[str, ...], code: int, said: str
