@@ -91,7 +91,10 @@ async def test_lists_and_figures_hide_it_from_others_though_the_configuration_na
         assert not {NAME, f"trained/{NAME}", "second"} & set(rooms.names(OTHER))
         assert f"trained/{NAME}" in {one["id"] for one in desk.models("acme")}
         assert f"trained/{NAME}" not in {one["id"] for one in desk.models("other")}
-        assert f"trained/{NAME}" in {one["target"] for one in all_status(house, None)}
+        assert not [one for one in desk.models("other") if NAME in str(one) or "second" in str(one)]
+        engine = next(one["engine"] for one in all_status(house, None) if one["target"] == f"trained/{NAME}")
+        own = next(one["engine"] for one in all_status(house, "acme") if one["target"] == f"trained/{NAME}")
+        assert engine.keys() - own.keys() == {"detail"}, "it may name folders of the machine"
         assert f"trained/{NAME}" not in {one["target"] for one in all_status(house, "other")}
         shown = ServingDesk(house).status("careful", OTHER)["targets"]
         assert [one["target"] for one in shown] == ["greenroom/reader"]
