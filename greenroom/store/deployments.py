@@ -168,13 +168,21 @@ class DeploymentStore(CountedStore):
             return _one(connection, id)
 
     def note(self, id: int, evidence: Json) -> None:
-        """Keep what the live comparison says now. Raises no number: nobody's answers change by it."""
-        with self._reading() as connection, transaction(connection):
-            connection.execute(
-                "INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT (deployment) DO UPDATE SET"
-                " at_ns = excluded.at_ns, body = excluded.body",
-                (id, time.time_ns(), _json(evidence)),
-            )
+        """Keep what the live comparison says now. Raises no number: nobody's answers change by it.
+
+        Not forced onto the disk: the next look says it again, and the event loop may wait for the connection.
+        """
+        with self._reading() as connection:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with transaction(connection):
+                    connection.execute(
+                        "INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT (deployment) DO UPDATE SET"
+                        " at_ns = excluded.at_ns, body = excluded.body",
+                        (id, time.time_ns(), _json(evidence)),
+                    )
+            finally:
+                connection.execute("PRAGMA synchronous = FULL")
 
     def evidence(self, id: int) -> Json:
         """What the live comparison said last; empty where it said nothing yet."""

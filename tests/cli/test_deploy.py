@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.assembly.stores import DEPLOYMENTS
+from greenroom.store.deployments import DeploymentStore
 from tests.cli.conftest import Run
 from tests.offline.scripted_provider import ScriptedProvider, rows
 
@@ -104,3 +106,16 @@ def test_wrong_usage_says_what_is_wrong(
     assert ended.code == code
     assert said in ended.err
     assert run("deploy", "history").out == ""
+
+
+def test_harm_is_a_finding_to_who_would_promote(run: Run, place: Path) -> None:
+    run("deploy", "canary", "lab/novice", "--to", "lean", "--no-gate", "a try", "--watch-only")
+    store = DeploymentStore(place / "data" / DEPLOYMENTS)
+    store.note(1, {"verdict": "harm", "reasons": ["failed: 9 % of the canary"], "sides": [], "metrics": []})
+    store.close()
+
+    ended = run("deploy", "promote", "lean")
+
+    assert ended.code == 1
+    assert "'lab/novice' does harm: failed: 9 % of the canary. Roll it back" in ended.err
+    assert "--force" in ended.err

@@ -52,7 +52,7 @@ class Rules(_Table, kw_only=True, frozen=True):
     shorter: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """It is short when it has fewer tokens than this part of what nine in ten of the current's have."""
     confidence: Annotated[float, Meta(ge=0.9, le=0.9999)] = 0.99
-    """The chance that a canary without harm is never rolled back, whatever its length."""
+    """The chance that a canary that changes nothing is never rolled back, whatever its length."""
     units: Annotated[int, Meta(ge=1)] = 200
     """So many users (sessions, requests) at least before a rule promotes."""
     promote_after_s: Annotated[float, Meta(ge=0, le=1e9)] | None = None
