@@ -69,6 +69,7 @@ class DeployDesk:
         The house must be running. Raises: MalformedRequest, NotFound, Conflict; GateRefused.
         """
         house = self._house
+        await self.follow()  # another process may have decided something since
         self._check_app(wanted.app)
         share = wanted.share or house.config.deploy.share
         candidate = self._candidate(wanted)

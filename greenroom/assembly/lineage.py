@@ -24,7 +24,7 @@ ORIGINS: Final = "train.lineage.jsonl"
 NEAREST: Final = 5
 """Training rows that are shown for an answer."""
 MOST_ROWS: Final = 200_000
-"""Rows that are looked at; a larger file is looked at up to there, and the answer says so."""
+"""Rows that are looked at and counted; of a larger file no others are."""
 _PREFIX: Final = f"{TRAINED}/"
 _SHOWN = 500
 """Characters of a row."""

@@ -421,3 +421,9 @@ async def test_what_another_process_made_and_deployed_at_once_is_known_before_it
         await house.redeploy()
 
         assert house.deploys.get(1).state == "canary"
+        DeployDesk(house).promote("support", "", "a test", "me", "")
+        await house.redeploy()
+        await asyncio.to_thread(house.deploys.change, 1, "rolled_back", was="promoted", who="they", why="")
+        await deploy(house, "greet@1")  # which answered here until now
+
+        assert house.deploys.get(2).state == "canary"
