@@ -59,7 +59,9 @@ class _Watched:
         self.one = one
         self.rules = rules_of(one)
         self._canary = SHADOW if one.state == SHADOW else CANARY
-        self.live = Live(self.rules, one.share, self._canary)
+        # A shadow's copies are beside the exchanges of the current, not out of them.
+        share = one.share / (1 + one.share) if one.state == SHADOW else one.share
+        self.live = Live(self.rules, share, self._canary)
         self._at = (0, 0)
         self.told: Told | None = None
         self.told_at = 0.0
@@ -69,7 +71,9 @@ class _Watched:
     def read(self, house: "House") -> None:
         """Take all that is new. Raises: StoreError."""
         while True:
-            found = house.traces.compared(self.one.id, self._at, self.rules.scores, self._canary)
+            found = house.traces.compared(
+                self.one.id, self._at, self.rules.scores, self._canary, self.one.changed_ns
+            )
             self._at = found.seq, found.score
             self.is_fresh = self.is_fresh or bool(found.rows or found.scores)
             self.live.take(found.rows, found.scores, is_old=not found.is_last)
@@ -82,7 +86,7 @@ class Watcher:
 
     def __init__(self, house: "House") -> None:
         self._house = house
-        self._watched: dict[tuple[int, float], _Watched] = {}
+        self._watched: dict[tuple[int, int], _Watched] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -114,9 +118,10 @@ class Watcher:
         """One look at every open deployment. Raises: StoreError."""
         opened = [one for one in self._house.deploys.standing() if one.state in OPEN]
         known = self._watched
-        # With another share both sides are counted from the start: blocks have another size.
+        # With another share both sides are counted from then on: what changes with time would count for the
+        # side that grew, were exchanges of both shares held against each other.
         self._watched = {
-            (one.id, one.share): known.get((one.id, one.share)) or _Watched(one) for one in opened
+            (one.id, one.changed_ns): known.get((one.id, one.changed_ns)) or _Watched(one) for one in opened
         }
         for watched in self._watched.values():
             watched.read(self._house)

@@ -40,8 +40,7 @@ class DeployDesk:
         """Every app with something deployed or once deployed, and how it stands."""
         if not self._house.has_deployed:
             return []
-        apps = dict.fromkeys(one.app for one in self._house.deploys.history(limit=10_000))
-        return [self.show(app) for app in sorted(apps)]
+        return [self.show(app) for app in self._house.deploys.apps()]
 
     def show(self, app: str) -> Record:
         """What is promoted on an app, what is open, and what came last. Raises: NotFound."""
@@ -70,6 +69,7 @@ class DeployDesk:
         The house must be running. Raises: MalformedRequest, NotFound, Conflict; GateRefused.
         """
         house = self._house
+        await self.follow()  # another process may have decided something since
         self._check_app(wanted.app)
         share = wanted.share or house.config.deploy.share
         candidate = self._candidate(wanted)
@@ -209,6 +209,10 @@ class DeployDesk:
         units = next((side["units"] for side in evidence.get("sides", ()) if side["side"] == CANARY), 0)
         if evidence.get("verdict") != "no harm" or units < least:
             reasons = "; ".join(evidence.get("reasons", ())) or "nothing was answered yet"
+            if evidence.get("verdict") == "harm":
+                raise Conflict(
+                    f"'{one.name}' does harm: {reasons}. Roll it back, or give a reason with 'force'."
+                )
             few = f"{units} of {least} units answered" if units < least else reasons
             raise Conflict(
                 f"It is not certain that '{one.name}' does no harm: {few}. Wait, or give a reason with "

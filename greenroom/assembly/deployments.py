@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from greenroom.assembly.canaries import Watcher, decide
+from greenroom.assembly.canaries import Watcher, decide, rules_of
 from greenroom.assembly.prompts import check_prompts
 from greenroom.assembly.steps import check_tables
 from greenroom.assembly.trials import is_busy
@@ -60,7 +60,8 @@ def over(config: Config, app: str, candidate: Candidate) -> Config:
             name: {**table.steps.get(name, {}), **steps.get(name, {})} for name in {*table.steps, *steps}
         }
         table = replace(table, steps=merged, **{name: one for name, one in said.items() if one is not None})
-        policies = {**{f"{app}: {name}": replace(one, app=app) for name, one in own.items()}, **policies}
+        mine = {f"{app}: {name}": replace(one, app=app) for name, one in own.items()}
+        policies = {**mine, **{name: one for name, one in policies.items() if name not in mine}}
     return replace(config, apps={**config.apps, app: table}, policies=policies)
 
 
@@ -69,10 +70,12 @@ class Deployments:
 
     def __init__(self, house: "House") -> None:
         self._house = house
-        self.plain = self._config = house.config
-        """The configuration as its file says it, without what is deployed."""
+        self.plain = self._taken = self._config = house.config
+        """The configuration as its file says it, without what is deployed; `_taken` is not in force yet."""
         self._standing: list[Deployment] = []
-        self._generation = 0
+        self._fallen: list[tuple[Deployment, GreenroomError]] = []
+        """What can't stand in the configuration that is taken, and why."""
+        self._generation = self._seen = 0
         self._make: Make
         self._watcher: Watcher | None = None
         self._writes = self._serves = False
@@ -93,10 +96,13 @@ class Deployments:
         return self._house.has_deployed and self._house.deploys.generation() != self._generation
 
     def over(self, config: Config) -> Config:
-        """A configuration with all that is promoted. What can't stand in it is rolled back."""
-        self.plain, self._standing = config, []
+        """A configuration with all that is promoted. What can't stand in it is rolled back by `begin`.
+
+        Until then nothing is in force: a configuration that is refused for another reason changes nothing.
+        """
+        self._taken, self._standing, self._fallen = config, [], []
         if self._house.has_deployed:
-            self._generation = self._house.deploys.generation()
+            self._seen = self._house.deploys.generation()
             self._standing = self._house.deploys.standing()
         for one in [one for one in self._standing if one.state == PROMOTED]:
             try:
@@ -104,7 +110,7 @@ class Deployments:
                 self._check(changed, one.app)
                 config = changed
             except GreenroomError as error:
-                self._give_up(one, error)
+                self._fall(one, error)
         self._config = config
         return config
 
@@ -120,10 +126,14 @@ class Deployments:
             try:
                 apps[one.app] = self._with(one, apps.get(one.app))
             except GreenroomError as error:
-                self._give_up(one, error)
+                self._fall(one, error)
 
     def begin(self) -> Config:
-        """Have what was enlisted last be watched; the configuration in force."""
+        """Have what was enlisted last be in force and watched; the configuration with it."""
+        self.plain, self._generation = self._taken, self._seen
+        fallen, self._fallen = self._fallen, []
+        for one, error in fallen:
+            self._give_up(one, error)
         if self._writes and any(one.state in OPEN for one in self._standing):
             self._watcher = self._watcher or Watcher(self._house)
             self._watcher.start()
@@ -153,6 +163,7 @@ class Deployments:
             raise ConfigError(f"The app '{one.app}' takes part in the experiment '{experiment}' now.")
         if app is None:
             raise ConfigError(f"There is no app '{one.app}' in the configuration.")
+        rules_of(one)  # raises: nobody would end what is watched by none
         made = watched(
             self.built(one.app, candidate_of(one), f"{one.app}\0deployment\0{one.id}"), self._flaws
         )
@@ -181,7 +192,12 @@ class Deployments:
 
         def is_ready() -> bool:
             nonlocal loaded  # an engine that stops later is started by the next request, as always
-            loaded = loaded or all(provider.engine.state == "ready" for provider in local)
+            if not loaded:
+                engines = [provider.engine for provider in local]
+                loaded = all(engine.state == "ready" for engine in engines)
+                for engine in engines:
+                    if engine.state == "stopped":  # it fell idle before anybody came, or could not load
+                        engine.start_now()
             return loaded
 
         return is_ready
@@ -201,9 +217,12 @@ class Deployments:
         check_tables(config, where)
         check_prompts(config, where)
 
+    def _fall(self, one: Deployment, error: GreenroomError) -> None:
+        self._standing = [other for other in self._standing if other.id != one.id]
+        self._fallen.append((one, error))
+
     def _give_up(self, one: Deployment, error: GreenroomError) -> None:
         """Go back to the state before, as what stands no longer can."""
-        self._standing = [other for other in self._standing if other.id != one.id]
         log.error(
             "deployment can't stand", extra={"deployment": one.id, "app": one.app, "reason": str(error)}
         )

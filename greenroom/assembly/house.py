@@ -3,6 +3,7 @@
 The command line opens it to read and write stores; `running()` starts what answers prompts.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
@@ -89,6 +90,8 @@ class House(Stores):
         self.shelf = TrainedShelf(self)
         self._key_generation: object = None
         self._ending = ExitStack()
+        self._furnishing = asyncio.Lock()
+        """Of two who furnish at once the last would win, be it with a configuration of before."""
 
     @classmethod
     def open(
@@ -184,6 +187,10 @@ class House(Stores):
 
     async def reload(self) -> None:
         """Read the configuration again and swap the apps; what runs keeps what it has. Raises ConfigError."""
+        async with self._furnishing:
+            await self._reload()
+
+    async def _reload(self) -> None:
         loaded = configuration.load(find_config(self.config_path, self.environment))
         check(loaded, self.config_path)
         if self.worker is not None:
@@ -202,10 +209,13 @@ class House(Stores):
 
     async def redeploy(self) -> None:
         """Take deployments that changed; what runs keeps what it has. Raises: ConfigError, StoreError."""
-        if self.deployments.is_changed():
-            self.gateway.rooms = await furnish(self, self.deployments.plain)
-            self.config = self.deployments.begin()
-            self.trials.begin()
+        async with self._furnishing:
+            if self.deployments.is_changed():
+                self.refresh_prompts()  # what was deployed may be younger than what this process knows
+                self.shelf.notice()
+                self.gateway.rooms = await furnish(self, self.deployments.plain)
+                self.config = self.deployments.begin()
+                self.trials.begin()
 
     def refresh_keys(self) -> None:
         """Take the keys from the store if they changed there. Costs microseconds when they did not."""

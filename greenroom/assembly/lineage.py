@@ -13,6 +13,7 @@ from greenroom.assembly.house import House
 from greenroom.assembly.llama import TRAINED
 from greenroom.errors import ModelNotFound
 from greenroom.grounding.stems import language_of, tokens
+from greenroom.store.material import stamp
 from greenroom.store.trained import FILE, TrainedModel
 
 Json = dict[str, Any]  # Any: JSON
@@ -23,7 +24,7 @@ ORIGINS: Final = "train.lineage.jsonl"
 NEAREST: Final = 5
 """Training rows that are shown for an answer."""
 MOST_ROWS: Final = 200_000
-"""Rows that are looked at; a larger file is looked at up to there, and the answer says so."""
+"""Rows that are looked at and counted; of a larger file no others are."""
 _PREFIX: Final = f"{TRAINED}/"
 _SHOWN = 500
 """Characters of a row."""
@@ -32,6 +33,8 @@ _json = Decoder(Json)
 
 def lineage(house: House, named: str, project: str | None) -> Json:
     """What a trained model comes from; for a trace's id, also the rows that its question is nearest to.
+
+    Of the data a project sees nothing but its own: who may use a model of another's learns whose it is.
 
     Raises: ModelNotFound when there is no such model or trace that the project may see, or the trace was
     answered by no trained model; StoreError.
@@ -46,7 +49,8 @@ def lineage(house: House, named: str, project: str | None) -> Json:
             )
         name = target.removeprefix(_PREFIX)
     model = _model(house, name, project, trace)
-    folder = job_folder(house.data, model)
+    is_own = project in (None, model.project)
+    folder = job_folder(house.data, model) if is_own else None
     found: Json = {
         "model": model.name,
         "kind": model.kind,
@@ -55,7 +59,7 @@ def lineage(house: House, named: str, project: str | None) -> Json:
         "base": model.base or None,
         "checkpoint_of": model.checkpoint_of,
         "job": model.job,
-        "data": _data(house, model),
+        "data": _data(house, model) if is_own else None,
         "folder": None if folder is None else folder.relative_to(house.data.resolve()).as_posix(),
         "rows": None,
         "traces": [],
@@ -76,8 +80,12 @@ def _model(house: House, name: str, project: str | None, trace: Json | None) -> 
         with contextlib.suppress(ModelNotFound):
             if trace is None:
                 return house.trained.find(name, project)
-        for one in house.trained.ever(name):
-            if trace is not None or project in (None, one.project):
+        for one in house.trained.ever(name):  # a name may be given again, to another's model too
+            if trace is None:
+                is_it = project in (None, one.project)
+            else:
+                is_it = stamp(one.created_ns) <= trace["created_at"]
+            if is_it:
                 return one
     raise ModelNotFound(f"There is no trained model and no trace '{name[:100]}'.")
 

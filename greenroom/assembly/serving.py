@@ -73,7 +73,7 @@ class ServingPagesDesk:
 
 def all_status(house: House, project: str | None) -> list[Json]:
     """How all targets fare, by name, of which a project may know; None sees all."""
-    return [_row(house, target) for target in _targets(house, project).values()]
+    return [_row(house, target, project) for target in _targets(house, project).values()]
 
 
 def status(house: House, name: str, project: str | None) -> Json:
@@ -82,7 +82,7 @@ def status(house: House, name: str, project: str | None) -> Json:
     if configured is not None:
         found = {one: house.models.target(one) for one in configured.targets}
         shown = [
-            _row(house, target)
+            _row(house, target, project)
             for one, target in found.items()
             if target is not None and not house.shelf.is_hidden(one, project)
         ]
@@ -90,7 +90,7 @@ def status(house: House, name: str, project: str | None) -> Json:
     target = None if house.shelf.is_hidden(name, project) else house.models.target(name)
     if target is None:
         raise ModelNotFound(f"No model goes by '{name[:100]}'. GET /api/models lists what there is.", "model")
-    return _row(house, target)
+    return _row(house, target, project)
 
 
 def _targets(house: House, project: str | None) -> dict[str, Target]:
@@ -106,7 +106,8 @@ def _targets(house: House, project: str | None) -> dict[str, Target]:
     return {one.name: one for one in found if one is not None}
 
 
-def _row(house: House, target: Target) -> Json:
+def _row(house: House, target: Target, project: str | None) -> Json:
+    provider, is_narrow = target.provider, project is not None
     health, now = target.health, monotonic()
     left_s = max(0.0, max(health.open_until, health.back_at) - now)
     figures = house.gateway.figures.by_target.get(target.name) or Figures()
@@ -119,7 +120,7 @@ def _row(house: House, target: Target) -> Json:
         "circuit": "closed" if not health.open_until else "open" if left_s else "half_open",
         **figures.facts(),
         "context_window": house.models.context_window(target.name),
-        "engine": target.provider.engine.facts() if isinstance(target.provider, Llama) else None,
+        "engine": provider.engine.facts(to_all=is_narrow) if isinstance(provider, Llama) else None,
         "trained": None if trained is None else _about(trained),
     }
 

@@ -39,25 +39,31 @@ class ModelDesk:
         """Apps, configured models and targets, with prices per million tokens and how each fares now."""
         house, models = self._house, self._house.models
         rows: list[Record] = [
-            {"id": name, "kind": "app", "model": app.model, "pipeline": "off" if app.pipeline_off else "on"}
+            {
+                "id": name,
+                "kind": "app",
+                "model": None if house.shelf.is_hidden(app.model, project) else app.model,
+                "pipeline": "off" if app.pipeline_off else "on",
+            }
             for name, app in house.gateway.rooms.apps.items()
         ]
         for name, model in models.configured().items():
-            rows.append({"id": name, "kind": "model", "route": model.route, "targets": list(model.targets)})
+            targets = [one for one in model.targets if not house.shelf.is_hidden(one, project)]
+            rows.append({"id": name, "kind": "model", "route": model.route, "targets": targets})
         named = dict.fromkeys((*models.names(), house.default_target))
         for name in named:
             target = models.target(name)
             if target is None or house.shelf.is_hidden(name, project):
                 continue
             if name not in models.configured():
-                rows.append(self._row(target))
+                rows.append(self._row(target, project))
         by_id = {one["id"]: one for one in rows}
         for one in all_pulled(house.data):
             name = f"{PULLED}{one.name}"
             row = by_id.get(name)
             if row is None:
                 target = models.target(name)
-                row = self._row(target) if target is not None else Record(id=name, kind="file")
+                row = self._row(target, project) if target is not None else Record(id=name, kind="file")
                 rows.append(row)
             row["file"] = _about(one)
         if house.shelf.names(project):
@@ -77,7 +83,11 @@ class ModelDesk:
             row = by_id.get(f"{PREFIX}{name}")
             if row is None:
                 target = house.models.target(f"{PREFIX}{name}")
-                row = self._row(target) if target is not None else Record(id=f"{PREFIX}{name}", kind="file")
+                row = (
+                    self._row(target, project)
+                    if target is not None
+                    else Record(id=f"{PREFIX}{name}", kind="file")
+                )
                 rows.append(row)
             row["trained"] = about(house, trained)
 
@@ -89,7 +99,9 @@ class ModelDesk:
         """What is known of a model. Raises: NotFound."""
         return self.recommender.show(name)
 
-    def _row(self, target: Target) -> Record:
+    def _row(self, target: Target, project: str | None) -> Record:
+        provider = target.provider
+        engine = provider.engine.facts(to_all=project is not None) if isinstance(provider, Llama) else None
         health, now = target.health, monotonic()  # the loop's clock too
         left_s = max(0.0, max(health.open_until, health.back_at) - now)
         return {
@@ -104,7 +116,7 @@ class ModelDesk:
             "circuit": "closed" if not health.open_until else "open" if left_s else "half_open",
             "left_alone_s": round(left_s, 3),
             "first_content_ms": None if health.latency_s is None else round(health.latency_s * 1000, 1),
-            **({"engine": target.provider.engine.facts()} if isinstance(target.provider, Llama) else {}),
+            **({} if engine is None else {"engine": engine}),
         }
 
     async def explain(self, body: bytes) -> Record:

@@ -234,6 +234,9 @@ class TrainedShelf:
             for arm, its in one.arms.items()
             if its.model in named
         ]
+        places += [
+            f"policies.{rule}.route_to" for rule, one in config.policies.items() if one.route_to in named
+        ]
         places += self._house.deployments.naming(named)
         if places:
             raise Conflict(

@@ -136,7 +136,7 @@ def promote(
 ) -> int:
     """Have an app answer with its canary, for good: until it is rolled back.
 
-    Exit 2 while it is not certain that it does no harm.
+    Exit 2 while it is not certain that it does no harm, 1 when it does harm.
 
     Parameters
     ----------
@@ -151,10 +151,11 @@ def promote(
     """
     from greenroom.assembly.deploying import DeployDesk  # noqa: PLC0415  # a large import; others need none of it
 
+    desk = DeployDesk(place.open())
     try:
-        found = DeployDesk(place.open()).promote(to, why, force, _WHO, "")
+        found = desk.promote(to, why, force, _WHO, "")
     except Conflict as error:
-        return fail(_in_options(str(error)), INCONCLUSIVE)
+        return fail(_in_options(str(error)), _code(desk.show(to)) or INCONCLUSIVE)
     return _print(found, as_json=json)
 
 

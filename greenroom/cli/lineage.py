@@ -36,7 +36,9 @@ def lineage(named: str, /, *, project: str | None = None, json: bool = False, pl
     print(f"{found['model']}: {found['kind']} of the project '{found['project']}', made {made}.")
     print(f"base: {found['base'] or 'none, it was trained from nothing'}")
     print(f"job: {found['job']}")
-    if found["folder"] is None:
+    if project not in (None, found["project"]):
+        print("What it was trained on is shown to its own project alone.")
+    elif found["folder"] is None:
         print("The job's folder is gone, and its training rows with it.")
     else:
         print(f"rows: {found['rows']} in {found['folder']}/train.jsonl, {len(found['traces'])} from traces")

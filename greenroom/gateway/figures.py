@@ -59,14 +59,14 @@ class ModelFigures:
         self.by_target: dict[str, Figures] = {}
 
     def took(self, exchange: Exchange) -> None:
-        """Count an exchange that has ended. Some microseconds."""
+        """Count an exchange that has ended. Cost: about a microsecond."""
+        target, last = exchange.target, None
         for one in exchange.attempts:
+            if one.target == target:
+                last = one
             if one.error is not None:
                 figures = self._of(one.target)
                 figures.errors[one.error] = figures.errors.get(one.error, 0) + 1
-        if not exchange.attempts or exchange.target is None:
-            return
-        last = next((one for one in reversed(exchange.attempts) if one.target == exchange.target), None)
         if last is None or last.error is not None:
             return
         figures = self._of(last.target)

@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from msgspec import DecodeError, Raw
+from msgspec import DecodeError
 from msgspec.json import decode
 
 from greenroom.exchange import Exchange
@@ -92,8 +92,7 @@ class Flaws:
 def _is_json(text: str) -> bool:
     if len(text) > _LONGEST:
         return True
-    with contextlib.suppress(DecodeError, UnicodeDecodeError, RecursionError):
-        decode(text.encode("utf-8", "surrogatepass"), type=Raw)
+    with contextlib.suppress(DecodeError, UnicodeError, RecursionError):  # half a surrogate pair is no UTF-8
         decode(text)
         return True
     return False

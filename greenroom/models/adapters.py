@@ -33,6 +33,7 @@ class Stand:
         self._loaded: _Loaded = ()
         self._bad: dict[tuple[str, Path], tuple[float, str]] = {}
         self._change: asyncio.Task[None] | None = None
+        self._is_ended = False
         self.engine = make(())
         """What answers now."""
 
@@ -51,21 +52,18 @@ class Stand:
         wanted = (name, self._wanted[name]) if name in self._wanted else None
         if wanted is not None and wanted not in self._loaded and not self._reason(wanted):
             changing = self._begin()
-            try:
-                async with asyncio.timeout(wait_s):
-                    await asyncio.shield(changing)
-            except TimeoutError:
-                raise UpstreamTimeout("The engine is still loading the adapter.") from None
+            done, _ = await asyncio.wait((changing,), timeout=wait_s)  # goes on when who waits leaves
+            if not done:
+                raise UpstreamTimeout("The engine is still loading the adapter.")
+            changing.result()
         if wanted is not None and wanted in self._loaded:
             return self.engine, self._loaded.index(wanted)
         reason = self._reason(wanted) if wanted is not None else "it was deleted"
         raise UpstreamUnreachable(f"The adapter is not loaded: {reason or 'it was replaced'}.")
 
     def end(self) -> None:
-        """Let the engine go: nobody wants the base any more."""
-        self._wanted = {}
-        if self._change is not None:
-            self._change.cancel()
+        """Let the engine go once it is idle: nobody wants the base any more. Who is late is still served."""
+        self._is_ended = True
         self._let_go(self.engine)
 
     def _begin(self) -> "asyncio.Task[None]":
@@ -96,6 +94,8 @@ class Stand:
             old, self.engine, self._loaded = self.engine, engine, (*stay, *new)
             if old is not engine:
                 self._let_go(old)
+            if self._is_ended:
+                self._let_go(engine)
 
     def _now_wanted(self) -> _Loaded:
         return tuple(one for one in self._wanted.items() if not self._reason(one))

@@ -132,8 +132,11 @@ class Engine:
         """The process's id while there is one."""
         return self._process.pid if self._process is not None else None
 
-    def facts(self) -> dict[str, Any]:  # Any: JSON
-        """State, process, memory and history, for people who look after it. Any thread may ask."""
+    def facts(self, *, to_all: bool = False) -> dict[str, Any]:  # Any: JSON
+        """State, process, memory and history, for people who look after it. Any thread may ask.
+
+        `to_all`: without what may name folders of this machine.
+        """
         process = self._process
         return {
             "state": self.state,
@@ -147,7 +150,7 @@ class Engine:
             **(beat_facts(process.pulse.beat) if process is not None else {}),
             "ends": [one._asdict() for one in list(self.ends)],
             "said": self.said or None,
-            "detail": self.detail or None,
+            **({} if to_all else {"detail": self.detail or None}),
         }
 
     async def address(self, wait_s: float) -> Address:

@@ -21,7 +21,7 @@ class Engines:
         return engine
 
     def all(self) -> list[tuple[str, Engine]]:
-        """Those in use by the name of who uses them, and those that still end what they have begun."""
+        """Those in use, by the name of who uses them."""
         return [(name, engine) for (name, _), engine in self._used.items()]
 
     def keep(self, engines: Collection[Engine], names: tuple[str, ...]) -> None:

@@ -36,12 +36,12 @@ class NewDeployment(Struct, kw_only=True, forbid_unknown_fields=True):
     """Why there is no evaluation before it."""
     force: Why | None = None
     """Why it is deployed whatever the evaluation says."""
-    promote_after_s: Annotated[float, Meta(ge=0)] | None = None
+    promote_after_s: Annotated[float, Meta(ge=0, le=1e9)] | None = None
     units: Annotated[int, Meta(ge=1)] | None = None
     margins: dict[str, Annotated[float, Meta(ge=0, le=1)]] | None = None
     """As `[deploy.margins]`; a metric that is not named keeps its own."""
-    slower: Annotated[float, Meta(ge=1)] | None = None
-    dearer: Annotated[float, Meta(ge=1)] | None = None
+    slower: Annotated[float, Meta(ge=1, le=1e6)] | None = None
+    dearer: Annotated[float, Meta(ge=1, le=1e6)] | None = None
     shorter: Annotated[float, Meta(ge=0, le=1)] | None = None
     scores: Annotated[tuple[Annotated[str, Meta(pattern=NAME)], ...], Meta(max_length=10)] | None = None
     roll_back: bool | None = None

@@ -65,11 +65,12 @@ def tag_of(id: int, side: Side | str) -> str:
 
 
 def read(
-    connection: sqlite3.Connection, id: int, after: tuple[int, int], scores: Sequence[str], canary: str
-) -> Batch:
+    connection: sqlite3.Connection, id: int, after: tuple[int, int], scores: Sequence[str], canary: str,
+    since_ns: int = 0,
+) -> Batch:  # fmt: skip
     """The next rows and scores behind (trace, score), in the order in which they were stored.
 
-    `canary`: what the other side's tag is called, "canary" or "shadow".
+    `canary`: what the other side's tag is called, "canary" or "shadow". `since_ns`: no exchange of before.
     """
     newest = connection.execute(
         "SELECT (SELECT ifnull(max(seq), 0) FROM traces), (SELECT ifnull(max(rowid), 0) FROM scores)"
@@ -83,8 +84,8 @@ def read(
             rows = connection.execute(
                 "SELECT t.seq, t.user, t.session, t.id, t.outcome, t.cost_nano, t.total_us, t.output_tokens"
                 " FROM tags g CROSS JOIN traces t ON t.seq = g.seq"
-                " WHERE g.project = ? AND g.tag = ? AND g.seq > ? AND g.seq <= ?",
-                (project, f"{TAG}={tag_of(id, side)}", after[0], to),
+                " WHERE g.project = ? AND g.tag = ? AND g.seq > ? AND g.seq <= ? AND t.created_ns >= ?",
+                (project, f"{TAG}={tag_of(id, side)}", after[0], to, since_ns),
             )
             for seq, user, session, trace, outcome, cost, total_us, tokens in rows:
                 unit, is_named = _unit(project, user, session, trace)
@@ -93,7 +94,7 @@ def read(
                         flaws.get(seq))
                 )  # fmt: skip
     found.sort()
-    scored = _scores(connection, id, after[1], to_score, scores, canary) if scores else []
+    scored = _scores(connection, id, after[1], to_score, scores, canary, since_ns) if scores else []
     return Batch(found, scored, to, to_score, is_last=to == newest[0] and to_score == newest[1])
 
 
@@ -109,8 +110,9 @@ def _flaws(connection: sqlite3.Connection, project: int, id: int, after: int, to
 
 
 def _scores(
-    connection: sqlite3.Connection, id: int, after: int, to: int, names: Sequence[str], canary: str
-) -> list[Scored]:
+    connection: sqlite3.Connection, id: int, after: int, to: int, names: Sequence[str], canary: str,
+    since_ns: int,
+) -> list[Scored]:  # fmt: skip
     """Each exchange's first score of a name; the side is that of the exchange, whenever the score comes."""
     tags = {f"{TAG}={tag_of(id, 'current')}": False, f"{TAG}={tag_of(id, canary)}": True}
     places = ", ".join("?" * len(names))
@@ -118,9 +120,10 @@ def _scores(
         "SELECT g.tag, t.project, t.user, t.session, t.id, s.name, s.value FROM scores s"
         " JOIN tags g ON g.seq = s.seq JOIN traces t ON t.seq = s.seq"
         f" WHERE s.rowid > ? AND s.rowid <= ? AND s.name IN ({places}) AND g.tag IN (?, ?)"
-        " AND s.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM scores o WHERE o.seq = s.seq"
+        " AND t.created_ns >= ? AND s.value IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM scores o WHERE o.seq = s.seq"
         " AND o.name = s.name AND o.rowid < s.rowid) ORDER BY s.rowid",
-        (after, to, *names, *tags),
+        (after, to, *names, *tags, since_ns),
     )
     return [
         Scored(tags[tag], *_unit(project, user, session, trace), name, value)

@@ -116,14 +116,10 @@ class DeploymentStore(CountedStore):
             ).fetchall()
         return [_read(row) for row in rows]
 
-    def latest(self, app: str) -> Deployment | None:
-        """The deployment of an app that changed last."""
+    def apps(self) -> list[str]:
+        """All that something was ever deployed onto, by name."""
         with self._reading() as connection:
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM deployments WHERE app = ? ORDER BY changed_ns DESC, id DESC LIMIT 1",  # noqa: S608  # constants
-                (app,),
-            ).fetchone()
-        return None if row is None else _read(row)
+            return [app for (app,) in connection.execute("SELECT DISTINCT app FROM deployments ORDER BY app")]
 
     def get(self, id: int) -> Deployment:
         """One deployment. Raises: NotFound."""
@@ -172,13 +168,21 @@ class DeploymentStore(CountedStore):
             return _one(connection, id)
 
     def note(self, id: int, evidence: Json) -> None:
-        """Keep what the live comparison says now. Raises no number: nobody's answers change by it."""
-        with self._reading() as connection, transaction(connection):
-            connection.execute(
-                "INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT (deployment) DO UPDATE SET"
-                " at_ns = excluded.at_ns, body = excluded.body",
-                (id, time.time_ns(), _json(evidence)),
-            )
+        """Keep what the live comparison says now. Raises no number: nobody's answers change by it.
+
+        Not forced onto the disk: the next look says it again, and the event loop may wait for the connection.
+        """
+        with self._reading() as connection:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with transaction(connection):
+                    connection.execute(
+                        "INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT (deployment) DO UPDATE SET"
+                        " at_ns = excluded.at_ns, body = excluded.body",
+                        (id, time.time_ns(), _json(evidence)),
+                    )
+            finally:
+                connection.execute("PRAGMA synchronous = FULL")
 
     def evidence(self, id: int) -> Json:
         """What the live comparison said last; empty where it said nothing yet."""

@@ -298,10 +298,12 @@ class TraceStore:
         with self._reading() as connection:
             return observations.read(connection, self._names, wanted)
 
-    def compared(self, id: int, after: tuple[int, int], scores: Sequence[str], canary: str) -> compared.Batch:
+    def compared(
+        self, id: int, after: tuple[int, int], scores: Sequence[str], canary: str, since_ns: int = 0
+    ) -> compared.Batch:
         """What is new of both sides of a deployment: `compared.read`."""
         with self._reading() as connection:
-            return compared.read(connection, id, after, scores, canary)
+            return compared.read(connection, id, after, scores, canary, since_ns)
 
     def list(self, wanted: TraceFilter) -> Page:
         """A page of summaries, newest first, and the cursor of the next page (None at the end).

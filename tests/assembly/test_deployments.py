@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.assembly import furnishing
 from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.house import House
 from greenroom.assembly.prompts import new_version
-from greenroom.errors import Conflict, MalformedRequest, NotFound
+from greenroom.errors import ConfigError, Conflict, MalformedRequest, NotFound
 from greenroom.prompts.version import Message, PromptVersion
 from greenroom.server.deployments import NewDeployment
 from greenroom.store.listing import TraceFilter
@@ -306,3 +307,123 @@ async def test_of_two_who_decide_at_once_one_is_told_that_it_is_decided(
 
     assert len([one for one in found if isinstance(one, Conflict | NotFound)]) + len(events) in (3, 4)
     assert events[0]["state"] in ("promoted", "rolled_back")
+
+
+async def test_a_configuration_that_is_refused_changes_nothing_and_holds_up_no_rollback(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    path = tmp_path / "greenroom.toml"
+    async with running(tmp_path, "", upstream) as house:
+        desk = await deploy(house)
+        sound = path.read_text(encoding="utf-8")
+        broken = sound.replace('[models.other]\ntargets = ["box/other"]\nretries = 0\n', "")
+        path.write_text(broken + '[apps.odd]\nmodel = "nowhere"\n', encoding="utf-8")
+        with pytest.raises(ConfigError, match="nowhere"):
+            await house.reload()
+        state = house.deploys.get(1).state
+        desk.roll_back("support", "", "me", "")
+        await desk.follow()
+        after = await models(house)
+
+    assert state == "canary"
+    assert after == {"box/sound"}
+
+
+async def test_a_second_policy_of_the_same_name_takes_the_place_of_the_first(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    async with running(tmp_path, "", upstream) as house:
+        for rule in ("phone", "email"):
+            policy = {"check": ["pii"], "policies": {"strict": {"action": "block", "rule": rule}}}
+            desk = await deploy(house, f"no {rule}", policy=policy)
+            desk.promote("support", "", "a test", "me", "")
+            await desk.follow()
+        second = (await ask(house, text="Write to ana@example.com.")).outcome
+        desk.roll_back("support", "", "me", "")
+        await desk.follow()
+        first = (await ask(house, text="Write to ana@example.com.")).outcome
+
+    assert (second, first) == ("refused", "answered")
+
+
+async def test_another_share_counts_both_sides_from_then_on(tmp_path: Path, upstream: FaultUpstream) -> None:
+    async with running(tmp_path, "", upstream) as house:
+        desk = await deploy(house, share=0.3)
+        for n in range(10):
+            await ask(house, f"before-{n}")
+        await until(lambda: _exchanges(house) == 10)
+        await deploy(house, share=0.6)
+        for n in range(7):
+            await ask(house, f"after-{n}")
+
+        await until(lambda: _exchanges(house) == 7)
+    assert [one["share"] for one in desk.history("support")] == [0.6, 0.3]
+
+
+def _exchanges(house: House) -> int:
+    return sum(side["exchanges"] for side in house.deploys.evidence(1).get("sides", ()))
+
+
+async def test_a_deployment_taken_while_a_configuration_is_read_leaves_the_new_one_in_force(
+    tmp_path: Path, upstream: FaultUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, waiting, go_on = tmp_path / "greenroom.toml", asyncio.Event(), asyncio.Event()
+
+    async def probe() -> None:
+        waiting.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(furnishing, "probe_loopback", probe)
+    path.write_text("[apps.support]\n", encoding="utf-8")
+    go_on.set()
+    async with House.open(path, tmp_path / "data", {}).running() as house:
+        go_on.clear()
+        waiting.clear()
+        taking = asyncio.create_task(deploy(house, "strict", policy={"check": ["pii"]}))
+        await waiting.wait()  # it has the configuration of before in its hands
+        house_of(tmp_path, "", upstream)
+        reading = asyncio.create_task(house.reload())
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await asyncio.gather(taking, reading)
+        target = (await ask(house, app="sound")).target
+
+    assert target == "box/sound"
+    assert "sound" in house.config.models
+
+
+async def test_harm_that_is_certain_is_told_to_who_would_promote(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    upstream.script("other", error(400))
+    async with running(tmp_path, "", upstream) as house:
+        desk = await deploy(house, roll_back=False, units=5)
+        for n in range(60):
+            await ask(house, f"user-{n}")
+        await until(lambda: house.deploys.evidence(1).get("verdict") == "harm")
+
+        with pytest.raises(Conflict, match=r"'other' does harm: failed: 100 %.*Roll it back"):
+            desk.promote("support", "", None, "me", "")
+
+
+async def test_what_another_process_made_and_deployed_at_once_is_known_before_it_is_judged(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    async with running(tmp_path, "", upstream) as house:
+        other = House.open(tmp_path / "greenroom.toml", tmp_path / "data", {})
+        async with other.running(as_guest=True):
+            other.prompts.add(
+                [new_version(PromptVersion(name="greet", messages=(Message(role="system", text="Hi."),)))],
+                who="me",
+            )
+            other.refresh_prompts()
+            await deploy(other, "greet@1")
+        await house.redeploy()
+
+        assert house.deploys.get(1).state == "canary"
+        DeployDesk(house).promote("support", "", "a test", "me", "")
+        await house.redeploy()
+        await asyncio.to_thread(house.deploys.change, 1, "rolled_back", was="promoted", who="they", why="")
+        await deploy(house, "greet@1")  # which answered here until now
+
+        assert house.deploys.get(2).state == "canary"

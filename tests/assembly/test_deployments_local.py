@@ -1,5 +1,6 @@
 """A canary of a model that runs on this machine: nobody waits for it to load, and nobody's request fails."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,25 @@ async def test_traffic_moves_to_an_engine_once_it_has_loaded_and_no_request_fail
     assert {one.target for one in promoted} == {"tiny/tiny"}
     assert {one.target for one in back} == {"box/sound"}
     assert {one.outcome for one in (early, *asked, *promoted, *back)} == {"answered"}
+
+
+async def test_an_engine_that_fell_idle_before_anybody_came_is_loaded_again(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    path = tiny_gguf.write(tmp_path / "tiny.gguf")
+    local = f'[providers.tiny]\nkind = "llama"\nmodel_path = "{path}"\nthreads = 1\nidle_stop_s = 0.3\n'
+    async with running(tmp_path, local, upstream) as house:
+        await deploy(house, "tiny/tiny", share=0.5)
+        engine = next(one.engine for one in house.models.local())
+        for _ in range(1_000):
+            await asyncio.sleep(0.02)
+            if engine.state == "stopped":
+                break
+        starts, drawn = engine.starts, set()
+        for n in range(1_000):
+            drawn.add((await ask(house, f"user-{n}")).target)
+            if len(drawn) > 1:
+                break
+
+    assert starts == 1
+    assert drawn == {"box/sound", "tiny/tiny"}

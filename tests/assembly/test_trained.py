@@ -29,6 +29,11 @@ targets = ["{NAME}", "greenroom/reader"]
 [apps.clerk]
 model = "trained/second"
 
+[policies.plain]
+rule = "email"
+action = "route"
+route_to = "trained/second"
+
 [prices."trained/*"]
 input_per_mtok_usd = 0.5
 """
@@ -86,7 +91,10 @@ async def test_lists_and_figures_hide_it_from_others_though_the_configuration_na
         assert not {NAME, f"trained/{NAME}", "second"} & set(rooms.names(OTHER))
         assert f"trained/{NAME}" in {one["id"] for one in desk.models("acme")}
         assert f"trained/{NAME}" not in {one["id"] for one in desk.models("other")}
-        assert f"trained/{NAME}" in {one["target"] for one in all_status(house, None)}
+        assert not [one for one in desk.models("other") if NAME in str(one) or "second" in str(one)]
+        engine = next(one["engine"] for one in all_status(house, None) if one["target"] == f"trained/{NAME}")
+        own = next(one["engine"] for one in all_status(house, "acme") if one["target"] == f"trained/{NAME}")
+        assert engine.keys() - own.keys() == {"detail"}, "it may name folders of the machine"
         assert f"trained/{NAME}" not in {one["target"] for one in all_status(house, "other")}
         shown = ServingDesk(house).status("careful", OTHER)["targets"]
         assert [one["target"] for one in shown] == ["greenroom/reader"]
@@ -103,7 +111,7 @@ async def test_what_the_configuration_names_is_not_deleted(tmp_path: Path, store
 
         with pytest.raises(Conflict, match=r"models\.careful"):
             await desk.delete(NAME, ACME, "")
-        with pytest.raises(Conflict, match=r"apps\.clerk\.model"):
+        with pytest.raises(Conflict, match=r"apps\.clerk\.model, policies\.plain\.route_to\."):
             await desk.delete("second", ACME, "")
         for name in (NAME, "none"):
             with pytest.raises(ModelNotFound):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.assembly.stores import DEPLOYMENTS
+from greenroom.store.deployments import DeploymentStore
 from tests.cli.conftest import Run
 from tests.offline.scripted_provider import ScriptedProvider, rows
 
@@ -89,10 +91,11 @@ def test_what_is_promoted_is_what_an_evaluation_and_a_question_meet(run: Run, pl
         (("--no-gate", "x", "--promote-after", "soon"), 64, "--promote-after must be like"),
         (("--no-gate", "x", "--margin", "failed"), 64, "--margin must be like failed=0.02"),
         (("--no-gate", "x", "--margin", "wrong=0.1"), 64, "wrong"),
+        (("--no-gate", "x", "--slower", "inf"), 64, "slower"),
         (("--gate", "none.toml"), 64, "can't be read"),
         (("--no-gate", "x", "--to", "nobody"), 1, "There is no app 'nobody'"),
     ],
-    ids=["no-gate", "share", "promote-after", "margin", "unknown-margin", "no-suite", "no-app"],
+    ids=["no-gate", "share", "promote-after", "margin", "unknown-margin", "endless", "no-suite", "no-app"],
 )
 def test_wrong_usage_says_what_is_wrong(
     run: Run, place: Path, options: tuple[str, ...], code: int, said: str
@@ -103,3 +106,16 @@ def test_wrong_usage_says_what_is_wrong(
     assert ended.code == code
     assert said in ended.err
     assert run("deploy", "history").out == ""
+
+
+def test_harm_is_a_finding_to_who_would_promote(run: Run, place: Path) -> None:
+    run("deploy", "canary", "lab/novice", "--to", "lean", "--no-gate", "a try", "--watch-only")
+    store = DeploymentStore(place / "data" / DEPLOYMENTS)
+    store.note(1, {"verdict": "harm", "reasons": ["failed: 9 % of the canary"], "sides": [], "metrics": []})
+    store.close()
+
+    ended = run("deploy", "promote", "lean")
+
+    assert ended.code == 1
+    assert "'lab/novice' does harm: failed: 9 % of the canary. Roll it back" in ended.err
+    assert "--force" in ended.err

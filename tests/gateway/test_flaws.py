@@ -59,7 +59,11 @@ def test_each_flaw_is_found(text: str, reason: str, flaw: str | None) -> None:
     assert flaw is None or flaw in FLAWS
 
 
-@pytest.mark.parametrize(("text", "flaw"), [('{"a": 1}', None), ('{"a": 1', "json"), ("Sure: {}", "json")])
+@pytest.mark.parametrize(
+    ("text", "flaw"),
+    [('{"a": 1}', None), ('{"a": 1', "json"), ("Sure: {}", "json"), ('{"a": "\ud83d"}', "json")],
+    ids=["json", "half", "prose", "half-a-surrogate-pair"],
+)
 def test_json_that_was_asked_for_must_be_some(text: str, flaw: str | None) -> None:
     exchange = answered(text)
     exchange.request.response_format = "json_object"

@@ -176,6 +176,25 @@ async def test_what_can_not_be_loaded_is_left_out_and_the_others_come(engines: E
         await stand.running("bad", 1)
 
 
+async def test_who_waits_for_a_base_that_is_let_go_is_served_and_no_engine_stays(
+    engines: Engines, folder: Path
+) -> None:
+    stand = stand_over(engines, folder)
+    stand.want({"one": folder / "step2.gguf"})
+    waiting = asyncio.create_task(stand.running("one", 20))
+    assert await within(5.0, lambda: any(engine.state == "starting" for _, engine in engines.all()))
+
+    stand.end()
+    engine, place = await waiting
+    engine.begin()
+    address = await engine.address(20)
+    engine.end()
+
+    assert (address.url[:17], place) == ("http://127.0.0.1:", 0)
+    assert engines.all() == []
+    assert await within(20.0, lambda: engine.pid is None)
+
+
 async def test_a_crash_leaves_all_adapters_where_they_were(engines: Engines, folder: Path) -> None:
     stand = stand_over(engines, folder)
     stand.want({"back": folder / "step-1.gguf", "skip": folder / "step2.gguf"})

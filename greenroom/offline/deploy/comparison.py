@@ -202,13 +202,17 @@ class Live:
         return found
 
     def is_harmless(self) -> bool:
-        """Whether it surely does no harm, by each metric that has values. All must: none has a part of α."""
+        """Whether it surely does no harm, by each metric that has values; those that were asked for must.
+
+        All must be certain, so none has a part of α. What a stretch or few users show is a harm all the same.
+        """
         tests = self._whole.tests
-        return "failed" in tests and all(
+        is_certain = "failed" in tests and all(
             test.is_no_harm(self._rules.margins.of(metric), 1 - self._rules.confidence)
             for metric, test in tests.items()
             if self._rules.margins.of(metric) < 1
         )
+        return is_certain and not self._missing() and not self.harms()
 
     def told(self) -> Told:
         """All of it, for people. Cost: some 20 ms."""
@@ -222,11 +226,17 @@ class Live:
         ]
         verdict: Verdict = "harm" if harms else "no harm" if self.is_harmless() else "undecided"
         if verdict == "undecided":
-            open_ = ", ".join(one.metric for one in metrics if one.verdict == "undecided")
+            undecided = [one.metric for one in metrics if one.verdict == "undecided"]
+            open_ = ", ".join((*undecided, *self._missing())) if metrics else ""
             reasons.append(f"not certain yet: {open_}" if open_ else "nothing was answered yet")
         return Told(
             verdict=verdict, reasons=reasons, sides=[one.seen() for one in self._sides], metrics=metrics
         )
+
+    def _missing(self) -> list[str]:
+        """Scores that were asked for, and of which none came."""
+        is_off = self._rules.margins.score >= 1
+        return [] if is_off else [name for name in self._rules.scores if name not in self._whole.tests]
 
     def _metric(self, name: str, harms: Collection[str]) -> MetricSeen:
         test, margin = self._whole.tests[name], self._rules.margins.of(name)

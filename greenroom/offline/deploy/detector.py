@@ -10,7 +10,7 @@ the j-th time with 6 / π² j² of the chance of a false alarm.
 """
 
 from collections.abc import Sequence
-from math import ceil, exp, lgamma, pi
+from math import ceil, exp, lgamma, log, pi
 from typing import NamedTuple
 
 from greenroom.offline.experiments.report import blocks
@@ -18,7 +18,7 @@ from greenroom.offline.experiments.sequential import Differences
 
 GROWTH = 1.25
 MOST = 20_000
-"""Users of a side that one stretch remembers; later ones take no part in it."""
+"""Users of a side that one stretch remembers; then later ones of both sides take no part in it."""
 FIRST_LOOK = 8
 """Values of the canary before its users are looked at."""
 _MUCH = 0.1
@@ -35,9 +35,14 @@ class Units:
         self._of: dict[str, tuple[float, int]] = {}
         self._once = 0.0
 
-    def is_full(self, unit: str) -> bool:
-        """Whether a unit is one too many to be remembered: so many prove enough."""
-        return len(self._of) >= MOST and unit not in self._of
+    @property
+    def is_full(self) -> bool:
+        """Whether no other unit is remembered: so many prove enough."""
+        return len(self._of) >= MOST
+
+    def knows(self, unit: str) -> bool:
+        """Whether a unit that may return gave something."""
+        return unit in self._of
 
     def add(self, unit: str, value: float, *, may_return: bool) -> bool:
         """Take a value of a unit, one that may not return without remembering it; whether it is its first."""
@@ -78,15 +83,14 @@ class Test:
         self._first = Differences(*blocks(share, 1 - share))
         self.sides = (Units(), Units())
         """The current's and the canary's."""
-        self._looks = 0
         self._due = FIRST_LOOK
         self._is_unlikely = False
 
     def add(self, unit: str, value: float, *, is_canary: bool, may_return: bool) -> None:
         """Take a value from 0 to 1, of which 1 is the bad one."""
         side = self.sides[is_canary]
-        if may_return and side.is_full(unit):
-            return
+        if may_return and not side.knows(unit) and any(one.is_full for one in self.sides):
+            return  # nor on the side that has room: its newcomers would be held to others of before
         if side.add(unit, value, may_return=may_return):
             self._first.add(value, is_treatment=is_canary)
 
@@ -110,8 +114,9 @@ class Test:
         return Bounds(difference, self._first.lower(alpha), self._first.upper(alpha))
 
     def _look(self, margin: float, alpha: float) -> None:
-        self._looks += 1
-        self._due = ceil(self.sides[1].returned * GROWTH) + 1
+        returned = self.sides[1].returned
+        look = 1 + int(log(returned / FIRST_LOOK) / log(GROWTH))  # by the size: a restart begins none anew
+        self._due = ceil(returned * GROWTH) + 1
         current, canary = (side.means for side in self.sides)
         if _mean(canary) - _mean(current) > margin:
             everyone = [*current, *canary]
@@ -122,7 +127,7 @@ class Test:
                 len(canary),
                 sum(one > much for one in canary),
             )
-            self._is_unlikely = p < alpha * 6 / (pi * self._looks) ** 2
+            self._is_unlikely = p < alpha * 6 / (pi * look) ** 2
 
 
 class Detector:

@@ -4,8 +4,6 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from greenroom.errors import MalformedRequest
-from greenroom.prompts.version import parse_reference
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.store.scores import NAME
 
@@ -47,17 +45,17 @@ class Rules(_Table, kw_only=True, frozen=True):
     """By what a canary is rolled back or promoted; kept with it from its start."""
 
     margins: Margins = Margins()
-    slower: Annotated[float, Meta(ge=1)] = 1.5
+    slower: Annotated[float, Meta(ge=1, le=1e6)] = 1.5
     """An answer is slow when it takes longer than so many times what nine in ten of the current's take."""
-    dearer: Annotated[float, Meta(ge=1)] = 2.0
+    dearer: Annotated[float, Meta(ge=1, le=1e6)] = 2.0
     """It is dear when it costs more than so many times what nine in ten of the current's cost."""
     shorter: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """It is short when it has fewer tokens than this part of what nine in ten of the current's have."""
     confidence: Annotated[float, Meta(ge=0.9, le=0.9999)] = 0.99
-    """The chance that a canary without harm is never rolled back, whatever its length."""
+    """The chance that a canary that changes nothing is never rolled back, whatever its length."""
     units: Annotated[int, Meta(ge=1)] = 200
     """So many users (sessions, requests) at least before a rule promotes."""
-    promote_after_s: Annotated[float, Meta(ge=0)] | None = None
+    promote_after_s: Annotated[float, Meta(ge=0, le=1e9)] | None = None
     """So many seconds at least before a rule promotes; None: only a person does."""
     roll_back: bool = True
     """Whether a harm that is certain ends the canary."""
@@ -74,7 +72,7 @@ class DeployConfig(Rules, kw_only=True, frozen=True):
     """Evaluation suites by name: files beside the configuration."""
 
     def rules(self, **said: object) -> Rules:
-        """The rules of one deployment: these, and what was said for it. Raises: MalformedRequest."""
+        """The rules of one deployment: these, and what was said for it."""
         values = {name: getattr(self, name) for name in Rules.__struct_fields__}
         return Rules(**{**values, **{name: one for name, one in said.items() if one is not None}})
 
@@ -117,17 +115,3 @@ def kind_of(name: str) -> Kind:
         return "policy"
     head, mark, _ = name.partition("@")
     return "prompt" if mark and "/" not in head and ":" not in head else "model"
-
-
-def check_prompt(reference: str) -> None:
-    """Raise MalformedRequest unless a prompt is named by its number."""
-    try:
-        found = parse_reference(reference)
-    except ValueError as error:
-        raise MalformedRequest(f"{error}.", "name") from None
-    if not isinstance(found.selector, int):
-        raise MalformedRequest(
-            f"'{reference[:120]}' may come to mean another text: name a version by its number, as "
-            f"{found.name}@1.",
-            "name",
-        )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from greenroom.offline.deploy import detector
 from greenroom.offline.deploy.comparison import Live
 from greenroom.offline.deploy.plan import Margins, Rules
 from greenroom.store.compared import Row, Scored
@@ -118,3 +119,45 @@ def test_a_client_that_left_after_long_says_that_it_was_slow() -> None:
         live.take([row])
 
     assert list(live.harms()) == ["slow"]
+
+
+def test_when_one_side_has_all_the_users_that_are_remembered_neither_takes_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(detector, "MOST", 400)
+    live = Live(Rules(), 0.05)
+
+    users = [Row(n, n % 20 == 0, f"user-{n}", True, "answered", None, 5_000, None, None) for n in range(500)]
+    live.take(users)
+    for n in range(500, 4_000):  # from now on everything fails, for newcomers of both sides alike
+        live.take([Row(n, n % 20 == 0, f"user-{n}", True, "failed", None, 5_000, None, None)])
+    whole = live.told().metrics[0]
+
+    assert (whole.metric, whole.current, whole.canary) == ("failed", 0.0, 0.0)
+    assert live.harms() == {}
+
+
+def test_a_score_that_was_asked_for_must_have_come_before_there_is_no_harm() -> None:
+    live = Live(Rules(scores=("helpful",), margins=Margins(failed=0.2, refused=0.2, flawed=0.2)), 0.5)
+    for rows in traffic(1, 60, SOUND, share=0.5):
+        live.take(rows)
+    early = live.told()
+    live.take([], [Scored(n % 2 == 0, f"u{n}", False, "helpful", 0.8) for n in range(2_000)])
+
+    assert (early.verdict, early.reasons) == ("undecided", ["not certain yet: helpful"])
+    assert live.told().verdict == "no harm"
+
+
+def test_what_begins_to_fail_after_hours_of_sound_answers_is_not_harmless() -> None:
+    live = Live(Rules(margins=Margins(failed=0.2, refused=0.2, flawed=0.2)), 0.5)
+    for rows in traffic(1, 60, SOUND, share=0.5):
+        live.take(rows)
+    early = live.is_harmless()
+    for n in range(10_000, 10_120):
+        live.take(
+            [Row(n, n % 2 == 0, str(n), False, "answered" if n % 2 else "failed", None, 5_000, None, None)]
+        )
+
+    assert early
+    assert list(live.harms()) == ["failed"]
+    assert not live.is_harmless()
