@@ -21,6 +21,9 @@ from greenroom.cli.output import fail
 from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, USAGE
 
 CONFIG = """\
+[finetune]
+threads = 1   # a model as small as this one gains nothing from more
+
 # An app that answers with the built-in reader, until something better is deployed.
 [apps.home]
 model = "greenroom/reader"
