@@ -9,7 +9,7 @@ from json import JSONDecodeError, dumps, loads
 from typing import Any
 
 from greenroom.offline.finetune.plan import Method
-from greenroom.offline.finetune.rows.lines import Json
+from greenroom.offline.finetune.rows.lines import Fault, Json, parsed
 
 Told = Iterator[tuple[str, str]]
 """Kinds of `problems.KINDS`, and what is wrong in a sentence."""
@@ -27,7 +27,7 @@ _FOREIGN = {
 }  # fmt: skip
 _FIRST = ("system", "developer")
 _AS_IS = frozenset(("role", "type", "id", "tool_call_id", "weight"))
-"""Fields whose words are the form's own."""
+"""Fields whose words are the form's own, beside the parameters of a tool, whose names are the caller's."""
 
 
 def method_of(row: Json) -> Method | None:
@@ -247,8 +247,8 @@ def _names(tools: Any) -> frozenset[str] | None:  # Any: JSON
 
 def _is_json_object(text: str) -> bool:
     try:
-        return isinstance(loads(text), dict)
-    except (JSONDecodeError, RecursionError, ValueError):
+        return isinstance(parsed(text), dict)
+    except (Fault, JSONDecodeError):
         return False
 
 
@@ -271,7 +271,10 @@ def texts_of(value: Any) -> Iterator[str]:  # Any: JSON
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
-    """The same with each such text changed; within the arguments of a call, which stay JSON, too."""
+    """The same with each such text changed.
+
+    Within a call's arguments, which stay JSON, and a tool's parameters, names and numbers are changed, too.
+    """
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
@@ -282,6 +285,8 @@ def mapped(value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
 
 
 def _field(name: str, value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
+    if name == "parameters":
+        return _argument(value, change)
     if name != "arguments" or not isinstance(value, str) or not _is_json_object(value):
         return mapped(value, change)
     given = loads(value)
@@ -290,7 +295,7 @@ def _field(name: str, value: Any, change: Callable[[str], str]) -> Any:  # Any: 
 
 
 def _argument(value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
-    """A part of arguments: keys and numbers may be personal data there."""
+    """A part of arguments or parameters: keys and numbers may be personal data there."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):

@@ -98,6 +98,16 @@ LINES: list[tuple[str, bytes]] = [
     ("bad_tool_call", row(user(), call(arguments={"city": "Lima"}), RESULT, assistant())),
     ("bad_tool_call", row(user(), call(arguments="Lima"), RESULT, assistant())),
     ("bad_tool_call", row(user(), call(name=""), RESULT, assistant())),
+    (
+        "bad_tool_call",
+        row(user(), call(arguments='{"to": "ana@example.com", "to": ""}'), RESULT, assistant()),
+    ),
+    ("bad_tool_call", row(user(), call(arguments='{"to": "\\ud800 ana@example.com"}'), RESULT, assistant())),
+    ("bad_tool_call", row(user(), call(arguments='{"degrees": NaN}'), RESULT, assistant())),
+    (
+        "bad_tool_call",
+        row(user(), call(arguments='{"in": ' + "[" * 900 + "]" * 900 + "}"), RESULT, assistant()),
+    ),
     ("no_tool_result", row(user(), call(), assistant())),
     ("stray_tool_result", row(user(), RESULT, assistant())),
     ("stray_tool_result", row(user(), call(), {**RESULT, "tool_call_id": "c2"}, assistant())),

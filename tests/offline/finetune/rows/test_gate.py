@@ -98,6 +98,19 @@ def test_arguments_of_calls_are_masked_and_stay_json(tmp_path: Path) -> None:
     assert json.loads(kept) == {"cpf": "<CPF_1>", "to": 'say "hi" to <EMAIL_1>'}
 
 
+def test_what_a_tool_describes_is_masked_whatever_its_fields_are_called(tmp_path: Path) -> None:
+    properties = {
+        "id": {"type": "string", "default": "joana@example.com"},
+        "type": {"enum": [{"id": "joana@example.com"}]},
+    }
+    tools = [{"type": "function", "function": {"name": "send", "parameters": {"properties": properties}}}]
+
+    _, rows = run(tmp_path, [{**row("I am joana@example.com.", "Noted."), "tools": tools}, *FILLERS])
+
+    assert "joana" not in json.dumps(rows)
+    assert rows[0]["tools"][0]["function"]["parameters"]["properties"]["id"]["default"] == "<EMAIL_1>"
+
+
 def test_masks_can_be_left_off_and_then_nothing_is_changed(tmp_path: Path) -> None:
     told = row("I am joana@example.com.", "Noted.")
 
