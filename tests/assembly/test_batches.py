@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from greenroom.errors import Forbidden, MalformedRequest, NotFound
+from greenroom.offline.batches.hosted import AT_WORK
 from greenroom.store.batches import BatchRow, new_id
 from greenroom.wire.batches import Extension, NewBatch
 from tests.assembly.bulk import CHAT, Json, Shop, line, lines, names, questions, shop_of, until
@@ -200,6 +201,19 @@ async def test_a_fifth_of_a_keys_limit_is_left_to_live_requests(shop: Shop) -> N
     await shop.batches.desk.cancel(caller, id)
     told = await shop.ended(id, caller)
     assert told.ids == names(40)
+
+
+async def test_batches_that_wait_for_their_keys_limits_hold_up_no_other_project(shop: Shop) -> None:
+    caller = shop.key("stuck", requests_per_day=1)
+    stuck = [await shop.begin(lines(3), caller) for _ in range(AT_WORK)]
+    await until(lambda: shop.model.asked.total() >= 1)
+
+    told = await shop.ended(await shop.begin(lines(3)))
+
+    assert told.batch["request_counts"]["completed"] == 3
+    for id in stuck:
+        await shop.batches.desk.cancel(caller, id)
+        assert (await shop.ended(id, caller)).batch["status"] == "cancelled"
 
 
 async def test_a_key_with_one_request_at_once_is_waited_for(shop: Shop) -> None:

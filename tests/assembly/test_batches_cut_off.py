@@ -1,6 +1,7 @@
 """Batches whose process ends, whose disk is full, and that several processes share."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.offline.batches import hosted as running
+from greenroom.offline.batches.input import hold, input_of
 from greenroom.offline.batches.results import write
 from greenroom.store.batches import BatchRow, Result, new_id
 from tests.assembly.bulk import CHAT, Shop, hosted, line, lines, names, shop_of, until
@@ -156,6 +158,19 @@ async def test_a_batch_that_broke_is_begun_anew(shop: Shop, monkeypatch: pytest.
     await after.stop()
 
     assert (told.batch["status"], told.ids) == ("completed", names(40))
+
+
+async def test_the_input_of_a_batch_that_is_being_made_is_not_taken_for_a_stray(
+    shop: Shop, tmp_path: Path
+) -> None:
+    uploaded = tmp_path / "long-ago"
+    uploaded.write_bytes(line(0))
+    os.utime(uploaded, (1.0, 1.0))
+    hold(uploaded, input_of(tmp_path, "batch_new"))  # its row comes just after
+
+    running._sweep(shop.batches.store, tmp_path, 30)
+
+    assert input_of(tmp_path, "batch_new").read_bytes() == line(0)
 
 
 async def test_what_results_took_is_given_back_to_the_disk(shop: Shop) -> None:

@@ -72,7 +72,9 @@ KINDS: Mapping[str, Kind] = {
     "bad_weight": Kind("'weight' is 0 or 1, and only assistant messages have it."),
     "bad_name": Kind("'name' must be a text."),
     "legacy_functions": Kind("Use 'tools' and 'tool_calls' instead of 'functions' and 'function_call'."),
-    "bad_tool_call": Kind("A call has an id, the type 'function', a name, and as arguments a JSON object, each key once."),
+    "bad_tool_call": Kind(
+        "A call has an id, the type 'function', a name, and as arguments a JSON object as text, no key twice."
+    ),
     "no_tool_result": Kind("After a call comes a 'tool' message with its 'tool_call_id' for each call."),
     "stray_tool_result": Kind("'tool_call_id' must be the id of a call in the message before."),
     "bad_tools": Kind("'tools' is a list of {\"type\": \"function\", \"function\": {\"name\": …}}."),
