@@ -3,11 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from greenroom.assembly.batchfiles import OfflineBatches
 from greenroom.errors import Forbidden, MalformedRequest, NotFound
+from greenroom.grounding.paging import Cursor
 from greenroom.offline.batches.hosted import AT_WORK
 from greenroom.store.batches import BatchRow, new_id
 from greenroom.wire.batches import Extension, NewBatch
@@ -292,3 +295,17 @@ async def test_a_faulty_file_fails_before_anything_is_asked(shop: Shop) -> None:
     assert found == [(2, "invalid_json_line"), (3, "duplicate_custom_id"), (4, "model_not_found")]
     assert shop.model.asked.total() == 0
     assert batch["failed_at"] is not None
+
+
+async def test_a_command_that_is_refused_leaves_no_file_behind(shop: Shop, tmp_path: Path) -> None:
+    caller, offline = shop.key("apart", apps=("main",)), OfflineBatches(shop.house)
+    (tmp_path / "in.jsonl").write_bytes(lines(2))
+
+    def wanted(file: str) -> NewBatch:
+        return NewBatch(input_file_id=file, endpoint=CHAT, completion_window="24h")
+
+    with pytest.raises(Forbidden):
+        offline.create(tmp_path / "in.jsonl", wanted, caller.key_id)
+    offline.close()
+
+    assert shop.house.documents.files.list("apart", Cursor(10, "asc", None, None)) == ([], False)
