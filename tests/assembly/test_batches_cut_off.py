@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -75,6 +75,25 @@ async def test_lines_that_hang_are_dropped_once_their_batch_is_cancelled(shop: S
 
     assert time.monotonic() - began < 3
     assert (told.output, told.ids, told.codes) == ([], names(3), {"batch_cancelled"})
+
+
+async def test_an_answer_that_is_being_written_down_when_its_batch_is_cancelled_stands(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, waits = shop.batches.store.keep, iter([1.2] * 3)
+
+    def slow(batch: int, results: Sequence[Result]) -> int:
+        time.sleep(next(waits, 0.0))  # a disk that is busy, longer than lines on their way have
+        return keep(batch, results)
+
+    monkeypatch.setattr(shop.batches.store, "keep", slow)
+    id = await shop.begin(lines(3))
+    await until(lambda: shop.model.asked.total() == 3)
+    await asyncio.sleep(0.1)
+    await shop.batches.desk.cancel(shop.caller, id)
+    told = await shop.ended(id)
+
+    assert (told.batch["status"], len(told.output), told.errors) == ("cancelled", 3, [])
 
 
 async def test_of_two_processes_one_works_on_a_batch_and_either_may_end_it(shop: Shop) -> None:
