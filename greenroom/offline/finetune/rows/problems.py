@@ -71,6 +71,7 @@ KINDS: Mapping[str, Kind] = {
     "nothing_to_learn": Kind("Give an assistant message the weight 1, or leave weights out."),
     "bad_weight": Kind("'weight' is 0 or 1, and only assistant messages have it."),
     "bad_name": Kind("'name' must be a text."),
+    "bad_metadata": Kind('\'metadata\' must be an object, for example {"consent": "true"}.'),
     "legacy_functions": Kind("Use 'tools' and 'tool_calls' instead of 'functions' and 'function_call'."),
     "bad_tool_call": Kind(
         "A call has an id, the type 'function', a name, and as arguments a JSON object as text, no key twice."

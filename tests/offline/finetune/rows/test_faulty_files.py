@@ -93,6 +93,8 @@ LINES: list[tuple[str, bytes]] = [
     ("bad_weight", row({**user(), "weight": 1}, assistant())),
     ("bad_weight", row(user(), assistant(weight=True))),
     ("bad_name", row({**user(), "name": 7}, assistant())),
+    ("bad_metadata", row(user(), assistant(), metadata="consent=no")),
+    ("bad_content", row(user(), {"role": "assistant", "refusal": {"why": "rude"}})),
     ("legacy_functions", row(user(), assistant(function_call={"name": "f", "arguments": "{}"}))),
     ("legacy_functions", row(user(), {"role": "function", "name": "f", "content": "1"}, assistant())),
     ("bad_tool_call", row(user(), call(arguments={"city": "Lima"}), RESULT, assistant())),
