@@ -7,7 +7,7 @@ from typing import Any
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.batches import FILE, FOLDER
 from greenroom.assembly.house import House
-from greenroom.errors import MalformedRequest, NotFound
+from greenroom.errors import GreenroomError, MalformedRequest, NotFound
 from greenroom.exchange import Caller
 from greenroom.offline.batches.desk import BatchDesk, shown
 from greenroom.offline.batches.input import check
@@ -54,12 +54,15 @@ class OfflineBatches:
             file = files.keep(upload, project=caller.project, filename=path.name, purpose="batch")
         finally:
             upload.discard()
-        row = self._desk().add(caller, wanted(file.id))
+        try:
+            row = self._desk().add(caller, wanted(file.id))
+        except GreenroomError:
+            self._house.documents.remove_file(caller.project, file.id)
+            raise
         Audit(self._house).note("command line", "batch.create", {"id": row.id, "project": row.project})
         return shown(row)
 
     def _desk(self) -> BatchDesk:
-
         most = self._house.config.batches.waiting
         return BatchDesk(self._store, self._house.documents.files, self._folder, most)
 

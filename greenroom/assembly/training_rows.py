@@ -21,6 +21,8 @@ from greenroom.store.data_sets import DataSets
 
 _sample = Decoder(Sample).decode
 _MASK = re.compile(r"<[A-Z_]{2,40}_\d{1,9}>")
+_START, _INSIDE = re.compile(r"(?<!\w)(?=\S)"), re.compile(r"\w")
+"""Where a value may begin, and what may not follow it."""
 _LEAST = 3
 """Characters of a value that is hidden wherever it stands."""
 _TRAIN = "-train"
@@ -87,7 +89,8 @@ class RowMasks:
         self._taken = frozenset(_MASK.findall(row)) if "_" in row else frozenset()
         self._last: Counter[str] = Counter()
         self._known: dict[tuple[str, str], str] = {}
-        self._everywhere: tuple[int, re.Pattern[str] | None, dict[str, str]] | None = None
+        self._everywhere: tuple[int, dict[str, str], list[int]] | None = None
+        """How many values were known, masks by value, and how long values are, the longest first."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -105,11 +108,9 @@ class RowMasks:
         """
         if self._everywhere is None or self._everywhere[0] != len(self._known):
             by_value = {value: hidden for (_, value), hidden in self._known.items() if len(value) >= _LEAST}
-            longest_first = sorted(map(re.escape, by_value), key=len, reverse=True)
-            found = re.compile(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)") if by_value else None
-            self._everywhere = len(self._known), found, by_value
-        _, pattern, masks = self._everywhere
-        return text if pattern is None else pattern.sub(lambda one: masks[one[0]], text)
+            self._everywhere = len(self._known), by_value, sorted(set(map(len, by_value)), reverse=True)
+        _, by_value, lengths = self._everywhere
+        return "".join(_replaced(text, by_value, lengths)) if by_value else text
 
     def _pieces(self, text: str, detector: Detector) -> Iterator[str]:
         at = 0
@@ -128,3 +129,22 @@ class RowMasks:
             self._last[label] = number
             known = self._known[label, value] = mask(label, number)
         return known
+
+
+def _replaced(text: str, by_value: Mapping[str, str], lengths: Sequence[int]) -> Iterator[str]:
+    """Pieces of a text with whole values replaced, longer ones first. However many values there are, each
+    place is looked up once for each length.
+    """
+    at = 0
+    for found in _START.finditer(text):
+        start = found.start()
+        if start < at:
+            continue
+        for length in lengths:
+            hidden = by_value.get(text[start : start + length])
+            if hidden is not None and not _INSIDE.match(text, start + length):
+                yield text[at:start]
+                yield hidden
+                at = start + length
+                break
+    yield text[at:]

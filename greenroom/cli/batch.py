@@ -47,10 +47,10 @@ def create(
     json
         Print the batch as JSON.
     """
-    from greenroom.wire.batches import Extension, NewBatch  # noqa: PLC0415  # other commands need none of it
+    from greenroom.wire.batches import MOST_USD, Extension, NewBatch  # noqa: PLC0415  # other commands need none of it
 
-    if budget is not None and budget <= 0:
-        return fail("--budget-usd must be greater than zero.", USAGE)
+    if budget is not None and not 0 < budget <= MOST_USD:
+        return fail(f"--budget-usd must be greater than zero, and {MOST_USD:,} at most.", USAGE)
 
     def wanted(file_id: str) -> NewBatch:
         return NewBatch(

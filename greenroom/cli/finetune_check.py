@@ -55,7 +55,7 @@ def check(
     method
         supervised or dpo; auto goes by the first row.
     consent
-        stated: only rows whose metadata say so; not_refused: all but those that say no; any: all.
+        stated: only rows whose metadata say so; not_refused: also those that say nothing; any: all.
     against
         More evaluation rows to keep out: a .jsonl or .csv file. May be repeated.
     max_tokens

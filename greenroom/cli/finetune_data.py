@@ -61,7 +61,7 @@ def data(
     gap
         Of an experiment: by how much the scores must differ at least.
     consent
-        stated: only tagged exchanges; not_refused: all but those tagged consent=false; any: all.
+        stated: only tagged exchanges; not_refused: those without the tag as well; any: all.
     sent
         Take the messages as the model got them, with prompts and passages; otherwise as the client sent them.
     valid

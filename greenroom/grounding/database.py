@@ -5,6 +5,7 @@ Knows SQL; nothing of words or passages.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -282,18 +283,19 @@ class Database:
 
     def _migrate(self) -> None:
         db = self.connection()
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("BEGIN IMMEDIATE")
-        done: int = db.execute("PRAGMA user_version").fetchone()[0]
-        db.execute("ROLLBACK")
+        _begin_log(db)
+        done = _version(db)
         if done > len(MIGRATIONS):
             raise StoreError(
                 f"The documents in {self._path.name} were written by a newer Greenroom. Update this one, or "
                 f"put back an older copy. `greenroom db check` says what the file holds."
             )
         db.execute("PRAGMA foreign_keys = OFF")  # a table that is made anew must not take its children along
-        for script in MIGRATIONS[done:]:
-            db.executescript(f"BEGIN IMMEDIATE;{script}COMMIT;")
+        for number in range(done, len(MIGRATIONS)):
+            with self.writing("files"):
+                if _version(db) == number:  # or another process was quicker
+                    for statement in _statements(MIGRATIONS[number]):
+                        db.execute(statement)
         db.execute("PRAGMA foreign_keys = ON")
 
     def close(self) -> None:
@@ -302,3 +304,29 @@ class Database:
             for connection in self._opened:
                 connection.close()
             self._opened.clear()
+
+
+def _begin_log(db: sqlite3.Connection) -> None:
+    """Have the file written through a log. SQLite waits for nobody here, so that two try again."""
+    deadline = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
@@ -23,7 +23,11 @@ LIFE_S = 3_600
 """How long an upload waits for its parts."""
 MOST_PENDING = 100
 """Uploads of a project that wait for parts."""
+MOST_PARTS = 10_000
+"""Of one upload: a part is a file, which takes a block of the disk however small it is."""
 PART_BYTES = 64 * 1024 * 1024
+_TOLD_S = 86_400
+"""How long it is told what became of an upload, after its time."""
 _CHUNK = 1024 * 1024
 _COLUMNS = "id, project, filename, purpose, bytes, created_at, expires_at, file_expires_s, status, file"
 _TAKE = "SELECT id, bytes FROM upload_parts WHERE upload = ?"
@@ -130,14 +134,18 @@ class Uploads:
         return self._files.begin(limit_bytes, self._folder)
 
     def keep(self, part: Upload, row: UploadRow) -> PartRow:
-        """Make what came in a part of an upload. Raises: MalformedRequest past the announced size."""
+        """Make what came in a part of an upload. Raises: MalformedRequest past its size or number."""
         part.finish()
         told = PartRow(f"part_{secrets.token_hex(12)}", int(time.time()), row.id)
         with self._db.writing("files") as db:
             self.pending(row.project, row.id)
-            (there,) = db.execute(
-                "SELECT coalesce(sum(bytes), 0) FROM upload_parts WHERE upload = ?", (row.id,)
+            there, count = db.execute(
+                "SELECT coalesce(sum(bytes), 0), count(*) FROM upload_parts WHERE upload = ?", (row.id,)
             ).fetchone()
+            if count >= MOST_PARTS:
+                raise MalformedRequest(
+                    f"An upload has {MOST_PARTS:,} parts at most. Send larger ones.", "data"
+                )
             if there + part.size_bytes > row.bytes:
                 raise MalformedRequest(
                     f"The parts have more than the {row.bytes:,} bytes that the upload was made for.", "data"
@@ -228,14 +236,19 @@ class Uploads:
             (self._folder / part).unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Take away parts of uploads whose time is over, and what a crash left."""
+        """Take away parts of uploads whose time is over, what a crash left, and rows that are long over."""
         db, now = self._db.connection(), int(time.time())
         late = db.execute("SELECT id FROM uploads WHERE status = 'pending' AND expires_at <= ?", (now,))
         self._let_go([id for (id,) in late.fetchall()], "expired")
+        with self._db.writing("files") as writer:
+            writer.execute(
+                "DELETE FROM uploads WHERE status <> 'pending' AND expires_at < ?", (now - _TOLD_S,)
+            )
         known = {id for (id,) in db.execute("SELECT id FROM upload_parts")}
         for path in self._folder.glob("*") if self._folder.exists() else ():
-            if path.name not in known and path.stat().st_mtime < now - max(ORPHAN_S, LIFE_S):
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # an upload was completed meanwhile
+                if path.name not in known and path.stat().st_mtime < now - max(ORPHAN_S, LIFE_S):
+                    path.unlink()
 
 
-__all__ = ["LIFE_S", "PART_BYTES", "PartRow", "UploadRow", "Uploads"]
+__all__ = ["LIFE_S", "MOST_PARTS", "PART_BYTES", "PartRow", "UploadRow", "Uploads"]

@@ -26,6 +26,7 @@ from greenroom.server.users import UserAdministration, UserApi
 from greenroom.store.audit import AuditFilter
 from greenroom.store.listing import TraceFilter
 from greenroom.wire import openai
+from greenroom.wire.digits import number_in
 
 _RANK = {"app": 0, "viewer": 1, "operator": 2, "admin": 3}
 
@@ -242,10 +243,10 @@ def _check_names(query: Mapping[str, str], known: Sequence[str]) -> None:
 
 
 def _limit(query: Mapping[str, str]) -> int:
-    limit = query.get("limit", "50")
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:6]) <= 500:
+    limit = number_in(query.get("limit", "50"), 1, 500)
+    if limit is None:
         raise MalformedRequest("'limit' must be a number from 1 to 500.", "limit")
-    return int(limit)
+    return limit
 
 
 def trace_filter(query: Mapping[str, str], project: str | None) -> TraceFilter:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote
 from greenroom.errors import MalformedRequest, ModelNotFound
 from greenroom.gateway.rooms import Private
 from greenroom.wire import openai
+from greenroom.wire.digits import number_in
 
 _MOST = 1000
 
@@ -34,14 +35,14 @@ class Listing:
         if "before_id" in asked:
             before = asked["before_id"]
             chosen = chosen[: chosen.index(before)] if before in chosen else []
-        limit = asked.get("limit")
         has_more = False
-        if limit is not None:
-            if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= _MOST:
+        if "limit" in asked:
+            limit = number_in(asked["limit"], 1, _MOST)
+            if limit is None:
                 raise MalformedRequest(f"'limit' must be a number from 1 to {_MOST}.", "limit")
-            has_more = len(chosen) > int(limit)
+            has_more = len(chosen) > limit
             going_back = "before_id" in asked and "after_id" not in asked
-            chosen = chosen[-int(limit) :] if going_back else chosen[: int(limit)]
+            chosen = chosen[-limit:] if going_back else chosen[:limit]
         return openai.encode(
             {
                 "object": "list",

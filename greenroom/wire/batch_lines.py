@@ -7,6 +7,7 @@ from msgspec.json import Decoder, encode
 
 MOST_CUSTOM_ID = 512
 _SHOWN = 64
+_SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 
 class Faulty(Exception):
@@ -100,8 +101,9 @@ def _checked(body: bytes) -> str | None:
 
 
 def answered_line(id: str, custom_id: str, status: int, request_id: str, body: bytes) -> bytes:
-    """What came of a line that was answered, well or not."""
-    response = {"status_code": status, "request_id": request_id, "body": Raw(body)}
+    """What came of a line that was answered, well or not: on one line, also where the answer had several."""
+    on_one_line = body.translate(_SPACES)  # JSON's texts hold no line ends as such
+    response = {"status_code": status, "request_id": request_id, "body": Raw(on_one_line)}
     return encode({"id": id, "custom_id": custom_id, "response": response, "error": None})
 
 

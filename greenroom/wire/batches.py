@@ -19,6 +19,8 @@ WINDOW_S = 86_400
 MOST_LINES = 50_000
 MOST_BYTES = 200 * 1024 * 1024
 """Of a file, as OpenAI has it."""
+MOST_USD = 1_000_000
+"""That a batch may be allowed to cost."""
 
 
 class OutputExpiresAfter(Struct, kw_only=True, frozen=True):
@@ -31,7 +33,7 @@ class OutputExpiresAfter(Struct, kw_only=True, frozen=True):
 class Extension(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What only Greenroom knows of a batch."""
 
-    budget_usd: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    budget_usd: Annotated[float, Meta(gt=0, le=MOST_USD)] | None = None
     """All its lines together may cost so much."""
 
 

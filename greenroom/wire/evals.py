@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from greenroom.errors import MalformedRequest
+from greenroom.wire.digits import number_in
 
 MOST_LISTED = 100
 Json = dict[str, Any]  # Any: JSON
@@ -55,13 +56,13 @@ class ListQuery(NamedTuple):
 
 def read_query(query: Mapping[str, str], statuses: tuple[str, ...] = ()) -> ListQuery:
     """`limit`, `order`, `after`, `status` and `order_by`. Raises: MalformedRequest naming the parameter."""
-    limit = query.get("limit", "20")
-    if not limit.isascii() or not limit.isdigit() or int(limit[:6]) > MOST_LISTED:
+    limit = number_in(query.get("limit", "20"), 0, MOST_LISTED)
+    if limit is None:
         raise MalformedRequest(f"'limit' must be a number from 0 to {MOST_LISTED}.", "limit")
     order = _one_of(query, "order", ("asc", "desc")) or "asc"
     by = _one_of(query, "order_by", ("created_at", "updated_at"))
     status = _one_of(query, "status", statuses)
-    return ListQuery(int(limit), order == "desc", query.get("after") or None, status, by == "updated_at")
+    return ListQuery(limit, order == "desc", query.get("after") or None, status, by == "updated_at")
 
 
 def _one_of(query: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from msgspec import Meta, Struct
 
 from greenroom.errors import MalformedRequest
+from greenroom.wire.digits import number_in
 from greenroom.wire.evals import MOST_LISTED, Metadata
 
 Json = dict[str, Any]  # Any: JSON
@@ -93,8 +94,8 @@ class JobQuery(NamedTuple):
 
 def read_job_query(query: Mapping[str, str]) -> JobQuery:
     """`limit`, `after`, `metadata[k]`, `order` and `project_id`. Raises: MalformedRequest."""
-    limit = query.get("limit") or "20"
-    if not limit.isascii() or not limit.isdigit() or int(limit[:6]) > MOST_LISTED:
+    limit = number_in(query.get("limit") or "20", 0, MOST_LISTED)
+    if limit is None:
         raise MalformedRequest(f"'limit' must be a number from 0 to {MOST_LISTED}.", "limit")
     order = query.get("order") or "descending"
     if order not in {"ascending", "descending"}:
@@ -107,6 +108,6 @@ def read_job_query(query: Mapping[str, str]) -> JobQuery:
     if len(pairs) > 16:
         raise MalformedRequest("At most 16 pairs of 'metadata' can be asked for.", "metadata")
     return JobQuery(
-        int(limit), query.get("after") or None, pairs, query.get("metadata") == "null",
+        limit, query.get("after") or None, pairs, query.get("metadata") == "null",
         order == "ascending", query.get("project_id") or None,
     )  # fmt: skip

@@ -47,7 +47,7 @@ class BulkModel:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 status, answer = model.answer(self.path, body)
-                data = json.dumps(answer).encode()
+                data = json.dumps(answer, indent=2).encode()  # over several lines, as OpenAI sends it
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(data)))

@@ -3,11 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from greenroom.assembly.batchfiles import OfflineBatches
 from greenroom.errors import Forbidden, MalformedRequest, NotFound
+from greenroom.grounding.paging import Cursor
+from greenroom.offline.batches.hosted import AT_WORK
 from greenroom.store.batches import BatchRow, new_id
 from greenroom.wire.batches import Extension, NewBatch
 from tests.assembly.bulk import CHAT, Json, Shop, line, lines, names, questions, shop_of, until
@@ -202,6 +206,19 @@ async def test_a_fifth_of_a_keys_limit_is_left_to_live_requests(shop: Shop) -> N
     assert told.ids == names(40)
 
 
+async def test_batches_that_wait_for_their_keys_limits_hold_up_no_other_project(shop: Shop) -> None:
+    caller = shop.key("stuck", requests_per_day=1)
+    stuck = [await shop.begin(lines(3), caller) for _ in range(AT_WORK)]
+    await until(lambda: shop.model.asked.total() >= 1)
+
+    told = await shop.ended(await shop.begin(lines(3)))
+
+    assert told.batch["request_counts"]["completed"] == 3
+    for id in stuck:
+        await shop.batches.desk.cancel(caller, id)
+        assert (await shop.ended(id, caller)).batch["status"] == "cancelled"
+
+
 async def test_a_key_with_one_request_at_once_is_waited_for(shop: Shop) -> None:
     caller = shop.key(parallel=1)
 
@@ -278,3 +295,17 @@ async def test_a_faulty_file_fails_before_anything_is_asked(shop: Shop) -> None:
     assert found == [(2, "invalid_json_line"), (3, "duplicate_custom_id"), (4, "model_not_found")]
     assert shop.model.asked.total() == 0
     assert batch["failed_at"] is not None
+
+
+async def test_a_command_that_is_refused_leaves_no_file_behind(shop: Shop, tmp_path: Path) -> None:
+    caller, offline = shop.key("apart", apps=("main",)), OfflineBatches(shop.house)
+    (tmp_path / "in.jsonl").write_bytes(lines(2))
+
+    def wanted(file: str) -> NewBatch:
+        return NewBatch(input_file_id=file, endpoint=CHAT, completion_window="24h")
+
+    with pytest.raises(Forbidden):
+        offline.create(tmp_path / "in.jsonl", wanted, caller.key_id)
+    offline.close()
+
+    assert shop.house.documents.files.list("apart", Cursor(10, "asc", None, None)) == ([], False)

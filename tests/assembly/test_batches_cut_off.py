@@ -1,13 +1,15 @@
 """Batches whose process ends, whose disk is full, and that several processes share."""
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from greenroom.offline.batches import hosted as running
+from greenroom.offline.batches.input import hold, input_of
 from greenroom.offline.batches.results import write
 from greenroom.store.batches import BatchRow, Result, new_id
 from tests.assembly.bulk import CHAT, Shop, hosted, line, lines, names, shop_of, until
@@ -73,6 +75,25 @@ async def test_lines_that_hang_are_dropped_once_their_batch_is_cancelled(shop: S
 
     assert time.monotonic() - began < 3
     assert (told.output, told.ids, told.codes) == ([], names(3), {"batch_cancelled"})
+
+
+async def test_an_answer_that_is_being_written_down_when_its_batch_is_cancelled_stands(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, waits = shop.batches.store.keep, iter([1.2] * 3)
+
+    def slow(batch: int, results: Sequence[Result]) -> int:
+        time.sleep(next(waits, 0.0))  # a disk that is busy, longer than lines on their way have
+        return keep(batch, results)
+
+    monkeypatch.setattr(shop.batches.store, "keep", slow)
+    id = await shop.begin(lines(3))
+    await until(lambda: shop.model.asked.total() == 3)
+    await asyncio.sleep(0.1)
+    await shop.batches.desk.cancel(shop.caller, id)
+    told = await shop.ended(id)
+
+    assert (told.batch["status"], len(told.output), told.errors) == ("cancelled", 3, [])
 
 
 async def test_of_two_processes_one_works_on_a_batch_and_either_may_end_it(shop: Shop) -> None:
@@ -156,6 +177,19 @@ async def test_a_batch_that_broke_is_begun_anew(shop: Shop, monkeypatch: pytest.
     await after.stop()
 
     assert (told.batch["status"], told.ids) == ("completed", names(40))
+
+
+async def test_the_input_of_a_batch_that_is_being_made_is_not_taken_for_a_stray(
+    shop: Shop, tmp_path: Path
+) -> None:
+    uploaded = tmp_path / "long-ago"
+    uploaded.write_bytes(line(0))
+    os.utime(uploaded, (1.0, 1.0))
+    hold(uploaded, input_of(tmp_path, "batch_new"))  # its row comes just after
+
+    running._sweep(shop.batches.store, tmp_path, 30)
+
+    assert input_of(tmp_path, "batch_new").read_bytes() == line(0)
 
 
 async def test_what_results_took_is_given_back_to_the_disk(shop: Shop) -> None:

@@ -151,6 +151,10 @@ def test_a_missing_configuration_file_is_the_environments_fault_elsewhere(run: R
         (("serve", "--port", "99999"), "A port is a number from 0 to 65535."),
         (("docs", "add", ".", "--collection", ""), "A collection and a project need a name."),
         (("keys", "create", " "), "Give the key a name that says what it is for."),
+        (
+            ("batch", "create", "in.jsonl", "--budget-usd", "nan"),
+            "--budget-usd must be greater than zero, and 1,000,000 at most.",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

@@ -100,8 +100,10 @@ def limited(*headers: tuple[str, str]) -> Recipe:
         (limited(("Retry-After", "date")), 6, 8),
         (limited(), 1, 2),
         (limited(("Retry-After", "soon")), 1, 2),
+        (limited(("retry-after-ms", "inf")), 86_400, 86_401),
+        (limited(("Retry-After", "9" * 400)), 86_400, 86_401),
     ],
-    ids=["seconds", "milliseconds", "both", "date", "nothing", "nonsense"],
+    ids=["seconds", "milliseconds", "both", "date", "nothing", "nonsense", "never", "not soon"],
 )
 async def test_a11_with_no_other_target_the_client_is_told_how_long_to_wait(
     upstream: FaultUpstream, said: Recipe, least: int, most: int

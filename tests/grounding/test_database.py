@@ -1,11 +1,13 @@
 """Tables brought up to date: nothing of an older file is lost."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
-from greenroom.grounding.database import MIGRATIONS
+from greenroom.grounding.database import MIGRATIONS, Database
 from greenroom.grounding.index import ALL, DocumentIndex
 from greenroom.grounding.words import marks
 
@@ -46,3 +48,18 @@ def test_documents_of_an_older_file_are_found_and_replaced(tmp_path: Path, versi
     )
     assert left.fetchone() == (0, 0)
     index.close()
+
+
+def test_several_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    for number in range(20):
+        path, together = tmp_path / f"{number}.db", Barrier(4)
+
+        def opened(path: Path = path, together: Barrier = together) -> tuple[int, int]:
+            together.wait()
+            db = Database(path)
+            found = db.state()
+            db.close()
+            return found
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(lambda _: opened(), range(4))) == [(0, 0)] * 4

@@ -112,7 +112,7 @@ def test_a_part_past_the_limit_of_parts_is_refused_and_leaves_nothing(
 def test_an_upload_past_its_time_takes_no_part_and_its_parts_go(index: DocumentIndex, tmp_path: Path) -> None:
     row = begun(index, 6)
     part(index, row, b"abc")
-    index._db.connection().execute("UPDATE uploads SET expires_at = 1")
+    index._db.connection().execute("UPDATE uploads SET expires_at = unixepoch() - 1")
 
     with pytest.raises(MalformedRequest, match="expired"):
         part(index, row, b"def")
@@ -120,6 +120,33 @@ def test_an_upload_past_its_time_takes_no_part_and_its_parts_go(index: DocumentI
 
     assert index.uploads.get("p", row.id).status == "expired"
     assert left(tmp_path) == []
+
+
+def test_parts_are_not_without_number_however_small(
+    index: DocumentIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(given, "MOST_PARTS", 2)
+    row = begun(index, 6)
+    two = [part(index, row, b""), part(index, row, b"")]
+
+    with pytest.raises(MalformedRequest, match="Send larger ones"):
+        part(index, row, b"a")
+
+    assert left(tmp_path) == sorted(two)
+
+
+def test_what_became_of_an_upload_is_forgotten_a_day_later(index: DocumentIndex) -> None:
+    over, waiting = begun(index, 6), begun(index, 6)
+    index.uploads.cancel("p", over.id)
+    index._db.connection().execute(
+        "UPDATE uploads SET expires_at = expires_at - 100000 WHERE id = ?", (over.id,)
+    )
+
+    index.tidy()
+
+    assert index.uploads.get("p", waiting.id).status == "pending"
+    with pytest.raises(NotFound):
+        index.uploads.get("p", over.id)
 
 
 def test_bytes_that_a_crash_left_go(index: DocumentIndex, tmp_path: Path) -> None:

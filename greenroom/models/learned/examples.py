@@ -36,7 +36,7 @@ class _Line(Struct, kw_only=True):
     target: Name | None = None
     score: Score | None = None
     cost_usd: Cost | None = None
-    output_tokens: Annotated[int, Meta(ge=0)] | None = None
+    output_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
     scores: dict[Name, Score | None] = {}
     costs_usd: dict[Name, Cost | None] = {}
 

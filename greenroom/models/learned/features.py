@@ -28,6 +28,8 @@ HEAD, TAIL = 1_500, 500
 """Characters of a longer prompt that count: what is asked stands at one of its ends."""
 FORMS = 56
 """How many numbers tell of a prompt's form."""
+_MOST_OPTIONS = 26
+"""Choices that are compared with each other: what keeps a prompt of nothing else from taking 100 ms."""
 _WORD = re.compile(r"\w+")
 _CODE = re.compile(r"[{};]|=>|==|\bdef |\breturn\b|\bimport\b|```")
 _OPTION = re.compile(r"\s*\(?[A-Ea-e][.):]")
@@ -143,7 +145,7 @@ def form(text: str) -> "NDArray[float32]":
     seen = cut(text)
     words = _WORD.findall(seen)
     lines = [one for one in seen.split("\n") if one.strip()]
-    options = [one for one in lines if _OPTION.match(one)]
+    options = [one for one in lines if _OPTION.match(one)][:_MOST_OPTIONS]
     asked = [one for one in lines if not _OPTION.match(one)]
     found = [*_looks(text, seen, words, lines), *_choices(seen, options, asked), *_signs(seen, words)]
     return np.array(found, np.float32)

@@ -94,6 +94,8 @@ def mistake(forest: Forest, width: int) -> str | None:
     import numpy as np  # noqa: PLC0415 - as above
 
     nodes, leaves = len(forest.child), len(forest.values)
+    if len(forest.roots) > TREES:
+        return f"more trees than {TREES}"
     if not len(forest.roots) or int(forest.roots.min()) < 0 or int(forest.roots.max()) >= nodes:
         return "a root that is none"
     if int(forest.asked.max()) >= width:

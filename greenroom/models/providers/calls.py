@@ -24,6 +24,8 @@ from greenroom.models.connection import Response
 from greenroom.models.origin import Origin
 
 MESSAGE_LIMIT = 500
+LONGEST_WAIT_S = 86_400.0
+"""A provider that names a longer wait, or an endless one, is taken to have said a day."""
 _MODEL = re.compile(r"[A-Za-z0-9_@:-][A-Za-z0-9._@:-]*(?:/[A-Za-z0-9._@:-]+)*", re.ASCII)
 
 
@@ -88,6 +90,7 @@ async def refused(response: Response, read: Callable[[int, bytes], tuple[str, st
     if status < 200 or 300 <= status < 400 or 200 < status < 300:
         return UpstreamProtocol(f"The provider answered with status {status}, which is not an answer.")
     message, code, told_s, is_auth = Told(*read(status, data[:65_536]))
+    wait = told_s if wait is None else wait
     if is_auth:
         return UpstreamAuth("The provider does not accept the key it is configured with.")
     if status >= 500:
@@ -96,7 +99,7 @@ async def refused(response: Response, read: Callable[[int, bytes], tuple[str, st
         message[:MESSAGE_LIMIT] or f"The provider answered with status {status}.",
         upstream_status=status,
         upstream_code=code or None,
-        retry_after_s=told_s if wait is None else wait,
+        retry_after_s=None if wait is None else min(wait, LONGEST_WAIT_S),
     )
 
 

@@ -6,6 +6,7 @@ through another, its end, is seen there within half a second.
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,8 @@ from greenroom.store.batches import BatchStore
 log = logging.getLogger("greenroom.batches")
 
 AT_WORK = 4
-"""Batches of a process whose lines are asked; others wait."""
+"""Batches of a project whose lines a process asks; others wait. Of a project, so that batches that wait for
+their key's limits hold up no others."""
 LOOK_S = 0.5
 """How often it is asked what was cancelled, and what nobody works on."""
 LEAVE_S = 10.0
@@ -39,7 +41,8 @@ class Hosted:
     def __init__(self, room: Room, keep_days: Callable[[], int]) -> None:
         self.room = room
         self._keep_days = keep_days
-        self._places = asyncio.Semaphore(AT_WORK)
+        self._places = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(AT_WORK))
+        """By project."""
         self._runs: dict[str, tuple[Run, asyncio.Task[None]]] = {}
 
     async def stop(self) -> None:
@@ -63,13 +66,13 @@ class Hosted:
         if row is None or id in self._runs:
             return
         run = Run(row, room)
-        task = asyncio.get_running_loop().create_task(self._work(id, run))
+        task = asyncio.get_running_loop().create_task(self._work(id, run, self._places[row.project]))
         self._runs[id] = run, task
         task.add_done_callback(lambda _: self._runs.pop(id, None))
 
-    async def _work(self, id: str, run: Run) -> None:
+    async def _work(self, id: str, run: Run, places: asyncio.Semaphore) -> None:
         try:
-            await run.run(self._places)
+            await run.run(places)
         except GreenroomError as error:
             log.error("batch left as it stands", extra={"batch": id, "reason": str(error)})  # noqa: TRY400  # no stack wanted
         except Exception:  # the edge that must not die: the next start takes it up
@@ -114,5 +117,6 @@ def _sweep(store: BatchStore, folder: Path, keep_days: int) -> None:
     kept = store.open_ids()
     for path in folder.glob("*.input"):
         with suppress(FileNotFoundError):
-            if path.stem not in kept and path.stat().st_mtime < time() - _STRAY_S:
+            # not `st_mtime`, which a link has of the file that was uploaded long before
+            if path.stem not in kept and path.stat().st_ctime < time() - _STRAY_S:
                 path.unlink()

@@ -93,6 +93,8 @@ class Run:
         self._news = asyncio.Event()
         """Set, and made anew, when a call has ended."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._keeping: set[asyncio.Task[int]] = set()
+        """Results that are being written down."""
 
     # from outside
 
@@ -206,8 +208,9 @@ class Run:
             await asyncio.wait(set(self._tasks), timeout=self._room.grace_s)
         for task in self._tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks))
+        for waited_for in (self._tasks, self._keeping):
+            if waited_for:
+                await asyncio.wait(set(waited_for))
 
     async def _pending(self) -> AsyncIterator[tuple[int, Line]]:
         """The lines that came to nothing yet, some read at a time."""
@@ -228,13 +231,13 @@ class Run:
         try:
             result = await self._asked(number, line)
             if result is not None:
-                await self._keep([result])
+                await self._keep(result)
         except StoreError:
             return  # the process ends; the line is asked again
         except Exception:  # the edge that must not die: the line is told as failed
             log.exception("line of a batch failed", extra={"batch": self._row.id, "line": number})
             failed = failed_line(request_id(), line.custom_id, "internal_error", "Something went wrong here.")
-            await self._keep([Result(number, is_fine=False, body=failed)])
+            await self._keep(Result(number, is_fine=False, body=failed))
 
     async def _asked(self, number: int, line: Line) -> Result | None:
         """What came of it; None where the batch ended before."""
@@ -326,9 +329,13 @@ class Run:
 
     # keeping and waiting
 
-    async def _keep(self, results: list[Result]) -> None:
-        if results:
-            await asyncio.shield(self._thread(lambda: self._room.store.keep(self._row.number, results)))
+    async def _keep(self, result: Result) -> None:
+        """Write it down, also where the line's task is dropped meanwhile: the answer is paid for."""
+        write_down = self._thread(lambda: self._room.store.keep(self._row.number, [result]))
+        task = asyncio.get_running_loop().create_task(write_down)
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
+        await asyncio.shield(task)
 
     async def _complain(self, errors: list[Json]) -> None:
         await self._thread(lambda: self._room.store.complain(self._row.id, encode(errors)))

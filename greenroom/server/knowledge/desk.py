@@ -14,6 +14,7 @@ from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.paging import Cursor
 from greenroom.grounding.stems import language_of
 from greenroom.grounding.vectors import Asked
+from greenroom.wire.digits import number_in
 
 MOST_LISTED = 100
 Note = Callable[[str, str, object, str], None]
@@ -101,13 +102,13 @@ def project_of(caller: Caller | None) -> str:
 
 def cursor_of(query: Mapping[str, str], *, usual: int = 20, most: int = MOST_LISTED) -> Cursor:
     """`limit`, `order`, `after` and `before` of a list. Raises MalformedRequest naming the parameter."""
-    limit, order = query.get("limit", str(usual)), query.get("order", "desc")
-    if not limit.isascii() or not limit.isdigit() or not int(limit[:6]) <= most:
+    limit, order = number_in(query.get("limit", str(usual)), 0, most), query.get("order", "desc")
+    if limit is None:
         raise MalformedRequest(f"'limit' must be a number from 0 to {most:,}.", "limit")
     if order not in {"asc", "desc"}:
         raise MalformedRequest("'order' must be 'asc' or 'desc'.", "order")
     return Cursor(
-        int(limit),
+        limit,
         "asc" if order == "asc" else "desc",
         query.get("after") or None,
         query.get("before") or None,

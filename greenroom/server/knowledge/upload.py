@@ -14,6 +14,7 @@ from starlette.requests import Request
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.grounding.files import Files, Upload
 from greenroom.grounding.uploads import Uploads
+from greenroom.wire.digits import number_in
 
 PARTS = 16
 FIELD_BYTES = 4096
@@ -153,12 +154,12 @@ def expires_s(fields: Mapping[str, str]) -> int | None:
         return None
     if anchor != "created_at":
         raise MalformedRequest("'expires_after[anchor]' must be 'created_at'.", "expires_after[anchor]")
-    is_number = seconds is not None and seconds.isascii() and seconds.isdigit()
-    if seconds is None or not is_number or not 3_600 <= int(seconds[:9]) <= 2_592_000:
+    found = number_in(seconds or "", 3_600, 2_592_000)
+    if found is None:
         raise MalformedRequest(
             "'expires_after[seconds]' must be a number from 3600 to 2592000.", "expires_after[seconds]"
         )
-    return int(seconds)
+    return found
 
 
 def _said(error: Exception) -> GreenroomError:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from greenroom.errors import MalformedRequest, TooLarge
 from greenroom.exchange import Caller
 from greenroom.grounding.files import FileRow
-from greenroom.grounding.uploads import PART_BYTES, UploadRow
+from greenroom.grounding.uploads import MOST_PARTS, PART_BYTES, UploadRow
 from greenroom.server.knowledge.desk import Desk, project_of
 from greenroom.server.knowledge.files import PURPOSES, shown
 from greenroom.server.knowledge.upload import Form
@@ -47,7 +47,7 @@ class NewUpload(Struct, kw_only=True, frozen=True):
 class Completion(Struct, kw_only=True, frozen=True):
     """Body of `POST /v1/uploads/{upload_id}/complete`."""
 
-    part_ids: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=10_000)]
+    part_ids: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=MOST_PARTS)]
     md5: Annotated[str, Meta(max_length=64)] | None = None
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from greenroom.errors import MalformedRequest
 from greenroom.server.responses.desk import Desk
 from greenroom.server.responses.front import RESULTS
+from greenroom.wire.digits import number_in
 from greenroom.wire.responses_items import Item
 
 MOST_LISTED = 100
@@ -21,12 +22,12 @@ class Page(NamedTuple):
 
 def page_of(query: Mapping[str, str]) -> Page:
     """`limit`, `order` and `after` of a list. Raises MalformedRequest naming the parameter."""
-    limit, order = query.get("limit", "20"), query.get("order", "desc")
-    if not limit.isascii() or not limit.isdigit() or not int(limit[:6]) <= MOST_LISTED:
+    limit, order = number_in(query.get("limit", "20"), 0, MOST_LISTED), query.get("order", "desc")
+    if limit is None:
         raise MalformedRequest(f"'limit' must be a number from 0 to {MOST_LISTED}.", "limit")
     if order not in {"asc", "desc"}:
         raise MalformedRequest("'order' must be 'asc' or 'desc'.", "order")
-    return Page(int(limit), order == "desc", query.get("after") or None)
+    return Page(limit, order == "desc", query.get("after") or None)
 
 
 def paged(

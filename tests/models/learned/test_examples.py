@@ -44,6 +44,9 @@ def test_both_forms_say_the_same(tmp_path: Path) -> None:
         pytest.param('{"prompt": "q", "target": "a"}', "neither target and score nor scores", id="no score"),
         pytest.param('{"prompt": "q", "target": "a", "score": NaN}', "line 2", id="not a number"),
         pytest.param("[" * 5_000, "line 2", id="deep"),
+        pytest.param(
+            '{"prompt": "q", "target": "a", "score": 1, "output_tokens": 20000000}', "line 2", id="too long"
+        ),
     ],
 )
 def test_a_line_that_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:

@@ -138,6 +138,7 @@ def _first(value: float) -> Callable[[Array], Array]:
         pytest.param("words_child", _first(-10_000_000), "child that is none", id="leaf"),
         pytest.param("words_roots", _first(-1), "root that is none", id="root"),
         pytest.param("words_roots", lambda one: one[:0], "root that is none", id="no trees"),
+        pytest.param("words_roots", lambda one: np.repeat(one, 1000), "more trees than 200", id="too many"),
     ],
 )
 def test_trees_that_lead_nowhere_are_refused(

@@ -5,11 +5,12 @@ The forms of OpenAI's fine-tuning: {"messages": […], "tools"?: […]} for `sup
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from json import JSONDecodeError, dumps, loads
 from typing import Any
 
 from greenroom.offline.finetune.plan import Method
-from greenroom.offline.finetune.rows.lines import Json
+from greenroom.offline.finetune.rows.lines import Fault, Json, parsed
 
 Told = Iterator[tuple[str, str]]
 """Kinds of `problems.KINDS`, and what is wrong in a sentence."""
@@ -27,7 +28,7 @@ _FOREIGN = {
 }  # fmt: skip
 _FIRST = ("system", "developer")
 _AS_IS = frozenset(("role", "type", "id", "tool_call_id", "weight"))
-"""Fields whose words are the form's own."""
+"""Fields whose words are the form's own, beside the parameters of a tool, whose names are the caller's."""
 
 
 def method_of(row: Json) -> Method | None:
@@ -42,6 +43,8 @@ def faults(row: Json, method: Method) -> Told:
     for name in sorted(row.keys() - KEPT[method]):
         if name not in _FOREIGN and name not in ("prompt", "completion", "functions"):
             yield "unknown_field", f"There is a field {_shown(name)}, which training does not know."
+    if not isinstance(row.get("metadata", {}), dict | None):
+        yield "bad_metadata", "'metadata' is no object."
     yield from _supervised(row) if method == "supervised" else _preferences(row)
 
 
@@ -159,6 +162,8 @@ def _message(message: Json, place: str, known: frozenset[str] | None) -> Told:
             yield "bad_weight", f"The weight of {place} is not 0 or 1, or it is not the assistant's."
     if message.get("name") is not None and not isinstance(message["name"], str):
         yield "bad_name", f"The name of {place} is no text."
+    if not isinstance(message.get("refusal"), str | None):
+        yield "bad_content", f"The refusal of {place} is no text."
     calls = message.get("tool_calls")
     if calls is not None:
         yield from _calls(calls, place, known, is_assistant=role == "assistant")
@@ -247,8 +252,8 @@ def _names(tools: Any) -> frozenset[str] | None:  # Any: JSON
 
 def _is_json_object(text: str) -> bool:
     try:
-        return isinstance(loads(text), dict)
-    except (JSONDecodeError, RecursionError, ValueError):
+        return isinstance(parsed(text), dict)
+    except (Fault, JSONDecodeError):
         return False
 
 
@@ -270,27 +275,35 @@ def texts_of(value: Any) -> Iterator[str]:  # Any: JSON
             yield from texts_of(one)
 
 
-def mapped(value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
-    """The same with each such text changed; within the arguments of a call, which stay JSON, too."""
+def mapped(value: Any, change: Callable[[str], str], as_is: AbstractSet[str] = _AS_IS) -> Any:  # Any: JSON
+    """The same with each such text changed, but for fields that stay `as_is`.
+
+    Within a call's arguments, which stay JSON, and a tool's parameters, names and numbers are changed, too.
+    """
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {name: one if name in _AS_IS else _field(name, one, change) for name, one in value.items()}
+        return {
+            name: one if name in as_is else _field(name, one, change, as_is) for name, one in value.items()
+        }
     if isinstance(value, list):
-        return [mapped(one, change) for one in value]
+        return [mapped(one, change, as_is) for one in value]
     return value
 
 
-def _field(name: str, value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
-    if name != "arguments" or not isinstance(value, str) or not _is_json_object(value):
-        return mapped(value, change)
+def _field(name: str, value: Any, change: Callable[[str], str], as_is: AbstractSet[str]) -> Any:  # Any: JSON
+    if name == "parameters":
+        return _argument(value, change)
+    may_be_json = isinstance(value, str) and (name == "arguments" or "\\u" in value)  # @ as \u0040
+    if not may_be_json or not _is_json_object(value):
+        return mapped(value, change, as_is)
     given = loads(value)
     changed = _argument(given, change)
     return value if changed == given else dumps(changed, ensure_ascii=False)
 
 
 def _argument(value: Any, change: Callable[[str], str]) -> Any:  # Any: JSON
-    """A part of arguments: keys and numbers may be personal data there."""
+    """A part of arguments or parameters: keys and numbers may be personal data there."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):

@@ -20,6 +20,7 @@ MOST_SAMPLES = 20
 """Removed rows of one reason that are told one by one; the rest is counted."""
 _DIGEST_BYTES = 16
 """Of SHA-256: two different rows among a billion share it with a chance of 1e-21."""
+_NEVER_PERSONAL = frozenset(("role",))
 _encode = Encoder(order="deterministic").encode
 
 
@@ -124,9 +125,9 @@ class Gate:
 
     def _hidden(self, body: Json) -> Json:
         masks = self._means.masks(_encode(body).decode())
-        hidden: Json = mapped(body, masks)
+        hidden: Json = mapped(body, masks, _NEVER_PERSONAL)
         if masks.counts:
-            hidden = mapped(hidden, masks.known)
+            hidden = mapped(hidden, masks.known, _NEVER_PERSONAL)
             self.masked.update(masks.counts)
             self.masked_rows += 1
         return hidden

@@ -8,12 +8,13 @@ many must be shared that some of its rarest are among them.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from greenroom.offline.finetune.rows.duplicates import NEAR
+from greenroom.offline.finetune.rows.duplicates import NEAR, Seen
 from greenroom.offline.finetune.rows.form import said
 from greenroom.offline.finetune.rows.lines import Json
 from greenroom.offline.finetune.rows.options import Asked
@@ -61,6 +62,7 @@ class HeldOut:
         self._questions: list[_Question] = []
         self._equal: dict[str, str] = {}
         """Short questions, and all turns of conversations, by their plain text: the name of their set."""
+        self._most_turns = 0
         self._known: set[tuple[str, str]] = set()
         self._postings: dict[int, list[int]] = {}
 
@@ -70,6 +72,7 @@ class HeldOut:
         if not asked:
             return
         self._equal.setdefault("\n".join(one.plain for one in asked), name)
+        self._most_turns = max(self._most_turns, len(asked))
         expected = wording(row.expected)
         known = asked[-1].plain, expected.plain
         if len(asked[-1].plain) >= _SHORT and known not in self._known:  # versions of a set repeat themselves
@@ -94,26 +97,24 @@ class HeldOut:
         if not self._equal:
             return None
         asked = [(one, text) for text in _texts(row, "user") if (one := plain(text))]
-        for end in range(1, len(asked) + 1):
-            last = asked[end - 1][0]
-            found = self._equal.get("\n".join(one for one, _ in asked[:end])) or (
-                self._equal.get(last) if len(last) >= _SHORT else None
-            )
+        for end, (last, _) in enumerate(asked, 1):
+            so_far = "\n".join(one for one, _ in asked[:end]) if end <= self._most_turns else ""
+            found = self._equal.get(so_far) or (self._equal.get(last) if len(last) >= _SHORT else None)
             if found is not None:
                 return found
         if not self._postings:
             return None
+        answers = cache(lambda: _seen("\n".join(_texts(row, "assistant"))))
         return next(
-            (name for one, text in asked if (name := self._near_to(one, text, row)) is not None), None
+            (name for one, text in asked if (name := self._near_to(one, text, answers)) is not None), None
         )
 
-    def _near_to(self, said: str, text: str, row: Json) -> str | None:
-        runs = grams(said)
-        near = self._candidates(runs)
+    def _near_to(self, said: str, text: str, answered: Callable[[], Seen]) -> str | None:
+        near = self._candidates(grams(said))
         if not near:
             return None
-        told, answers = wording(text), wording("\n".join(_texts(row, "assistant")))
-        about = topics(told, answers)
+        told, answers = wording(text), answered()
+        about = topics(told, answers.text)
         for question, is_long in near:
             if _has_all(question.text, told) and (
                 is_long
@@ -151,14 +152,19 @@ def held_out(sets: Iterable[tuple[str, Iterable[Asked]]]) -> HeldOut:
     return made
 
 
-def _answers_other(question: _Question, text: Wording, answers: Wording) -> bool:
+def _seen(text: str) -> Seen:
+    read = wording(text)
+    return Seen(read, grams(read.plain))
+
+
+def _answers_other(question: _Question, text: Wording, answers: Seen) -> bool:
     """Whether a word was exchanged and the answer is another one, where both are sentences."""
     expected = question.expected
-    if min(len(expected.plain), len(answers.plain)) < _SHORT:
+    if min(len(expected.plain), len(answers.text.plain)) < _SHORT:
         return False
     if not is_exchanged(question.text.words - SMALL_WORDS, question.text, text):
         return False
-    return expected.numbers != answers.numbers or likeness(grams(expected.plain), grams(answers.plain)) < NEAR
+    return expected.numbers != answers.text.numbers or likeness(grams(expected.plain), answers.runs) < NEAR
 
 
 def _has_all(question: Wording, text: Wording) -> bool:

@@ -35,8 +35,8 @@ class Line(NamedTuple):
     row: Json
 
 
-class _Fault(Exception):
-    """A line that is no row."""
+class Fault(Exception):
+    """A line that is no row: its kind, and a sentence."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -137,7 +137,7 @@ class Lines:
     def _row(self, number: int, line: bytes) -> Json | None:
         try:
             return _row(number, line)
-        except _Fault as fault:
+        except Fault as fault:
             self._note(number, fault.kind, str(fault))
             return None
 
@@ -148,67 +148,74 @@ class Lines:
 
 def _row(number: int, line: bytes) -> Json:
     if b"\0" in line:
-        raise _Fault("nul", "There are zero bytes in the line.")
+        raise Fault("nul", "There are zero bytes in the line.")
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
-        raise _Fault("not_utf8", f"Byte {error.start + 1} of the line is not UTF-8.") from None
+        raise Fault("not_utf8", f"Byte {error.start + 1} of the line is not UTF-8.") from None
     try:
-        row = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
-        )
-    except RecursionError:
-        raise _Fault("too_deep", "The row is nested too deep.") from None
+        row = parsed(text)
     except json.JSONDecodeError as error:
         raise _broken(number, text, error) from None
     if not isinstance(row, dict):
         if number == 1 and isinstance(row, list):
-            raise _Fault("json_array", "The file is one JSON array.")
-        raise _Fault("not_an_object", "The line is JSON, but no object.")
-    if line.count(b"{") + line.count(b"[") > MOST_DEPTH and _depth(row) > MOST_DEPTH:
-        raise _Fault("too_deep", "The row is nested too deep.")
-    if "\\u" in text and not _is_whole(row):
-        raise _Fault("lone_surrogate", "A character is half a surrogate pair.")
+            raise Fault("json_array", "The file is one JSON array.")
+        raise Fault("not_an_object", "The line is JSON, but no object.")
     return row
 
 
-def _broken(number: int, text: str, error: json.JSONDecodeError) -> _Fault:
+def parsed(text: str) -> Any:  # Any: JSON
+    """A JSON value that means one thing and can be written again. Raises: Fault, JSONDecodeError."""
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
+        )
+    except RecursionError:
+        raise Fault("too_deep", "The row is nested too deep.") from None
+    if text.count("{") + text.count("[") > MOST_DEPTH and _depth(value) > MOST_DEPTH:
+        raise Fault("too_deep", "The row is nested too deep.")
+    if "\\u" in text and not _is_whole(value):
+        raise Fault("lone_surrogate", "A character is half a surrogate pair.")
+    return value
+
+
+def _broken(number: int, text: str, error: json.JSONDecodeError) -> Fault:
     stripped = text.strip()
     if number == 1 and stripped.startswith("["):
-        return _Fault("json_array", "The file is one JSON array.")
+        return Fault("json_array", "The file is one JSON array.")
     if number == 1 and stripped == "{":
-        return _Fault("json_over_lines", "An object goes over several lines.")
+        return Fault("json_over_lines", "An object goes over several lines.")
     if number == 1 and not stripped.startswith("{") and ("," in stripped or "\t" in stripped):
-        return _Fault("csv", "This is no JSON but looks like a table.")
+        return Fault("csv", "This is no JSON but looks like a table.")
     if error.msg == "Extra data" and text[error.pos :].lstrip().startswith("{"):
-        return _Fault("several_on_a_line", "There are several objects on the line.")
+        return Fault("several_on_a_line", "There are several objects on the line.")
     if stripped.startswith("{") and (error.pos >= len(stripped) - 1 or "Unterminated" in error.msg):
-        return _Fault("cut_off", "The line ends before its object does.")
-    return _Fault("broken_json", f"This is not JSON at character {error.pos + 1}.")
+        return Fault("cut_off", "The line ends before its object does.")
+    return Fault("broken_json", f"This is not JSON at character {error.pos + 1}.")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Json:  # Any: JSON
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise _Fault("duplicate_key", "A key stands twice in one object.")
+        raise Fault("duplicate_key", "A key stands twice in one object.")
     return made
 
 
 def _constant(name: str) -> None:
-    raise _Fault("not_a_number", "A number is NaN or infinite.")
+    raise Fault("not_a_number", "A number is NaN or infinite.")
 
 
 def _int(digits: str) -> int:
     number = int(digits) if len(digits) < _MOST_DIGITS else 1 << 64
     if not -(1 << 63) <= number < 1 << 64:
-        raise _Fault("broken_json", "A whole number in the line has more than 64 bits.")
+        raise Fault("broken_json", "A whole number in the line has more than 64 bits.")
     return number
 
 
 def _float(digits: str) -> float:
     number = float(digits)
     if not isfinite(number):
-        raise _Fault("not_a_number", "A number is NaN or infinite.")
+        raise Fault("not_a_number", "A number is NaN or infinite.")
     return number
 
 
@@ -227,9 +234,9 @@ def _depth(value: Any) -> int:  # Any: JSON
     return deepest
 
 
-def _is_whole(row: Json) -> bool:
+def _is_whole(value: Any) -> bool:  # Any: JSON
     try:
-        json.dumps(row, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -17,15 +17,7 @@ YES = frozenset(
         "si", "verdadero", "otorgado", "otorgada",
     )
 )  # fmt: skip
-NO = frozenset(
-    (
-        "false", "no", "denied", "refused", "withdrawn", "0", "none", "never", "off", "revoked", "rejected",
-        "declined", "opt-out", "nao", "falso", "falsa", "negado", "negada", "recusado", "recusada",
-        "retirado", "retirada", "revogado", "revogada", "denegado", "denegada", "rechazado", "rechazada",
-        "revocado", "revocada", "nunca",
-    )
-)  # fmt: skip
-"""What people write, in three languages, without case and accents."""
+"""What says that somebody agreed, in three languages, without case and accents; any other word says no."""
 
 
 class Masks(Protocol):
@@ -78,8 +70,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     evaluation: bool = True
     """Keep rows of evaluations out."""
     consent: Consent = "not_refused"
-    """stated: only rows whose metadata say `"consent": "true"` (or yes, granted, training); not_refused:
-    all but those that say false, no, denied, refused or withdrawn; any: whatever they say."""
+    """stated: only rows whose metadata say `"consent": "true"` (or another word of `YES`); not_refused: those
+    that say nothing of it as well; any: whatever they say."""
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     """Rows with more are left out."""
     least_rows: Annotated[int, Meta(ge=1)] = LEAST_ROWS
@@ -99,4 +91,4 @@ def has_consent(said: object, wanted: Consent) -> bool:
     word = "".join(one for one in word if not combining(one))
     if wanted == "any":
         return True
-    return word in YES if wanted == "stated" else word not in NO
+    return word in YES or (wanted == "not_refused" and not word)

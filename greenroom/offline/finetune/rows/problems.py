@@ -71,8 +71,11 @@ KINDS: Mapping[str, Kind] = {
     "nothing_to_learn": Kind("Give an assistant message the weight 1, or leave weights out."),
     "bad_weight": Kind("'weight' is 0 or 1, and only assistant messages have it."),
     "bad_name": Kind("'name' must be a text."),
+    "bad_metadata": Kind('\'metadata\' must be an object, for example {"consent": "true"}.'),
     "legacy_functions": Kind("Use 'tools' and 'tool_calls' instead of 'functions' and 'function_call'."),
-    "bad_tool_call": Kind("A call has an id, the type 'function', a name, and arguments as a JSON text."),
+    "bad_tool_call": Kind(
+        "A call has an id, the type 'function', a name, and as arguments a JSON object as text, no key twice."
+    ),
     "no_tool_result": Kind("After a call comes a 'tool' message with its 'tool_call_id' for each call."),
     "stray_tool_result": Kind("'tool_call_id' must be the id of a call in the message before."),
     "bad_tools": Kind("'tools' is a list of {\"type\": \"function\", \"function\": {\"name\": …}}."),

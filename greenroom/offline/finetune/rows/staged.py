@@ -4,6 +4,7 @@ A file beside them, `train.lineage.jsonl`, says where each row came from: {"row"
 """
 
 import os
+import re
 from array import array
 from collections.abc import Callable
 from hashlib import sha256
@@ -15,6 +16,7 @@ from greenroom.offline.finetune.rows.form import texts_of
 from greenroom.offline.finetune.rows.lines import Json
 from greenroom.offline.finetune.rows.prepared import Part
 
+_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _encode = Encoder().encode
 _decode = Decoder(Json).decode
 
@@ -44,7 +46,7 @@ class Staged:
         self._file.write(raw)
         self._starts.append(self._starts[-1] + len(raw))
         self._tokens.append(tokens)
-        if isinstance(trace, str):
+        if isinstance(trace, str) and _ID.fullmatch(trace):
             self._traces[len(self)] = trace
         self.lines.append(line)
 

@@ -8,8 +8,7 @@ used.
 
 import re
 import unicodedata
-from functools import lru_cache
-from itertools import repeat
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from greenroom.offline.finetune.rows.small_words import SMALL_WORDS
@@ -40,6 +39,9 @@ _NEGATIONS = frozenset(
     )
 )  # fmt: skip
 _PARTS = (1_000_003, 0x9E3779B97F4A7C15)
+_MOST_SLIPS, _MOST_SHARING, _LONGEST_SLIP = 1_000, 16, 40
+"""Words that slips are looked for in, those of them that share a rest, and letters of a word: what bounds the
+work for rows that were made to keep it busy."""
 _LONGEST_NAME_LOOK = 20_000
 """Characters of a text in which names are looked for; behind that, words count alike."""
 
@@ -142,21 +144,45 @@ def is_exchanged(about: frozenset[str], mine: Wording, other: Wording) -> bool:
 
     Words that were added, or written with a slip, are not exchanged.
     """
-    return any(map(_is_new, about - other.words, repeat(other.words))) and any(
-        map(_is_new, other.words - mine.words - SMALL_WORDS, repeat(mine.words))
+    return _has_new(about - other.words, other.words) and _has_new(
+        other.words - mine.words - SMALL_WORDS, mine.words
     )
-
-
-def _is_new(word: str, words: frozenset[str]) -> bool:
-    return not any(is_slip(word, one) for one in words)
 
 
 def lacks(one: Wording, other: Wording) -> bool:
     """Whether a name of the first is not in the second, not even with a slip of the pen."""
-    return any(map(_is_new, one.names - other.words, repeat(other.words)))
+    return _has_new(one.names - other.words, other.words)
 
 
-@lru_cache(4096)
+def _has_new(words: frozenset[str], others: frozenset[str]) -> bool:
+    """Whether one of the words is none of the others written with a slip.
+
+    Two words that are a slip apart share what is left of them without a letter: so each word is looked up,
+    and not compared with all others. More than `_MOST_SLIPS` words are not all taken for slips.
+    """
+    if len(words) > _MOST_SLIPS or not all(map(_may_slip, words)):
+        return True
+    left, shortened = set(words), defaultdict[str, list[str]](list)
+    for word in words:
+        for rest in _without_a_letter(word):
+            if len(shortened[rest]) < _MOST_SHARING:
+                shortened[rest].append(word)
+    for other in filter(_may_slip, others if left else ()):
+        for rest in _without_a_letter(other):
+            left.difference_update(word for word in shortened.get(rest, ()) if is_slip(word, other))
+        if not left:
+            return False
+    return bool(left)
+
+
+def _may_slip(word: str) -> bool:
+    return 5 <= len(word) <= _LONGEST_SLIP
+
+
+def _without_a_letter(word: str) -> list[str]:
+    return [word, *(word[:place] + word[place + 1 :] for place in range(len(word)))]
+
+
 def is_slip(one: str, other: str) -> bool:
     """Whether two words of five letters or more differ by one letter, or by two that changed places."""
     if min(len(one), len(other)) < 5 or abs(len(one) - len(other)) > 1:

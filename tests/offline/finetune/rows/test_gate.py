@@ -98,6 +98,44 @@ def test_arguments_of_calls_are_masked_and_stay_json(tmp_path: Path) -> None:
     assert json.loads(kept) == {"cpf": "<CPF_1>", "to": 'say "hi" to <EMAIL_1>'}
 
 
+def test_the_id_of_a_call_and_fields_beside_a_text_are_masked(tmp_path: Path) -> None:
+    call = {"id": "joana@example.com", "type": "function", "function": {"name": "send", "arguments": "{}"}}
+    told = {
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Send it.", "id": "joana@example.com"}]},
+            {"role": "assistant", "tool_calls": [call]},
+            {
+                "role": "tool",
+                "tool_call_id": "joana@example.com",
+                "content": '{"to": "joana\\u0040example.com"}',
+            },
+            {"role": "assistant", "content": "Done."},
+        ],
+        "metadata": {"trace": "joana@example.com"},
+    }
+
+    _, rows = run(tmp_path, [told, *FILLERS])
+
+    assert "joana" not in json.dumps(rows) + (tmp_path / "out" / "train.lineage.jsonl").read_text()
+    assert (
+        rows[0]["messages"][2]["tool_call_id"] == rows[0]["messages"][1]["tool_calls"][0]["id"] == "<EMAIL_1>"
+    )
+    assert rows[0]["messages"][2]["content"] == '{"to": "<EMAIL_1>"}'
+
+
+def test_what_a_tool_describes_is_masked_whatever_its_fields_are_called(tmp_path: Path) -> None:
+    properties = {
+        "id": {"type": "string", "default": "joana@example.com"},
+        "type": {"enum": [{"id": "joana@example.com"}]},
+    }
+    tools = [{"type": "function", "function": {"name": "send", "parameters": {"properties": properties}}}]
+
+    _, rows = run(tmp_path, [{**row("I am joana@example.com.", "Noted."), "tools": tools}, *FILLERS])
+
+    assert "joana" not in json.dumps(rows)
+    assert rows[0]["tools"][0]["function"]["parameters"]["properties"]["id"]["default"] == "<EMAIL_1>"
+
+
 def test_masks_can_be_left_off_and_then_nothing_is_changed(tmp_path: Path) -> None:
     told = row("I am joana@example.com.", "Noted.")
 
@@ -199,10 +237,10 @@ def test_what_validation_says_is_not_trained_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("consent", "stay"), [("not_refused", ["yes", "none", "odd"]), ("stated", ["yes"]), ("any", None)]
+    ("consent", "stay"), [("not_refused", ["yes", "sim", "none"]), ("stated", ["yes", "sim"]), ("any", None)]
 )
 def test_consent_is_kept_to(consent: str, stay: list[str] | None, tmp_path: Path) -> None:
-    said = {"yes": "true", "no": "False", "withdrawn": "withdrawn", "odd": "perhaps"}
+    said = {"yes": "true", "sim": "Sim", "no": "False", "não": "não", "odd": "perhaps"}
     asked = [
         row("Which bird is this one? " * 3 + name, f"It is {name}.", consent=word)
         for name, word in said.items()
@@ -214,7 +252,7 @@ def test_consent_is_kept_to(consent: str, stay: list[str] | None, tmp_path: Path
     answers = [one["messages"][-1]["content"] for one in rows]
     kept = [name for name in (*said, "none") if f"It is {name}." in answers]
     assert kept == sorted(stay or [*said, "none"], key=[*said, "none"].index)
-    assert done.removed.get("no_consent", 0) == len(FILLERS) * (consent == "stated") + 5 - len(kept)
+    assert done.removed.get("no_consent", 0) == len(FILLERS) * (consent == "stated") + 6 - len(kept)
 
 
 @pytest.mark.parametrize(

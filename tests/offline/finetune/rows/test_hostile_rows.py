@@ -1,8 +1,10 @@
 """Whatever bytes a training file holds, it is fit or its faults are told; nothing else happens."""
 
 import json
+from itertools import islice, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import process_time
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -10,8 +12,10 @@ from hypothesis import strategies as st
 
 from greenroom.assembly.training_rows import masks
 from greenroom.offline.finetune.plan import Method
+from greenroom.offline.finetune.rows.held_out import held_out
 from greenroom.offline.finetune.rows.prepare import Asked, Held, Means, Options, prepare
 from greenroom.offline.finetune.rows.problems import Problem, Unfit
+from greenroom.offline.finetune.rows.wording import is_exchanged, wording
 
 WORDS = st.sampled_from(
     (
@@ -63,6 +67,38 @@ def told(raw: bytes, method: Method) -> None:
     assert b"ana@example.com" not in b"".join(written.values())
     for line in written.get("train.jsonl", b"").splitlines():
         json.loads(line)
+
+
+def test_many_values_and_many_slips_take_time_by_length_and_not_by_its_square() -> None:
+    values = " ".join(f"u{number}@example.com" for number in range(20_000))
+    words = ["".join(letters) for letters in islice(product("abcdefghij", repeat=6), 0, 800_000, 20)]
+    slips = [word[:3] + "x" + word[4:] if place % 50 == 0 else word for place, word in enumerate(words)]
+    one, other = wording(" ".join(words)), wording(" ".join(slips))
+    hide = masks(values)
+    hide(values)
+    began = process_time()
+
+    hidden = hide.known(values)
+    exchanged = is_exchanged(one.words, one, other)
+
+    assert process_time() - began < 3.0  # by its square: minutes
+    assert "@" not in hidden
+    assert not exchanged, "each word that differs is a slip"
+
+
+def test_a_row_of_many_turns_is_looked_up_in_time_by_their_number_and_not_by_its_square() -> None:
+    asked = "How warm is it in the garden of the old house now?"
+    held = held_out([("kept", [Asked((asked,), "Quite warm, it is twenty degrees there.")])])
+    turn = [
+        {"role": "user", "content": asked.replace("garden", "cellar")},
+        {"role": "assistant", "content": "Cold in the cellar."},
+    ]
+    row = {"messages": turn * 3_000}
+    began = process_time()
+
+    found = held.find(row)
+
+    assert (found, process_time() - began < 5.0) == (None, True)  # by its square: 20 s
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
