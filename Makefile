@@ -52,8 +52,10 @@ install-finetune: $(FINETUNE_STAMP)
 run: $(RUN_STAMP)
 	@exec $(BIN)/greenroom serve
 
-# Tests run in as many processes as there are cores, those of a file mostly in one; PYTEST=-n0 runs them in this one.
-BESIDE := -n auto --dist worksteal
+# Tests run in half as many processes again as there are cores, since many wait; those of a file mostly in one.
+# PYTEST=-n0 runs them in this one.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+BESIDE := -n $(shell expr $(CORES) + $(CORES) / 2) --dist worksteal
 
 test: $(DEV_STAMP)
 	$(BIN)/python -m pytest $(BESIDE) $(PYTEST)

@@ -108,14 +108,7 @@ class Ledger:
     @property
     def has_work(self) -> bool:
         """Whether anything waits to be written."""
-        return bool(
-            self._waiting.lines
-            or self._waiting.opened
-            or self._waiting.closed
-            or self._waiting.returned
-            or self._left
-            or self._writing.locked()
-        )
+        return bool(self._waiting or self._left or self._writing.locked())
 
     # -- the path
 
@@ -224,6 +217,8 @@ class Ledger:
                     raise Overloaded(_CLOSED) from error
                 granted = amount - free
             if granted == 0:
+                with self._lock:
+                    self._hand_back(one)  # too little here may be enough beside what others hand back
                 one.refused_until = self._refused_until = monotonic() + REFUSED_S
                 raise one.refusal()
             with self._lock:
@@ -277,7 +272,7 @@ class Ledger:
     def _settle(self, purse: Purse, cost: int) -> None:
         purse.is_closed = True
         self._waiting.closed.append(purse)
-        for one in purse.balances:
+        for one in purse.balances if cost or purse.amount else ():
             one.used += cost - purse.amount
             one.unwritten += cost
             self._waiting.dirty[one.window] = one
@@ -373,12 +368,16 @@ class Ledger:
                 if one.used or one.unwritten or window in self._waiting.dirty:
                     continue
                 if not one.is_busy or forget:
-                    if one.lease:
-                        self._waiting.returned[window] = self._waiting.returned.get(window, 0) - one.lease
-                        one.lease = 0
+                    self._hand_back(one)
                     if forget:
                         del self._balances[window]
                 one.is_busy = False
+
+    def _hand_back(self, one: Balance) -> None:
+        free = one.lease - one.used
+        if free > 0:
+            self._waiting.returned[one.window] = self._waiting.returned.get(one.window, 0) - free
+            one.lease = one.used
 
     def _finish(self) -> None:
         self._lost += self._unwritten

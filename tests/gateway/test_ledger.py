@@ -115,6 +115,28 @@ def test_two_that_spend_together_give_back_what_lies_idle(path: Path, books: Led
     other.stop()
 
 
+def test_who_has_too_little_for_a_request_hands_it_back_for_others(path: Path, books: LedgerStore) -> None:
+    books.join()
+    one = started(path)
+    exchange = exchange_of("c" * 32)
+    reserve(one, KEY, exchange, 40)
+    close(one, exchange, 5)
+    while one.has_work:
+        time.sleep(0.005)
+    mine = books.balance(WINDOW)[1]
+    beside = books.grant(WINDOW, 100, 100, 1)  # another's request, which passes the budget
+
+    assert not reserve(one, KEY, exchange_of("d" * 32), mine + 1)
+    close(one, exchange_of("d" * 32), None)
+    deadline = time.monotonic() + 1
+    while books.balance(WINDOW)[1] != beside and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+    assert mine > 0
+    assert books.balance(WINDOW) == (5, beside, 0)
+    one.stop()
+
+
 def test_a_budget_made_later_counts_what_was_spent_before(path: Path) -> None:
     ledger = started(path)
     plain = Key(caller=CALLER)
