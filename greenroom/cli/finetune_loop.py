@@ -51,9 +51,10 @@ GOAL = 0.98
 """Share of test rows that the deployed model has to answer to the letter."""
 MARGINS = {"failed": "20%", "refused": "20%", "flawed": "20%", "short": "100%", "slow": "100%"}
 START_S = 60.0
-PROMOTION_S = 60.0
+TURNS = 8
+"""At most so often traffic is made before a canary counts as not promoted."""
 FOLLOWS_S = 1.5
-"""After so long every process answers with what was promoted."""
+"""After so long a server has noticed what was deployed, and has looked at what was answered."""
 ASK_S = 60.0
 AT_ONCE = 4
 
@@ -66,11 +67,11 @@ class Extent:
     valid: int
     test: int
     traffic: int
-    """Requests before the canary is judged."""
+    """Requests at a time, before it is asked what the rule says."""
 
 
-WHOLE = Extent(train=4000, valid=100, test=300, traffic=600)
-SHORT = Extent(train=2400, valid=40, test=60, traffic=180)
+WHOLE = Extent(train=4000, valid=100, test=300, traffic=200)
+SHORT = Extent(train=2400, valid=40, test=60, traffic=100)
 
 
 def loop(folder: Path, /, *, short: bool = False) -> int:
@@ -143,9 +144,8 @@ def _run(folder: Path, *, is_short: bool) -> float:
             folder, "deploy", "canary", name, "--to", "home", "--share", "50%", "--gate", "suite.toml",
             "--score", "exact", "--promote-after", "1s", "--units", "50", *_margins(),
         )  # fmt: skip
-        _tell(f"4. {extent.traffic} requests by as many users, each answer scored")
-        _traffic(server, [test[number % len(test)] for number in range(extent.traffic)])
-        _until_promoted(folder)
+        _tell(f"4. {extent.traffic} requests by as many users, each answer scored, until the rule decides")
+        _ask_until_promoted(folder, server, test, extent.traffic)
         _greenroom(folder, "deploy", "status", "home")
         _tell("5. The app as it is now")
         answers = list(_asked(server, [row["question"] for row in test]))
@@ -158,22 +158,6 @@ def _margins() -> Iterator[str]:
     """So wide that some hundred requests are evidence enough, and that a reader's speed is no measure."""
     for name, margin in MARGINS.items():
         yield from ("--margin", f"{name}={margin}")
-
-
-def _until_promoted(folder: Path) -> None:
-    """Wait for the rule. Raises: _StepFailed when it does not promote."""
-    asked = ("deploy", "status", "home", "--json")
-    deadline = time.monotonic() + PROMOTION_S
-    while time.monotonic() < deadline:
-        found = codec.loads(_greenroom(folder, *asked, allowed=(0, 1, 2), quiet=True))
-        if found["promoted"]:
-            time.sleep(FOLLOWS_S)
-            return
-        if found["open"] is None:
-            break
-        time.sleep(0.5)
-    _greenroom(folder, "deploy", "status", "home", allowed=(0, 1, 2))
-    raise _StepFailed("The canary was not promoted.")
 
 
 def _tell(text: str) -> None:
@@ -264,15 +248,34 @@ def _port_of(process: subprocess.Popen[bytes]) -> int:
     return int(found[1])
 
 
-def _traffic(server: _Server, rows: Sequence[dict[str, Any]]) -> None:  # Any: JSON
+def _ask_until_promoted(
+    folder: Path, server: _Server, rows: Sequence[dict[str, Any]], many: int
+) -> None:  # Any: JSON
+    """Traffic until the rule promotes. Raises: _StepFailed when it does not."""
+    for turn in range(TURNS):
+        time.sleep(FOLLOWS_S)
+        told = _greenroom(folder, "deploy", "status", "home", "--json", allowed=(0, 1, 2), quiet=True)
+        found = codec.loads(told)
+        if found["promoted"]:
+            return
+        if found["open"] is None:
+            break
+        first = turn * many
+        _traffic(server, [rows[number % len(rows)] for number in range(first, first + many)], first)
+    _greenroom(folder, "deploy", "status", "home", allowed=(0, 1, 2))
+    raise _StepFailed("The canary was not promoted.")
+
+
+def _traffic(server: _Server, rows: Sequence[dict[str, Any]], first: int) -> None:  # Any: JSON
     """Ask each row as a user of its own, and score the answer."""
-    for (answer, id), row in zip(_asked(server, [row["question"] for row in rows]), rows, strict=True):
+    found = _asked(server, [row["question"] for row in rows], first)
+    for (answer, id), row in zip(found, rows, strict=True):
         value = float(answer.strip() == row["expected"])
         server.post("/api/feedback", {"id": id, "name": "exact", "value": value})
 
 
-def _asked(server: _Server, questions: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Answers of app `home` with their ids, in order; a few are asked at once."""
+def _asked(server: _Server, questions: Sequence[str], first: int = 0) -> Iterator[tuple[str, str]]:
+    """Answers of app `home` with their ids, in order; a few at once, by users from number `first` on."""
 
     def ask(numbered: tuple[int, str]) -> tuple[str, str]:
         number, question = numbered
@@ -284,4 +287,4 @@ def _asked(server: _Server, questions: Sequence[str]) -> Iterator[tuple[str, str
         return found["choices"][0]["message"]["content"] or "", id
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(ask, enumerate(questions))
+        yield from pool.map(ask, enumerate(questions, first))

@@ -76,7 +76,8 @@ class Flaws:
             return "loop"
         if any(_groundedness(one.notes) < _UNSUPPORTED for one in exchange.steps if one.step == "verify"):
             return "unsupported"
-        return None if wants_json or has_tools else self._foreign(exchange, text)
+        is_data = wants_json or has_tools or (text.lstrip()[:1] in ("{", "[") and _is_json(text))
+        return None if is_data else self._foreign(exchange, text)
 
     def _foreign(self, exchange: Exchange, text: str) -> str | None:
         if len(text) < _LEAST:

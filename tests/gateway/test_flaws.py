@@ -35,6 +35,15 @@ def answered(text: str, asked: str = "en", reason: str = "stop") -> Exchange:
     return exchange
 
 
+def test_json_is_in_no_language() -> None:
+    told = (
+        '{"do": "light", "room": "living_room", "to": 42, "because": "it was asked for by the people here"}'
+    )
+
+    assert FOUND.of(answered(told, "pt")) is None
+    assert FOUND.of(answered(told.replace("{", "").replace("}", ""), "pt")) == "language"
+
+
 @pytest.mark.parametrize("language", SOUND)
 def test_a_sound_answer_has_none(language: str) -> None:
     assert FOUND.of(answered(SOUND[language], language)) is None
