@@ -203,5 +203,5 @@ if __name__ == "__main__":
     numbers = [int(word) for word in sys.argv[1:] if word.isdecimal()]
     if is_forked := "fork" in sys.argv[1:]:
         os.environ["OMP_NUM_THREADS"] = "1"  # before torch: threads do not survive a fork
-        from greenroom.offline.finetune.trainer import finish, tuning  # noqa: F401
+        from greenroom.offline.finetune.trainer import finish, tuning  # noqa: F401  # loaded once, before the forks
     sys.exit(main(*(numbers + [20, 1][len(numbers) :]), forked=is_forked))

@@ -6,19 +6,15 @@ may call them. Raises: StoreError from every method.
 """
 
 import secrets
-import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
 from greenroom.errors import MalformedRequest
-from greenroom.store.database import explained, open_database, transaction
-from greenroom.store.presence import Presence
+from greenroom.store.claimed import ClaimedStore
 
 Status = Literal[
     "validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"
@@ -136,39 +132,11 @@ _ENDED: Final = {
 }
 
 
-class BatchStore:
+class BatchStore(ClaimedStore):
     """Opened from a path; migrated, and made where it is not there."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        """Protects the connection."""
-        self._connection = open_database(path, MIGRATIONS)
-        self._process = secrets.randbits(62)
-        self._presence = Presence(path)
-        try:
-            self._presence.show(self._process)
-        except OSError as error:
-            raise explained(path, error) from error
-
-    def close(self) -> None:
-        """Close the file. Safe to call twice."""
-        with self._lock:
-            self._connection.close()
-        self._presence.end()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._connection
-            except sqlite3.Error as error:
-                raise explained(self._path, error) from error
-
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection, transaction(connection):
-            yield connection
+        super().__init__(path, MIGRATIONS)
 
     # batches
 
@@ -176,12 +144,12 @@ class BatchStore:
         """Keep a new batch; `is_mine` says whether this process works on it."""
         values = {name: getattr(row, name) for name in _KEPT}
         values["process"] = self._process if is_mine else 0
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute(_INSERT, values)
 
     def get(self, id: str, project: str | None = None) -> BatchRow | None:
         """A batch, of a project or of whichever."""
-        with self._reading() as db:
+        with self.reading() as db:
             found = db.execute(
                 f"SELECT {_COLUMNS} FROM batches WHERE id = ?1 AND (?2 IS NULL OR project = ?2)",
                 (id, project),
@@ -190,7 +158,7 @@ class BatchStore:
 
     def page(self, project: str | None, limit: int, after: str | None) -> tuple[list[BatchRow], bool]:
         """The newest, and whether there are more. Raises: MalformedRequest where there is no `after`."""
-        with self._reading() as db:
+        with self.reading() as db:
             at = None
             if after is not None:
                 found = db.execute(
@@ -209,7 +177,7 @@ class BatchStore:
 
     def count_open(self, project: str) -> int:
         """How many of a project wait or are at work."""
-        with self._reading() as db:
+        with self.reading() as db:
             found = db.execute(f"SELECT count(*) FROM batches WHERE project = ? AND {_OPEN}", (project,))
             return int(found.fetchone()[0])
 
@@ -222,7 +190,7 @@ class BatchStore:
         return self._open_ids(self._process)
 
     def _open_ids(self, process: int | None) -> list[str]:
-        with self._reading() as db:
+        with self.reading() as db:
             rows = db.execute(
                 f"SELECT id FROM batches WHERE {_OPEN} AND (?1 IS NULL OR process = ?1) ORDER BY number",
                 (process,),
@@ -231,7 +199,7 @@ class BatchStore:
 
     def take_up(self) -> list[str]:
         """Take what nobody works on; the ids, oldest first."""
-        with self._reading() as db:
+        with self.reading() as db:
             found = db.execute(
                 f"SELECT id, process FROM batches WHERE {_OPEN} AND process <> ? ORDER BY number",
                 (self._process,),
@@ -241,7 +209,7 @@ class BatchStore:
         for id, process in found:
             if not dead[process]:
                 continue
-            with self._changing() as db:
+            with self.changing() as db:
                 made = db.execute(
                     "UPDATE batches SET process = ? WHERE id = ? AND process = ?",
                     (self._process, id, process),
@@ -256,17 +224,17 @@ class BatchStore:
 
     def move(self, id: str, status: Literal["in_progress", "cancelling"]) -> bool:
         """Say that it is checked, or that it is to end; whether that changed anything."""
-        with self._changing() as db:
+        with self.changing() as db:
             return db.execute(_TIMES[status], (id, status, int(time.time()))).rowcount > 0
 
     def checked(self, id: str, total: int, model: str | None) -> None:
         """Keep what the look through its file found."""
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute("UPDATE batches SET total = ?, model = ? WHERE id = ?", (total, model, id))
 
     def complain(self, id: str, errors: bytes) -> None:
         """Keep what is wrong with it."""
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute("UPDATE batches SET errors = ? WHERE id = ?", (errors, id))
 
     def begin_ending(self, id: str, ending: Ending, code: str, message: str) -> None:
@@ -274,7 +242,7 @@ class BatchStore:
 
         What was cancelled meanwhile is cancelled, and what ends already ends as it began to.
         """
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute(
                 "UPDATE batches SET finalizing_at = CASE ?3 WHEN 'failed' THEN NULL ELSE ?2 END,"
                 " ending = CASE status WHEN 'cancelling' THEN 'cancelled' ELSE ?3 END,"
@@ -288,7 +256,7 @@ class BatchStore:
     def end(self, row: BatchRow, output_file: str | None, error_file: str | None) -> None:
         """It is over: what came of its lines lies in files now."""
         now = int(time.time())
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute(
                 f"UPDATE batches SET status = ending, {_ENDED[row.ending]}, output_file = ?3,"
                 " error_file = ?4, process = 0 WHERE id = ?1",
@@ -298,7 +266,7 @@ class BatchStore:
 
     def purge(self, before: int) -> int:
         """Forget what was over before a moment in Unix seconds; how many those were. Files stay."""
-        with self._changing() as db:
+        with self.changing() as db:
             return db.execute(
                 f"DELETE FROM batches WHERE NOT {_OPEN}"
                 " AND coalesce(completed_at, failed_at, expired_at, cancelled_at) < ?",
@@ -307,7 +275,7 @@ class BatchStore:
 
     def shrink(self) -> None:
         """Give back to the disk what results took, where nothing is at work."""
-        with self._reading() as db:
+        with self.reading() as db:
             (free,) = db.execute("PRAGMA freelist_count").fetchone()
             if free > _WORTH_IT and not db.execute(f"SELECT 1 FROM batches WHERE {_OPEN} LIMIT 1").fetchone():
                 db.execute("VACUUM")
@@ -317,7 +285,7 @@ class BatchStore:
     def keep(self, batch: int, results: Sequence[Result]) -> int:
         """Write down what came of lines; how many were not known yet."""
         count = 0
-        with self._changing() as db:
+        with self.changing() as db:
             for one in results:
                 made = db.execute(
                     "INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?)",
@@ -337,14 +305,14 @@ class BatchStore:
 
     def known(self, batch: int) -> set[int]:
         """The numbers of lines that came to something."""
-        with self._reading() as db:
+        with self.reading() as db:
             return {line for (line,) in db.execute("SELECT line FROM results WHERE batch = ?", (batch,))}
 
     def results(self, batch: int, *, is_fine: bool) -> Iterator[bytes]:
         """The lines of one of its files, in order; read one by one, so that memory holds one."""
         after = -1
         while True:
-            with self._reading() as db:
+            with self.reading() as db:
                 found = db.execute(
                     "SELECT line, body FROM results WHERE batch = ? AND is_fine = ? AND line > ?"
                     " ORDER BY line LIMIT 1",

@@ -6,21 +6,16 @@ has paid for. Outputs and scores are bytes here; `offline/evals` knows what they
 thread may call them.
 """
 
-import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from greenroom.errors import Conflict, NotFound
-from greenroom.store.database import explained, open_database, transaction
+from greenroom.store.claimed import ClaimedStore
 from greenroom.store.eval_schema import EVALS
-from greenroom.store.presence import Presence
 
 Status = Literal["running", "finished", "stopped"]
 _RUN = (
@@ -87,41 +82,11 @@ class Spent(NamedTuple):
     """What the dearest call cost: a lost one may have cost as much."""
 
 
-class EvalStore:
+class EvalStore(ClaimedStore):
     """Opened from a path; migrated, and made where it is not there. Raises: StoreError from every method."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        """Protects the connection."""
-        self._connection = open_database(path, EVALS, synchronous="FULL")
-        self._process = secrets.randbits(62)
-        self._presence = Presence(path)
-        try:
-            self._presence.show(self._process)
-        except OSError as error:
-            raise explained(path, error) from error
-
-    def close(self) -> None:
-        """Close the file. Safe to call twice."""
-        with self._lock:
-            self._connection.close()
-        self._presence.end()
-
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone. Raises: StoreError."""
-        with self._lock:
-            try:
-                yield self._connection
-            except sqlite3.Error as error:
-                raise explained(self._path, error) from error
-
-    @contextmanager
-    def changing(self) -> Iterator[sqlite3.Connection]:
-        """The same in a transaction."""
-        with self.reading() as connection, transaction(connection):
-            yield connection
+        super().__init__(path, EVALS, synchronous="FULL")
 
     # calls
 

@@ -368,6 +368,10 @@ def test_a_job_cancelled_while_nobody_watched_is_ended(make: Make) -> None:
     Runner(studio.tools).tick()
 
     wait_for(lambda: not is_alive(pid))
+    assert not is_alive(pid)
+    row = studio.kept.job(id)
+    assert row is not None
+    assert (row.status, row.starts) == ("cancelled", 1)
 
 
 def test_two_runners_are_never_at_work_together(make: Make) -> None:
