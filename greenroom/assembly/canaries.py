@@ -1,12 +1,12 @@
 """What watches open deployments: reads what is new of both sides, and rolls back or promotes by the rules."""
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from greenroom.assembly.looking import Looking
 from greenroom.errors import ConfigError, Conflict, GreenroomError
 from greenroom.offline.deploy.comparison import Live, Told
 from greenroom.offline.deploy.plan import Rules
@@ -81,26 +81,13 @@ class _Watched:
                 return
 
 
-class Watcher:
+class Watcher(Looking):
     """Looks at open deployments in a thread of its own, and decides what their rules say."""
 
     def __init__(self, house: "House") -> None:
+        super().__init__("greenroom-deployments")
         self._house = house
         self._watched: dict[tuple[int, int], _Watched] = {}
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Begin, if it has not."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="greenroom-deployments", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """End; waits for a look that goes on."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(10.0)
 
     def _run(self) -> None:
         wait_s = LOOK_S

@@ -1,11 +1,11 @@
 """Experiments at work in one process: the apps that take part, and what watches over them."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from greenroom.assembly.looking import Looking
 from greenroom.config import AppConfig, Config
 from greenroom.errors import ConfigError, Conflict, GreenroomError
 from greenroom.gateway.experiments import Arm, Trial
@@ -246,25 +246,12 @@ def label_of(config: Config, plan: ExperimentConfig, arm: str) -> str | None:
     return selector or PRODUCTION
 
 
-class Watcher:
+class Watcher(Looking):
     """Looks at guards and rules in a thread of its own, and decides what they say."""
 
     def __init__(self, house: "House") -> None:
+        super().__init__("greenroom-experiments")
         self._house = house
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Begin, if it has not."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="greenroom-experiments", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """End; waits for a look that goes on."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(10.0)
 
     def _run(self) -> None:
         wait_s, last = LOOK_S, None

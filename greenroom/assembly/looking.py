@@ -1,0 +1,27 @@
+"""A thread that looks at something again and again, until it is told to stop."""
+
+import threading
+
+
+class Looking:
+    """`start`, `stop`, and what goes on between: `_run`, of whoever is one."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, if it has not."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End; waits for a look that goes on."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(10.0)
+
+    def _run(self) -> None:
+        raise NotImplementedError
