@@ -115,8 +115,7 @@ def several(request: pytest.FixtureRequest) -> Served:
 
 def _as_new(served: Served, workers: int) -> Iterator[Served]:
     server, model = served
-    model.delay_s, model.most_at_work = 0.0, 0
-    model.bodies.clear()
+    model.forget()
     yield served
     assert wait_until(lambda: all_ready(server, workers)), server.log()
 

@@ -25,6 +25,7 @@ class Model:
         self.at_work = 0
         self.most_at_work = 0
         self._lock = threading.Lock()
+        self._let_go = threading.Event()
         model = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -36,7 +37,7 @@ class Model:
                     model.bodies.append(body)
                     model.at_work += 1
                     model.most_at_work = max(model.most_at_work, model.at_work)
-                time.sleep(model.delay_s)
+                model._let_go.wait(model.delay_s)
                 with model._lock:
                     model.at_work -= 1
                 said = body["messages"][-1]["content"]
@@ -63,6 +64,14 @@ class Model:
             f'[providers.there]\nkind = "openai_compatible"\nbase_url = "http://127.0.0.1:'
             f'{self._server.server_address[1]}/v1"\n[models.mock]\ntargets = ["there/mock"]\n'
         )
+
+    def forget(self) -> None:
+        """Be as new: what still waits, though nobody waits for it any more, ends."""
+        self._let_go.set()
+        assert wait_until(lambda: self.at_work == 0)
+        self._let_go.clear()
+        self.delay_s, self.most_at_work = 0.0, 0
+        self.bodies.clear()
 
     def close(self) -> None:
         self._server.shutdown()
