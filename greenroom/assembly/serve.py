@@ -24,18 +24,14 @@ from greenroom import __version__
 from greenroom.assembly.administration import Desk, PagesDesk
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.batches import HostedBatches
-from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.descriptors import limits_of, raise_limit
 from greenroom.assembly.evals import HostedEvals
-from greenroom.assembly.experiments import ExperimentDesk
-from greenroom.assembly.finetune_pages import TrainingPages
+from greenroom.assembly.faces import Behind, docs_of, rooms_of
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
 from greenroom.assembly.listening import ENVIRONMENT, FINE, admin_key_of, bind, check_tls, greet
-from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.responses import responses_desk
-from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.supervisor import supervise
 from greenroom.assembly.upkeep import changed_at, retain, take_configuration
 from greenroom.assembly.workers import remove_folder
@@ -44,19 +40,8 @@ from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
-from greenroom.server.batches import BatchRoutes
-from greenroom.server.deployments import DeploymentApi
-from greenroom.server.evals import EvalRoutes
-from greenroom.server.experiments import ExperimentApi
-from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
-from greenroom.server.pages.deployments import DeploymentsPage
-from greenroom.server.pages.finetuning import FinetuningPages
-from greenroom.server.pages.serving import ServingPages
-from greenroom.server.prompts import PromptApi
 from greenroom.server.protocol import Shared
-from greenroom.server.serving import ServingApi
-from greenroom.server.usage import UsageApi
 from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
 from greenroom.store.database import lock_folder
@@ -176,25 +161,11 @@ class _Server(uvicorn.Server):
             table.file_limit_mb * 1024 * 1024,
             note,
         )
-        more = (
-            *UsageApi(desk).docs(),
-            *ServingApi(desk.serving).docs(),
-            *PromptApi(PromptDesk(house)).docs(),
-            *ExperimentApi(ExperimentDesk(house)).docs(),
-            *DeploymentApi(DeployDesk(house)).docs(),
-            *knowledge.docs(shelves),
-            *responses.docs(kept, self.background, house.access),
-            *EvalRoutes(lambda: self.evals.desk, note).docs(),
-            *FinetuneRoutes(self.finetuning, note).docs(),
-            *BatchRoutes(lambda: self.batches.desk, note).docs(),
+        behind = Behind(
+            house, desk, shelves, note, kept, self.background, self.evals, self.finetuning, self.batches
         )
-        api = Api(house.access, desk, __version__, more)
-        rooms = (
-            ServingPages(ServingPagesDesk(house)).routes,
-            FinetuningPages(TrainingPages(self.finetuning)).routes,
-            DeploymentsPage(DeployDesk(house)).routes,
-        )
-        seen = pages(PagesDesk(house), shelves, shelves=_shelves(house), more=rooms)
+        api = Api(house.access, desk, __version__, docs_of(behind))
+        seen = pages(PagesDesk(house), shelves, shelves=_shelves(house), more=rooms_of(behind))
         routes = [*api.routes(), *seen]
         app = Starlette(
             routes=routes,

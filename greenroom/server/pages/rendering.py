@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from greenroom.server.pages import figures
 from greenroom.server.pages.glyphs import one_line, runs
+from greenroom.server.pages.navigation import GROUPS
 
 HERE = Path(__file__).parent
 CONTENT_SECURITY_POLICY = (
@@ -69,6 +70,7 @@ class Renderer:
             segment=segment,
         )
         self._environment.globals["assets"] = {name: _address(name) for name in _ASSETS}
+        self._environment.globals["navigation"] = GROUPS
 
     def html(self, template: str, *, status: int = 200, **values: Any) -> Response:  # Any: see the template
         """Return a page."""

@@ -1,0 +1,70 @@
+"""What a server shows beside the fast path: administration's routes, and pages that bring their own."""
+
+from typing import NamedTuple
+
+from greenroom.assembly.administration import Desk
+from greenroom.assembly.batches import HostedBatches
+from greenroom.assembly.deploying import DeployDesk
+from greenroom.assembly.evals import HostedEvals
+from greenroom.assembly.experiments import ExperimentDesk
+from greenroom.assembly.finetune_pages import TrainingPages
+from greenroom.assembly.finetuning import Finetuning
+from greenroom.assembly.house import House
+from greenroom.assembly.promptdesk import PromptDesk
+from greenroom.assembly.serving import ServingPagesDesk
+from greenroom.server import knowledge, responses
+from greenroom.server.batches import BatchRoutes
+from greenroom.server.deployments import DeploymentApi
+from greenroom.server.evals import EvalRoutes
+from greenroom.server.experiments import ExperimentApi
+from greenroom.server.finetuning import FinetuneRoutes
+from greenroom.server.knowledge.desk import Note
+from greenroom.server.pages.deployments import DeploymentsPage
+from greenroom.server.pages.doors import Room
+from greenroom.server.pages.finetuning import FinetuningPages
+from greenroom.server.pages.serving import ServingPages
+from greenroom.server.prompts import PromptApi
+from greenroom.server.routing import Doc
+from greenroom.server.serving import ServingApi
+from greenroom.server.usage import UsageApi
+
+
+class Behind(NamedTuple):
+    """What stands behind the faces of one server."""
+
+    house: House
+    desk: Desk
+    shelves: knowledge.Desk
+    note: Note
+    kept: responses.Desk
+    background: responses.Background
+    evals: HostedEvals
+    finetuning: Finetuning
+    batches: HostedBatches
+
+
+def docs_of(behind: Behind) -> tuple[Doc, ...]:
+    """Routes of the API that the fast path does not answer, with their descriptions."""
+    house, desk, note = behind.house, behind.desk, behind.note
+    return (
+        *UsageApi(desk).docs(),
+        *ServingApi(desk.serving).docs(),
+        *PromptApi(PromptDesk(house)).docs(),
+        *ExperimentApi(ExperimentDesk(house)).docs(),
+        *DeploymentApi(DeployDesk(house)).docs(),
+        *knowledge.docs(behind.shelves),
+        *responses.docs(behind.kept, behind.background, house.access),
+        *EvalRoutes(lambda: behind.evals.desk, note).docs(),
+        *FinetuneRoutes(behind.finetuning, note).docs(),
+        *BatchRoutes(lambda: behind.batches.desk, note).docs(),
+    )
+
+
+def rooms_of(behind: Behind) -> tuple[Room, ...]:
+    """Pages that bring routes of their own."""
+    house = behind.house
+    return (
+        ServingPages(ServingPagesDesk(house)).routes,
+        FinetuningPages(TrainingPages(behind.finetuning)).routes,
+        DeploymentsPage(DeployDesk(house)).routes,
+    )

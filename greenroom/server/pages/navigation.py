@@ -1,0 +1,37 @@
+"""Where one can go from every page: groups of places, in the order in which they stand in the bar."""
+
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """One page of the bar; `here` is what its template says of itself."""
+
+    here: str
+    title: str
+    path: str
+
+
+class Group(NamedTuple):
+    """Places that belong together."""
+
+    title: str
+    places: tuple[Place, ...]
+
+
+GROUPS: tuple[Group, ...] = (
+    Group("Ask", (Place("home", "Ask", "/"),)),
+    Group("See", (
+        Place("requests", "Requests", "/requests"),
+        Place("users", "Users", "/users"),
+        Place("usage", "Usage", "/usage"),
+    )),
+    Group("Build", (
+        Place("collections", "Collections", "/collections"),
+        Place("choose", "Choose", "/choose"),
+        Place("models", "Models", "/models"),
+        Place("finetuning", "Fine-tuning", "/finetuning"),
+        Place("deployments", "Deployments", "/deployments"),
+    )),
+    Group("Guard", (Place("audit", "Audit", "/audit"),)),
+)  # fmt: skip
+"""Every page of its own has one line here."""
