@@ -14,7 +14,7 @@ from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
-from greenroom.store import trained
+from greenroom.store import alerts, trained
 from greenroom.store.deployments import DeploymentStore
 from greenroom.store.evals import EvalStore
 from greenroom.store.experiments import ExperimentStore
@@ -68,6 +68,7 @@ class Stores:
             "deploys",
             "trained",
             "jobs",
+            "alerts",
         ):
             store = vars(self).pop(name, None)
             if store is not None:
@@ -175,6 +176,11 @@ class Stores:
     def jobs(self) -> JobStore:
         """Fine-tuning jobs. Raises StoreError."""
         return JobStore(self.folder() / "jobs.db")
+
+    @cached_property
+    def alerts(self) -> alerts.Alerts:
+        """What somebody should know. Raises StoreError."""
+        return alerts.Alerts(self.folder() / alerts.FILE)
 
     @cached_property
     def deploys(self) -> DeploymentStore:
