@@ -1,0 +1,46 @@
+import fcntl
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.seeded import seed
+from tests.server.pages.browser import Browser, chromium, sign_in
+from tests.server_process import ADMIN, ServerProcess
+
+EXCHANGES = 100_000
+
+
+@pytest.fixture(scope="session")
+def seeded_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with a configuration and a filled store, made once for all test processes, to be copied."""
+    if chromium() is None:
+        pytest.skip("no Chromium here: pages are not opened in a browser")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "seeded"
+    with (folder.parent / "seeded.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            folder.mkdir()
+            seed(folder, EXCHANGES)
+            (folder / "done").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def seeded(seeded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server over a copy of it; tests must leave the exchanges that they find."""
+    own = tmp_path_factory.mktemp("e2e")
+    shutil.copytree(seeded_folder, own, dirs_exist_ok=True)
+    config = (own / "greenroom.toml").read_text(encoding="utf-8")
+    with ServerProcess(own / "data", config) as server:
+        yield server
+
+
+@pytest.fixture
+def browser(seeded: ServerProcess) -> Iterator[Browser]:
+    """A fresh browser whose person has signed in as admin."""
+    with Browser() as one:
+        sign_in(one, seeded.url, ADMIN)
+        yield one
