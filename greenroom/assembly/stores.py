@@ -23,6 +23,7 @@ from greenroom.store.keys import KeyStore
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.prompts import PromptStore
 from greenroom.store.response_file import ResponseFile
+from greenroom.store.rollups import Rollups
 from greenroom.store.sealed import SealedKeys, master_key
 from greenroom.store.shared import SharedFile, SharedThings
 from greenroom.store.traces import TraceStore
@@ -60,6 +61,7 @@ class Stores:
             "keys",
             "sealed",
             "traces",
+            "rollups",
             "documents",
             "books",
             "shared",
@@ -114,6 +116,11 @@ class Stores:
         """The traces. Raises StoreError."""
         number = None if self.worker is None else self.worker.number
         return TraceStore(self.folder() / "traces.db", detect=detect, worker=number)
+
+    @cached_property
+    def rollups(self) -> Rollups:
+        """What happened, summed up by minute. Raises StoreError."""
+        return Rollups(self.folder() / "rollups.db")
 
     @cached_property
     def documents(self) -> DocumentIndex:

@@ -1,0 +1,183 @@
+"""What happened in one minute to one project, app and model, in sums that add up; gathered in memory.
+
+A cell of memory is narrower than one of the file: whatever tells requests apart is part of its key, so that
+to count one exchange is to find its cell and add a few numbers.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from greenroom.exchange import Attempt, StepRecord, Usage
+from greenroom.store.histogram import FIRST_TOKEN, OVERHEAD, PER_TOKEN, SIZES, TOTAL
+from greenroom.store.material import STREAMED, SURFACE_BIT, Row
+
+MINUTE_NS = 60_000_000_000
+
+
+def _micros(bounds: Sequence[float]) -> tuple[int, ...]:
+    return tuple(round(one * 1e6) for one in bounds)
+
+
+_TOTAL_US, _OVERHEAD_US, _FIRST_US = _micros(TOTAL), _micros(OVERHEAD), _micros(FIRST_TOKEN)
+_TOKEN_US = _micros(PER_TOKEN)
+
+
+class Told(Protocol):
+    """What an exchange, or the body that is kept of it, says beside its row."""
+
+    @property
+    def steps(self) -> list[StepRecord]: ...
+    @property
+    def attempts(self) -> list[Attempt]: ...
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def error(self) -> str | None: ...
+
+
+class Kind(NamedTuple):
+    """What tells cells of memory apart. `minute` counts from 1970, `shape` holds surface and streaming."""
+
+    minute: int
+    project: str
+    app: str
+    model: str
+    outcome: str
+    status: int
+    language: str
+    error: str
+    shape: int
+
+
+class Cell:
+    """Sums over the exchanges of one kind: times in µs, steps in ns, money in nano-dollars."""
+
+    __slots__ = (
+        "attempts", "cached_tokens", "calls", "cost_nano", "first", "first_us", "input", "input_tokens",
+        "output", "output_tokens", "overhead", "overhead_us", "per_token", "per_token_us", "priced",
+        "requests", "retry_nano", "steps", "total", "total_us", "verdicts",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.requests = self.priced = self.attempts = self.calls = 0
+        self.input_tokens = self.cached_tokens = self.output_tokens = 0
+        self.cost_nano = self.retry_nano = 0
+        self.total_us = self.overhead_us = self.first_us = 0
+        self.per_token_us = 0.0
+        self.total = [0] * (len(TOTAL) + 1)
+        self.overhead = [0] * (len(OVERHEAD) + 1)
+        self.first = [0] * (len(FIRST_TOKEN) + 1)
+        self.per_token = [0] * (len(PER_TOKEN) + 1)
+        self.input = [0] * (len(SIZES) + 1)
+        self.output = [0] * (len(SIZES) + 1)
+        self.steps: dict[tuple[str, str, str], list[int]] = {}
+        """Stage, step and what came of it → how often, and nanoseconds."""
+        self.verdicts: dict[tuple[str, str], int] = {}
+        """Category and action → how many findings."""
+
+    def put(self, row: Row, told: Told | None) -> None:
+        """Count one exchange."""
+        (
+            _, _, _, _, _, _, _, _, _, _, _, _, asked, said, cost, total_us, overhead_us, first_us, _,
+        ) = row  # fmt: skip
+        self.requests += 1
+        self.total[bisect_left(_TOTAL_US, total_us)] += 1
+        self.total_us += total_us
+        self.overhead[bisect_left(_OVERHEAD_US, overhead_us)] += 1
+        self.overhead_us += overhead_us
+        if cost is not None:
+            self.cost_nano += cost
+            self.priced += 1
+        if asked is not None:
+            self.input_tokens += asked
+            self.input[bisect_left(SIZES, asked)] += 1
+        if said is not None:
+            self.output_tokens += said
+            self.output[bisect_left(SIZES, said)] += 1
+        if first_us:
+            self.first[bisect_left(_FIRST_US, first_us)] += 1
+            self.first_us += first_us
+            if said is not None and said > 1:
+                each_us = (total_us - first_us) / (said - 1)
+                self.per_token[bisect_left(_TOKEN_US, each_us)] += 1
+                self.per_token_us += each_us
+        if told is not None:
+            if told.usage is not None:
+                self.cached_tokens += told.usage.cached_tokens
+            if told.attempts:
+                self._put_attempts(told.attempts)
+            if told.steps:
+                self._put_steps(told.steps)
+
+    def _put_attempts(self, attempts: list[Attempt]) -> None:
+        self.calls += 1
+        self.attempts += len(attempts)
+        if len(attempts) > 1:
+            paid = [one for one in attempts if one.usage is not None]
+            given = next((one for one in reversed(paid) if one.error is None), None)
+            self.retry_nano += sum(one.cost_nano_usd or 0 for one in paid if one is not given)
+
+    def _put_steps(self, steps: list[StepRecord]) -> None:
+        sums = self.steps
+        for one in steps:
+            key = (one.stage, one.step, one.outcome)
+            found = sums.get(key)
+            if found is None:
+                sums[key] = [1, one.ns]
+            else:
+                found[0] += 1
+                found[1] += one.ns
+            if one.verdicts:
+                verdicts = self.verdicts
+                for verdict in one.verdicts:
+                    what = (verdict.category, verdict.action)
+                    verdicts[what] = verdicts.get(what, 0) + 1
+
+    def add(self, other: "Cell") -> None:
+        """Add another cell's sums."""
+        for name in _NUMBERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in _HISTOGRAMS:
+            pairs = zip(getattr(self, name), getattr(other, name), strict=True)
+            setattr(self, name, [a + b for a, b in pairs])
+        for key, (times, ns) in other.steps.items():
+            found = self.steps.setdefault(key, [0, 0])
+            found[0] += times
+            found[1] += ns
+        for what, count in other.verdicts.items():
+            self.verdicts[what] = self.verdicts.get(what, 0) + count
+
+
+_HISTOGRAMS = ("total", "overhead", "first", "per_token", "input", "output")
+_NUMBERS = tuple(name for name in Cell.__slots__ if name not in (*_HISTOGRAMS, "steps", "verdicts"))
+
+
+class Gathered:
+    """Cells of memory, by kind."""
+
+    def __init__(self) -> None:
+        self.cells: dict[tuple[int, str, str, str, str, int, str, str, int], Cell] = {}
+
+    def add(self, told: Iterable[tuple[Row, Told | None]]) -> None:
+        """Count exchanges: some microseconds each."""
+        cells = self.cells
+        for row, one in told:
+            error = None if one is None else one.error
+            key = (
+                row[1] // MINUTE_NS, row[2], row[4], row[6] or "", row[7], row[8], row[11] or "", error or "",
+                row[18] >> SURFACE_BIT << 1 | (row[18] & STREAMED != 0),
+            )  # fmt: skip
+            cell = cells.get(key)
+            if cell is None:
+                cell = cells[key] = Cell()
+            cell.put(row, one)
+
+    def take(self, other: "Gathered") -> None:
+        """Take in the cells of another one, which is given up."""
+        for key, cell in other.cells.items():
+            own = self.cells.get(key)
+            if own is None:
+                self.cells[key] = cell
+            else:
+                own.add(cell)

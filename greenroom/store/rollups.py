@@ -1,0 +1,251 @@
+"""Rollups: what happened, summed up by time, project, app and model, so that no chart reads a trace.
+
+The recorder's thread adds every exchange it stored to cells of memory, which go to the file together every
+few seconds. Several processes add to the same file. Each cell stands there by minute, by ten minutes, by hour
+and by day, so that a year is as quick to read as an hour; and once more for everything together. Minutes are
+kept 30 days, hours and days 400 (`MINUTE_DAYS`, `DAYS`).
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from greenroom.store.bucket import COUNTS, Bucket
+from greenroom.store.cells import Gathered, Kind, Told
+from greenroom.store.database import explained, open_database, open_reader, transaction
+from greenroom.store.histogram import Histogram
+from greenroom.store.material import Row
+from greenroom.store.names import Names
+
+Dimension = Literal["project", "app", "model"]
+FLUSH_S: Final = 5.0
+"""Cells of memory go to the file as often as this, while there are any."""
+SPANS: Final = (60, 600, 3_600, 86_400)
+"""What cells of the file stretch over, in seconds."""
+MINUTE_DAYS: Final = 30
+DAYS: Final = 400
+_KEPT_DAYS = {60: MINUTE_DAYS, 600: MINUTE_DAYS, 3_600: DAYS, 86_400: DAYS}
+_ALL: Final = 0
+"""Stands for all projects, apps and models together."""
+_DIMENSIONS: tuple[Dimension, ...] = ("project", "app", "model")
+_Place = tuple[int, int, int, int, int]
+
+MIGRATIONS = (
+    f"""
+CREATE TABLE names (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+-- span: seconds. start: Unix time. project, app, model: numbers from names; all three 0: everything together.
+-- detail: see bucket.py.
+CREATE TABLE cells (
+    span INTEGER NOT NULL, start INTEGER NOT NULL,
+    project INTEGER NOT NULL, app INTEGER NOT NULL, model INTEGER NOT NULL,
+    {", ".join(f"{name} INTEGER NOT NULL" for name in COUNTS)},
+    detail BLOB NOT NULL, PRIMARY KEY (span, start, project, app, model)
+) WITHOUT ROWID;
+""",
+)
+"""Migrations of `rollups.db`, oldest first."""
+
+_PLAIN = ", ".join(COUNTS)
+_SUMS = ", ".join(f"sum({name})" for name in COUNTS)
+_READ_ONE = (
+    f"SELECT {_PLAIN}, detail FROM cells"  # noqa: S608  # names of our own
+    " WHERE span = ? AND start = ? AND project = ? AND app = ? AND model = ?"
+)
+_WRITE = f"INSERT OR REPLACE INTO cells VALUES ({', '.join('?' * (len(COUNTS) + 6))})"  # noqa: S608  # marks alone
+
+
+class Rollups:
+    """Sums in one SQLite file. Raises: StoreError from every method when the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = open_database(path, MIGRATIONS)
+        self._names = Names()
+        self._gathered = Gathered()
+        self._lock = threading.Lock()
+        """Protects the cells of memory."""
+        self._writing = threading.Lock()
+        """Protects the writing connection."""
+        self._flushed_at = time.monotonic()
+
+    def close(self) -> None:
+        """Write what waits, and close the file."""
+        try:
+            self.flush()
+        finally:
+            with self._writing:
+                self._writer.close()
+
+    # -- writing
+
+    def add(self, batch: Iterable[tuple[Row, Told | None]]) -> None:
+        """Count exchanges that were stored: their rows, and what else is known of each. Never raises.
+
+        Some microseconds an exchange. Writes to the file when it is time to.
+        """
+        with self._lock:
+            self._gathered.add(batch)
+
+    @property
+    def due_s(self) -> float | None:
+        """In how many seconds the cells of memory are to go to the file; None while there are none."""
+        if not self._gathered.cells:
+            return None
+        return max(0.0, self._flushed_at + FLUSH_S - time.monotonic())
+
+    def flush(self) -> None:
+        """Write the cells of memory to the file. What it does not take stays in memory."""
+        with self._writing:
+            with self._lock:
+                gathered, self._gathered = self._gathered, Gathered()
+                self._flushed_at = time.monotonic()
+            if not gathered.cells:
+                return
+            try:
+                with self._explaining(), transaction(self._writer) as connection:
+                    self._write(connection, gathered)
+            except BaseException:
+                self._names.forget()
+                with self._lock:
+                    self._gathered.take(gathered)
+                raise
+
+    def _write(self, connection: sqlite3.Connection, gathered: Gathered) -> None:
+        changes: dict[_Place, Bucket] = {}
+        for key, cell in gathered.cells.items():
+            kind = Kind(*key)
+            names = (kind.project, kind.app, kind.model)
+            project, app, model = (self._names.add(connection, one) for one in names)
+            at = kind.minute * 60
+            for span in SPANS:
+                start = at - at % span
+                for place in ((span, start, project, app, model), (span, start, _ALL, _ALL, _ALL)):
+                    bucket = changes.get(place)
+                    if bucket is None:
+                        bucket = changes[place] = Bucket(since_s=start, step_s=span)
+                    bucket.put(kind, cell)
+        for place, bucket in changes.items():
+            found = connection.execute(_READ_ONE, place).fetchone()
+            if found is not None:
+                _add_row(bucket, found)
+            row = [getattr(bucket, name) for name in COUNTS]
+            connection.execute(_WRITE, (*place, *row, bucket.detail()))
+
+    def let_go(self, now_s: float | None = None) -> int:
+        """Remove cells past their time; how many."""
+        now_s = time.time() if now_s is None else now_s
+        gone = 0
+        for span, days in _KEPT_DAYS.items():
+            with self._writing, self._explaining(), transaction(self._writer) as connection:
+                before = int(now_s) - days * 86_400
+                gone += connection.execute(
+                    "DELETE FROM cells WHERE span = ? AND start < ?", (span, before)
+                ).rowcount
+        return gone
+
+    # -- reading
+
+    def read(
+        self,
+        since_s: float,
+        until_s: float,
+        step_s: int,
+        *,
+        project: str | None = None,
+        app: str | None = None,
+        model: str | None = None,
+        by: Dimension | Sequence[Dimension] | None = None,
+        detail: bool = True,
+    ) -> list[Bucket]:
+        """Sums per step of time and group, in the order of time; steps without requests are left out.
+
+        Steps are whole minutes and begin at multiples of themselves; the first holds `since_s`, the last ends
+        at or after `until_s` (which is excluded). Conditions are joined by "and". Without `detail` a bucket
+        has its plain numbers alone, which is quicker by far. What this process has in memory is in it.
+
+        Raises: ValueError for a step that is no whole number of minutes; StoreError.
+        """
+        if step_s < 60 or step_s % 60:
+            raise ValueError(f"A step is a whole number of minutes, not {step_s} seconds.")
+        self.flush()
+        groups: tuple[Dimension, ...] = () if by is None else (by,) if isinstance(by, str) else tuple(by)
+        first = int(since_s) - int(since_s) % step_s
+        wanted = {"project": project, "app": app, "model": model}
+        is_whole = not groups and all(one is None for one in wanted.values())
+        with self._explaining(), self._reading() as connection:
+            span = _span(step_s, first, time.time())
+            conditions, values = ["span = ?", "start >= ?", "start < ?"], [span, first, int(-(-until_s // 1))]
+            for name, value in wanted.items():
+                if value is not None:
+                    number = self._names.find(connection, value)
+                    conditions.append(f"{name} = ?")
+                    values.append(-1 if number is None else number)
+            conditions.append("project = 0" if is_whole else "project > 0")
+            return self._sums(connection, groups, step_s, conditions, values, detail=detail)
+
+    def _sums(
+        self,
+        connection: sqlite3.Connection,
+        groups: tuple[Dimension, ...],
+        step_s: int,
+        conditions: list[str],
+        values: list[int],
+        *,
+        detail: bool,
+    ) -> list[Bucket]:
+        keys = ", ".join((f"start - start % {int(step_s)} AS step", *groups))
+        shown = f"{_PLAIN}, detail" if detail else _SUMS
+        ordered = "" if detail else f" GROUP BY {', '.join(('step', *groups))}"
+        statement = (
+            f"SELECT {keys}, {shown} FROM cells"  # noqa: S608  # names of our own
+            f" WHERE {' AND '.join(conditions)}{ordered} ORDER BY step"
+        )
+        width = 1 + len(groups)
+        found: dict[tuple[int, ...], Bucket] = {}
+        for row in connection.execute(statement, values):
+            key = row[:width]
+            bucket = found.get(key)
+            if bucket is None:
+                bucket = found[key] = Bucket(since_s=key[0], step_s=step_s)
+                for name, number in zip(groups, key[1:], strict=True):
+                    setattr(bucket, name, self._names.name(connection, number))
+            _add_row(bucket, row[width:])
+        return list(found.values())
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        connection = open_reader(self._path)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise explained(self._path, error) from error
+
+
+def _add_row(bucket: Bucket, row: Sequence[int | bytes]) -> None:
+    for name, value in zip(COUNTS, row, strict=False):
+        setattr(bucket, name, getattr(bucket, name) + value)
+    if len(row) > len(COUNTS):
+        detail = row[len(COUNTS)]
+        assert isinstance(detail, bytes)
+        bucket.add_detail(detail)
+
+
+def _span(step_s: int, first_s: int, now_s: float) -> int:
+    """The longest span that steps are made of; hours where minutes of that time are kept no more."""
+    fitting = [span for span in SPANS if step_s % span == 0 and first_s % span == 0]
+    span = fitting[-1]
+    return span if first_s >= now_s - _KEPT_DAYS[span] * 86_400 else max(span, 3_600)
+
+
+__all__ = ["DAYS", "FLUSH_S", "MINUTE_DAYS", "SPANS", "Bucket", "Dimension", "Histogram", "Rollups"]
