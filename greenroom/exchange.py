@@ -305,6 +305,8 @@ class Exchange(Struct, eq=False):
     session: str | None = None
     user: str | None = None
     tags: dict[str, str] = {}
+    trace: str = ""
+    """The `traceparent` it came with, empty where there was none."""
     language: tuple[str, float] | None = None
     inspect: bool = False
     documents: list[dict[str, str]] = []

@@ -14,7 +14,7 @@ from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
-from greenroom.store import alerts, trained
+from greenroom.store import alerts, spans, trained
 from greenroom.store.deployments import DeploymentStore
 from greenroom.store.evals import EvalStore
 from greenroom.store.experiments import ExperimentStore
@@ -71,6 +71,7 @@ class Stores:
             "trained",
             "jobs",
             "alerts",
+            "spans",
         ):
             store = vars(self).pop(name, None)
             if store is not None:
@@ -188,6 +189,11 @@ class Stores:
     def alerts(self) -> alerts.Alerts:
         """What somebody should know. Raises StoreError."""
         return alerts.Alerts(self.folder() / alerts.FILE)
+
+    @cached_property
+    def spans(self) -> spans.SpanStore:
+        """Spans that applications sent. Raises StoreError."""
+        return spans.SpanStore(self.folder() / spans.FILE)
 
     @cached_property
     def deploys(self) -> DeploymentStore:

@@ -19,7 +19,7 @@ from greenroom.gateway.relay import Outlet, Relay
 from greenroom.gateway.rooms import Embedder, Rooms
 from greenroom.gateway.settling import settle_unanswered
 from greenroom.store.observations import TAG
-from greenroom.wire import openai, openai_request
+from greenroom.wire import openai, openai_request, tracecontext
 from greenroom.wire.openai_embeddings import EmbeddingRequest, parse_embeddings, summary
 
 EMBEDDINGS = "embeddings"
@@ -325,6 +325,8 @@ def _read_facts(exchange: Exchange, headers: Mapping[bytes, bytes]) -> None:
             if not separator or not name.strip():
                 raise MalformedRequest("x-greenroom-tags must look like 'k=v,k=v'.", "x-greenroom-tags")
             exchange.tags[name.strip()[:64]] = value.strip()[:512]
+    if b"traceparent" in headers:
+        exchange.trace = tracecontext.read(headers[b"traceparent"])
     if exchange.tags:
         exchange.tags.pop(TAG, None)  # a client's own would count as one of an experiment's
 

@@ -100,6 +100,7 @@ def body_of(exchange: Exchange) -> Body:
         0.0 if language is None else language[1],
         (0, 0),
         exchange.context.get("dropped", []),  # type: ignore[arg-type]  # a list of names wherever it is set
+        exchange.trace,
     )
 
 

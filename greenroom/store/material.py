@@ -14,6 +14,7 @@ from msgspec import DecodeError, Struct, ValidationError, field, msgpack, to_bui
 from msgspec.json import Decoder
 
 from greenroom.exchange import SURFACES, Attempt, Entity, Passage, StepRecord, Usage
+from greenroom.wire import tracecontext
 
 _UNREADABLE = (DecodeError, ValidationError, UnicodeDecodeError, RecursionError)
 
@@ -83,6 +84,8 @@ class Body(Struct, array_like=True):
     shared: tuple[int, int] = (0, 0)
     dropped: list[str] = field(default_factory=list)
     """Fields of the request and the answer that could not be carried, by name."""
+    trace: str = ""
+    """The `traceparent` it came with."""
 
 
 class _Chat(Struct):
@@ -220,6 +223,7 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         "session": row.session,
         "user": row.user,
         "tags": body.tags,
+        "trace": _trace(row.id, body.trace),
         "surface": surface_of(row),
         "model": {
             "asked": row.asked,
@@ -251,6 +255,12 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         },
         "scores": [],
     }
+
+
+def _trace(id: str, kept: str) -> Record:
+    """The trace it belongs to, and the caller's span in it if it came with one."""
+    parent = tracecontext.parse(kept)
+    return {"id": tracecontext.trace_of(id, kept), "parent": None if parent is None else parent.span}
 
 
 def _prompt(stages: list[Record]) -> Record:
