@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -16,30 +15,26 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
 from greenroom.server.knowledge import Desk
+from greenroom.server.pages.assets import Assets
 from greenroom.server.pages.audit import ACTIONS, audit_address, read_audit_filters, read_lines
 from greenroom.server.pages.backend import PagesBackend
 from greenroom.server.pages.choosing import ChoosingPage
 from greenroom.server.pages.collections import CollectionPages
-from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
-from greenroom.server.pages.doors import Doors, Endpoint, Handler, Room
+from greenroom.server.pages.doors import Room
+from greenroom.server.pages.entrance import Entrance
 from greenroom.server.pages.evidence import REPLY_LIMIT, findings, payload, sentences
-from greenroom.server.pages.forms import local_path, own_address, read_form, require_same_origin
 from greenroom.server.pages.journey import journey
 from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows, with_words
 from greenroom.server.pages.record import read_record
-from greenroom.server.pages.rendering import HERE, Assets, Renderer, json_answer, redirect, segment
-from greenroom.server.pages.sessions import IDLE_S, Session, Shelves, gate_of, is_same
+from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
+from greenroom.server.pages.sessions import Session, Shelves
 from greenroom.server.pages.usage import UsagePage
 from greenroom.server.pages.users import UserPages
 from greenroom.server.pages.waterfall import waterfall
 
-_ROLES = frozenset({"admin", "operator", "viewer"})
-_RECHECK_S = 1.0
-"""How long a key is taken for good before it is looked up again, so that a revoked one ends its session."""
 _LATEST = 8
 _LONGEST_QUESTION = 100_000
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-_NO_SUCH_KEY = "This is not an admin key of this server."
 
 
 class Pages:
@@ -56,20 +51,18 @@ class Pages:
         self._more = more
         self._backend = backend
         self._desk = desk
-        self._now = now
-        self._sessions, self._brake, self._login_tokens = gate_of(now, shelves)
         self._render = Renderer()
-        self._users = UserPages(backend.people, self._render, self._posted)
+        self._entrance = Entrance(backend, self._render, now, shelves)
+        self._users = UserPages(backend.people, self._render, self._entrance.posted)
         self._usage = UsagePage(backend, self._render)
         self._choosing = ChoosingPage(backend, self._render)
 
     def routes(self) -> list[BaseRoute]:
         """Return all routes of the pages."""
-        page, twin = self._page, self._twin
-        doors = Doors(page, twin, self._posted, self._render)
+        doors = self._entrance.doors
+        page, twin = doors.page, doors.twin
         return [
-            Route("/login", self._open(self._login), methods=["GET", "POST"]),
-            Route("/logout", page(self._logout), methods=["GET", "POST"]),
+            *self._entrance.routes(),
             Route("/", page(self._home)),
             Route("/index.json", twin(self._home_json)),
             Route("/ask", page(self._ask), methods=["GET", "POST"]),
@@ -87,127 +80,8 @@ class Pages:
             Route("/users.json", twin(self._users.list_json)),
             Route("/users/{id:path}.json", twin(self._users.show_json)),
             Route("/users/{id:path}", page(self._users.show), methods=["GET", "POST"]),
-            Mount("/static", Assets(directory=HERE / "static")),
+            Mount("/static", Assets()),
         ]
-
-    # Doors
-
-    def _open(self, handler: Endpoint) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except GreenroomError as error:
-                return self._error_page(error, None)
-
-        return endpoint
-
-    def _page(self, handler: Handler) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            session = await self._session(request)
-            if session is None:
-                return self._to_login(request)
-            try:
-                return await handler(request, session)
-            except GreenroomError as error:
-                return self._error_page(error, session)
-
-        return endpoint
-
-    def _twin(self, handler: Handler) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            session = await self._session(request)
-            if session is None:
-                return _json_error(401, "not_signed_in", "Sign in at /login first, or use /api with a key.")
-            try:
-                return await handler(request, session)
-            except GreenroomError as error:
-                return _json_error(error.status, error.code, str(error))
-
-        return endpoint
-
-    async def _session(self, request: Request) -> Session | None:
-        name = cookie(request, "session")
-        session = self._sessions.get(name)
-        if session is None or self._now() - session.checked_at < _RECHECK_S:
-            return session
-        role = await run_in_threadpool(self._backend.verify_key, session.key)
-        if role not in _ROLES:
-            self._sessions.close(name)
-            return None
-        session.role = role
-        session.checked_at = self._now()
-        return session
-
-    def _to_login(self, request: Request) -> Response:
-        if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
-            # A strict cookie stays away when a link on another site leads here; our own page brings it.
-            return self._render.html("again.html", address=own_address(request))
-        wanted = own_address(request) if request.method == "GET" else "/"
-        path = "/login" if wanted == "/" else f"/login?{urlencode({'next': wanted})}"
-        return redirect(path)
-
-    async def _posted(self, request: Request, session: Session) -> dict[str, str]:
-        require_same_origin(request)
-        form = await read_form(request)
-        if not is_same(form.get("csrf", ""), session.csrf):
-            raise Forbidden("This form is no longer valid. Open the page again and retry.")
-        return form
-
-    # Signing in and out
-
-    async def _login(self, request: Request) -> Response:
-        if request.method != "POST":
-            if await self._session(request) is not None:
-                return redirect(local_path(request.query_params.get("next", "/")))
-            return self._login_page(request, request.query_params.get("next", "/"))
-        require_same_origin(request)
-        form = await read_form(request)
-        wanted = local_path(form.get("next", "/"))
-        if not self._login_tokens.fits(cookie(request, "login"), form.get("csrf", "")):
-            return self._login_page(request, wanted, "The form was too old. Please try again.", 403)
-        address = request.client.host if request.client else ""
-        wait_s = self._brake.begin(address)
-        if wait_s > 0:
-            seconds = int(wait_s) + 1
-            answer = self._login_page(request, wanted, f"Too many wrong keys. Try again in {seconds} s.", 429)
-            answer.headers["retry-after"] = str(seconds)
-            return answer
-        key = form.get("key", "").strip()
-        role = await run_in_threadpool(self._backend.verify_key, key) if key else None
-        if key:
-            await run_in_threadpool(self._backend.note_login, key, address)
-        if role not in _ROLES:
-            return self._login_page(request, wanted, _NO_SUCH_KEY, 403)
-        self._brake.succeeded(address)
-        self._sessions.close(cookie(request, "session"))
-        fresh, _ = self._sessions.open(key, role)
-        answer = redirect(wanted)
-        set_cookie(request, answer, "session", fresh)
-        drop_cookie(request, answer, "login")
-        return answer
-
-    def _login_page(self, request: Request, wanted: str, trouble: str = "", status: int = 200) -> Response:
-        value = cookie(request, "login") or self._login_tokens.fresh()
-        answer = self._render.html(
-            "login.html",
-            status=status,
-            session=None,
-            csrf=self._login_tokens.token(value),
-            wanted=local_path(wanted),
-            trouble=trouble,
-            idle_hours=int(IDLE_S // 3600),
-        )
-        set_cookie(request, answer, "login", value)
-        return answer
-
-    async def _logout(self, request: Request, session: Session) -> Response:
-        if request.method != "POST":
-            return redirect("/")
-        await self._posted(request, session)
-        self._sessions.close(cookie(request, "session"))
-        answer = redirect("/login")
-        drop_cookie(request, answer, "session")
-        return answer
 
     # Home and asking
 
@@ -244,7 +118,7 @@ class Pages:
     async def _ask(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
             return redirect("/")
-        form = await self._posted(request, session)
+        form = await self._entrance.posted(request, session)
         if not session.may_write:
             raise Forbidden("This key may look, but not ask. Sign in with an admin or operator key.")
         text = form.get("text", "").replace("\r\n", "\n")
@@ -373,11 +247,6 @@ class Pages:
 
         return await run_in_threadpool(build)
 
-    def _error_page(self, error: GreenroomError, session: Session | None) -> Response:
-        return self._render.html(
-            "error.html", status=error.status, session=session, code=error.status, sentence=str(error)
-        )
-
 
 def _about(facts: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
     """Fill what the backend left out, so that the template asks no questions."""
@@ -391,8 +260,3 @@ def _about(facts: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
         "why": str(model.get("why") or ""),
         "losses": {str(name): lost for name, lost in losses.items()} if isinstance(losses, dict) else {},
     }
-
-
-def _json_error(status: int, code: str, message: str) -> Response:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return json_answer({"error": {"message": message, "type": kind, "param": None, "code": code}}, status)

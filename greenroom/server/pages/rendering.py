@@ -1,8 +1,6 @@
 """Templates and the head of every answer: strict, escaped, never cached, never framed."""
 
-import hashlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,38 +8,15 @@ from urllib.parse import quote
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
-from greenroom.server.pages import figures
+from greenroom.server.pages import charts, figures
+from greenroom.server.pages.assets import read_assets
 from greenroom.server.pages.glyphs import one_line, runs
+from greenroom.server.pages.headers import HEADERS
 from greenroom.server.pages.navigation import GROUPS
 
 HERE = Path(__file__).parent
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-HEADERS: Mapping[str, str] = {
-    "content-security-policy": CONTENT_SECURITY_POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
-_ASSETS = ("greenroom.css", "greenroom.js", "favicon.svg")
-
-
-class Assets(StaticFiles):
-    """The files under /static; their addresses carry a digest, so a browser may keep them."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers.update(HEADERS)
-        response.headers["cache-control"] = "public, max-age=31536000, immutable"
-        return response
 
 
 class Renderer:
@@ -68,8 +43,12 @@ class Renderer:
             runs=runs,
             lang=language,
             segment=segment,
+            chartblock=charts.block,
+            chartrows=charts.table,
+            chartclock=charts.clock,
+            isotime=charts.iso,
         )
-        self._environment.globals["assets"] = {name: _address(name) for name in _ASSETS}
+        self._environment.globals["assets"] = {name: one.address for name, one in read_assets().items()}
         self._environment.globals["navigation"] = GROUPS
 
     def html(self, template: str, *, status: int = 200, **values: Any) -> Response:  # Any: see the template
@@ -96,8 +75,3 @@ def segment(id: str) -> str:
 def language(code: str) -> str:
     """Return a language code fit for a `lang` attribute; "" says that it is unknown."""
     return code if _LANGUAGE.fullmatch(code) else ""
-
-
-def _address(name: str) -> str:
-    digest = hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()[:12]
-    return f"/static/{name}?v={digest}"

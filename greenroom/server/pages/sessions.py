@@ -11,9 +11,11 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
+
+from greenroom.errors import Forbidden
 
 IDLE_S = 12 * 3600.0
 MOST_SESSIONS = 1_000
@@ -61,6 +63,17 @@ class Session:
         """Whether this role may do more than look."""
         return self.role in {"admin", "operator"}
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether this role may do everything."""
+        return self.role == "admin"
+
+    def require(self, role: Literal["admin", "operator"]) -> None:
+        """Raise Forbidden unless this session's role may do what `role` may: call it before every change."""
+        if not (self.is_admin or (role == "operator" and self.may_write)):
+            least = "an admin key" if role == "admin" else "an admin or operator key"
+            raise Forbidden(f"Your key is for a {self.role}, who may not do this. Sign in with {least}.")
+
 
 class Sessions:
     """Sessions by the digest of their id, the least lately used first to go; idle ones end after 12 hours.
@@ -83,8 +96,11 @@ class Sessions:
             self._kept.popitem(last=False)
         return fresh, session
 
-    def get(self, id: str | None) -> Session | None:
-        """Return the session of an id, if it was seen in the last 12 hours, and note that it was seen."""
+    def get(self, id: str | None, *, is_seen: bool = True) -> Session | None:
+        """Return the session of an id, if it was seen in the last 12 hours, and note that it was seen.
+
+        What asks by itself, with nobody at the keys, says `is_seen=False`, and keeps no session alive.
+        """
         if not id:
             return None
         digest = _digest(id)
@@ -94,6 +110,8 @@ class Sessions:
         if self._now() - session.seen_at > IDLE_S:
             self._drop(digest)
             return None
+        if not is_seen:
+            return session
         is_long_ago = self._now() - session.seen_at > _SHARE_SEEN_S
         session.seen_at = self._now()
         self._kept.move_to_end(digest)

@@ -1,14 +1,9 @@
-import socket
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
-from starlette.applications import Starlette
 
-from greenroom.server.pages import pages
 from tests.server.pages.backend import FakeBackend
+from tests.server.pages.serving import served
 from tests.server.pages.visitor import Clock, Visitor
 
 
@@ -37,15 +32,5 @@ def admin(visitor: Visitor) -> Visitor:
 @pytest.fixture
 def origin(backend: FakeBackend) -> Iterator[str]:
     """The address of a real server over the fake backend, on a free loopback port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(
-            Starlette(routes=pages(backend)), log_level="warning", ws="none", lifespan="off"
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+    with served(backend) as address:
+        yield address
