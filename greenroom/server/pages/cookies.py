@@ -1,11 +1,11 @@
-"""The two cookies of the pages: out of reach for scripts, other sites, and plain HTTP under TLS."""
+"""The cookies of the pages: out of reach for scripts, other sites, and plain HTTP under TLS."""
 
 from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-Kind = Literal["session", "login"]
+Kind = Literal["session", "login", "said"]
 
 
 def cookie(request: Request, kind: Kind) -> str | None:

@@ -1,7 +1,7 @@
 """The way in: who is at the browser, and what stands around every handler of a page."""
 
 from collections.abc import Callable
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,7 +14,7 @@ from greenroom.server.pages.compression import squeeze
 from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
 from greenroom.server.pages.doors import Doors, Endpoint, Handler
 from greenroom.server.pages.forms import local_path, own_address, read_form, require_same_origin
-from greenroom.server.pages.rendering import Renderer, json_answer, redirect
+from greenroom.server.pages.rendering import Redirect, Renderer, json_answer, redirect, said
 from greenroom.server.pages.sessions import IDLE_S, Session, Shelves, gate_of, is_same
 
 _ROLES = frozenset({"admin", "operator", "viewer"})
@@ -67,10 +67,16 @@ class Entrance:
             session = await self._session(request)
             if session is None:
                 return self._to_login(request)
+            notice = unquote(cookie(request, "said") or "")
+            said.set(notice)
             try:
                 answer = await handler(request, session)
             except GreenroomError as error:
                 answer = self._error_page(error, session)
+            if notice:
+                drop_cookie(request, answer, "said")
+            if isinstance(answer, Redirect) and answer.said:
+                set_cookie(request, answer, "said", quote(answer.said[:400]))
             return await squeeze(request, answer)
 
         return endpoint

@@ -4,11 +4,15 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """One page of the bar; `here` is what its template says of itself."""
+    """One page of the bar; `here` is what its template says of itself.
+
+    With `role="admin"` only admins see it there; its handlers refuse others by themselves.
+    """
 
     here: str
     title: str
     path: str
+    role: str = ""
 
 
 class Group(NamedTuple):

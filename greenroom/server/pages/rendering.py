@@ -1,6 +1,7 @@
 """Templates and the head of every answer: strict, escaped, never cached, never framed."""
 
 import re
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,11 @@ from greenroom.server.pages.navigation import GROUPS
 
 HERE = Path(__file__).parent
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
+
+
+said: ContextVar[str] = ContextVar("said", default="")
+"""What the page that is being made should say of what was just done."""
+MODULES = ("greenroom.js", "keys.js", "gr-cmdk.js", "gr-theme.js", "gr-chart.js", "gr-live.js", "gr-json.js")
 
 
 class Renderer:
@@ -49,7 +55,7 @@ class Renderer:
             isotime=charts.iso,
         )
         self._environment.globals["assets"] = {name: one.address for name, one in read_assets().items()}
-        self._environment.globals["navigation"] = GROUPS
+        self._environment.globals.update(navigation=GROUPS, modules=MODULES, said=said.get)
 
     def html(self, template: str, *, status: int = 200, **values: Any) -> Response:  # Any: see the template
         """Return a page."""
@@ -62,9 +68,17 @@ def json_answer(value: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, HEADERS, "application/json")
 
 
-def redirect(path: str) -> Response:
-    """Send the browser to a path of this server, with GET."""
-    return Response(b"", 303, {**HEADERS, "location": path})
+class Redirect(Response):
+    """Sends the browser on; `said` is a word on what was done, shown once on the page where it arrives."""
+
+    said = ""
+
+
+def redirect(path: str, said: str = "") -> Response:
+    """Send the browser to a path of this server, with GET; `said` is shown there, once."""
+    answer = Redirect(b"", 303, {**HEADERS, "location": path})
+    answer.said = said
+    return answer
 
 
 def segment(id: str) -> str:

@@ -44,6 +44,7 @@ ELEMENTS = {
     "dt", "dd", "aside", "section", "ul", "ol", "li", "small", "b", "article", "details",
     "summary", "ins", "del", "em", "code", "table", "caption", "thead", "tbody", "tr", "th", "td",
     "mark", "pre", "time", "label", "select", "option", "textarea", "kbd",
+    "gr-theme", "gr-cmdk",
 }  # fmt: skip
 ATTRIBUTES = {
     "defer",
@@ -52,7 +53,7 @@ ATTRIBUTES = {
     "aria-current", "aria-labelledby", "aria-describedby", "aria-invalid", "role", "dir", "title",
     "datetime", "scope", "x", "y", "rx", "open", "for", "rows", "maxlength", "required",
     "placeholder", "selected", "spellcheck", "autocomplete", "autofocus", "data-rows", "data-row",
-    "data-ask", "data-search", "data-older", "data-newest",
+    "data-ask", "data-search", "data-older", "data-newest", "popover", "popovertarget",
 }  # fmt: skip
 
 

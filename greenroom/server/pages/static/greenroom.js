@@ -1,39 +1,5 @@
 // Comfort only: every page works without this file.
 
-const rows = [...document.querySelectorAll("[data-rows] [data-row]")];
-
-function step(by) {
-  const at = rows.indexOf(document.activeElement);
-  const next = at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + by, 0), rows.length - 1);
-  rows[next]?.focus();
-  rows[next]?.closest("tr")?.scrollIntoView({ block: "nearest" });
-}
-
-document.addEventListener("keydown", (event) => {
-  const isTyping = event.target.closest("input, textarea, select");
-  if (isTyping) {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      isTyping.closest("[data-ask]")?.requestSubmit();
-    }
-    return;
-  }
-  if (event.ctrlKey || event.metaKey || event.altKey) {
-    return;
-  }
-  if (event.key === "j") {
-    step(1);
-  } else if (event.key === "k") {
-    step(-1);
-  } else if (event.key === "/") {
-    const search = document.querySelector("[data-search]");
-    if (search) {
-      event.preventDefault();
-      search.focus();
-      search.select();
-    }
-  }
-});
-
 // One question at a time: a second press would ask, and pay, twice.
 document.querySelector("[data-ask]")?.addEventListener("submit", (event) => {
   const button = event.target.querySelector("button");
@@ -51,12 +17,52 @@ window.addEventListener("pageshow", (event) => {
 });
 
 // The server writes UTC; the reader's own time is in the tooltip.
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const date = new Date(time.dateTime);
-  if (!Number.isNaN(date.getTime())) {
-    time.title = date.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+function times() {
+  for (const time of document.querySelectorAll("time[datetime]:not([title])")) {
+    const date = new Date(time.dateTime);
+    if (!Number.isNaN(date.getTime())) {
+      time.title = date.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+    }
   }
 }
+
+times();
+document.addEventListener("gr-rows", times);
+document.addEventListener("htmx:after:swap", times);
+
+// A word at the corner: document.dispatchEvent(new CustomEvent("gr-say", { detail: { text, bad } })).
+document.addEventListener("gr-say", ({ detail }) => {
+  let corner = document.querySelector(".toasts");
+  if (!corner) {
+    corner = Object.assign(document.createElement("div"), { className: "toasts" });
+    corner.setAttribute("role", "status");
+    document.body.append(corner);
+  }
+  const toast = Object.assign(document.createElement("p"), { className: detail.bad ? "toast bad" : "toast", textContent: detail.text });
+  corner.append(toast);
+  setTimeout(() => toast.remove(), 6000);
+});
+
+// <button data-copy="#id"> copies the text of that element; <button data-copy-text="…"> copies its own.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("[data-copy], [data-copy-text]");
+  if (!button) {
+    return;
+  }
+  const text = button.dataset.copyText ?? document.querySelector(button.dataset.copy)?.textContent ?? "";
+  let said = { text: "Copied." };
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    said = { text: "The browser did not let this page copy. Select the text and copy it by hand.", bad: true };
+  }
+  document.dispatchEvent(new CustomEvent("gr-say", { detail: said }));
+});
+
+// What answers in place may fail in place.
+document.addEventListener("htmx:error", () => {
+  document.dispatchEvent(new CustomEvent("gr-say", { detail: { text: "The server did not answer. Try again.", bad: true } }));
+});
 
 // What is at work brings itself up to date, unless somebody is about to press something in it.
 function follow(part) {

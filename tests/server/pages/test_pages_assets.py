@@ -1,0 +1,109 @@
+"""What is shipped with the pages is what its makers published, and goes out packed."""
+
+import gzip
+import hashlib
+import tomllib
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from greenroom.server.pages import assets
+from tests.server.pages.visitor import Visitor
+
+VENDOR = assets.STATIC / "vendor"
+LISTED = tomllib.loads((VENDOR / "vendored.toml").read_text(encoding="utf-8"))["file"]
+
+
+def test_every_vendored_file_is_listed_and_is_what_was_published() -> None:
+    found = {path.name for path in VENDOR.iterdir()} - {"vendored.toml"}
+
+    assert {one["name"] for one in LISTED} == found
+    for one in LISTED:
+        assert hashlib.sha256((VENDOR / one["name"]).read_bytes()).hexdigest() == one["sha256"], one["name"]
+        assert all(one[fact] for fact in ("package", "version", "licence"))
+
+
+def test_nothing_vendored_leads_elsewhere_or_makes_code_of_text() -> None:
+    for path in VENDOR.glob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        assert "sourceMappingURL" not in text
+        assert "eval(" not in text
+        assert "importScripts" not in text
+    for path in [*assets.STATIC.glob("*.js"), *assets.STATIC.rglob("*.css")]:
+        text = path.read_text(encoding="utf-8")
+        assert "http://" not in text
+        assert "https://" not in text
+        assert "new Function" not in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "unpack"), [("gzip", gzip.decompress), ("zstd, gzip", zstandard.decompress)]
+)
+def test_files_go_out_packed_and_whole(visitor: Visitor, asked: str, unpack: object) -> None:
+    for name, asset in assets.read_assets().items():
+        with visitor.client.stream("GET", asset.address, headers={"accept-encoding": asked}) as answer:
+            raw = b"".join(answer.iter_raw())
+
+        assert answer.status_code == 200, name
+        assert "immutable" in answer.headers["cache-control"]
+        if len(asset.body) >= 1000:
+            assert answer.headers["content-encoding"] == asked.partition(",")[0]
+            assert unpack(raw) == asset.body  # type: ignore[operator]  # one of the two above
+        else:
+            assert raw == asset.body
+
+
+@pytest.mark.parametrize("asked", ["", "identity", "gzip;q=0", "br"])
+def test_who_takes_no_packing_gets_none(visitor: Visitor, asked: str) -> None:
+    address = assets.read_assets()["greenroom.css"].address
+
+    answer = visitor.get(address, accept_encoding=asked)
+
+    assert "content-encoding" not in answer.headers
+    assert "accept-encoding" in answer.headers["vary"]
+
+
+def test_a_file_under_an_old_address_is_asked_for_again(visitor: Visitor) -> None:
+    answer = visitor.get("/static/greenroom.css?v=000000000000")
+
+    assert answer.headers["cache-control"] == "no-cache"
+    tag = answer.headers["etag"]
+    assert visitor.get("/static/greenroom.css", if_none_match=tag).status_code == 304
+
+
+@pytest.mark.parametrize("path", ["/static/css/base.css", "/static/", "/static/vendor/vendored.toml",
+                                  "/static//etc/passwd", "/static/..%2fhandlers.py"])  # fmt: skip
+def test_only_listed_files_are_there(visitor: Visitor, path: str) -> None:
+    assert visitor.get(path).status_code == 404
+
+
+def test_the_first_page_is_small(admin: Visitor) -> None:
+    """Everything that the start page asks for, as a browser gets it: within 150 kB."""
+    seen = admin.see("/")
+    addresses = [one["src"] for one in seen.all("script")] + [one["href"] for one in seen.all("link")]
+    total = 0
+    for address in ["/", *addresses]:
+        with admin.client.stream("GET", address, headers={"accept-encoding": "gzip"}) as answer:
+            total += len(b"".join(answer.iter_raw()))
+
+    assert len(addresses) >= 8
+    assert total < 60_000
+
+
+def test_pages_and_twins_go_out_packed(admin: Visitor) -> None:
+    for path in ("/", "/requests", "/requests.json", "/nope-is-no-page"):
+        plain = admin.get(path, accept_encoding="identity")
+        with admin.client.stream("GET", path, headers={"accept-encoding": "gzip"}) as answer:
+            raw = b"".join(answer.iter_raw())
+        if len(plain.content) < 1000:
+            continue
+        assert answer.headers["content-encoding"] == "gzip"
+        assert len(gzip.decompress(raw)) == len(plain.content)
+        assert len(raw) < len(plain.content) / 2
+
+
+def test_the_notice_names_what_is_shipped() -> None:
+    notice = (Path(assets.__file__).parents[3] / "NOTICE").read_text(encoding="utf-8")
+    for one in LISTED:
+        assert one["package"] in notice
