@@ -5,19 +5,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
+from typing import Any
 
-from msgspec.json import Decoder
+from msgspec.json import Decoder, decode
 
 from greenroom.assembly.house import House
 from greenroom.contracts import Detector, mask
+from greenroom.offline.evals.data_source import DataSource, Logs, ResponseLogs, read_source
 from greenroom.offline.evals.leaks import texts_in
 from greenroom.offline.evals.sample import Sample
+from greenroom.offline.evals.templates import Unfillable
 from greenroom.offline.finetune.rows.form import said
 from greenroom.offline.finetune.rows.prepare import Asked, Held, Means
 from greenroom.stages.check.candidate import join
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.store.data_sets import DataSets
+from greenroom.store.openai_evals import OpenAIEvals
 
 _sample = Decoder(Sample).decode
 _MASK = re.compile(r"<[A-Z_]{2,40}_\d{1,9}>")
@@ -25,13 +29,16 @@ _START, _INSIDE = re.compile(r"(?<!\w)(?=\S)"), re.compile(r"\w")
 """Where a value may begin, and what may not follow it."""
 _LEAST = 3
 """Characters of a value that is hidden wherever it stands."""
+_LONGER = 20
+"""Characters from which a text of a row is taken for a question where nothing says which one is."""
 _TRAIN = "-train"
 """What `eval data split` calls the part that may be learnt from."""
 
 
 def means_of(house: House, project: str = "default", files: Sequence[Held] = ()) -> Means:
     """What rows of a project are cleaned with. `files` are evaluations that are not kept."""
-    return Means(masks=masks, evaluation=(*_kept(house, project), *files))
+    evaluation = (*_kept(house, project), *_hosted(house, project), *files)
+    return Means(masks=masks, evaluation=evaluation)
 
 
 def masks(row: str) -> "RowMasks":
@@ -58,6 +65,34 @@ def _kept(house: House, project: str) -> list[Held]:
         for one in kept
         if not one.name.endswith(_TRAIN)
     ]
+
+
+def _hosted(house: House, project: str) -> list[Held]:
+    """What runs of `/v1/evals` ask whose rows a client sent; those over traffic hold nothing out of it."""
+    kept = OpenAIEvals(house.evals)
+    found = []
+    for run in kept.of_project(project):
+        source = read_source(decode(run.source))
+        if not isinstance(source.rows, Logs | ResponseLogs):
+            rows = map(decode, kept.rows(run.id))
+            found.append(Held(f"{run.name or run.id} of /v1/evals", list(_asked(source, rows))))
+    return found
+
+
+def _asked(
+    source: DataSource,
+    rows: Iterable[dict[str, Any]],  # Any: JSON
+) -> Iterator[Asked]:
+    """The questions of rows: what the model was told, or where the rows bring answers, their longer texts."""
+    for row in rows:
+        if source.sampling is None:
+            yield from (Asked((text,), "") for text in texts_in(row["item"]) if len(text) >= _LONGER)
+            continue
+        try:
+            messages = source.sampling.body(row)["messages"]
+        except Unfillable:
+            continue
+        yield Asked(tuple(said(one.get("content")) for one in messages if one.get("role") == "user"), "")
 
 
 def held(name: str, samples: Iterable[Sample], free: AbstractSet[tuple[str, ...]] = frozenset()) -> Held:

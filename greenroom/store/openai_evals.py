@@ -200,6 +200,12 @@ class OpenAIEvals:
             ).fetchall()  # fmt: skip
         return [_run(row) for row in rows[: wanted.limit]], len(rows) > wanted.limit
 
+    def of_project(self, project: str) -> list[HostedRun]:
+        """All runs of a project, oldest first."""
+        with self.store.reading() as db:
+            rows = db.execute(f"{_RUNS} WHERE r.project = ? ORDER BY r.number", (project,)).fetchall()
+        return [_run(row) for row in rows]
+
     def at_work(self, project: str) -> int:
         """How many runs of a project wait or are at work."""
         with self.store.reading() as db:

@@ -13,6 +13,8 @@ from greenroom.offline.evals.data import DataSet, to_sample
 from greenroom.offline.evals.kept import keep_data
 from greenroom.offline.finetune.rows.options import has_consent
 from greenroom.offline.finetune.rows.prepare import Asked, Held, Means, Options, Prepared, prepare
+from greenroom.store.evals import RunRow
+from greenroom.store.openai_evals import EvalRow, HostedRun, OpenAIEvals, new_id
 
 Row = dict[str, Any]
 
@@ -303,3 +305,52 @@ def test_all_kept_data_sets_are_kept_out_but_for_parts_to_learn_from(tmp_path: P
 
     assert {(line, why) for line, why, _ in removed(done)} == {(12, "evaluation"), (13, "evaluation")}
     assert rows[-1]["messages"][0]["content"] == ASKED
+
+
+def test_rows_that_clients_sent_to_be_evaluated_are_kept_out(tmp_path: Path) -> None:
+    house = House.open(None, tmp_path / "data", {})
+    template = [{"role": "user", "content": "{{item.question}}"}]
+    asked, judged = (
+        "Which colours does the coat come in?",
+        "The parcels from abroad arrive at the north gate.",
+    )
+    content = [{"item": {"question": asked}}, {"item": {"kind": "yes", "text": judged}}]
+    sources = (
+        {"type": "completions", "source": {"type": "file_content", "content": content[:1]}, "model": "m",
+         "input_messages": {"type": "template", "template": template}},
+        {"type": "jsonl", "source": {"type": "file_content", "content": content[1:]}},
+        {"type": "completions", "source": {"type": "stored_completions"}},
+    )  # fmt: skip
+    traffic = [{"item": {"text": "What do otters eat, and where do they live?"}}]
+    try:
+        for source, rows in zip(sources, (content[:1], content[1:], traffic), strict=True):
+            _hosted_run(house, source, rows)
+        wanted = [*FILLERS, row(asked, "Red."), row(judged, "Yes."), row(traffic[0]["item"]["text"], "Fish.")]
+        done, _ = run(tmp_path, [*wanted, row("yes", "Fine.")], means=means_of(house))
+    finally:
+        house.stop()
+
+    assert {(line, why) for line, why, _ in removed(done)} == {(11, "evaluation"), (12, "evaluation")}
+
+
+def _hosted_run(house: House, source: Row, rows: list[Row]) -> None:
+    kept = OpenAIEvals(house.evals)
+    eval = EvalRow(
+        id=new_id("eval"), project="default", key="k", name="e", metadata=b"{}", config=b"{}", criteria=b"[]"
+    )
+    kept.add(eval)
+    one = HostedRun(
+        id=new_id("evalrun"), eval=eval.id, project="default", key="k", name="", metadata=b"{}", model="m",
+        source=json.dumps(source).encode(),
+    )  # fmt: skip
+    work = RunRow(
+        id=one.id,
+        project="default",
+        name="",
+        subject="m",
+        fingerprint="f",
+        data="d",
+        total=len(rows),
+        settings=b"{}",
+    )
+    kept.add_run(one, work, [json.dumps(row).encode() for row in rows])
