@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from greenroom.store.coverage import Span
 from greenroom.store.traces import Entry, TraceStore
 
 
@@ -23,9 +24,9 @@ class GuestTraces:
     def end(self) -> None:
         """Nothing was marked."""
 
-    def write(self, entries: Sequence[Entry], *, lost_rows: int = 0, lost_bodies: int = 0) -> None:
+    def write(self, entries: Sequence[Entry], *, lost_rows: int = 0, lost_bodies: int = 0) -> Span:
         """As `TraceStore.write`."""
-        self._store.write(entries, lost_rows=lost_rows, lost_bodies=lost_bodies)
+        return self._store.write(entries, lost_rows=lost_rows, lost_bodies=lost_bodies)
 
     def index(self, limit: int = 64) -> int:
         """As `TraceStore.index`."""

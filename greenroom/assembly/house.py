@@ -18,6 +18,7 @@ from msgspec.json import decode, encode
 from greenroom import config as configuration
 from greenroom.assembly import applied
 from greenroom.assembly.checked import check
+from greenroom.assembly.counting import recorder_of
 from greenroom.assembly.deployments import Deployments
 from greenroom.assembly.environment import find_config, proxies_of
 from greenroom.assembly.forgetting import Forgetting
@@ -50,7 +51,6 @@ from greenroom.models.pool import Pool
 from greenroom.stages.check.canary import Canary
 from greenroom.stages.check.vault import MemoryVault, Vault
 from greenroom.stages.language import detect
-from greenroom.store.audit import audit_key
 from greenroom.store.masks import StoredMasks
 
 log = logging.getLogger("greenroom.house")
@@ -142,7 +142,7 @@ class House(Stores):
         self._ending.callback(self._stop_pool)
         self._ending.callback(self.engines.stop)
         store = GuestTraces(self.traces) if as_guest else self.traces
-        self.recorder = Recorder(store, capture=self.config.store.capture, audit_key=audit_key(self.folder()))
+        self.recorder = recorder_of(self, store, self._ending, has_duties=has_duties)
         self.recorder.start()
         self._ending.callback(self.recorder.stop)
         self.ledger = open_ledger(self)

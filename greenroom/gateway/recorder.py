@@ -8,7 +8,7 @@ them. Errors of the store stay here: counted, tried again, never in the way of a
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic, sleep, thread_time_ns
 from typing import Literal, NamedTuple, Protocol
 
@@ -18,7 +18,9 @@ from greenroom.gateway.audit import lines_of
 from greenroom.gateway.record import body_of, row_of, tags_of, without_shared
 from greenroom.gateway.redact import redact_parts, redact_tags
 from greenroom.store.audit import Line
-from greenroom.store.material import LOST_BODY, REDACTED, encode_body
+from greenroom.store.cells import Told
+from greenroom.store.coverage import Span
+from greenroom.store.material import LOST_BODY, REDACTED, Row, encode_body
 from greenroom.store.traces import Entry
 
 log = logging.getLogger("greenroom.recorder")
@@ -49,8 +51,17 @@ class TraceWriter(Protocol):
     def tally_cells(self) -> memoryview: ...
     def begin(self) -> int: ...
     def end(self) -> None: ...
-    def write(self, entries: Sequence[Entry], *, lost_rows: int = 0, lost_bodies: int = 0) -> None: ...
+    def write(self, entries: Sequence[Entry], *, lost_rows: int = 0, lost_bodies: int = 0) -> Span | None: ...
     def index(self, limit: int = ...) -> int: ...
+
+
+class Counting(Protocol):
+    """What sums up everything that was stored; `Rollups` is one."""
+
+    @property
+    def due_s(self) -> float | None: ...
+    def add(self, batch: Iterable[tuple[Row, Told | None]], stored: Span | None = None) -> None: ...
+    def flush(self) -> None: ...
 
 
 class RecorderCounts(NamedTuple):
@@ -73,6 +84,7 @@ class Recorder:
         *,
         capture: Capture = "redacted",
         audit_key: bytes | None = None,
+        rollups: Counting | None = None,
         queue_limit: int = 10_000,
         memory_limit_bytes: int = 64 * 1024 * 1024,
     ) -> None:
@@ -80,6 +92,7 @@ class Recorder:
         self._capture = capture
         self._audit_key = audit_key
         """Findings go into the audit log by it; without, there is none."""
+        self._rollups = rollups
         self._keeps_bodies = capture != "off"
         self._queue_limit = queue_limit
         self._row_limit = queue_limit * ROWS_PER_BODY
@@ -178,9 +191,10 @@ class Recorder:
         last_work = monotonic()
         failures = 0
         while self._queue or self._pending or not self._stopping:
+            due_s = self._flush_rollups()
             if not self._queue and not self._pending:
                 if monotonic() - last_work < IDLE_S or not self._index():
-                    self._rest(last_work)
+                    self._rest(last_work, due_s)
                 continue
             last_work = began = monotonic()
             size = len(self._queue)
@@ -203,13 +217,25 @@ class Recorder:
         if seconds > 0 and not self._stopping:
             self._wake.wait(seconds)
 
-    def _rest(self, last_work: float) -> None:
-        """Sleep until there is work, or time to index."""
+    def _flush_rollups(self) -> float | None:
+        """Have sums written when it is time; in how many seconds that is, None while there are none."""
+        rollups = self._rollups
+        due_s = None if rollups is None else rollups.due_s
+        if rollups is None or due_s is None or due_s > 0:
+            return due_s
+        try:
+            rollups.flush()
+        except Exception as error:  # noqa: BLE001  # the edge that must not die
+            self._complain(error)
+        return rollups.due_s
+
+    def _rest(self, last_work: float, due_s: float | None) -> None:
+        """Sleep until there is work, or time to index or to write sums."""
         self._wake.clear()
         self._is_asleep = True
         if not self._queue and not self._stopping:  # looked at after the flag: no `put` is slept through
             idle_s = monotonic() - last_work
-            self._wake.wait(IDLE_S - idle_s if idle_s < IDLE_S else None)
+            self._wake.wait(IDLE_S - idle_s if idle_s < IDLE_S else due_s)
         self._is_asleep = False
         if self._queue:
             self._pause(PERIOD_S)  # others come with the first: one batch for all
@@ -239,9 +265,13 @@ class Recorder:
 
     def _write(self, batch: Sequence[Entry]) -> None:
         lost = (self._lost_rows + self._failed_rows, self._lost_bodies + self._failed_bodies)
-        self._writer.write(batch, lost_rows=lost[0] - self._told[0], lost_bodies=lost[1] - self._told[1])
+        stored = self._writer.write(
+            batch, lost_rows=lost[0] - self._told[0], lost_bodies=lost[1] - self._told[1]
+        )
         self._told = lost
         self._stored += len(batch)
+        if self._rollups is not None and batch:
+            self._rollups.add([(one.row, one.told) for one in batch], stored)
 
     def _write_singly(self, batch: list[Entry]) -> bool:
         while batch:
@@ -271,7 +301,8 @@ class Recorder:
             elif body is not None and body.sent:
                 without_shared(body)
             encoded = None if body is None else encode_body(body)
-            return _new(Entry, (row, encoded, tags_of(tags) if tags else (), findings))
+            told = exchange if self._rollups is not None and with_body else None
+            return _new(Entry, (row, encoded, tags_of(tags) if tags else (), findings, told))
         except Exception as error:  # noqa: BLE001  # one odd exchange must not hold up the others
             self._failed_bodies += 1
             self._complain(error)
@@ -296,6 +327,8 @@ class Recorder:
         self._queue.clear()
         self._pending = []
         try:
+            if self._rollups is not None:
+                self._rollups.flush()
             if left == 0:
                 self._write(())
                 self._writer.end()

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from greenroom.exchange import Attempt, StepRecord, Usage
+from greenroom.store.coverage import Span, joined
 from greenroom.store.histogram import FIRST_TOKEN, OVERHEAD, PER_TOKEN, SIZES, TOTAL
 from greenroom.store.material import STREAMED, SURFACE_BIT, Row
 
 MINUTE_NS = 60_000_000_000
+OTHER = "other"
+"""Stands for apps and models that are too many to be told apart."""
 
 
 def _micros(bounds: Sequence[float]) -> tuple[int, ...]:
@@ -153,11 +156,17 @@ _HISTOGRAMS = ("total", "overhead", "first", "per_token", "input", "output")
 _NUMBERS = tuple(name for name in Cell.__slots__ if name not in (*_HISTOGRAMS, "steps", "verdicts"))
 
 
+_Key = tuple[int, str, str, str, str, int, str, str, int]
+"""A `Kind`, whose class costs eight times what a tuple does."""
+
+
 class Gathered:
     """Cells of memory, by kind."""
 
     def __init__(self) -> None:
-        self.cells: dict[tuple[int, str, str, str, str, int, str, str, int], Cell] = {}
+        self.cells: dict[_Key, Cell] = {}
+        self.spans: list[Span] = []
+        """Which traces these are."""
 
     def add(self, told: Iterable[tuple[Row, Told | None]]) -> None:
         """Count exchanges: some microseconds each."""
@@ -173,11 +182,37 @@ class Gathered:
                 cell = cells[key] = Cell()
             cell.put(row, one)
 
-    def take(self, other: "Gathered") -> None:
-        """Take in the cells of another one, which is given up."""
-        for key, cell in other.cells.items():
+    def take(self, other: "Gathered", most: int | None = None) -> None:
+        """Take in the cells of another one, which is given up.
+
+        What comes beyond `most` cells is counted under the app and model `other`.
+        """
+        for kind, cell in other.cells.items():
+            key = kind
+            if most is not None and len(self.cells) >= most and key not in self.cells:
+                key = (*key[:2], OTHER, OTHER, *key[4:])
             own = self.cells.get(key)
             if own is None:
                 self.cells[key] = cell
             else:
                 own.add(cell)
+        for span in other.spans:
+            joined(self.spans, span)
+
+    def copy(self) -> "Gathered":
+        """The same, in cells of its own."""
+        made = Gathered()
+        for key, cell in self.cells.items():
+            made.cells[key] = Cell()
+            made.cells[key].add(cell)
+        return made
+
+    def since_start(self) -> "Gathered":
+        """The same without minutes, projects and languages."""
+        made = Gathered()
+        for (_, _, app, model, outcome, status, _, error, shape), cell in self.cells.items():
+            key: _Key = (0, "", app, model, outcome, status, "", error, shape)
+            if key not in made.cells:
+                made.cells[key] = Cell()
+            made.cells[key].add(cell)
+        return made

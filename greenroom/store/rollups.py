@@ -9,17 +9,21 @@ kept 30 days, hours and days 400 (`MINUTE_DAYS`, `DAYS`).
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal
 
+from greenroom.errors import StoreError
+from greenroom.store import coverage
 from greenroom.store.bucket import COUNTS, Bucket
-from greenroom.store.cells import Gathered, Kind, Told
+from greenroom.store.cells import OTHER, Cell, Gathered, Kind, Told
+from greenroom.store.coverage import Span
 from greenroom.store.database import explained, open_database, open_reader, transaction
 from greenroom.store.histogram import Histogram
 from greenroom.store.material import Row
 from greenroom.store.names import Names
+from greenroom.store.presence import Presence
 
 Dimension = Literal["project", "app", "model"]
 FLUSH_S: Final = 5.0
@@ -29,6 +33,12 @@ SPANS: Final = (60, 600, 3_600, 86_400)
 MINUTE_DAYS: Final = 30
 DAYS: Final = 400
 _KEPT_DAYS = {60: MINUTE_DAYS, 600: MINUTE_DAYS, 3_600: DAYS, 86_400: DAYS}
+MOST_CELLS: Final = 4_000
+"""In memory; some 3 KB each."""
+MOST_KINDS: Final = 2_000
+"""Of what is counted since the start."""
+MOST_NAMES: Final = 5_000
+"""Clients can choose names of models: what comes after so many is counted as `other`."""
 _ALL: Final = 0
 """Stands for all projects, apps and models together."""
 _DIMENSIONS: tuple[Dimension, ...] = ("project", "app", "model")
@@ -45,6 +55,7 @@ CREATE TABLE cells (
     {", ".join(f"{name} INTEGER NOT NULL" for name in COUNTS)},
     detail BLOB NOT NULL, PRIMARY KEY (span, start, project, app, model)
 ) WITHOUT ROWID;
+{coverage.TABLES}
 """,
 )
 """Migrations of `rollups.db`, oldest first."""
@@ -63,32 +74,62 @@ class Rollups:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer = open_database(path, MIGRATIONS)
+        open_database(path, MIGRATIONS).close()
+        self._held: sqlite3.Connection | None = None
+        """The writing connection, while many changes come one after the other."""
         self._names = Names()
         self._gathered = Gathered()
         self._lock = threading.Lock()
         """Protects the cells of memory."""
         self._writing = threading.Lock()
-        """Protects the writing connection."""
+        """Held by whoever writes to the file."""
+        self._flushing = threading.Lock()
         self._flushed_at = time.monotonic()
+        self._presence = Presence(path)
+        self._number: int | None = None
+        """This process's among those that add, once it began to."""
+        self._since_start = Gathered()
+        self._shown: Mapping[Kind, Cell] | None = None
+        """A copy of it."""
+
+    def begin(self, newest: int, *, looks_for_gaps: bool = True) -> None:
+        """Say that this process adds from now on, when the newest trace has this number.
+
+        The one that `looks_for_gaps` need not show the others that it lives.
+        """
+        with self._changing() as connection:
+            if self._number is None:
+                number = connection.execute("INSERT INTO writers (seen) VALUES (?)", (newest,)).lastrowid
+                assert number is not None
+                if not looks_for_gaps:
+                    self._presence.show(number)
+                self._number = number
 
     def close(self) -> None:
-        """Write what waits, and close the file."""
-        try:
-            self.flush()
-        finally:
-            with self._writing:
-                self._writer.close()
+        """Write what waits, and add no more. May be called twice."""
+        self.flush()
+        if self._number is not None:
+            with self._changing() as connection:
+                connection.execute("DELETE FROM writers WHERE number = ?", (self._number,))
+            self._number = None
+            self._presence.end()
 
     # -- writing
 
-    def add(self, batch: Iterable[tuple[Row, Told | None]]) -> None:
-        """Count exchanges that were stored: their rows, and what else is known of each. Never raises.
+    def add(self, batch: Iterable[tuple[Row, Told | None]], stored: Span | None = None) -> None:
+        """Count exchanges that were stored under these numbers: their rows, and what else is known of each.
 
-        Some microseconds an exchange. Writes to the file when it is time to.
+        Some microseconds an exchange, all in memory: `flush` when `due_s` is 0. A file that takes nothing for
+        long costs the cells of memory, and these exchanges are counted from their traces later.
         """
         with self._lock:
-            self._gathered.add(batch)
+            gathered = self._gathered
+            if len(gathered.cells) >= MOST_CELLS:
+                self._keep_counting(gathered)
+                gathered = self._gathered = Gathered()
+            gathered.add(batch)
+            if stored is not None:
+                coverage.joined(gathered.spans, stored)
 
     @property
     def due_s(self) -> float | None:
@@ -99,27 +140,74 @@ class Rollups:
 
     def flush(self) -> None:
         """Write the cells of memory to the file. What it does not take stays in memory."""
-        with self._writing:
+        with self._flushing:  # one after the other: what is seen as written has nothing older in memory
+            if self._gathered.cells:
+                self._flush()
+
+    def _flush(self) -> None:
+        with self._lock:
+            gathered, self._gathered = self._gathered, Gathered()
+            self._flushed_at = time.monotonic()
+        try:
+            with self._changing() as connection:
+                self._write(connection, gathered)
+                for span in gathered.spans:
+                    coverage.cover(connection, span)
+                if gathered.spans and self._number is not None:
+                    seen = (gathered.spans[-1].last, self._number)
+                    connection.execute("UPDATE writers SET seen = max(seen, ?) WHERE number = ?", seen)
+        except BaseException:
             with self._lock:
-                gathered, self._gathered = self._gathered, Gathered()
-                self._flushed_at = time.monotonic()
-            if not gathered.cells:
-                return
-            try:
-                with self._explaining(), transaction(self._writer) as connection:
-                    self._write(connection, gathered)
-            except BaseException:
-                self._names.forget()
-                with self._lock:
-                    self._gathered.take(gathered)
-                raise
+                gathered.take(self._gathered)
+                self._gathered = gathered
+            raise
+        with self._lock:
+            self._keep_counting(gathered)
+
+    def since_start(self, *, is_fresh: bool = True) -> Mapping[Kind, Cell]:
+        """What this process added since it began, without minutes, projects and languages: for metrics.
+
+        Unless `is_fresh`, as it was when cells last went to the file, which costs nothing until then.
+        """
+        with self._lock:
+            if self._shown is None:
+                copy = self._since_start.copy()
+                self._shown = {Kind(*key): cell for key, cell in copy.cells.items()}
+            if not is_fresh or not self._gathered.cells:
+                return self._shown
+            whole = self._since_start.copy()
+            whole.take(self._gathered.since_start(), MOST_KINDS)
+        return {Kind(*key): cell for key, cell in whole.cells.items()}
+
+    def _keep_counting(self, gathered: Gathered) -> None:
+        """Add to what there is since the start. Under the lock."""
+        self._since_start.take(gathered.since_start(), MOST_KINDS)
+        self._shown = None
+
+    def gap(self) -> Span | None:
+        """The newest traces that are missing here, and that no living process has in memory."""
+        with self._changing() as connection:
+            border = None
+            for number, seen in connection.execute("SELECT number, seen FROM writers").fetchall():
+                if number != self._number and self._presence.is_dead(number):
+                    connection.execute("DELETE FROM writers WHERE number = ?", (number,))
+                else:
+                    border = seen if border is None else min(border, seen)
+            return None if border is None else coverage.newest_gap(connection, border)
+
+    def add_span(self, batch: Iterable[tuple[Row, Told | None]], span: Span) -> None:
+        """Count traces of before that were missing, straight into the file."""
+        gathered = Gathered()
+        gathered.add(batch)
+        with self._changing() as connection:
+            self._write(connection, gathered)
+            coverage.cover(connection, span)
 
     def _write(self, connection: sqlite3.Connection, gathered: Gathered) -> None:
         changes: dict[_Place, Bucket] = {}
         for key, cell in gathered.cells.items():
             kind = Kind(*key)
-            names = (kind.project, kind.app, kind.model)
-            project, app, model = (self._names.add(connection, one) for one in names)
+            project, app, model = (self._name(connection, name) for name in kind[1:4])
             at = kind.minute * 60
             for span in SPANS:
                 start = at - at % span
@@ -135,12 +223,19 @@ class Rollups:
             row = [getattr(bucket, name) for name in COUNTS]
             connection.execute(_WRITE, (*place, *row, bucket.detail()))
 
+    def _name(self, connection: sqlite3.Connection, name: str) -> int:
+        number = self._names.find(connection, name)
+        if number is not None:
+            return number
+        known = connection.execute("SELECT count(*) FROM names").fetchone()[0]
+        return self._names.add(connection, name if known < MOST_NAMES else OTHER)
+
     def let_go(self, now_s: float | None = None) -> int:
         """Remove cells past their time; how many."""
         now_s = time.time() if now_s is None else now_s
         gone = 0
         for span, days in _KEPT_DAYS.items():
-            with self._writing, self._explaining(), transaction(self._writer) as connection:
+            with self._changing() as connection:
                 before = int(now_s) - days * 86_400
                 gone += connection.execute(
                     "DELETE FROM cells WHERE span = ? AND start < ?", (span, before)
@@ -171,7 +266,8 @@ class Rollups:
         """
         if step_s < 60 or step_s % 60:
             raise ValueError(f"A step is a whole number of minutes, not {step_s} seconds.")
-        self.flush()
+        with suppress(StoreError):  # what a full disk does not take is no reason not to show the rest
+            self.flush()
         groups: tuple[Dimension, ...] = () if by is None else (by,) if isinstance(by, str) else tuple(by)
         first = int(since_s) - int(since_s) % step_s
         wanted = {"project": project, "app": app, "model": model}
@@ -215,6 +311,30 @@ class Rollups:
                     setattr(bucket, name, self._names.name(connection, number))
             _add_row(bucket, row[width:])
         return list(found.values())
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the file open from change to change: else it is opened for each, and takes no descriptors."""
+        with closing(open_database(self._path, MIGRATIONS)) as connection:
+            self._held = connection
+            try:
+                yield
+            finally:
+                with self._writing:
+                    self._held = None
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        with self._writing, self._explaining(), ExitStack() as stack:
+            connection = self._held
+            if connection is None:
+                connection = stack.enter_context(closing(open_database(self._path, MIGRATIONS)))
+            try:
+                with transaction(connection):
+                    yield connection
+            except BaseException:
+                self._names.forget()
+                raise
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -31,7 +31,9 @@ from greenroom.store.audit import AuditLog, Line, append
 from greenroom.store.blocks import Packer, body_at
 from greenroom.store.by_model import ByModel
 from greenroom.store.by_model import read as read_by_model
+from greenroom.store.cells import Told
 from greenroom.store.checkpoint import Checkpointer
+from greenroom.store.coverage import Span
 from greenroom.store.database import explained, open_database, open_reader, transaction
 from greenroom.store.listing import Page, TraceFilter
 from greenroom.store.material import OUTCOMES, Detect, Record, Row, record_of, stamp
@@ -71,12 +73,16 @@ def _insert(absent: tuple[bool, ...]) -> tuple[str, Callable[[tuple[object, ...]
 
 
 class Entry(NamedTuple):
-    """One exchange to store: row, encoded body (None: not kept), tags as `key=value`, lines for the audit."""
+    """One exchange to store: row, encoded body (None: not kept), tags as `key=value`, lines for the audit.
+
+    `told` is what the rollups count of it beside its row.
+    """
 
     row: Row
     body: bytes | None
     tags: tuple[str, ...] = ()
     findings: tuple[Line, ...] = ()
+    told: Told | None = None
 
 
 class TraceStore:
@@ -142,12 +148,13 @@ class TraceStore:
             writers.end(connection, self._worker)
         self._empty_log()
 
-    def write(self, entries: Sequence[Entry], *, lost_rows: int = 0, lost_bodies: int = 0) -> None:
-        """Store a batch, all or nothing, with what was lost since the last one."""
+    def write(self, entries: Sequence[Entry], *, lost_rows: int = 0, lost_bodies: int = 0) -> Span:
+        """Store a batch, all or nothing, with what was lost since the last one; the numbers it got."""
         kept = [entry.body for entry in entries if entry.body is not None]
         with self._changing() as connection:
             block = self._store_block(connection, kept) if kept else None
-            runs, tags = self._rows(connection, entries, block)
+            seq = order.last(connection)
+            runs, tags = self._rows(connection, entries, block, seq)
             for statement, rows in runs:
                 connection.executemany(statement, rows)
             if tags:
@@ -167,6 +174,7 @@ class TraceStore:
                 _count(connection, "lost_rows", lost_rows)
                 _count(connection, "lost_bodies", lost_bodies)
         self._checkpointer.wrote(sum(map(len, kept)) + ROW_BYTES * len(entries))
+        return Span(seq + 1, seq + len(entries))
 
     def _store_block(self, connection: sqlite3.Connection, bodies: Sequence[bytes]) -> int:
         block = self._packer.pack(bodies, is_tight=False)
@@ -175,16 +183,15 @@ class TraceStore:
         return number
 
     def _rows(
-        self, connection: sqlite3.Connection, entries: Sequence[Entry], block: int | None
+        self, connection: sqlite3.Connection, entries: Sequence[Entry], block: int | None, seq: int
     ) -> tuple[list[_Run], list[tuple[int, str, int]]]:
         """What to insert: rows without their empty columns, in runs that have the same ones."""
         numbers = self._names.add_all
-        seq = order.last(connection)
         runs: list[_Run] = []
         tags: list[tuple[int, str, int]] = []
         absent: tuple[bool, ...] | None = None
         place = 0
-        for row, body, own_tags, _ in entries:
+        for row, body, own_tags, *_ in entries:
             (
                 id, created, project, key, app, asked, used, outcome, status, session, user, language,
                 asked_tokens, said_tokens, cost, total, overhead, first, flags,
