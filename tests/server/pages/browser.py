@@ -105,7 +105,10 @@ class Browser:
         self._until_loaded(before)
 
     def value(self, script: str) -> Any:
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, userGesture=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, userGesture=True,
+            allowUnsafeEvalBlockedByCSP=False,
+        )  # fmt: skip
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
