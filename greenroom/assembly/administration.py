@@ -20,6 +20,7 @@ from greenroom.assembly.workers import Board
 from greenroom.errors import GreenroomError
 from greenroom.models.catalogue.wish import Wish
 from greenroom.server.api import audit_filter, trace_filter
+from greenroom.server.pages.access import Person, own_project, person, seen
 from greenroom.store.audit import AuditFilter
 from greenroom.store.listing import TraceFilter
 from greenroom.store.material import pseudonym
@@ -143,7 +144,7 @@ class Desk:
 
 
 class PagesDesk:
-    """Answers `PagesBackend`: who is signed in sees all projects."""
+    """Answers `PagesBackend`: of the projects that the one at the browser may see."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -157,25 +158,28 @@ class PagesDesk:
 
     def list_traces(self, **filters: str | int) -> tuple[list[Record], str | None]:
         """Rows, newest first, and the cursor of the next page."""
-        wanted = trace_filter({name: str(value) for name, value in filters.items()}, None)
+        wanted = trace_filter({name: str(value) for name, value in filters.items()}, seen())
         page = self._house.traces.list(wanted)
         return page.rows, page.next
 
     def get_trace(self, id: str, /) -> Record | None:
         """The record of an exchange."""
-        return self._house.traces.get(None, id)
+        return self._house.traces.get(seen(), id)
 
     def list_audit(self, **filters: str) -> tuple[list[Record], str | None]:
         """Lines of the audit log, newest first, and the cursor of the next page."""
-        return list_audit(self._house, *audit_filter(filters, None))
+        kind, wanted, cursor = audit_filter(filters, seen())
+        if seen() is not None:  # changes are of the whole server
+            kind = "finding"
+        return list_audit(self._house, kind, wanted, cursor)
 
     def usage(self, asked: Asked) -> list[Record]:
         """Sums of the ledger."""
-        return usage(self._house.books, asked)
+        return usage(self._house.books, asked._replace(project=own_project(asked.project)))
 
     def recommend(self, wish: Wish) -> Record:
-        """Which model to choose, by what all projects have seen."""
-        return self._recommender.recommend(wish)
+        """Which model to choose, by what the projects that may be seen have seen."""
+        return self._recommender.recommend(wish, seen())
 
     def note_login(self, key: str, address: str, /) -> None:
         """Write down that somebody signed in, or tried to."""
@@ -187,17 +191,22 @@ class PagesDesk:
         what = "login" if caller.role != "app" else "login.refused"
         Audit(self._house).note(caller.key_id, what, {"role": caller.role}, address=address)
 
-    def verify_key(self, key: str, /) -> str | None:
-        """The role of a key that may see the pages."""
+    def verify_key(self, key: str, /) -> Person | None:
+        """Whose key it is, if it may see the pages."""
         try:
-            role = self._house.access.find(key.strip().encode()).caller.role
+            caller = self._house.access.find(key.strip().encode()).caller
         except GreenroomError:
             return None
-        return role if role != "app" else None
+        if caller.role == "app":
+            return None
+        return Person(caller.role, caller.key_id, None if caller.role == "admin" else caller.project)
 
     async def ask(self, text: str, app: str, /) -> str:
-        """Send a question through an app; the trace id."""
-        record = await self._house.ask(text, app=app)
+        """Send a question through an app, as the key that was signed in with; the trace id."""
+        asking = person()
+        record = await self._house.ask(
+            text, app=app, key_id=None if asking is None or asking.project is None else asking.key
+        )
         return str(record["id"])
 
     def apps(self) -> list[str]:

@@ -8,6 +8,7 @@ from greenroom.assembly.audit import Audit
 from greenroom.assembly.finetuning import FILE, Finetuning
 from greenroom.errors import NotFound
 from greenroom.exchange import Caller
+from greenroom.server.pages.access import seen
 from greenroom.store.jobs import JobRow
 from greenroom.store.material import stamp
 
@@ -17,7 +18,7 @@ _LISTED, _EVENTS, _READ, _POINTS = 100, 200, 2_000, 400
 
 
 class TrainingPages:
-    """What the pages ask: who is signed in sees the jobs of all projects."""
+    """What the pages ask: of the projects that the one at the browser may see."""
 
     def __init__(self, training: Finetuning) -> None:
         self._training = training
@@ -29,7 +30,7 @@ class TrainingPages:
 
         if not (self._training.house.data / FILE).exists():
             return []
-        rows = self._training.house.jobs.jobs(None, Page(_LISTED))[0]
+        rows = self._training.house.jobs.jobs(seen(), Page(_LISTED))[0]
         return [summary(row, self._training.desk.folder(row.id)) for row in rows]
 
     def show(self, id: str) -> Record:
@@ -61,7 +62,7 @@ class TrainingPages:
     def _row(self, id: str) -> JobRow:
         has_jobs = (self._training.house.data / FILE).exists()
         row = self._training.house.jobs.job(id) if has_jobs else None
-        if row is None:
+        if row is None or seen() not in {None, row.project}:
             raise NotFound("There is no such job.")
         return row
 

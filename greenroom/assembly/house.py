@@ -33,7 +33,7 @@ from greenroom.assembly.trained import PREFIX, TrainedShelf
 from greenroom.assembly.trials import Trials
 from greenroom.assembly.workers import Worker, check_workers
 from greenroom.config import Config
-from greenroom.errors import ConfigError, GreenroomError
+from greenroom.errors import ConfigError, GreenroomError, Unauthorized
 from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.access import Access, Grant, Key
 from greenroom.gateway.gateway import Gateway
@@ -236,20 +236,24 @@ class House(Stores):
 
     # asking in process
 
-    def begin(self, body: bytes, headers: Mapping[bytes, bytes]) -> tuple[Exchange, App, Grant]:
-        """What the gateway needs to run one chat body as the local key. Raises RequestError."""
-        key = self.access.find(self.local_key.encode())
+    def begin(
+        self, body: bytes, headers: Mapping[bytes, bytes], key_id: str | None = None
+    ) -> tuple[Exchange, App, Grant]:
+        """What the gateway needs to run one chat body as the local key, or another. Raises RequestError."""
+        key = self.access.find(self.local_key.encode()) if key_id is None else self.access.find_id(key_id)
+        if key is None:
+            raise Unauthorized("The key was revoked or has expired.")
         exchange, app = self.gateway.open(self.gateway.new_id(), key.caller, body, headers)
         return exchange, app, self.access.admit(key)
 
     async def ask(
-        self, text: str, *, app: str = "default", session: str | None = None
+        self, text: str, *, app: str = "default", session: str | None = None, key_id: str | None = None
     ) -> dict[str, Any]:  # Any: JSON
         """Ask one question; the record of what happened, failures included. Raises RequestError."""
         began = perf_counter_ns()
         headers = {b"x-greenroom-session": session.encode()} if session else {}
         body = encode({"model": app, "messages": [{"role": "user", "content": text}]})
-        exchange, room, grant = self.begin(body, headers)
+        exchange, room, grant = self.begin(body, headers, key_id)
         try:
             await self.gateway.whole(exchange, room, grant, began)
         except GreenroomError as error:

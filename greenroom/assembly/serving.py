@@ -14,6 +14,7 @@ from greenroom.gateway.rooms import project_of
 from greenroom.models.attempt import Target
 from greenroom.models.engine import Engine
 from greenroom.models.llama import Llama
+from greenroom.server.pages.access import seen
 from greenroom.store.trained import TrainedModel
 
 Json = dict[str, Any]  # Any: JSON
@@ -53,22 +54,22 @@ class ServingDesk:
 
 
 class ServingPagesDesk:
-    """Answers the pages of models: who is signed in sees all projects."""
+    """Answers the pages of models, of which the one at the browser may know."""
 
     def __init__(self, house: House) -> None:
         self._house = house
 
     def all_models(self) -> list[Json]:
         """How all targets fare."""
-        return all_status(self._house, None)
+        return all_status(self._house, seen())
 
     def model(self, name: str) -> Json:
         """How one fares. Raises: ModelNotFound."""
-        return status(self._house, name, None)
+        return status(self._house, name, seen())
 
     def lineage_of(self, name: str) -> Json:
         """Where a trained one comes from. Raises: ModelNotFound; StoreError."""
-        return lineage(self._house, name, None)
+        return lineage(self._house, name, seen())
 
 
 def all_status(house: House, project: str | None) -> list[Json]:

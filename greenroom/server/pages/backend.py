@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from greenroom.models.catalogue.wish import Wish
+from greenroom.server.pages.access import Person
 from greenroom.server.users import UserAdministration
 from greenroom.store.usage import Asked
 
@@ -10,7 +11,8 @@ from greenroom.store.usage import Asked
 class PagesBackend(Protocol):
     """The few questions the pages put; all but `ask` are called in a worker thread.
 
-    Any of them may raise `GreenroomError`: its sentence is shown with its status.
+    They show what `access.seen()` allows. Any of them may raise `GreenroomError`: its sentence is shown with
+    its status.
     """
 
     def list_traces(self, **filters: str | int) -> tuple[list[dict[str, Any]], str | None]:  # Any: JSON
@@ -27,8 +29,8 @@ class PagesBackend(Protocol):
         """Return the record, or None when there is none with this id."""
         ...
 
-    def verify_key(self, key: str, /) -> str | None:
-        """Return the role of a key that may use the pages (admin, operator, viewer), else None."""
+    def verify_key(self, key: str, /) -> Person | None:
+        """Return whose key it is, if it may use the pages, else None."""
         ...
 
     def list_audit(self, **filters: str) -> tuple[list[dict[str, Any]], str | None]:  # Any: JSON

@@ -19,6 +19,7 @@ from greenroom.grounding.stores import StoreRow
 from greenroom.server.knowledge.collections import collection_shown, document_shown
 from greenroom.server.knowledge.desk import Desk
 from greenroom.server.knowledge.upload import Form
+from greenroom.server.pages.access import own_project, seen
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.forms import require_same_origin
 from greenroom.server.pages.rendering import json_answer, redirect, segment
@@ -74,7 +75,8 @@ class CollectionPages:
             return await self._list_page(session)
         form = await self._doors.posted(request, session)
         _require_writer(session)
-        name, project = form.get("name", "").strip(), form.get("project", "").strip() or "default"
+        name, project = form.get("name", "").strip(), form.get("project", "").strip()
+        project = own_project(project) or "default"
         if not name or len(name) > 256 or len(project) > 128:
             trouble = MalformedRequest("A collection needs a name of at most 256 characters.")
             return await self._list_page(session, trouble)
@@ -88,14 +90,14 @@ class CollectionPages:
                 "collections.html",
                 status=trouble.status if trouble else 200,
                 session=session,
-                rows=self._index.stores.all(None),
+                rows=self._index.stores.all(seen()),
                 trouble=str(trouble or ""),
             )
 
         return await run_in_threadpool(build)
 
     async def _list_json(self, request: Request, session: Session) -> Response:
-        rows = await run_in_threadpool(self._index.stores.all, None)
+        rows = await run_in_threadpool(self._index.stores.all, seen())
         return json_answer({"data": [collection_shown(row) for row in rows]})
 
     # one
@@ -191,7 +193,7 @@ class CollectionPages:
         return await run_in_threadpool(self._row, request)
 
     def _row(self, request: Request) -> StoreRow:
-        row = self._index.stores.get(None, request.path_params["id"])
+        row = self._index.stores.get(seen(), request.path_params["id"])
         if row is None:
             raise NotFound("There is no collection with this id. It may have been removed.")
         return row
@@ -219,4 +221,4 @@ def _require_writer(session: Session) -> None:
 
 
 def _who(session: Session) -> str:
-    return f"{session.role} on the pages"
+    return session.who

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import Forbidden, GreenroomError
+from greenroom.server.pages.access import enter
 from greenroom.server.pages.backend import PagesBackend
 from greenroom.server.pages.compression import squeeze
 from greenroom.server.pages.cookies import cookie, drop_cookie, set_cookie
@@ -17,7 +18,6 @@ from greenroom.server.pages.forms import local_path, own_address, read_form, req
 from greenroom.server.pages.rendering import Redirect, Renderer, json_answer, redirect, said
 from greenroom.server.pages.sessions import IDLE_S, Session, Shelves, gate_of, is_same
 
-_ROLES = frozenset({"admin", "operator", "viewer"})
 _RECHECK_S = 1.0
 """How long a key is taken for good before it is looked up again, so that a revoked one ends its session."""
 _NO_SUCH_KEY = "This is not an admin key of this server."
@@ -70,6 +70,7 @@ class Entrance:
             notice = unquote(cookie(request, "said") or "")
             said.set(notice)
             try:
+                enter(session.person, request.url.path, request.method)
                 answer = await handler(request, session)
             except GreenroomError as error:
                 answer = self._error_page(error, session)
@@ -89,6 +90,7 @@ class Entrance:
             if session is None:
                 return _json_error(401, "not_signed_in", "Sign in at /login first, or use /api with a key.")
             try:
+                enter(session.person, request.url.path, request.method)
                 answer = await handler(request, session)
             except GreenroomError as error:
                 answer = _json_error(error.status, error.code, str(error))
@@ -101,11 +103,11 @@ class Entrance:
         session = self._sessions.get(name, is_seen=is_seen)
         if session is None or self._now() - session.checked_at < _RECHECK_S:
             return self._tied(request, session)
-        role = await run_in_threadpool(self._backend.verify_key, session.key)
-        if role not in _ROLES:
+        person = await run_in_threadpool(self._backend.verify_key, session.key)
+        if person is None:
             self._sessions.close(name)
             return None
-        session.role = role
+        session.person = person
         session.checked_at = self._now()
         return self._tied(request, session)
 
@@ -154,14 +156,14 @@ class Entrance:
             answer.headers["retry-after"] = str(seconds)
             return answer
         key = form.get("key", "").strip()
-        role = await run_in_threadpool(self._backend.verify_key, key) if key else None
+        person = await run_in_threadpool(self._backend.verify_key, key) if key else None
         if key:
             await run_in_threadpool(self._backend.note_login, key, address)
-        if role not in _ROLES:
+        if person is None:
             return self._login_page(request, wanted, _NO_SUCH_KEY, 403)
         self._brake.succeeded(address)
         self._sessions.close(cookie(request, "session"))
-        fresh, _ = self._sessions.open(key, role)
+        fresh, _ = self._sessions.open(key, person)
         answer = redirect(wanted)
         set_cookie(request, answer, "session", fresh)
         drop_cookie(request, answer, "login")

@@ -85,7 +85,7 @@ class FinetuningPages:
             if deed == "cancel" and form.get("sure") != "yes":
                 raise MalformedRequest("Tick the box to say that the job shall end for good.")
             address = request.client.host if request.client else ""
-            await run_in_threadpool(self._training.change, id, deed, session.role, address)
+            await run_in_threadpool(self._training.change, id, deed, session.who, address)
         except GreenroomError as error:
             return await self._page(session, id, str(error), error.status)
         return redirect("/finetuning/" + segment(id))

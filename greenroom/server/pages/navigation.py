@@ -4,15 +4,11 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """One page of the bar; `here` is what its template says of itself.
-
-    With `role="admin"` only admins see it there; its handlers refuse others by themselves.
-    """
+    """One page of the bar; `here` is what its template says of itself. Who may not open it sees no line."""
 
     here: str
     title: str
     path: str
-    role: str = ""
 
 
 class Group(NamedTuple):

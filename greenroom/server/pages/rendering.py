@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 
 from greenroom.server.pages import charts, figures
+from greenroom.server.pages.access import may_look
 from greenroom.server.pages.assets import read_assets
 from greenroom.server.pages.glyphs import one_line, runs
 from greenroom.server.pages.headers import HEADERS
@@ -55,7 +56,7 @@ class Renderer:
             isotime=charts.iso,
         )
         self._environment.globals["assets"] = {name: one.address for name, one in read_assets().items()}
-        self._environment.globals.update(navigation=GROUPS, modules=MODULES, said=said.get)
+        self._environment.globals.update(navigation=GROUPS, modules=MODULES, said=said.get, may_look=may_look)
 
     def html(self, template: str, *, status: int = 200, **values: Any) -> Response:  # Any: see the template
         """Return a page."""

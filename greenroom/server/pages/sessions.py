@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, Protocol
 import msgspec
 
 from greenroom.errors import Forbidden
+from greenroom.server.pages.access import Person, Role
 
 IDLE_S = 12 * 3600.0
 MOST_SESSIONS = 1_000
@@ -49,14 +50,24 @@ class Shelves(NamedTuple):
 class Session:
     """One signed-in browser. Keeps the key so that a revoked one ends the session; never prints it."""
 
-    __slots__ = ("checked_at", "csrf", "key", "role", "seen_at")
+    __slots__ = ("checked_at", "csrf", "key", "person", "seen_at")
 
-    def __init__(self, key: str, role: str, now: float) -> None:
+    def __init__(self, key: str, person: Person, now: float) -> None:
         self.key = key
-        self.role = role
+        self.person = person
         self.csrf = secrets.token_urlsafe(24)
         self.seen_at = now
         self.checked_at = now
+
+    @property
+    def role(self) -> Role:
+        """What this browser may do."""
+        return self.person.role
+
+    @property
+    def who(self) -> str:
+        """Who changes something, as the audit log writes it: the id of the key."""
+        return self.person.key
 
     @property
     def may_write(self) -> bool:
@@ -86,10 +97,10 @@ class Sessions:
         self._shelf = shelf
         self._kept: OrderedDict[bytes, Session] = OrderedDict()
 
-    def open(self, key: str, role: str) -> tuple[str, Session]:
+    def open(self, key: str, person: Person) -> tuple[str, Session]:
         """Return a fresh random id and its session."""
         fresh = secrets.token_urlsafe(32)
-        session = Session(key, role, self._now())
+        session = Session(key, person, self._now())
         self._kept[_digest(fresh)] = session
         self._share(_digest(fresh), session)
         while len(self._kept) > MOST_SESSIONS:
@@ -124,10 +135,10 @@ class Sessions:
         if text is None:
             self._kept.pop(digest, None)
             return None
-        key, role, csrf, seen_at = msgspec.json.decode(text, type=tuple[str, str, str, float])
+        key, person, csrf, seen_at = msgspec.json.decode(text, type=tuple[str, Person, str, float])
         session = self._kept.get(digest)
         if session is None:
-            session = self._kept[digest] = Session(key, role, seen_at)
+            session = self._kept[digest] = Session(key, person, seen_at)
             session.csrf = csrf
             session.checked_at = float("-inf")
         session.seen_at = max(seen_at, session.seen_at)
@@ -135,7 +146,7 @@ class Sessions:
 
     def _share(self, digest: bytes, session: Session) -> None:
         if self._shelf is not None:
-            told = (session.key, session.role, session.csrf, session.seen_at)
+            told = (session.key, session.person, session.csrf, session.seen_at)
             self._shelf.put(digest, msgspec.json.encode(told).decode(), session.seen_at)
 
     def _drop(self, digest: bytes) -> None:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.errors import Forbidden, MalformedRequest, NotFound
+from greenroom.server.pages.access import own_project
 from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
 from greenroom.server.users import UserAdministration, fact_id, read_fact
@@ -34,7 +35,7 @@ class UserPages:
         def build() -> Response:
             rows = [
                 {**row, "address": _address(row["user"], row["project"])}
-                for row in self._people.users(_asked(request))
+                for row in self._people.users(own_project(_asked(request)))
             ]
             return self._render.html("users.html", session=session, rows=rows)
 
@@ -42,11 +43,13 @@ class UserPages:
 
     async def list_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
-        return await run_in_threadpool(lambda: json_answer({"data": self._people.users(_asked(request))}))
+        return await run_in_threadpool(
+            lambda: json_answer({"data": self._people.users(own_project(_asked(request)))})
+        )
 
     async def show(self, request: Request, session: Session) -> Response:
         """One user's facts; posted to, it changes one first."""
-        user, project = _user(request), _asked(request) or "default"
+        user, project = _user(request), own_project(_asked(request)) or "default"
         if request.method == "POST":
             form = await self._posted(request, session)
             if not session.may_write:
@@ -60,7 +63,7 @@ class UserPages:
 
     async def show_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
-        user, project = _user(request, ".json"), _asked(request) or "default"
+        user, project = _user(request, ".json"), own_project(_asked(request)) or "default"
         return await run_in_threadpool(lambda: json_answer(self._people.memory(project, user)))
 
     async def _page(

@@ -13,6 +13,7 @@ from greenroom.models.catalogue.quality import Seen
 from greenroom.models.catalogue.recommend import recommend
 from greenroom.models.catalogue.wish import Wish
 from greenroom.models.prices import PriceBook
+from greenroom.server.pages.access import ROLES, Person
 from greenroom.server.users import NewSession
 from greenroom.store.usage import Asked
 from tests.server.pages.records import Json, all_records, record
@@ -112,9 +113,12 @@ class FakeBackend:
     def get_trace(self, id: str, /) -> Json | None:
         return next((one for one in self.records if one["id"] == id), None)
 
-    def verify_key(self, key: str, /) -> str | None:
+    def verify_key(self, key: str, /) -> Person | None:
         self.verified.append(key)
-        return self.roles.get(key)
+        role = self.roles.get(key)
+        if role is None or role not in ROLES:
+            return None
+        return Person(role, f"key-{role}", None if role == "admin" else "default")
 
     def list_audit(self, **filters: str) -> tuple[list[Json], str | None]:
         first = int(filters.get("cursor", 0))

@@ -103,7 +103,7 @@ def test_a_document_is_added_by_hand_read_and_removed(shelf: Shelf) -> None:
     assert shelf.index.stores.all("p") == []
     assert visitor.get(page).status_code == 404
     acts = ("collection.create", "document.create", "document.delete", "collection.delete")
-    assert shelf.noted == [f"admin on the pages: {act}" for act in acts]
+    assert shelf.noted == [f"key-admin: {act}" for act in acts]
 
 
 def test_what_failed_is_shown_with_its_reason(shelf: Shelf) -> None:

@@ -138,7 +138,7 @@ def test_forms_pause_and_cancel_what_the_reader_means(visitor: Visitor, jobs: Jo
     refused = visitor.post("/finetuning/ftjob-1", form(visitor, do="resume"))
     assert (refused.status_code, "can&#39;t be resumed" in refused.text) == (400, True)
 
-    assert jobs.done == [("ftjob-1", "pause", "admin"), ("ftjob-1", "cancel", "admin")]
+    assert jobs.done == [("ftjob-1", "pause", "key-admin"), ("ftjob-1", "cancel", "key-admin")]
 
 
 def test_forms_of_others_and_of_viewers_do_nothing(visitor: Visitor, jobs: Jobs) -> None:
