@@ -105,10 +105,7 @@ class Browser:
         self._until_loaded(before)
 
     def value(self, script: str) -> Any:
-        answer = self.call(
-            "Runtime.evaluate", expression=script, returnByValue=True, userGesture=True,
-            allowUnsafeEvalBlockedByCSP=False,
-        )  # fmt: skip
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, userGesture=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
