@@ -338,6 +338,8 @@ class Exchange(Struct, eq=False):
     total_ns: int = 0
     model_ns: int = 0
     first_token_ns: int = 0
+    pieces: int = 0
+    """In how many pieces a stream brought its texts."""
     context: dict[str, object] = {}
     """Scratch space of steps within this one exchange, keyed by step name."""
 

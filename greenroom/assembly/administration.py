@@ -10,9 +10,11 @@ from greenroom import __version__
 from greenroom.assembly.applied import shown
 from greenroom.assembly.audit import Audit, Kind, Wanted
 from greenroom.assembly.budgets import budgets
+from greenroom.assembly.exposition import lines_of, with_help
 from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
 from greenroom.assembly.keys import KeyDesk
+from greenroom.assembly.metrics import RecordedMetrics
 from greenroom.assembly.serving import ServingDesk, model_metrics
 from greenroom.assembly.targets import ModelDesk
 from greenroom.assembly.users import UserDesk
@@ -44,6 +46,7 @@ class Desk:
         self.users = UserDesk(house)
         self.models = ModelDesk(house)
         self.serving = ServingDesk(house)
+        self._recorded = RecordedMetrics(house)
         self.started_at = time.time()
         worker = house.worker
         self._board = Board(worker.folder, worker.number) if worker is not None else None
@@ -100,14 +103,14 @@ class Desk:
     def metrics(self) -> str:
         """Prometheus' text format, over all processes of the server."""
         own = self._metrics()
-        return own if self._board is None else self._board.sum(own)
+        return with_help(own if self._board is None else self._board.sum(own))
 
     def post_metrics(self) -> None:
         """Let other processes of the server see this one's metrics. Raises: OSError."""
         if self._board is not None:
-            self._board.post(self._metrics())
+            self._board.post(self._metrics(is_fresh=False))
 
-    def _metrics(self) -> str:
+    def _metrics(self, *, is_fresh: bool = True) -> str:
         gateway = self._house.gateway
         lines = ["# TYPE greenroom_requests_total counter"]
         lines += [
@@ -131,6 +134,7 @@ class Desk:
             "# TYPE greenroom_store_errors_total counter",
             f"greenroom_store_errors_total {recorder.counts().errors}",
         ]
+        lines += lines_of(self._recorded.readings(is_fresh=is_fresh))
         lines += _ledger_metrics(self._house)
         lines += self._house.trials.metrics()
         lines += model_metrics(self._house)

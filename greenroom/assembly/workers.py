@@ -126,15 +126,17 @@ class Board:
 
 def added(texts: list[str]) -> str:
     """Metrics in Prometheus' text format, summed sample by sample."""
-    kinds: dict[str, str] = {}
+    heads: dict[str, list[str]] = {}
     sums: dict[str, dict[str, float]] = {}
     for text in texts:
         for line in text.splitlines():
-            if line.startswith("# TYPE "):
-                _, _, name, kind = line.split(" ", 3)
-                kinds.setdefault(name, kind)
+            if line.startswith("# "):
+                name = line.split(" ", 3)[2]
+                lines = heads.setdefault(name, [])
+                if line not in lines:
+                    lines.append(line)
                 sums.setdefault(name, {})
-            elif line and not line.startswith("#"):
+            elif line:
                 sample, _, value = line.rpartition(" ")
                 of = sums.setdefault(sample.partition("{")[0], {})
                 of[sample] = of.get(sample, 0) + (
@@ -142,13 +144,22 @@ def added(texts: list[str]) -> str:
                 )
     lines = []
     for name, samples in sums.items():
-        if name in kinds:
-            lines.append(f"# TYPE {name} {kinds[name]}")
-        lines += [
-            f"{sample} {value:.6f}" if isinstance(value, float) else f"{sample} {value}"
-            for sample, value in sorted(samples.items())
-        ]
+        lines += heads.get(name, ())
+        lines += [f"{sample} {_number(value)}" for sample, value in sorted(samples.items(), key=_order)]
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    """Six digits, which is enough for times; more for money, which is counted by the billionth."""
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.6f}" if abs(value - round(value, 6)) < 1e-10 else f"{value:.9f}"
+
+
+def _order(sample: tuple[str, float]) -> tuple[str, float]:
+    """By labels; the buckets of a histogram by their bounds."""
+    head, is_bucket, bound = sample[0].rpartition('le="')
+    return (head, float(bound.rstrip('"}'))) if is_bucket else (sample[0], 0.0)
 
 
 def _counters_only(text: str) -> str:

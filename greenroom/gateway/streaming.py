@@ -99,6 +99,7 @@ class Answer:
 
     def _note_texts(self) -> None:
         texts = [one for _, one in sorted(self._texts.items())]
+        self._exchange.pieces = sum([len(one.raw) for one in texts])
         self._exchange.reply_raw = ["".join(one.raw) for one in texts]
         self._exchange.reply_text = ["".join(one.sent) for one in texts]
 

@@ -1,5 +1,6 @@
 """Sums over a stretch of time and a group: what `Rollups.read` answers, and what its file keeps of a cell."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -7,7 +8,7 @@ from msgspec import Struct, field
 
 from greenroom.exchange import SURFACES
 from greenroom.store.cells import Cell, Kind
-from greenroom.store.histogram import FIRST_TOKEN, OVERHEAD, PER_TOKEN, SIZES, TOTAL, Histogram
+from greenroom.store.histogram import FIRST_TOKEN, OVERHEAD, PER_TOKEN, SIZES, STEP, TOTAL, Histogram
 
 COUNTS = (
     "requests", "answered", "cached", "refused", "failed", "cancelled", "streamed", "calls", "attempts",
@@ -28,11 +29,18 @@ class StepKey(NamedTuple):
     outcome: str
 
 
-class Timing(Struct):
-    """How often, and how long in all, in milliseconds."""
+class Timing(Histogram):
+    """How often a step ran and how long it took, in seconds."""
 
-    count: int = 0
-    ms: float = 0.0
+    __slots__ = ()
+
+    def __init__(self, counts: Sequence[int] | None = None, total: float = 0.0) -> None:
+        super().__init__(STEP, counts, total)
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds in all."""
+        return self.total * 1000
 
 
 class Bucket(Struct, kw_only=True):
@@ -48,7 +56,7 @@ class Bucket(Struct, kw_only=True):
     project: str | None = None
     app: str | None = None
     model: str | None = None
-    """The target that answered; empty where none was asked."""
+    """The target that answered, or was asked last; empty where none was asked."""
     requests: int = 0
     answered: int = 0
     cached: int = 0
@@ -111,8 +119,8 @@ class Bucket(Struct, kw_only=True):
         _count(self.surfaces, SURFACES[place] if place < len(SURFACES) else "chat", count)
         for what, found in cell.verdicts.items():
             _count(self.verdicts, what, found)
-        for (stage, step, outcome), (times, ns) in cell.steps.items():
-            self._time(StepKey(stage, step, outcome), times, ns / 1e6)
+        for (stage, step, outcome), counts in cell.steps.items():
+            self._time(StepKey(stage, step, outcome), Timing(counts[1:], counts[0] / 1e9))
         for name, counts, total in (
             ("total", cell.total, cell.total_us / 1e6),
             ("overhead", cell.overhead, cell.overhead_us / 1e6),
@@ -139,15 +147,13 @@ class Bucket(Struct, kw_only=True):
         _join(self.surfaces, other.surfaces)
         _join(self.verdicts, other.verdicts)
         for key, timing in other.steps.items():
-            self._time(key, timing.count, timing.ms)
+            self._time(key, timing)
 
-    def _time(self, key: StepKey, times: int, ms: float) -> None:
-        found = self.steps.get(key)
-        if found is None:
-            self.steps[key] = Timing(times, ms)
-        else:
-            found.count += times
-            found.ms += ms
+    def _time(self, key: StepKey, timing: Timing) -> None:
+        own = self.steps.get(key)
+        if own is None:
+            own = self.steps[key] = Timing()
+        own.add(timing)
 
     # -- as bytes
 
@@ -156,7 +162,7 @@ class Bucket(Struct, kw_only=True):
         return _encode(_Detail(
             self.statuses, self.errors, self.languages, self.surfaces,
             [(*what, count) for what, count in self.verdicts.items()],
-            [(*key, one.count, one.ms) for key, one in self.steps.items()],
+            [(*key, *_sparse(one)) for key, one in self.steps.items()],
             [_sparse(getattr(self, name)) for name in HISTOGRAMS],
         ))  # fmt: skip
 
@@ -169,14 +175,14 @@ class Bucket(Struct, kw_only=True):
         _join(self.surfaces, found.surfaces)
         for category, action, count in found.verdicts:
             _count(self.verdicts, (category, action), count)
-        for stage, step, outcome, times, ms in found.steps:
-            self._time(StepKey(stage, step, outcome), times, ms)
+        for stage, step, outcome, total, packed in found.steps:
+            key = StepKey(stage, step, outcome)
+            timing = self.steps.get(key)
+            if timing is None:
+                timing = self.steps[key] = Timing()
+            _unpack(timing, total, packed)
         for name, (total, packed) in zip(HISTOGRAMS, found.histograms, strict=True):
-            own: Histogram = getattr(self, name)
-            own.total += total
-            counts = own.counts
-            for at in range(0, len(packed), 2):
-                counts[packed[at]] += packed[at + 1]
+            _unpack(getattr(self, name), total, packed)
 
 
 class _Detail(Struct, array_like=True):
@@ -185,7 +191,7 @@ class _Detail(Struct, array_like=True):
     languages: dict[str, int]
     surfaces: dict[str, int]
     verdicts: list[tuple[str, str, int]]
-    steps: list[tuple[str, str, str, int, float]]
+    steps: list[tuple[str, str, str, float, list[int]]]
     histograms: list[tuple[float, list[int]]]
     """The sum of each, then place and count by turns."""
 
@@ -200,6 +206,13 @@ def _sparse(one: Histogram) -> tuple[float, list[int]]:
         if count:
             packed += (place, count)
     return one.total, packed
+
+
+def _unpack(own: Histogram, total: float, packed: list[int]) -> None:
+    own.total += total
+    counts = own.counts
+    for at in range(0, len(packed), 2):
+        counts[packed[at]] += packed[at + 1]
 
 
 def _count(counts: dict[_K, int], key: _K, by: int) -> None:

@@ -8,10 +8,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from greenroom.exchange import Attempt, StepRecord, Usage
+from greenroom.exchange import Attempt, Exchange, StepRecord, Usage
 from greenroom.store.coverage import Span, joined
-from greenroom.store.histogram import FIRST_TOKEN, OVERHEAD, PER_TOKEN, SIZES, TOTAL
+from greenroom.store.histogram import FIRST_TOKEN, OVERHEAD, PER_TOKEN, SIZES, STEP, TOTAL
 from greenroom.store.material import STREAMED, SURFACE_BIT, Row
+from greenroom.wire.semconv import DURATION_BOUNDS
 
 MINUTE_NS = 60_000_000_000
 OTHER = "other"
@@ -23,7 +24,8 @@ def _micros(bounds: Sequence[float]) -> tuple[int, ...]:
 
 
 _TOTAL_US, _OVERHEAD_US, _FIRST_US = _micros(TOTAL), _micros(OVERHEAD), _micros(FIRST_TOKEN)
-_TOKEN_US = _micros(PER_TOKEN)
+_TOKEN_US, _CALL_US = _micros(PER_TOKEN), _micros(DURATION_BOUNDS)
+_STEP_NS = tuple(round(one * 1e9) for one in STEP)
 
 
 class Told(Protocol):
@@ -57,32 +59,39 @@ class Cell:
     """Sums over the exchanges of one kind: times in µs, steps in ns, money in nano-dollars."""
 
     __slots__ = (
-        "attempts", "cached_tokens", "calls", "cost_nano", "first", "first_us", "input", "input_tokens",
-        "output", "output_tokens", "overhead", "overhead_us", "per_token", "per_token_us", "priced",
-        "requests", "retry_nano", "steps", "total", "total_us", "verdicts",
+        "attempts", "audio_in", "audio_out", "cached_tokens", "call", "call_us", "calls", "cost_nano",
+        "first", "first_us", "input", "input_tokens", "output", "output_tokens", "overhead", "overhead_us",
+        "per_piece", "per_piece_us", "per_token", "per_token_us", "priced", "reasoning", "requests",
+        "retry_nano", "steps", "total", "total_us", "verdicts", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.requests = self.priced = self.attempts = self.calls = 0
         self.input_tokens = self.cached_tokens = self.output_tokens = 0
+        self.written = self.reasoning = self.audio_in = self.audio_out = 0
+        """Tokens written to the provider's cache, of reasoning, and of sound."""
         self.cost_nano = self.retry_nano = 0
-        self.total_us = self.overhead_us = self.first_us = 0
-        self.per_token_us = 0.0
+        self.total_us = self.overhead_us = self.first_us = self.call_us = 0
+        self.per_token_us = self.per_piece_us = 0.0
         self.total = [0] * (len(TOTAL) + 1)
         self.overhead = [0] * (len(OVERHEAD) + 1)
         self.first = [0] * (len(FIRST_TOKEN) + 1)
         self.per_token = [0] * (len(PER_TOKEN) + 1)
         self.input = [0] * (len(SIZES) + 1)
         self.output = [0] * (len(SIZES) + 1)
+        self.call = [0] * (len(DURATION_BOUNDS) + 1)
+        """Requests that asked a model, by the time that was the model's."""
+        self.per_piece = [0] * (len(DURATION_BOUNDS) + 1)
+        """Streams by the time from one piece to the next, on average."""
         self.steps: dict[tuple[str, str, str], list[int]] = {}
-        """Stage, step and what came of it → how often, and nanoseconds."""
+        """Stage, step and what came of it → nanoseconds, then how often up to each bound."""
         self.verdicts: dict[tuple[str, str], int] = {}
         """Category and action → how many findings."""
 
     def put(self, row: Row, told: Told | None) -> None:
         """Count one exchange."""
         (
-            _, _, _, _, _, _, _, _, _, _, _, _, asked, said, cost, total_us, overhead_us, first_us, _,
+            _, _, _, _, _, _, _, _, _, _, _, _, asked, said, cost, total_us, overhead_us, first_us, flags,
         ) = row  # fmt: skip
         self.requests += 1
         self.total[bisect_left(_TOTAL_US, total_us)] += 1
@@ -98,7 +107,8 @@ class Cell:
         if said is not None:
             self.output_tokens += said
             self.output[bisect_left(SIZES, said)] += 1
-        if first_us:
+        is_stream = first_us and flags & STREAMED
+        if is_stream:
             self.first[bisect_left(_FIRST_US, first_us)] += 1
             self.first_us += first_us
             if said is not None and said > 1:
@@ -107,19 +117,33 @@ class Cell:
                 self.per_token_us += each_us
         if told is not None:
             if told.usage is not None:
-                self.cached_tokens += told.usage.cached_tokens
+                self._put_usage(told.usage)
             if told.attempts:
-                self._put_attempts(told.attempts)
+                call_us = total_us - overhead_us
+                self.call[bisect_left(_CALL_US, call_us)] += 1
+                self.call_us += call_us
+                self.calls += 1
+                self.attempts += len(told.attempts)
+                if len(told.attempts) > 1:
+                    self._put_retries(told.attempts)
+            if is_stream and told.__class__ is Exchange and told.pieces > 1:
+                each_us = (total_us - first_us) / (told.pieces - 1)
+                self.per_piece[bisect_left(_CALL_US, each_us)] += 1
+                self.per_piece_us += each_us
             if told.steps:
                 self._put_steps(told.steps)
 
-    def _put_attempts(self, attempts: list[Attempt]) -> None:
-        self.calls += 1
-        self.attempts += len(attempts)
-        if len(attempts) > 1:
-            paid = [one for one in attempts if one.usage is not None]
-            given = next((one for one in reversed(paid) if one.error is None), None)
-            self.retry_nano += sum(one.cost_nano_usd or 0 for one in paid if one is not given)
+    def _put_usage(self, usage: Usage) -> None:
+        self.cached_tokens += usage.cached_tokens
+        self.written += usage.cache_write_tokens
+        self.reasoning += usage.reasoning_tokens
+        self.audio_in += usage.input_audio_tokens
+        self.audio_out += usage.output_audio_tokens
+
+    def _put_retries(self, attempts: list[Attempt]) -> None:
+        paid = [one for one in attempts if one.usage is not None]
+        given = next((one for one in reversed(paid) if one.error is None), None)
+        self.retry_nano += sum(one.cost_nano_usd or 0 for one in paid if one is not given)
 
     def _put_steps(self, steps: list[StepRecord]) -> None:
         sums = self.steps
@@ -127,10 +151,9 @@ class Cell:
             key = (one.stage, one.step, one.outcome)
             found = sums.get(key)
             if found is None:
-                sums[key] = [1, one.ns]
-            else:
-                found[0] += 1
-                found[1] += one.ns
+                found = sums[key] = [0] * (len(STEP) + 2)
+            found[0] += one.ns
+            found[bisect_left(_STEP_NS, one.ns) + 1] += 1
             if one.verdicts:
                 verdicts = self.verdicts
                 for verdict in one.verdicts:
@@ -144,15 +167,16 @@ class Cell:
         for name in _HISTOGRAMS:
             pairs = zip(getattr(self, name), getattr(other, name), strict=True)
             setattr(self, name, [a + b for a, b in pairs])
-        for key, (times, ns) in other.steps.items():
-            found = self.steps.setdefault(key, [0, 0])
-            found[0] += times
-            found[1] += ns
+        for key, counts in other.steps.items():
+            found = self.steps.get(key)
+            self.steps[key] = (
+                counts[:] if found is None else [a + b for a, b in zip(found, counts, strict=True)]
+            )
         for what, count in other.verdicts.items():
             self.verdicts[what] = self.verdicts.get(what, 0) + count
 
 
-_HISTOGRAMS = ("total", "overhead", "first", "per_token", "input", "output")
+_HISTOGRAMS = ("total", "overhead", "first", "per_token", "input", "output", "call", "per_piece")
 _NUMBERS = tuple(name for name in Cell.__slots__ if name not in (*_HISTOGRAMS, "steps", "verdicts"))
 
 
@@ -172,9 +196,13 @@ class Gathered:
         """Count exchanges: some microseconds each."""
         cells = self.cells
         for row, one in told:
-            error = None if one is None else one.error
+            error, model = None, row[6]
+            if one is not None:
+                error = one.error
+                if model is None and one.attempts:
+                    model = one.attempts[-1].target
             key = (
-                row[1] // MINUTE_NS, row[2], row[4], row[6] or "", row[7], row[8], row[11] or "", error or "",
+                row[1] // MINUTE_NS, row[2], row[4], model or "", row[7], row[8], row[11] or "", error or "",
                 row[18] >> SURFACE_BIT << 1 | (row[18] & STREAMED != 0),
             )  # fmt: skip
             cell = cells.get(key)

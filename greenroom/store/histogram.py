@@ -5,39 +5,37 @@ and more between them, so that a percentile is at most a fifth off, and their bu
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-DURATIONS_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
-"""What OpenTelemetry counts durations of operations by, in seconds."""
-FIRST_TOKENS_S = (
-    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-)  # fmt: skip
-"""What it counts the time to the first token by."""
-PER_TOKEN_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
-"""What it counts the time for each further token by."""
-TOKENS = (
-    1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864,
-)  # fmt: skip
-"""What it counts tokens by."""
+from greenroom.wire.semconv import (
+    DURATION_BOUNDS,
+    FIRST_TOKEN_BOUNDS,
+    PER_TOKEN_BOUNDS,
+    STEP_BOUNDS,
+    TOKEN_BOUNDS,
+)
 
 
-def _between(bounds: Sequence[float]) -> tuple[float, ...]:
+def _between(bounds: Iterable[float]) -> tuple[float, ...]:
     """The bounds, and the geometric middle of each two that follow each other."""
-    return tuple(sorted({*bounds, *(round((low * high) ** 0.5, 6) for low, high in pairwise(bounds))}))
+    some = sorted(bounds)
+    return tuple(sorted({*some, *(round((low * high) ** 0.5, 6) for low, high in pairwise(some))}))
 
 
 _SHORT_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005)
-TOTAL = _between((*_SHORT_S, *DURATIONS_S, 163.84, 327.68, 655.36))
+TOTAL = _between((*_SHORT_S, *DURATION_BOUNDS, 163.84, 327.68, 655.36))
 """Bounds of whole requests, in seconds."""
-OVERHEAD = _between((*_SHORT_S, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0))
+OVERHEAD = tuple(sorted({*STEP_BOUNDS, *_SHORT_S, 0.02, 0.15, 0.5, 0.75, 2.5, 5.0, 10.0}))
 """Bounds of the part of a request that is no model's, in seconds."""
-FIRST_TOKEN = tuple(sorted({*FIRST_TOKENS_S, *DURATIONS_S, 0.002, 0.15}))
-"""Bounds of the time to the first token, in seconds: all of both lists."""
-PER_TOKEN = tuple(sorted({0.0005, 0.001, 0.002, 0.0035, 0.005, 0.007, *_between(PER_TOKEN_S), *DURATIONS_S}))
+FIRST_TOKEN = tuple(sorted({*FIRST_TOKEN_BOUNDS, *DURATION_BOUNDS, 0.002, 0.15}))
+"""Bounds of the time to the first token, in seconds."""
+PER_TOKEN = tuple(sorted({0.0005, 0.001, 0.002, 0.0035, 0.005, 0.007, *_between(PER_TOKEN_BOUNDS)}))
 """Bounds of the time for each further token, in seconds."""
-SIZES = _between(TOKENS)
+SIZES = _between(TOKEN_BOUNDS)
 """Bounds of tokens in one request."""
+STEP = tuple(STEP_BOUNDS)
+"""Bounds of one of our own steps, in seconds."""
 
 
 class Histogram:

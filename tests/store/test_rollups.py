@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from greenroom.exchange import Attempt, StepRecord, Usage, Verdict
-from greenroom.store.histogram import DURATIONS_S, TOTAL, Histogram
+from greenroom.store.histogram import TOTAL, Histogram
 from greenroom.store.material import STREAMED, Body, Row
 from greenroom.store.rollups import MINUTE_DAYS, Rollups
+from greenroom.wire.semconv import DURATION_BOUNDS
 
 NOW_S = int(time.time()) // 86_400 * 86_400 - 3_600  # 23:00 of yesterday
 DAY_S = 86_400
@@ -139,5 +140,5 @@ def test_percentiles_lie_where_the_values_do() -> None:
         found = one.percentile(q)
         assert found == pytest.approx(values[int(q * 600) - 1], rel=0.2)
     assert Histogram(TOTAL).percentile(0.5) is None
-    assert one.up_to(DURATIONS_S)[-1] == 600
+    assert one.up_to(DURATION_BOUNDS)[-1] == 600
     assert one.up_to([0.32]) == [sum(value <= 0.32 for value in values), 600]
