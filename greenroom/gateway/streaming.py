@@ -110,9 +110,8 @@ class Answer:
         if payload == b"[DONE]":
             return
         if payload.find(b"\n") >= 0:
-            payload = payload.replace(
-                b"\n", b" "
-            )  # it came as several lines; between the values of JSON only
+            # it came as several lines; between the values of JSON only
+            payload = payload.replace(b"\n", b" ")
         text = self.mold.text_of(payload)
         if text:
             one = self.fit
