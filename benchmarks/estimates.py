@@ -10,6 +10,7 @@ estimate, run and their ratio; writes all numbers to `--out` as JSON lines.
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from msgspec.structs import asdict
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from greenroom.offline.finetune.child import surroundings
 from greenroom.offline.finetune.estimate import estimate
 from greenroom.offline.finetune.plan import Hyperparameters, Plan, Progress, Result, Scratch
 from greenroom.offline.finetune.resources import Machine, Speed, Survey
@@ -279,14 +281,19 @@ class Seen(NamedTuple):
     wall_s: float
 
 
-def run(folder: Path) -> Seen:
+def run(folder: Path, threads: int) -> Seen:
     """Train, and watch."""
     began = time.monotonic()
     entered: dict[str, Progress] = {}
     with (folder / "log").open("wb") as log:
         trainer = [sys.executable, "-m", "greenroom.offline.finetune.trainer", str(folder)]
         # a process inherits the peak of the one it is forked from: a small one comes between
-        process = subprocess.Popen(["sh", "-c", '"$@"; exit $?', "sh", *trainer], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            ["sh", "-c", '"$@"; exit $?', "sh", *trainer],
+            stdout=log,
+            stderr=log,
+            env=surroundings(os.environ, folder, threads),
+        )
         while process.poll() is None:
             time.sleep(0.05)
             try:
@@ -322,7 +329,7 @@ def one(case: Case, out: Path | None, speeds: dict[str, Speed] | None) -> str:
         found = looked(folder, plan, speeds)
         work = workload(plan, found.tokens, read_shape(folder / "base") if plan.base else None)
         guess = estimate(plan, found.tokens, Machine(threads=case.threads, speed=found.speed))
-        seen = run(folder)
+        seen = run(folder, case.threads)
     result = seen.result
     if out is not None:
         kept = {

@@ -109,6 +109,20 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def run(self, script: str) -> None:
+        """Run a script whatever the page's policy says, as an extension would."""
+        self.call("Runtime.evaluate", expression=script + ";0", returnByValue=True)
+
+    def promised(self, script: str) -> Any:
+        """What a promise comes to."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def prefer(self, look: str) -> None:
+        """Be a browser whose person wants `light` or `dark` pages."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": look}])
+
     def press(self, key: str) -> None:
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key if len(key) == 1 else "")
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
