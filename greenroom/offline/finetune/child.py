@@ -34,8 +34,8 @@ _OFFLINE = {
 }  # fmt: skip
 
 _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(16 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
-"""Of glibc: what is larger than so many bytes goes back to the system when it is freed. By itself it raises the
-bound with what is freed, and peaks depend on the moment: one run took 900 to 1,070 MB, and 870 to 890 with this."""
+"""Of glibc: what is larger than so many bytes goes back to the system when it is freed. By itself it raises
+the bound with what is freed, and peaks depend on the moment: a run took 900 to 1,070 MB, now 870 to 890."""
 
 
 class _Who(Struct):
