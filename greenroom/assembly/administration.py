@@ -40,7 +40,7 @@ class Desk:
     """Answers `Administration` of the API."""
 
     def __init__(self, house: House, server: "_Server") -> None:
-        self._house = house
+        self._house = self.house = house
         self._server = server
         self.keys = KeyDesk(house)
         self.users = UserDesk(house)
@@ -138,7 +138,7 @@ class Desk:
         lines += _ledger_metrics(self._house)
         lines += self._house.trials.metrics()
         lines += model_metrics(self._house)
-        for name, value in sorted(_losses(self._house).items()):
+        for name, value in sorted(losses(self._house).items()):
             lines += [f"# TYPE greenroom_{name}_total counter", f"greenroom_{name}_total {value}"]
         return "\n".join(lines) + "\n"
 
@@ -223,7 +223,7 @@ class PagesDesk:
         return {
             "version": __version__,
             "model": {"name": house.default_target, "why": house.why},
-            "losses": _losses(house),
+            "losses": losses(house),
         }
 
 
@@ -249,7 +249,8 @@ def _ledger_metrics(house: House) -> list[str]:
     return [*lines, "# TYPE greenroom_ledger_waiting gauge", f"greenroom_ledger_waiting {counts.waiting}"]
 
 
-def _losses(house: House) -> dict[str, int]:
+def losses(house: House) -> dict[str, int]:
+    """What was to be kept and is not, since the start."""
     counts = house.recorder.counts()
     return {
         "traces_lost": counts.lost_rows,

@@ -12,6 +12,7 @@ from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.serving import ServingPagesDesk
+from greenroom.assembly.settings import SettingsDesk
 from greenroom.server import knowledge, responses
 from greenroom.server.batches import BatchRoutes
 from greenroom.server.deployments import DeploymentApi
@@ -23,6 +24,7 @@ from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.serving import ServingPages
+from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.prompts import PromptApi
 from greenroom.server.routing import Doc
 from greenroom.server.serving import ServingApi
@@ -67,4 +69,5 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         ServingPages(ServingPagesDesk(house)).routes,
         FinetuningPages(TrainingPages(behind.finetuning)).routes,
         DeploymentsPage(DeployDesk(house)).routes,
+        SettingsPages(SettingsDesk(behind.desk)).routes,
     )

@@ -41,6 +41,7 @@ from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
 from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
+from greenroom.server.pages.trouble import trouble_page
 from greenroom.server.protocol import Shared
 from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
@@ -176,6 +177,7 @@ class _Server(uvicorn.Server):
                 Exception: _broken,
             },
         )
+        app.state.is_draining = lambda: self.shared.draining
         super().__init__(
             uvicorn.Config(
                 _with_id(app, house),
@@ -308,11 +310,18 @@ async def _not_found(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     code = "method_not_allowed" if status == 405 else "not_found"
     message = "This route does not take that method." if status == 405 else "There is no such page or route."
+    page = trouble_page(request, status, message)
+    if page is not None:
+        return page
     body = openai.error_body(message, "invalid_request_error", code)
     return Response(body, status, headers, media_type="application/json")
 
 
 async def _broken(request: Request, error: Exception) -> Response:
     log.error("request failed", extra={"path": request.url.path}, exc_info=error)
-    body = openai.error_body("Something went wrong here. Try again.", "server_error", "internal_error")
+    message = "Something went wrong here. Try again."
+    page = trouble_page(request, 500, message)
+    if page is not None:
+        return page
+    body = openai.error_body(message, "server_error", "internal_error")
     return Response(body, 500, media_type="application/json")

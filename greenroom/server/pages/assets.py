@@ -23,7 +23,7 @@ KINDS = {
 }
 
 
-_SHARED = ("tokens", "base", "forms", "shell", "tables", "charts")
+_SHARED = ("tokens", "base", "forms", "shell", "tables", "cards", "charts")
 _LAST = "narrow"
 
 

@@ -20,6 +20,8 @@ from greenroom.server.pages.sessions import IDLE_S, Session, Shelves, gate_of, i
 
 _RECHECK_S = 1.0
 """How long a key is taken for good before it is looked up again, so that a revoked one ends its session."""
+UNATTENDED = "x-greenroom-unattended"
+"""The header of what a page asks by itself, with nobody at the keys: it keeps no session alive."""
 _NO_SUCH_KEY = "This is not an admin key of this server."
 
 
@@ -100,6 +102,7 @@ class Entrance:
 
     async def _session(self, request: Request, *, is_seen: bool = True) -> Session | None:
         name = cookie(request, "session")
+        is_seen = is_seen and UNATTENDED not in request.headers
         session = self._sessions.get(name, is_seen=is_seen)
         if session is None or self._now() - session.checked_at < _RECHECK_S:
             return self._tied(request, session)

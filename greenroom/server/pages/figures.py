@@ -25,6 +25,18 @@ def duration(ms: float | None) -> str:
     return f"{minutes:,}{_THIN}min {seconds}{_THIN}s"
 
 
+def ago(seconds: float) -> str:
+    """Return a long time in its two largest units: "3 days 4 h", "2 h 5 min", "40 s"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days:,} {'day' if days == 1 else 'days'} {hours}{_THIN}h"
+    if hours:
+        return f"{hours}{_THIN}h {minutes}{_THIN}min"
+    return f"{minutes}{_THIN}min" if minutes else f"{rest}{_THIN}s"
+
+
 def count(number: int | None) -> str:
     """Return a whole number with its thousands marked."""
     return NONE if number is None else f"{number:,}"

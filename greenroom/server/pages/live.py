@@ -69,7 +69,7 @@ async def _events(
                 if not await request.state.session_lives():
                     yield b"event: end\ndata: {}\n\n"
                     return
-            if now - began > LONGEST_S or await request.is_disconnected():
+            if now - began > LONGEST_S or _is_draining(request) or await request.is_disconnected():
                 return
             id, rows = await run_in_threadpool(source, after)
             if rows or id != after:
@@ -83,6 +83,12 @@ async def _events(
         _open[session.csrf] -= 1
         if _open[session.csrf] <= 0:
             del _open[session.csrf]
+
+
+def _is_draining(request: Request) -> bool:
+    """Whether the server is about to stop, and waits for what is open."""
+    is_draining: Callable[[], bool] = getattr(request.app.state, "is_draining", bool)
+    return is_draining()
 
 
 def _event(id: str, rows: Sequence[str]) -> bytes:

@@ -33,5 +33,6 @@ GROUPS: tuple[Group, ...] = (
         Place("deployments", "Deployments", "/deployments"),
     )),
     Group("Guard", (Place("audit", "Audit", "/audit"),)),
+    Group("Run", (Place("settings", "Settings", "/settings"),)),
 )  # fmt: skip
 """Every page of its own has one line here."""

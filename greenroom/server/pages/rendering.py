@@ -1,6 +1,7 @@
 """Templates and the head of every answer: strict, escaped, never cached, never framed."""
 
 import re
+import time
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class Renderer:
             score=figures.score,
             size=figures.size,
             clock=figures.clock,
+            ago=figures.ago,
             line=one_line,
             runs=runs,
             lang=language,
@@ -56,7 +58,9 @@ class Renderer:
             isotime=charts.iso,
         )
         self._environment.globals["assets"] = {name: one.address for name, one in read_assets().items()}
-        self._environment.globals.update(navigation=GROUPS, modules=MODULES, said=said.get, may_look=may_look)
+        self._environment.globals.update(
+            navigation=GROUPS, modules=MODULES, said=said.get, may_look=may_look, now_ns=time.time_ns
+        )
 
     def html(self, template: str, *, status: int = 200, **values: Any) -> Response:  # Any: see the template
         """Return a page."""

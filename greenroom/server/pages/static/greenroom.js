@@ -73,7 +73,7 @@ function follow(part) {
       return;
     }
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      const answer = await fetch(location.href, { headers: { accept: "text/html", "x-greenroom-unattended": "1" } });
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live]");
       if (!answer.ok || answer.redirected || !fresh) {
         return;

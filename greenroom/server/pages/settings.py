@@ -1,0 +1,226 @@
+"""The settings: how this server fares, what it is made of, its keys, projects and budgets. For admins alone.
+
+Knows the backend by its protocol alone. What stands in the file is shown and explained, and changed there;
+keys are made, limited, renewed and revoked here. A secret is shown once, by the answer to the form that made
+it.
+"""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from greenroom.errors import Conflict, GreenroomError, MalformedRequest, NotFound
+from greenroom.server.keys import NewKey, NewLimits
+from greenroom.server.pages.doors import Doors
+from greenroom.server.pages.rendering import json_answer, redirect
+from greenroom.server.pages.sessions import Session
+
+Json = dict[str, Any]  # Any: what JSON holds
+TABS = (
+    ("", "Health"), ("models", "Providers and apps"), ("keys", "Keys"), ("projects", "Projects and budgets"),
+)  # fmt: skip
+_RATES = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "parallel")
+_MOST_FORMS = 1_000
+_GRACES = {"0": 0, "1 hour": 3_600, "1 day": 86_400, "7 days": 7 * 86_400}
+"""How long the earlier secret of a renewed key goes on working."""
+
+
+class Backend(Protocol):
+    """What the pages ask; runs in worker threads. Raises: GreenroomError."""
+
+    def health(self) -> Json:
+        """How this process fares, what was lost since the start and why, what lies on the disk."""
+        ...
+
+    def makings(self) -> Json:
+        """Providers, models and apps in force; of secrets only where they come from."""
+        ...
+
+    def keys(self) -> list[Json]: ...
+    def projects(self) -> list[Json]: ...
+    def budgets(self) -> list[Json]: ...
+    def create(self, wanted: NewKey, by: str, address: str) -> Json: ...
+    def limit(self, id: str, wanted: NewLimits, by: str, address: str) -> Json: ...
+    def rotate(self, id: str, grace_s: int, by: str, address: str) -> Json: ...
+    def revoke(self, id: str, by: str, address: str) -> bool: ...
+
+
+class SettingsPages:
+    """`/settings` and what is below."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._doors: Doors
+        self._taken: OrderedDict[str, None] = OrderedDict()
+        """Forms that made something; sent again they make nothing."""
+
+    def routes(self, doors: Doors) -> list[BaseRoute]:
+        """Return the routes."""
+        self._doors = doors
+        page, twin = doors.page, doors.twin
+        return [
+            Route("/settings", page(self._health)),
+            Route("/settings.json", twin(self._health_json)),
+            Route("/settings/models", page(self._models)),
+            Route("/settings/models.json", twin(self._models_json)),
+            Route("/settings/keys", page(self._keys), methods=["GET", "POST"]),
+            Route("/settings/keys.json", twin(self._keys_json)),
+            Route("/settings/projects", page(self._projects)),
+            Route("/settings/projects.json", twin(self._projects_json)),
+        ]
+
+    async def _health(self, request: Request, session: Session) -> Response:
+        return await self._shown("settings.html", "", session, lambda: {"health": self._backend.health()})
+
+    async def _health_json(self, request: Request, session: Session) -> Response:
+        return json_answer(await run_in_threadpool(self._backend.health))
+
+    async def _models(self, request: Request, session: Session) -> Response:
+        return await self._shown("settings_models.html", "models", session, self._backend.makings)
+
+    async def _models_json(self, request: Request, session: Session) -> Response:
+        return json_answer(await run_in_threadpool(self._backend.makings))
+
+    async def _projects(self, request: Request, session: Session) -> Response:
+        return await self._shown("settings_projects.html", "projects", session, self._money)
+
+    async def _projects_json(self, request: Request, session: Session) -> Response:
+        return json_answer(await run_in_threadpool(self._money))
+
+    def _money(self) -> Json:
+        return {"projects": self._backend.projects(), "budgets": self._backend.budgets()}
+
+    async def _shown(
+        self, template: str, tab: str, session: Session, ask: Callable[[], Json], status: int = 200
+    ) -> Response:
+        def build() -> Response:
+            return self._doors.render.html(
+                template, status=status, session=session, tabs=TABS, tab=tab, **ask()
+            )
+
+        return await run_in_threadpool(build)
+
+    # Keys
+
+    async def _keys(self, request: Request, session: Session) -> Response:
+        session.require("admin")
+        if request.method != "POST":
+            return await self._keys_page(session)
+        form = await self._doors.posted(request, session)
+        try:
+            return await self._change(request, session, form)
+        except GreenroomError as error:
+            return await self._keys_page(session, trouble=str(error), form=form, status=error.status)
+
+    async def _keys_json(self, request: Request, session: Session) -> Response:
+        return json_answer({"data": await run_in_threadpool(self._backend.keys)})
+
+    async def _keys_page(
+        self, session: Session, *, trouble: str = "", form: dict[str, str] | None = None,
+        made: Json | None = None, status: int = 200,
+    ) -> Response:  # fmt: skip
+        def ask() -> Json:
+            return {
+                "keys": self._backend.keys(), "trouble": trouble, "form": form or {}, "made": made,
+                "once": secrets.token_urlsafe(12), "graces": list(_GRACES), "own": session.who,
+            }  # fmt: skip
+
+        return await self._shown("settings_keys.html", "keys", session, ask, status)
+
+    async def _change(self, request: Request, session: Session, form: dict[str, str]) -> Response:
+        address = request.client.host if request.client else ""
+        id, deed = form.get("id", ""), form.get("do", "")
+        backend = self._backend
+        if deed in {"create", "rotate"}:
+            self._take(form.get("once", ""))
+        if deed == "create":
+            made = await run_in_threadpool(backend.create, read_new_key(form), session.who, address)
+            return await self._keys_page(session, made=made, status=201)
+        if deed == "rotate":
+            if form.get("grace") not in _GRACES:
+                raise MalformedRequest("Choose how long the earlier secret goes on working.")
+            grace_s = _GRACES[form["grace"]]
+            made = await run_in_threadpool(backend.rotate, id, grace_s, session.who, address)
+            return await self._keys_page(session, made=made)
+        if deed == "limit":
+            row = await run_in_threadpool(backend.limit, id, read_limits(form), session.who, address)
+            return redirect("/settings/keys", f"The limits of the key {row['name']} are changed.")
+        if deed == "revoke":
+            if form.get("sure") != "yes":
+                raise MalformedRequest("Tick the box to say that the key shall never work again.")
+            if id == session.who:
+                raise Conflict("You are signed in with this key. Sign in with another to revoke it.")
+            if not await run_in_threadpool(backend.revoke, id, session.who, address):
+                raise NotFound("There is no key with this id that is still valid.")
+            return redirect("/settings/keys", "The key is revoked. Nothing answers to it any more.")
+        raise MalformedRequest("This form says nothing that can be done.")
+
+    def _take(self, once: str) -> None:
+        if not once or once in self._taken:
+            raise Conflict("This form was sent already. Look at the list before you send it again.")
+        self._taken[once] = None
+        while len(self._taken) > _MOST_FORMS:
+            self._taken.popitem(last=False)
+
+
+def read_new_key(form: dict[str, str]) -> NewKey:
+    """Return the key that a form wants. Raises: MalformedRequest naming the field."""
+    apps = [one.strip() for one in form.get("apps", "").replace("\n", ",").split(",") if one.strip()]
+    wanted: Json = {
+        "name": form.get("name", "").strip(),
+        "project": form.get("project", "").strip() or "default",
+        "role": form.get("role", "app"),
+        "apps": apps,
+        **_numbers(form),
+    }
+    try:
+        return msgspec.convert(wanted, NewKey)
+    except msgspec.ValidationError as error:
+        raise _refused(error) from None
+
+
+def read_limits(form: dict[str, str]) -> NewLimits:
+    """Return the limits that a form wants; an empty field takes one away. Raises: MalformedRequest."""
+    try:
+        return msgspec.convert(_numbers(form), NewLimits)
+    except msgspec.ValidationError as error:
+        raise _refused(error) from None
+
+
+def _numbers(form: dict[str, str]) -> Json:
+    found: Json = {name: _number(form.get(name, ""), name, whole=True) for name in _RATES}
+    found["budget_usd"] = _number(form.get("budget_usd", ""), "budget_usd", whole=False)
+    if form.get("budget_period"):
+        found["budget_period"] = form["budget_period"]
+    return found
+
+
+def _number(text: str, name: str, *, whole: bool) -> float | int | None:
+    plain = text.strip().replace(",", "").replace("\u202f", "")
+    if not plain:
+        return None
+    try:
+        return int(plain) if whole else float(plain)
+    except ValueError:
+        kind = "a whole number" if whole else "a number"
+        raise MalformedRequest(
+            f"{_words(name)}: write {kind}, or leave the field empty for no limit."
+        ) from None
+
+
+def _refused(error: msgspec.ValidationError) -> MalformedRequest:
+    said = str(error)
+    field = said.rpartition("`$.")[2].rstrip("`")
+    return MalformedRequest(f"{_words(field)}: {said.partition(' - at')[0].lower()}.")
+
+
+def _words(name: str) -> str:
+    words = name.replace("_usd", " in USD").replace("_", " ")
+    return words[:1].upper() + words[1:]
