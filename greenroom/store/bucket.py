@@ -13,6 +13,7 @@ from greenroom.store.histogram import FIRST_TOKEN, OVERHEAD, PER_TOKEN, SIZES, S
 COUNTS = (
     "requests", "answered", "cached", "refused", "failed", "cancelled", "streamed", "calls", "attempts",
     "input_tokens", "cached_tokens", "output_tokens", "cost_nano", "priced", "retry_nano",
+    "retry_input", "retry_output", "total_us",
 )  # fmt: skip
 """The plain numbers of a bucket, each a column of the file."""
 HISTOGRAMS = ("total", "overhead", "first_token", "per_token", "input_size", "output_size")
@@ -73,6 +74,10 @@ class Bucket(Struct, kw_only=True):
     cost_nano: int = 0
     priced: int = 0
     retry_nano: int = 0
+    retry_input: int = 0
+    """Of the input: tokens of calls whose answer was not given."""
+    retry_output: int = 0
+    total_us: int = 0
     statuses: dict[int, int] = field(default_factory=dict)
     """HTTP status we answered → requests; 200 is left out."""
     errors: dict[str, int] = field(default_factory=dict)
@@ -134,11 +139,15 @@ class Bucket(Struct, kw_only=True):
 
     def add(self, other: "Bucket") -> None:
         """Add another one's sums."""
-        for name in COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.add_counts(other)
         self._add_details(other)
         for name in HISTOGRAMS:
             getattr(self, name).add(getattr(other, name))
+
+    def add_counts(self, other: "Bucket") -> None:
+        """Add another one's plain numbers alone."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def _add_details(self, other: "Bucket") -> None:
         _join(self.statuses, other.statuses)

@@ -62,7 +62,7 @@ class Cell:
         "attempts", "audio_in", "audio_out", "cached_tokens", "call", "call_us", "calls", "cost_nano",
         "first", "first_us", "input", "input_tokens", "output", "output_tokens", "overhead", "overhead_us",
         "per_piece", "per_piece_us", "per_token", "per_token_us", "priced", "reasoning", "requests",
-        "retry_nano", "steps", "total", "total_us", "verdicts", "written",
+        "retry_input", "retry_nano", "retry_output", "steps", "total", "total_us", "verdicts", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Cell:
         self.input_tokens = self.cached_tokens = self.output_tokens = 0
         self.written = self.reasoning = self.audio_in = self.audio_out = 0
         """Tokens written to the provider's cache, of reasoning, and of sound."""
-        self.cost_nano = self.retry_nano = 0
+        self.cost_nano = self.retry_nano = self.retry_input = self.retry_output = 0
         self.total_us = self.overhead_us = self.first_us = self.call_us = 0
         self.per_token_us = self.per_piece_us = 0.0
         self.total = [0] * (len(TOTAL) + 1)
@@ -143,7 +143,11 @@ class Cell:
     def _put_retries(self, attempts: list[Attempt]) -> None:
         paid = [one for one in attempts if one.usage is not None]
         given = next((one for one in reversed(paid) if one.error is None), None)
-        self.retry_nano += sum(one.cost_nano_usd or 0 for one in paid if one is not given)
+        for one in paid:
+            if one is not given and one.usage is not None:
+                self.retry_nano += one.cost_nano_usd or 0
+                self.retry_input += one.usage.input_tokens
+                self.retry_output += one.usage.output_tokens
 
     def _put_steps(self, steps: list[StepRecord]) -> None:
         sums = self.steps
