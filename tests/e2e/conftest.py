@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.seeded import seed
+from tests.furnished import furnish
+from tests.seeded import answering
 from tests.server.pages.browser import Browser, chromium, sign_in
 from tests.server_process import ADMIN, ServerProcess
 
@@ -23,18 +24,18 @@ def seeded_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "done").exists():
             folder.mkdir()
-            seed(folder, EXCHANGES)
+            furnish(folder, EXCHANGES)
             (folder / "done").touch()
     return folder
 
 
 @pytest.fixture(scope="session")
 def seeded(seeded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server over a copy of it; tests must leave the exchanges that they find."""
+    """A server over a copy of it, and its provider; tests must leave the exchanges that they find."""
     own = tmp_path_factory.mktemp("e2e")
     shutil.copytree(seeded_folder, own, dirs_exist_ok=True)
     config = (own / "greenroom.toml").read_text(encoding="utf-8")
-    with ServerProcess(own / "data", config) as server:
+    with answering() as url, ServerProcess(own / "data", config.replace("{url}", url)) as server:
         yield server
 
 
