@@ -144,7 +144,7 @@ def _use(server: ServerProcess) -> None:
     _tell(server, "/api/deployments", {
         "name": "careful", "app": "loja", "kind": "model", "share": 0.2, "no_gate": "seen by hand",
     })  # fmt: skip
-    for asked in PROMPTS * 2:
+    for asked in (*PROMPTS, *PROMPTS):
         message = {"role": "user", "content": asked.text}
         body = {"model": asked.app, "messages": [message], "user": asked.user}
         _tell(
