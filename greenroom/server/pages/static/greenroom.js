@@ -3,15 +3,16 @@
 // One question at a time: a second press would ask, and pay, twice.
 document.querySelector("[data-ask]")?.addEventListener("submit", (event) => {
   const button = event.target.querySelector("button");
-  button.disabled = true;
   button.textContent = "Asking…";
+  // After the form is put together: a button that is off sends nothing.
+  setTimeout(() => event.target.querySelectorAll("button").forEach((one) => (one.disabled = true)));
 });
 
 // Back from the answer the page may come from memory, with its button still off.
 window.addEventListener("pageshow", (event) => {
   const button = document.querySelector("[data-ask] button");
   if (event.persisted && button) {
-    button.disabled = false;
+    button.form.querySelectorAll("button").forEach((one) => (one.disabled = false));
     button.textContent = "Ask";
   }
 });
