@@ -5,6 +5,7 @@ single pages by name, and what narrow windows change last.
 """
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 from starlette.requests import Request
@@ -39,6 +40,7 @@ class Asset:
         self.address = f"/static/{name}?v={self.digest}"
 
 
+@cache
 def read_assets() -> dict[str, Asset]:
     """Return all files by their path under /static; nothing else is ever served from there."""
     sheets = {path.stem: path.read_bytes() for path in sorted((STATIC / "css").glob("*.css"))}

@@ -66,7 +66,8 @@ def dollars(amount: str | None) -> str:
         return "unknown"
     if value >= 1:
         return f"${value:,.2f}"
-    digits = format(value.quantize(Decimal("0.000001")), "f").rstrip("0")
+    step = Decimal("0.0001") if value >= Decimal("0.1") else Decimal("0.000001")
+    digits = format(value.quantize(step), "f").rstrip("0")
     if value > 0 and digits in {"0.", "0"}:
         return "< $0.000001"
     whole, _, part = digits.partition(".")

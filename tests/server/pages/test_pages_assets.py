@@ -2,6 +2,9 @@
 
 import gzip
 import hashlib
+import json
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -107,3 +110,34 @@ def test_the_notice_names_what_is_shipped() -> None:
     notice = (Path(assets.__file__).parents[3] / "NOTICE").read_text(encoding="utf-8")
     for one in LISTED:
         assert one["package"] in notice
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_scripts_are_modules_that_parse_and_tell_figures_with_their_unit(tmp_path: Path) -> None:
+    lines = []
+    for path in sorted(assets.STATIC.glob("*.js")):
+        (tmp_path / path.name).with_suffix(".mjs").write_text(
+            path.read_text(encoding="utf-8"), encoding="utf-8"
+        )
+        lines.append(f"new vm.SourceTextModule(fs.readFileSync('{path.name[:-3]}.mjs', 'utf8'));")
+    program = f"""
+      import fs from 'node:fs'; import vm from 'node:vm';
+      {"".join(lines)}
+      globalThis.HTMLElement = class {{}}; globalThis.customElements = {{ define() {{}} }};
+      const {{ figure }} = await import('./gr-chart.mjs');
+      console.log(JSON.stringify([[0.25, 'ms'], [1532, 'ms'], [12.345, 'ms'], [0.0042, 'USD'], [1234567, 'USD'],
+        [0.125, 'share'], [15300, ''], [12, 'tokens'], [null, 'ms'], [0, 'ms']].map((one) => figure(...one))));
+    """
+    (tmp_path / "all.mjs").write_text(program, encoding="utf-8")
+    done = subprocess.run(
+        ["node", "--experimental-vm-modules", "--no-warnings", "all.mjs"],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [
+        "250 µs", "1.53 s", "12.3 ms", "$0.0042", "$1.23 M", "12.5 %", "15.3 k", "12 tokens", "–", "0 ms",
+    ]  # fmt: skip
