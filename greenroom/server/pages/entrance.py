@@ -22,7 +22,7 @@ _RECHECK_S = 1.0
 """How long a key is taken for good before it is looked up again, so that a revoked one ends its session."""
 UNATTENDED = "x-greenroom-unattended"
 """The header of what a page asks by itself, with nobody at the keys: it keeps no session alive."""
-_NO_SUCH_KEY = "This is not an admin key of this server."
+_NO_SUCH_KEY = "No page of this server opens with this key. Keys of apps open none."
 
 
 class Entrance:

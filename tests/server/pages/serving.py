@@ -15,12 +15,18 @@ from greenroom.server.pages.doors import Room
 
 @contextmanager
 def served(
-    backend: PagesBackend, *, more: Sequence[Room] = (), now: Callable[[], float] = time.monotonic
+    backend: PagesBackend,
+    *,
+    more: Sequence[Room] = (),
+    now: Callable[[], float] = time.monotonic,
+    is_draining: Callable[[], bool] = bool,
 ) -> Iterator[str]:
     """The address of a real server over a backend, on a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = Starlette(routes=pages(backend, more=more, now=now))
+        app.state.is_draining = is_draining
         config = uvicorn.Config(
-            Starlette(routes=pages(backend, more=more, now=now)), log_level="warning", ws="none", lifespan="off",
+            app, log_level="warning", ws="none", lifespan="off",
             timeout_graceful_shutdown=1,
         )  # fmt: skip
         server = uvicorn.Server(config)

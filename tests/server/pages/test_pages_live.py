@@ -141,6 +141,23 @@ def test_streams_are_bounded_and_their_places_come_back(client: httpx2.Client) -
         assert live_module._open.total() == 0
 
 
+def test_a_server_that_drains_waits_for_no_stream(backend: FakeBackend, feed: Feed) -> None:
+    draining: list[bool] = []
+    with served(backend, more=[feed.room], is_draining=lambda: bool(draining)) as origin, \
+            httpx2.Client(base_url=origin) as one:  # fmt: skip
+        page = one.get("/login").text
+        token = page.partition('name="csrf" value="')[2].partition('"')[0]
+        one.post("/login", data={"csrf": token, "key": ADMIN_KEY}, headers={"origin": origin})
+        with watching(one) as lines:
+            next_rows(lines)
+            draining.append(True)
+            began = time.monotonic()
+            rest = list(lines)
+
+    assert "event: end" not in rest, "the browser comes back to the server that follows"
+    assert time.monotonic() - began < 2
+
+
 def test_watching_keeps_no_session_alive(backend: FakeBackend, feed: Feed) -> None:
     now = [1000.0]
     with (

@@ -54,7 +54,7 @@ function marks(markers) {
     ctx.fillStyle = ink("--soft");
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
     ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-    for (const { at, label } of markers) {
+    for (const [index, { at, label }] of markers.entries()) {
       const x = Math.round(plot.valToPos(at, "x", true));
       if (x < plot.bbox.left || x > plot.bbox.left + plot.bbox.width) {
         continue;
@@ -63,9 +63,10 @@ function marks(markers) {
       ctx.moveTo(x, plot.bbox.top);
       ctx.lineTo(x, plot.bbox.top + plot.bbox.height);
       ctx.stroke();
-      const isLate = x > plot.bbox.left + plot.bbox.width * 0.75;
+      const text = label.slice(0, 40);
+      const isLate = x + ctx.measureText(text).width + 8 * devicePixelRatio > plot.bbox.left + plot.bbox.width;
       ctx.textAlign = isLate ? "right" : "left";
-      ctx.fillText(label.slice(0, 40), x + (isLate ? -5 : 5) * devicePixelRatio, plot.bbox.top + 11 * devicePixelRatio);
+      ctx.fillText(text, x + (isLate ? -5 : 5) * devicePixelRatio, plot.bbox.top + (11 + (index % 3) * 13) * devicePixelRatio);
     }
     ctx.restore();
   };
@@ -92,6 +93,24 @@ function columns(series) {
     return values;
   };
   return { times, column };
+}
+
+// Times as the pages write them: UTC, "27 Nov 14:05"; the axis leaves out what all of it shares.
+function moment(at, isWhole, span = 0) {
+  const [day, month, , clock] = new Date(at * 1000).toUTCString().slice(5).split(" ");
+  const date = `${+day} ${month}`;
+  if (isWhole) {
+    return `${date} ${clock.slice(0, 5)}`;
+  }
+  return span > 2.5 * 86400 || clock.startsWith("00:00") ? date : clock.slice(0, 5);
+}
+
+function reach(low, high, unit) {
+  if (low === null) {
+    return [0, 1];
+  }
+  const most = high > 0 ? high * 1.12 : 1;
+  return [Math.min(0, low), unit === "share" && high <= 1 ? Math.min(most, 1) : most];
 }
 
 class Chart extends HTMLElement {
@@ -146,14 +165,14 @@ class Chart extends HTMLElement {
     const { series, unit, markers, href } = this.#told;
     const { times, column } = columns(series);
     const data = [times];
-    const shown = [{ value: (_, at) => (at === null ? "–" : new Date(at * 1000).toLocaleString()) }];
+    const shown = [{ label: "UTC", value: (_, at) => (at === null ? "" : moment(at, true)) }];
     const bands = [];
     series.forEach((one, index) => {
       const stroke = ink(COLOURS[index % COLOURS.length]);
       data.push(column(one.points));
       shown.push({
         label: one.label, stroke, width: 2, dash: one.dashed ? [6, 5] : undefined,
-        points: { show: one.points.length < 3, size: 7 }, value: (_, value) => figure(value, unit),
+        points: { show: one.points.length < 3, size: 7 }, value: (plot, value) => (plot.cursor.idx === null ? "" : figure(value, unit)),
       });
       if (one.low && one.high) {
         const edge = { stroke: "transparent", width: 0, points: { show: false }, label: "", class: "gr-edge" };
@@ -165,8 +184,12 @@ class Chart extends HTMLElement {
     const axis = { stroke: ink("--soft"), grid: { stroke: ink("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     this.#plot = new UPlot({
       width: this.clientWidth, height: this.#height, series: shown, bands,
-      axes: [axis, { ...axis, size: 62, values: (_, values) => values.map((value) => figure(value, unit)) }],
-      scales: { y: { range: (_, low, high) => (low === null ? [0, 1] : [Math.min(0, low), high > 0 ? high * 1.12 : 1]) } },
+      tzDate: (at) => UPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+      axes: [{ ...axis, size: 32, values: (plot, ats) => ats.map((at) => moment(at, false, plot.scales.x.max - plot.scales.x.min)) }, { ...axis, size: 62, values: (_, values) => values.map((value) => figure(value, unit)) }],
+      scales: {
+        x: { range: times.length > 1 ? undefined : [times[0] - 1800, times[0] + 1800] },
+        y: { range: (_, low, high) => reach(low, high, unit) },
+      },
       cursor: { points: { size: 7 }, drag: { x: true, y: false } },
       legend: { live: true },
       hooks: markers.length ? { draw: [marks(markers)] } : {},
