@@ -9,7 +9,7 @@ from struct import Struct
 from typing import Any, TypeVar
 
 from greenroom.errors import MalformedRequest, TooLarge
-from greenroom.wire.otlp.intake import CUT, Bounds, Refused, Taken, checked_log, checked_span, cut
+from greenroom.wire.otlp.intake import BOUNDS, CUT, Bounds, Refused, Taken, checked_log, checked_span, cut
 from greenroom.wire.otlp.signals import Attributes, Event, Link, Log, Logs, Origin, Span, Spans
 
 MOST_FIELDS = 2_000_000
@@ -36,6 +36,20 @@ def read_logs(data: bytes, taken: Taken[Log], pause: Callable[[], None]) -> list
     return [Logs(origin, logs) for origin, logs in groups]
 
 
+def partial_success(data: bytes) -> tuple[int, str]:
+    """Rejected records and the reason, out of an `Export…ServiceResponse`. Raises: MalformedRequest."""
+    rejected, said = 0, ""
+    body = _Body(data, BOUNDS)
+    for number, wire, at, end in body.fields(0, len(data)):
+        if (number, wire) == (1, 2):
+            for inner, kind, a, b in body.fields(at, end):
+                if (inner, kind) == (1, 0):
+                    rejected = a
+                elif (inner, kind) == (2, 2):
+                    said = data[a:b].decode("utf-8", "replace")
+    return rejected, said
+
+
 class _Body:
     """One body. A message is a stretch of it: `at` to `end`."""
 
@@ -48,7 +62,7 @@ class _Body:
     def groups(
         self, taken: Taken[T], read: Callable[["_Body", int, int], T], pause: Callable[[], None]
     ) -> Iterator[tuple[Origin, list[T]]]:
-        for number, wire, at, end in self._fields(0, len(self._data)):
+        for number, wire, at, end in self.fields(0, len(self._data)):
             if (number, wire) == (1, 2):
                 self._count()
                 yield from self._group(at, end, taken, read, pause)
@@ -64,7 +78,7 @@ class _Body:
         resource: Attributes = {}
         scopes: list[tuple[int, int]] = []
         schema = ""
-        for number, wire, start, stop in self._fields(at, end):
+        for number, wire, start, stop in self.fields(at, end):
             if wire == 2 and number == 1:
                 resource, _ = self._attributes_of(1, start, stop)
             elif wire == 2 and number == 2:
@@ -85,7 +99,7 @@ class _Body:
         pause: Callable[[], None],
     ) -> tuple[Origin, list[T]]:
         found: list[T] = []
-        for number, wire, start, stop in self._fields(at, end):
+        for number, wire, start, stop in self.fields(at, end):
             if wire != 2:
                 continue
             if number == 1:
@@ -109,7 +123,7 @@ class _Body:
 
     def _scope_name(self, at: int, end: int) -> tuple[str, str, Attributes]:
         name = version = ""
-        for number, wire, start, stop in self._fields(at, end):
+        for number, wire, start, stop in self.fields(at, end):
             if wire == 2 and number == 1:
                 name = self._text(start, stop)
             elif wire == 2 and number == 2:
@@ -118,7 +132,7 @@ class _Body:
 
     def span(self, at: int, end: int) -> Span:
         span = Span(trace="", id="")
-        for number, wire, a, b in self._fields(at, end):
+        for number, wire, a, b in self.fields(at, end):
             if wire == 2:
                 if number == 9:
                     self._pair(span, a, b)
@@ -162,7 +176,7 @@ class _Body:
 
     def _status(self, at: int, end: int) -> tuple[str, int]:
         message, code = "", 0
-        for number, wire, a, b in self._fields(at, end):
+        for number, wire, a, b in self.fields(at, end):
             if (number, wire) == (2, 2):
                 message = self._text(a, b)
             elif (number, wire) == (3, 0):
@@ -171,7 +185,7 @@ class _Body:
 
     def _event(self, at: int, end: int) -> Event:
         event = Event("")
-        for number, wire, a, b in self._fields(at, end):
+        for number, wire, a, b in self.fields(at, end):
             if (number, wire) == (1, 1):
                 event.at_ns = min(a, _SIGN - 1)
             elif (number, wire) == (2, 2):
@@ -184,7 +198,7 @@ class _Body:
 
     def _link(self, at: int, end: int) -> Link:
         link = Link("", "")
-        for number, wire, a, b in self._fields(at, end):
+        for number, wire, a, b in self.fields(at, end):
             if (number, wire) == (1, 2):
                 link.trace = self._hex(a, b)
             elif (number, wire) == (2, 2):
@@ -201,7 +215,7 @@ class _Body:
 
     def log(self, at: int, end: int) -> Log:
         log = Log()
-        for number, wire, a, b in self._fields(at, end):
+        for number, wire, a, b in self.fields(at, end):
             if wire == 2:
                 if number == 6:
                     self._pair(log, a, b)
@@ -241,7 +255,7 @@ class _Body:
         """The attributes in field `wanted` of a message, and how many more there are."""
         found: Attributes = {}
         dropped = 0
-        for number, wire, a, b in self._fields(at, end):
+        for number, wire, a, b in self.fields(at, end):
             if (number, wire) == (wanted, 2):
                 if len(found) >= self._bounds.attributes:
                     dropped += 1
@@ -252,7 +266,7 @@ class _Body:
 
     def _key_value(self, at: int, end: int, depth: int) -> tuple[str, Any]:  # Any: a value
         name, value = "", None
-        for number, wire, a, b in self._fields(at, end):
+        for number, wire, a, b in self.fields(at, end):
             if (number, wire) == (1, 2):
                 name = self._text(a, b)
             elif (number, wire) == (2, 2):
@@ -261,7 +275,7 @@ class _Body:
 
     def _value(self, at: int, end: int, depth: int) -> Any:  # Any: a value
         value: Any = None
-        for number, wire, a, b in self._fields(at, end):
+        for number, wire, a, b in self.fields(at, end):
             if wire == 2:
                 if number == 1:
                     value = self._text(a, b)
@@ -281,7 +295,7 @@ class _Body:
 
     def _list(self, at: int, end: int, depth: int) -> list[Any]:
         found: list[Any] = []
-        for number, wire, a, b in self._fields(at, end):
+        for number, wire, a, b in self.fields(at, end):
             if (number, wire) == (1, 2):
                 if len(found) >= self._bounds.items:
                     found[-1] = CUT
@@ -291,7 +305,7 @@ class _Body:
 
     def _map(self, at: int, end: int, depth: int) -> Attributes:
         found: Attributes = {}
-        for number, wire, a, b in self._fields(at, end):
+        for number, wire, a, b in self.fields(at, end):
             if (number, wire) == (1, 2):
                 if len(found) >= self._bounds.items:
                     found[CUT] = CUT
@@ -302,7 +316,7 @@ class _Body:
 
     # -- the encoding itself
 
-    def _fields(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    def fields(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """Number, wire type, and: the number itself and where it stands; or where the bytes begin and end."""
         data = self._data
         while at < end:

@@ -1,0 +1,1 @@
+"""OpenTelemetry: exchanges as spans, metrics and events for a collector; applications' spans taken in."""
