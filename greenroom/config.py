@@ -15,6 +15,7 @@ from greenroom.offline.batches.settings import BatchesConfig
 from greenroom.offline.deploy.plan import DeployConfig
 from greenroom.offline.experiments.plan import ArmName, ExperimentConfig
 from greenroom.offline.finetune.settings import FinetuneConfig
+from greenroom.offline.otel.settings import OtelConfig
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
 from greenroom.tables import decode_table
@@ -292,6 +293,7 @@ class Config(_Table, kw_only=True, frozen=True):
     refusals: dict[str, RefusalConfig] = field(default_factory=dict)
     finetune: FinetuneConfig = FinetuneConfig()
     batches: BatchesConfig = BatchesConfig()
+    otel: OtelConfig = OtelConfig()
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)  # Any: each table is decoded by its step
 
 

@@ -22,7 +22,7 @@ def environment_of(admin: str | None = None) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.endswith("_API_KEY")
-        and not name.startswith("GREENROOM_")
+        and not name.startswith(("GREENROOM_", "OTEL_"))
         and not name.lower().endswith("_proxy")
     }
     return kept if admin is None else {**kept, "GREENROOM_ADMIN_KEY": admin}

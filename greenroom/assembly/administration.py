@@ -13,9 +13,11 @@ from greenroom.assembly.budgets import budgets
 from greenroom.assembly.exposition import lines_of, with_help
 from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
+from greenroom.assembly.ingest import IngestDesk
 from greenroom.assembly.keys import KeyDesk
 from greenroom.assembly.metrics import RecordedMetrics
 from greenroom.assembly.serving import ServingDesk, model_metrics
+from greenroom.assembly.spans import forget_spans
 from greenroom.assembly.targets import ModelDesk
 from greenroom.assembly.users import UserDesk
 from greenroom.assembly.workers import Board
@@ -47,6 +49,7 @@ class Desk:
         self.models = ModelDesk(house)
         self.serving = ServingDesk(house)
         self._recorded = RecordedMetrics(house)
+        self.ingest = IngestDesk(house)
         self.started_at = time.time()
         worker = house.worker
         self._board = Board(worker.folder, worker.number) if worker is not None else None
@@ -66,6 +69,7 @@ class Desk:
 
     def delete_traces(self, project: str | None, user: str, by: str, address: str) -> int:
         """Erase a user's traces."""
+        forget_spans(self._house, project, user)
         erased = self._house.traces.delete(project, user=user)
         self._house.forgetting.forget(project, user)
         self._house.books.forget(project, user)
@@ -138,6 +142,7 @@ class Desk:
         lines += _ledger_metrics(self._house)
         lines += self._house.trials.metrics()
         lines += model_metrics(self._house)
+        lines += self._house.telemetry.metrics() + self.ingest.metrics()
         for name, value in sorted(losses(self._house).items()):
             lines += [f"# TYPE greenroom_{name}_total counter", f"greenroom_{name}_total {value}"]
         return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ from greenroom.assembly.prompts import check_prompts
 from greenroom.assembly.steps import check_tables
 from greenroom.assembly.trials import check_experiments
 from greenroom.config import Config
+from greenroom.offline.otel.settings import check_endpoint
 
 
 def check(config: Config, path: Path | None) -> None:
@@ -18,3 +19,4 @@ def check(config: Config, path: Path | None) -> None:
     check_money(config, source)
     check_prompts(config, source)
     check_experiments(config, source)
+    check_endpoint(config.otel, source)

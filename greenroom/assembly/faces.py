@@ -20,6 +20,7 @@ from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.knowledge.desk import Note
+from greenroom.server.otlp import OtlpApi
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
@@ -59,6 +60,7 @@ def docs_of(behind: Behind) -> tuple[Doc, ...]:
         *EvalRoutes(lambda: behind.evals.desk, note).docs(),
         *FinetuneRoutes(behind.finetuning, note).docs(),
         *BatchRoutes(lambda: behind.batches.desk, note).docs(),
+        *OtlpApi(desk.ingest).docs(),
     )
 
 

@@ -29,6 +29,7 @@ from greenroom.assembly.models import READER, Models
 from greenroom.assembly.money import open_ledger, open_meters, take_rules
 from greenroom.assembly.sample import SAMPLE_COLLECTION, load_sample
 from greenroom.assembly.stores import Stores
+from greenroom.assembly.telemetry import Telemetry
 from greenroom.assembly.trained import PREFIX, TrainedShelf
 from greenroom.assembly.trials import Trials
 from greenroom.assembly.workers import Worker, check_workers
@@ -85,6 +86,7 @@ class House(Stores):
         self.engines = Engines(environment)
         self.cache = AnswerCache(config.server.cache_mb << 20)
         self.forgetting = Forgetting(self.cache, self.shared)
+        self.telemetry = Telemetry(self)
         self.trials = Trials(self)
         self.deployments = Deployments(self)
         self.shelf = TrainedShelf(self)
@@ -141,6 +143,7 @@ class House(Stores):
         self.pool.start()
         self._ending.callback(self._stop_pool)
         self._ending.callback(self.engines.stop)
+        self._ending.callback(self.telemetry.stop)
         store = GuestTraces(self.traces) if as_guest else self.traces
         self.recorder = recorder_of(self, store, self._ending, has_duties=has_duties)
         self.recorder.start()
@@ -162,6 +165,7 @@ class House(Stores):
             self._start_eager()
         if has_duties:
             applied.keep(self.folder(), self._from_file)
+            self.telemetry.begin()
         self.trials.begin()
         self.config = self.deployments.begin()
         self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
@@ -206,6 +210,7 @@ class House(Stores):
         self.gateway.rooms = rooms
         self.trials.begin()
         take_rules(self.ledger, loaded)
+        self.telemetry.refresh()
 
     async def redeploy(self) -> None:
         """Take deployments that changed; what runs keeps what it has. Raises: ConfigError, StoreError."""

@@ -1,10 +1,12 @@
 """Spans of applications around an exchange, as a page shows them."""
 
+from contextlib import closing
 from typing import Any
 
 from greenroom.assembly.stores import Stores
 from greenroom.store.material import Record
 from greenroom.store.spans import FILE, MOST_SHOWN, SeenSpan
+from greenroom.store.tail import Tail
 from greenroom.wire.otlp.signals import KINDS, STATUSES, Attributes, text_of
 
 _LONGEST = 2_000
@@ -56,3 +58,15 @@ def _texts(attributes: Attributes) -> dict[str, Any]:  # Any: texts; JSON's own 
 
 def _named(names: tuple[str, ...], number: int) -> str:
     return names[number] if 0 <= number < len(names) else names[0]
+
+
+def forget_spans(house: Stores, project: str | None, user: str) -> int:
+    """Erase what applications told of a user: spans that name them, and the traces their exchanges came with.
+
+    To be called before the exchanges go. How many spans went; makes no store. Raises: StoreError.
+    """
+    if not (house.data / FILE).exists():
+        return 0
+    with closing(Tail(house.folder() / "traces.db")) as tail:
+        traces = tail.traces_of(project, user)
+    return house.spans.erase(project, user, traces)

@@ -11,6 +11,7 @@ from greenroom.assembly.house import House
 from greenroom.assembly.responses import purge_responses
 from greenroom.assembly.stores import SEALED
 from greenroom.errors import GreenroomError
+from greenroom.store.spans import FILE as SPANS
 
 log = logging.getLogger("greenroom")
 
@@ -29,7 +30,18 @@ async def retain(house: House) -> None:
             if erased:
                 log.info("old traces erased", extra={"count": erased})
         await purge_responses(house)
+        await _let_go_of_spans(house)
         await _cut_audit(house)
+
+
+async def _let_go_of_spans(house: House) -> None:
+    if not (house.data / SPANS).exists():
+        return
+    before_ns = time.time_ns() - house.config.store.retention_days * 86_400_000_000_000
+    try:
+        await asyncio.to_thread(house.spans.purge, before_ns)
+    except GreenroomError as error:
+        log.error("old spans not erased", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
 
 
 async def _cut_audit(house: House) -> None:

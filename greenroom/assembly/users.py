@@ -10,6 +10,7 @@ import msgspec
 
 from greenroom.assembly.house import House
 from greenroom.assembly.memories import moment
+from greenroom.assembly.spans import forget_spans
 from greenroom.contracts import Detector, mask
 from greenroom.errors import Conflict, Forbidden, MalformedRequest
 from greenroom.server.users import NewSession, NewTurn
@@ -107,6 +108,7 @@ class UserDesk:
         gone = self.forget_memory(project, user)
         self._house.forgetting.forget(project, user)
         self._house.books.forget(project, user)  # what was spent stays, without the name
+        gone["spans"] = forget_spans(self._house, project, user)
         gone["responses"] = StoredResponses(self._house.responses).forget(project, user)
         return {**gone, "traces": self._house.traces.delete(project, user=user)}
 

@@ -20,8 +20,9 @@ from greenroom.gateway.redact import redact_parts, redact_tags
 from greenroom.store.audit import Line
 from greenroom.store.cells import Told
 from greenroom.store.coverage import Span
-from greenroom.store.material import LOST_BODY, REDACTED, Row, encode_body
+from greenroom.store.material import LOST_BODY, REDACTED, TRACE_TAG, Body, Row, encode_body
 from greenroom.store.traces import Entry
+from greenroom.wire.tracecontext import trace_of
 
 log = logging.getLogger("greenroom.recorder")
 _new = tuple.__new__  # a NamedTuple's class costs eight times as much
@@ -295,6 +296,9 @@ class Recorder:
                 findings = lines_of(exchange, self._audit_key)
             body = body_of(exchange) if with_body and self._keeps_bodies else None
             tags: Mapping[str, str] = exchange.tags
+            if exchange.trace:  # kept where no texts are, and found by
+                tags = {**tags, TRACE_TAG: trace_of(exchange.id, exchange.trace)}
+                body = body or Body(trace=exchange.trace)
             if hidden:
                 row, body = redact_parts(row, body, hidden, exchange.request.texts)
                 tags = redact_tags(tags, hidden)

@@ -8,9 +8,10 @@ from greenroom.server.head import Request
 MODELS = b"/v1/models"
 _FILES = b"/v1/files"
 _UPLOADS = b"/v1/uploads"
+TELEMETRY = (b"/v1/traces", b"/v1/logs")
 _KEPT = (
-    _FILES, _UPLOADS, b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations", EVALS, FINE_TUNING,
-    BATCHES,
+    *TELEMETRY, _FILES, _UPLOADS, b"/v1/vector_stores", b"/v1/responses/", b"/v1/conversations", EVALS,
+    FINE_TUNING, BATCHES,
 )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ Record = dict[str, Any]  # Any: JSON of the shape of SPEC, section 7
 Detect = Callable[[str], tuple[str, float]]
 """Text → language code and confidence."""
 
+TRACE_TAG = "trace"
+"""Exchanges that came with a `traceparent` are found by its trace, as by a tag of this name."""
 OUTCOMES = ("open", "answered", "cached", "refused", "failed", "cancelled")
 
 REDACTED = 1

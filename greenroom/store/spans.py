@@ -16,6 +16,7 @@ from typing import NamedTuple
 from msgspec import msgpack
 
 from greenroom.store.database import explained, open_database, open_reader, transaction
+from greenroom.store.material import pseudonym
 from greenroom.wire.otlp.signals import Attributes, Origin, Span, Spans
 
 FILE = "spans.db"
@@ -37,6 +38,7 @@ CREATE TABLE progress (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT RO
 USER = ("enduser.pseudo.id", "enduser.id", "user.id")
 """Attributes that name the user, of a span or of its origin."""
 MOST_SHOWN = 2_000
+_HEX = frozenset("0123456789abcdef")
 _STEP = 500
 """Rows erased in one transaction."""
 _NEWER = """INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
@@ -121,8 +123,11 @@ class SpanStore:
     def erase(self, project: str | None, user: str, traces: Sequence[str] = ()) -> int:
         """Erase all spans of the traces in which one names this user, and of `traces`; how many went."""
         named = "SELECT DISTINCT trace, project FROM spans WHERE (? IS NULL OR project = ?) AND "
+        traces = [one for one in traces if len(one) == 32 and _HEX.issuperset(one)]
         with self._reading() as connection:
-            found = connection.execute(named + "user = ?", (project, project, user)).fetchall()
+            found = connection.execute(
+                named + "user IN (?, ?)", (project, project, user, pseudonym(user))
+            ).fetchall()
             for trace in traces:
                 found += connection.execute(named + "trace = ?", (project, project, bytes.fromhex(trace)))
         erased = 0

@@ -15,7 +15,7 @@ from msgspec import DecodeError, ValidationError
 from greenroom.store import listing
 from greenroom.store.blocks import places
 from greenroom.store.database import explained, open_reader
-from greenroom.store.material import Body, Row, decode_body
+from greenroom.store.material import TRACE_TAG, Body, Row, decode_body, pseudonym
 from greenroom.store.names import Names
 
 _COLUMNS = (
@@ -106,6 +106,17 @@ class Tail:
                 )
                 for number, id, project, block, place, name, value, comment, source, at in found
             ]
+
+    def traces_of(self, project: str | None, user: str) -> list[str]:
+        """The traces of callers that a user's exchanges came with."""
+        with self._reading():
+            found = self._connection.execute(
+                "SELECT DISTINCT g.tag FROM names n JOIN traces t ON t.project = n.number"
+                " JOIN tags g ON g.seq = t.seq WHERE t.user IN (?, ?) AND (? IS NULL OR n.name = ?)"
+                " AND g.tag >= ? AND g.tag < ?",
+                (user, pseudonym(user), project, project, TRACE_TAG + "=", TRACE_TAG + ">"),
+            )
+            return [str(one[0]).removeprefix(TRACE_TAG + "=") for one in found]
 
     def waiting(self, exchanges: int, scores: int) -> int:
         """About how many are behind these numbers: erased ones are counted too."""

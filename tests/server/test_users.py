@@ -142,7 +142,7 @@ def test_one_call_forgets_a_user_with_the_traces(office: Office) -> None:
 
     gone = office.ask("DELETE /api/users/fay", key).json
 
-    assert gone == {"facts": 1, "turns": 2, "responses": 0, "traces": 1}
+    assert gone == {"facts": 1, "turns": 2, "responses": 0, "spans": 0, "traces": 1}
     assert recalled(office, "Where do I live?", "fay") == []
     assert office.ask("GET /api/traces?user=fay", key).json["data"] == []
     assert "fay" not in [one["user"] for one in office.ask("GET /api/users", key).json["data"]]

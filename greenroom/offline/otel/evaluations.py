@@ -37,7 +37,7 @@ def evaluation_of(scored: Scored, *, sends_content: bool) -> Log:
 
 
 def details_of(stored: Stored, call: Attributes) -> Log | None:
-    """The event with the texts of an exchange, beside the span of its last call; None where there are none."""
+    """The event with the texts of an exchange, beside the span of its last call; None without any."""
     texts = content_of(stored.body)
     made = calls_of(stored, stored.row.total_us * 1000)
     if not texts or not made:
@@ -60,6 +60,7 @@ class Evaluation(NamedTuple):
     name: str
     value: float
     explanation: str
+    source: str
     response: str
     trace: str
     span: str
@@ -78,10 +79,12 @@ def evaluations_in(logs: list[Log]) -> Iterator[Evaluation | str]:
             continue
         explanation = log.attributes.get(semconv.EVALUATION_EXPLANATION)
         response = log.attributes.get(semconv.RESPONSE_ID)
+        source = log.attributes.get(semconv.GREENROOM_SCORE_SOURCE)
         yield Evaluation(
             name,
             float(value),
             explanation if isinstance(explanation, str) else "",
+            source if isinstance(source, str) else "",
             response if isinstance(response, str) else "",
             log.trace,
             log.span,

@@ -5,7 +5,9 @@ Redirects are not followed, certificates are checked, and no more of an answer i
 
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from socket import SHUT_RDWR
 from time import monotonic
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -45,15 +47,26 @@ class Sender:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if self._secure else 80)
         self._base = parts.path
-        self._proxy = proxies.choose(Origin("https" if self._secure else "http", self._host, self._port))
+        self._proxy = proxies.choose(
+            Origin("https" if self._secure else "http", self._host, self._port, self._base)
+        )
         self._connection: HTTPConnection | None = None
         self._used_at = 0.0
+        self._is_waiting = False
 
     def close(self) -> None:
         """Hang up."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def interrupt(self) -> None:
+        """Wake who waits for an answer: it does not come. May be called from any thread."""
+        connection = self._connection
+        sock = None if connection is None else connection.sock
+        if sock is not None and self._is_waiting:
+            with suppress(OSError):  # it may have closed meanwhile
+                sock.shutdown(SHUT_RDWR)
 
     def send(self, path: str, body: bytes, timeout_s: float | None = None) -> Answer:
         """POST a message to `/v1/traces`, `/v1/metrics` or `/v1/logs`."""
@@ -68,11 +81,14 @@ class Sender:
             packer = zlib.compressobj(6, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()
             headers["content-encoding"] = "gzip"
+        self._is_waiting = True
         try:
             status, found, wait_s = self._post(path, body, headers, timeout_s)
         except (OSError, HTTPException) as error:
             self.close()
             return Answer("later", said=_said(error, self._host, self._port))
+        finally:
+            self._is_waiting = False
         if 200 <= status < 300:
             rejected, said = (read_json if is_json else read_protobuf)(found)
             return Answer("taken", rejected, said)

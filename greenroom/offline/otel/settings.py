@@ -86,6 +86,12 @@ class Plan(NamedTuple):
         return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
 
 
+def check_endpoint(config: OtelConfig, source: str) -> None:
+    """Raises: ConfigError for an endpoint that is no address."""
+    if config.endpoint is not None:
+        _checked(config.endpoint, f"{source}: otel.endpoint")
+
+
 def plan_of(config: OtelConfig, environment: Mapping[str, str], source: str) -> Plan | None:
     """What is to leave; None where nothing is. Raises: ConfigError that names the key or the variable."""
     endpoint = config.endpoint or environment.get(_ENDPOINT, "").strip()
