@@ -165,10 +165,11 @@ class House(Stores):
             self._start_eager()
         if has_duties:
             applied.keep(self.folder(), self._from_file)
-            self.telemetry.begin()
         self.trials.begin()
         self.config = self.deployments.begin()
         self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
+        if not as_guest:
+            self.telemetry.begin()
 
     def stop(self) -> None:
         """Write down what waits, hang up on the providers, close the stores. Safe to call twice."""

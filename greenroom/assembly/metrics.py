@@ -227,7 +227,8 @@ class RecordedMetrics:
         cells, rooms = house.rollups.since_start(is_fresh=is_fresh), house.gateway.rooms
         made = self._made
         if made is None or made[0] is not cells or made[1] is not rooms:
-            made = self._made = (cells, rooms, readings(cells, known_of(house)))
+            spoken = house.config.otel.semconv
+            made = self._made = (cells, rooms, readings(cells, known_of(house), spoken))
         return made[2]
 
 

@@ -1,28 +1,43 @@
 """OpenTelemetry at work in a house: a thread that exports, and what takes in what applications tell."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+import time
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from greenroom import __version__
 from greenroom.assembly.environment import proxies_of
 from greenroom.assembly.looking import Looking
+from greenroom.assembly.metrics import Reading, known_of, readings
 from greenroom.config import Config
 from greenroom.errors import GreenroomError
 from greenroom.models.catalog import PROVIDERS, seller
 from greenroom.offline.otel.settings import Plan, plan_of
 from greenroom.store.tail import Tail
 from greenroom.wire import semconv
+from greenroom.wire.otlp.points import Points, Spread, Total
 from greenroom.wire.otlp.signals import Origin
+from greenroom.wire.semconv import Spoken
 
 if TYPE_CHECKING:
     from greenroom.assembly.house import House
-    from greenroom.offline.otel.exporter import Exporter, State
+    from greenroom.offline.otel.exporter import Exporter, MetricsExport
     from greenroom.offline.otel.journey import Upstream
+    from greenroom.offline.otel.outbox import Outbox, State
 
 log = logging.getLogger("greenroom.telemetry")
 _RETRY_S = 5.0
+
+
+class _AtWork(NamedTuple):
+    """One plan at work. Of several processes each tells its metrics, and the first all the rest."""
+
+    outbox: "Outbox"
+    upstreams: "dict[str, Upstream]"
+    exporter: "Exporter | None"
+    metrics: "MetricsExport | None"
 
 
 class Telemetry(Looking):
@@ -32,8 +47,9 @@ class Telemetry(Looking):
         super().__init__("greenroom-otel")
         self._house = house
         self._instance = str(uuid4())
+        self._started_ns = time.time_ns()
         self._may_run = False
-        self._exporter: Exporter | None = None
+        self._at_work: _AtWork | None = None
         self._troubled = ""
 
     def begin(self) -> None:
@@ -50,15 +66,15 @@ class Telemetry(Looking):
         """End; what hangs at the collector is cut off, as it leaves after the next start."""
         self._may_run = False
         self._stopping.set()
-        exporter = self._exporter
-        if exporter is not None:
-            exporter.interrupt()
+        at_work = self._at_work
+        if at_work is not None:
+            at_work.outbox.interrupt()
         super().stop()
 
     def state(self) -> "State | None":
         """How the export stands; None where nothing leaves."""
-        exporter = self._exporter
-        return None if exporter is None else exporter.state()
+        at_work = self._at_work
+        return None if at_work is None else at_work.outbox.state()
 
     def metrics(self) -> list[str]:
         """Lines of Prometheus' text format."""
@@ -77,7 +93,8 @@ class Telemetry(Looking):
         return [*lines, "# TYPE greenroom_otel_waiting gauge", f"greenroom_otel_waiting {state.waiting}"]
 
     def _plan(self) -> Plan | None:
-        return plan_of(self._house.config.otel, self._house.environment, self._house.source)
+        plan = plan_of(self._house.config.otel, self._house.environment, self._house.source)
+        return plan if self._house.is_first or (plan is not None and plan.config.metrics) else None
 
     def _run(self) -> None:
         wait_s = 0.0
@@ -91,24 +108,39 @@ class Telemetry(Looking):
 
     def _look(self) -> float:
         plan, upstreams = self._plan(), upstreams_of(self._house.config)
-        exporter = self._exporter
-        if exporter is not None and (exporter.plan, exporter.upstreams) != (plan, upstreams):
+        at_work = self._at_work
+        if at_work is not None and (at_work.outbox.plan, at_work.upstreams) != (plan, upstreams):
             self._close()
-            exporter = None
+            at_work = None
         if plan is None:
             return _RETRY_S
-        if exporter is None:
-            exporter = self._exporter = self._made(plan, upstreams)
-        wait_s = exporter.look()
-        self._complain(exporter.state().trouble)
-        return wait_s
+        if at_work is None:
+            at_work = self._at_work = self._made(plan, upstreams)
+        if at_work.exporter is not None:
+            at_work.exporter.look()
+        if at_work.metrics is not None:
+            at_work.metrics.look()
+        self._complain(at_work.outbox.state().trouble)
+        return min(plan.config.every_s, plan.config.metrics_every_s)
 
-    def _made(self, plan: Plan, upstreams: "dict[str, Upstream]") -> "Exporter":
+    def _made(self, plan: Plan, upstreams: "dict[str, Upstream]") -> "_AtWork":
         # What only an export needs is loaded with it.
-        from greenroom.offline.otel.exporter import Exporter  # noqa: PLC0415
+        from greenroom.offline.otel.exporter import Exporter, MetricsExport  # noqa: PLC0415
+        from greenroom.offline.otel.outbox import Outbox  # noqa: PLC0415
         from greenroom.offline.otel.sender import Sender  # noqa: PLC0415
 
-        house = self._house
+        house, origin = self._house, self._origin(plan)
+        outbox = Outbox(plan, Sender(plan, proxies_of(house.environment)))
+        exporter = metrics = None
+        if house.is_first:
+            tail = Tail(house.folder() / "traces.db")
+            exporter = Exporter(outbox, upstreams, tail, house.spans, origin)
+            log.info("traces leave by OTLP", extra={"collector": plan.place, "content": plan.content})
+        if plan.config.metrics:
+            metrics = MetricsExport(outbox, lambda: self._points(plan.config.semconv), origin)
+        return _AtWork(outbox, upstreams, exporter, metrics)
+
+    def _origin(self, plan: Plan) -> Origin:
         resource: dict[str, Any] = {  # Any: values of attributes
             **plan.resource,
             "service.instance.id": self._instance,
@@ -118,15 +150,22 @@ class Telemetry(Looking):
             "telemetry.sdk.version": __version__,
         }
         schema = semconv.SCHEMA_URL["next" if plan.config.semconv == "next" else "v1_41"]
-        origin = Origin(resource, semconv.SCOPE, __version__, schema=schema)
-        sender = Sender(plan, proxies_of(house.environment))
-        log.info("traces leave by OTLP", extra={"collector": plan.place, "content": plan.content})
-        return Exporter(plan, upstreams, Tail(house.folder() / "traces.db"), house.spans, sender, origin)
+        return Origin(resource, semconv.SCOPE, __version__, schema=schema)
+
+    def _points(self, spoken: Spoken) -> list[Points]:
+        """What this process measured since its start, as `/metrics` shows it."""
+        found = readings(self._house.rollups.since_start(), known_of(self._house), spoken)
+        return points_of(found, self._started_ns, time.time_ns())
 
     def _close(self) -> None:
-        exporter, self._exporter = self._exporter, None
-        if exporter is not None:
-            exporter.end()
+        at_work, self._at_work = self._at_work, None
+        if at_work is None:
+            return
+        if at_work.metrics is not None:
+            at_work.metrics.end()
+        if at_work.exporter is not None:
+            at_work.exporter.close()
+        at_work.outbox.close()
 
     def _complain(self, trouble: str) -> None:
         """Say what is wrong once, and once that it is over."""
@@ -135,6 +174,31 @@ class Telemetry(Looking):
         elif self._troubled and not trouble:
             log.info("traces leave again")
         self._troubled = trouble
+
+
+def points_of(found: list[Reading], start_ns: int, at_ns: int) -> list[Points]:
+    """Readings as OTLP carries them: one of our own labels gets our prefix, whole sums stay whole."""
+    points: list[Points] = []
+    for _, group in groupby(found, key=lambda one: one.metric.name):
+        some = list(group)
+        metric = some[0].metric
+        named = [
+            {name if "." in name else f"greenroom.{name}": value for name, value in one.labels if value}
+            for one in some
+        ]
+        if metric.kind == "counter":
+            totals = [
+                Total(attributes, int(one.value) if one.value == int(one.value) else one.value)
+                for attributes, one in zip(named, some, strict=True)
+            ]
+            points.append(Points(metric, start_ns, at_ns, totals=totals))
+            continue
+        spreads = [
+            Spread(attributes, one.counts or (), one.value)
+            for attributes, one in zip(named, some, strict=True)
+        ]
+        points.append(Points(metric, start_ns, at_ns, spreads=spreads))
+    return points
 
 
 def upstreams_of(config: Config) -> "dict[str, Upstream]":

@@ -118,11 +118,6 @@ class Tail:
             )
             return [str(one[0]).removeprefix(TRACE_TAG + "=") for one in found]
 
-    def waiting(self, exchanges: int, scores: int) -> int:
-        """About how many are behind these numbers: erased ones are counted too."""
-        newest = self.newest()
-        return max(0, newest[0] - exchanges) + max(0, newest[1] - scores)
-
     def _block(self, number: int | None) -> list[bytes | None]:
         if number is None:
             return []

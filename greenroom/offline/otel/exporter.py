@@ -6,34 +6,27 @@ that was sent when the process ended may be sent again: its spans have the same 
 """
 
 import time
-from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
-
-from msgspec import Struct
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from greenroom.offline.otel.evaluations import details_of, evaluation_of
 from greenroom.offline.otel.journey import Teller, Upstreams
-from greenroom.offline.otel.meters import Meters
-from greenroom.offline.otel.sender import Answer, Sender
-from greenroom.offline.otel.settings import Plan
-from greenroom.store.tail import Scored, Stored, Tail
+from greenroom.offline.otel.outbox import Fate, Outbox
+from greenroom.store.tail import Stored, Tail
 from greenroom.wire import semconv
-from greenroom.wire.otlp import json as as_json
-from greenroom.wire.otlp import protobuf
-from greenroom.wire.otlp.points import Measured
-from greenroom.wire.otlp.signals import CLIENT, INTERNAL, Log, Logs, Origin, Span, Spans
+from greenroom.wire.otlp.points import Measured, Points
+from greenroom.wire.otlp.signals import Log, Logs, Origin, Span, Spans
 from greenroom.wire.tracecontext import parse, trace_of
 
 BATCH = 128
-"""Exchanges in one message: some 100 KB."""
+"""Exchanges in one message: some 300 KB without texts."""
 SCORES = 512
 YIELD_EVERY = 16
 """Exchanges between two moments in which others may run: a millisecond or two."""
-BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 FAREWELL_S = 2.0
 """What a last message may take when the process ends."""
-Signal = Literal["traces", "logs", "metrics"]
-_PATHS: dict[Signal, str] = {"traces": "/v1/traces", "logs": "/v1/logs", "metrics": "/v1/metrics"}
+_RANDOM_BITS = 56
+"""Of a trace id, from its end: by them it is sampled (W3C Trace Context, level 2)."""
 
 
 class Marks(Protocol):
@@ -43,103 +36,48 @@ class Marks(Protocol):
     def set_progress(self, name: str, value: int) -> None: ...
 
 
-class Counts(Struct):
-    """Since the start."""
-
-    spans: int = 0
-    events: int = 0
-    points: int = 0
-    rejected: int = 0
-    """Records that the collector did not take, for good."""
-    failures: int = 0
-    """Messages that did not arrive and were, or will be, sent again."""
-
-
-class State(NamedTuple):
-    """How the export stands."""
-
-    place: str
-    counts: Counts
-    waiting: int
-    """Exchanges and scores behind the mark."""
-    sent_at: float | None
-    """Unix time of the last message that was taken."""
-    trouble: str
-    """What is wrong now; empty while all is well."""
-
-
 class Exporter:
-    """One plan at work. `look` belongs to one thread; `state` may be asked from any."""
+    """Exchanges as spans, scores as events. One thread at a time."""
 
     def __init__(
         self,
-        plan: Plan,
+        outbox: Outbox,
         upstreams: Upstreams,
         tail: Tail,
         marks: Marks,
-        sender: Sender,
         origin: Origin,
-        *,
         pause: Callable[[], None] = lambda: time.sleep(0),
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        config = plan.config
-        self.plan = plan
-        self.upstreams = upstreams
-        self.counts = Counts()
+        plan = outbox.plan
+        self._outbox = outbox
         self._tail = tail
         self._marks = marks
-        self._sender = sender
         self._origin = origin
         self._pause = pause
-        self._now = now
-        self._wire = as_json if plan.protocol == "http/json" else protobuf
-        self._teller = Teller(upstreams, config.semconv, sends_content=plan.content in ("spans", "both"))
-        self._meters = Meters(self._teller, config.semconv, time.time_ns())
-        self._events_content = plan.content in ("events", "both")
+        self._teller = Teller(upstreams, plan.config.semconv, sends_content=plan.content in ("spans", "both"))
+        self._sends_details = plan.content in ("events", "both")
         newest = tail.newest()
         self._exchange = self._mark("traces", newest[0])
-        self._metered = self._exchange
         self._score = self._mark("scores", newest[1])
         self._batch = BATCH
-        self._failures: dict[Signal, int] = {}
-        self._not_before: dict[Signal, float] = {}
-        self._trouble: dict[Signal, str] = {}
-        self._measured_at = now()
-        self._has_measured = False
-        self._sent_at: float | None = None
-        self._waiting = 0
 
-    def look(self) -> float:
-        """Send what is new. In how many seconds to look again. Raises: StoreError."""
-        while self._is_due("traces") and self._pass_exchanges():
-            pass
-        while self.plan.config.evaluations and self._is_due("logs") and self._pass_scores():
-            pass
-        period_s = self.plan.config.metrics_every_s
-        if (
-            self.plan.config.metrics
-            and self._is_due("metrics")
-            and self._now() >= self._measured_at + period_s
-        ):
-            self._pass_metrics()
-        return self.plan.config.every_s
-
-    def end(self) -> None:
-        """Send what was measured since the last time, and hang up. The rest leaves after the next start."""
-        if self.plan.config.metrics and self._has_measured and not self._trouble:
-            self._pass_metrics(FAREWELL_S)
-        self._sender.close()
+    def close(self) -> None:
+        """Stop reading. The rest leaves after the next start."""
         self._tail.close()
 
-    def interrupt(self) -> None:
-        """Cut off what hangs. May be called from any thread."""
-        self._sender.interrupt()
-
-    def state(self) -> State:
-        """How it stands. The count of what waits is that of the last look."""
-        trouble = "; ".join(sorted(set(self._trouble.values())))
-        return State(self.plan.place, self.counts, self._waiting, self._sent_at, trouble)
+    def look(self) -> None:
+        """Send what is new. Raises: StoreError."""
+        outbox, config = self._outbox, self._outbox.plan.config
+        if config.traces:
+            while outbox.is_due("traces") and (not self._sends_details or outbox.is_due("logs")):
+                if not self._pass_exchanges():
+                    break
+        if config.evaluations:
+            while outbox.is_due("logs") and self._pass_scores():
+                pass
+        newest = self._tail.newest()
+        waiting = (max(0, newest[0] - self._exchange), max(0, newest[1] - self._score))
+        outbox.waiting = waiting[0] * config.traces + waiting[1] * config.evaluations
 
     def _mark(self, name: str, newest: int) -> int:
         """Where to go on: at the newest at first, and where the file was put back to an earlier one."""
@@ -149,128 +87,104 @@ class Exporter:
             return newest
         return known
 
-    # -- exchanges
-
     def _pass_exchanges(self) -> bool:
         """Send one batch; whether there may be more to send now."""
+        outbox = self._outbox
         found = self._tail.exchanges(self._exchange, self._batch)
-        self._waiting = self._tail.waiting(self._exchange, self._score)
         if not found:
             return False
         spans, logs = self._told(found)
-        sent = True
+        fate = Fate.DONE
         if spans:
-            message = self._wire.traces([Spans(self._origin, spans)])
-            sent = self._send("traces", message, len(spans), len(found))
-            if sent:
-                self.counts.spans += len(spans)
-        if not sent:
-            return self._batch < len(found)  # it was too large: the next one is smaller
-        if logs:
-            if not self._send("logs", self._wire.logs([Logs(self._origin, logs)]), len(logs), len(found)):
-                self._not_before["traces"] = self._not_before.get(
-                    "logs", 0.0
-                )  # both go again, with equal ids
-                return self._batch < len(found)
-            self.counts.events += len(logs)
+            message = outbox.write.traces([Spans(self._origin, spans)])
+            fate = outbox.send("traces", message, len(spans), len(found))
+        if fate is Fate.DONE and logs:
+            fate = outbox.send("logs", outbox.write.logs([Logs(self._origin, logs)]), len(logs), len(found))
+        if fate is not Fate.DONE:
+            if fate is Fate.SMALLER:
+                self._batch = len(found) // 2
+            return fate is Fate.SMALLER
+        outbox.counts.spans += len(spans)
+        outbox.counts.events += len(logs)
         self._exchange = found[-1].seq
         self._marks.set_progress("traces", self._exchange)
-        self._waiting = self._tail.waiting(self._exchange, self._score)
+        is_full = len(found) == self._batch
         self._batch = min(self._batch * 2, BATCH)
-        return len(found) >= self._batch // 2
+        return is_full
 
     def _told(self, found: list[Stored]) -> tuple[list[Span], list[Log]]:
         spans: list[Span] = []
         logs: list[Log] = []
-        for number, stored in enumerate(found):
-            if stored.seq > self._metered:
-                self._metered = stored.seq
-                self._meters.add(stored)
-                self._has_measured = True
-            if self.plan.config.traces and self._is_sampled(stored):
+        for number, stored in enumerate(found, 1):
+            if self._is_sampled(stored):
                 own = self._teller.spans(stored)
                 spans += own
-                if self._events_content:
-                    logs += self._details(stored, own)
-            if number % YIELD_EVERY == YIELD_EVERY - 1:
+                if self._sends_details:
+                    logs += _details(stored, own)
+            if number % YIELD_EVERY == 0:
                 self._pause()
         return spans, logs
-
-    def _details(self, stored: Stored, spans: list[Span]) -> list[Log]:
-        calls = [
-            one
-            for one in spans
-            if one.kind in (CLIENT, INTERNAL) and semconv.GREENROOM_ATTEMPT in one.attributes
-        ]
-        if not calls:
-            return []
-        call = {name: one for name, one in calls[-1].attributes.items() if name not in semconv.CONTENT}
-        told = details_of(stored, call)
-        return [] if told is None else [told]
 
     def _is_sampled(self, stored: Stored) -> bool:
         parent = parse(stored.body.trace)
         if parent is not None and not parent.is_sampled:
             return False
         trace = trace_of(stored.row.id, stored.body.trace)
-        return int(trace[18:], 16) / (1 << 56) < self.plan.config.sample
-
-    # -- scores and metrics
+        place = int(trace[-_RANDOM_BITS // 4 :], 16) / (1 << _RANDOM_BITS)
+        return place < self._outbox.plan.config.sample
 
     def _pass_scores(self) -> bool:
-        found: list[Scored] = self._tail.scores(self._score, SCORES)
+        """Send some scores; whether there may be more."""
+        outbox = self._outbox
+        found = self._tail.scores(self._score, SCORES)
         if not found:
             return False
-        sends_content = self.plan.content != "none"
+        sends_content = outbox.plan.content != "none"
         logs = [evaluation_of(one, sends_content=sends_content) for one in found]
-        if not self._send("logs", self._wire.logs([Logs(self._origin, logs)]), len(logs), 1):
+        if outbox.send("logs", outbox.write.logs([Logs(self._origin, logs)]), len(logs)) is not Fate.DONE:
             return False
-        self.counts.events += len(logs)
+        outbox.counts.events += len(logs)
         self._score = found[-1].number
         self._marks.set_progress("scores", self._score)
         return len(found) == SCORES
 
-    def _pass_metrics(self, timeout_s: float | None = None) -> None:
-        self._measured_at = self._now()
-        points = self._meters.points(time.time_ns())
-        if not points:
-            return
-        message = self._wire.metrics([Measured(self._origin, points)])
-        if self._send("metrics", message, len(points), 1, timeout_s):
-            self.counts.points += len(points)
-            self._has_measured = False
 
-    # -- messages
+class MetricsExport:
+    """All metrics, every so often. One thread at a time."""
 
-    def _is_due(self, signal: Signal) -> bool:
-        return self._now() >= self._not_before.get(signal, 0.0)
+    def __init__(self, outbox: Outbox, measure: Callable[[], list[Points]], origin: Origin) -> None:
+        self._outbox = outbox
+        self._measure = measure
+        self._origin = origin
+        self._sent_at = outbox.now()
 
-    def _send(
-        self, signal: Signal, message: bytes, records: int, parts: int, timeout_s: float | None = None
-    ) -> bool:
-        """Whether the message is done with: taken, or refused for good."""
-        answer = self._sender.send(_PATHS[signal], message, timeout_s)
-        if answer.kind == "later":
-            self._wait(signal, answer)
-            return False
-        if answer.kind == "smaller" and parts > 1:
-            self._batch = parts // 2
-            return False
-        self._failures.pop(signal, None)
-        rejected = answer.rejected if answer.kind == "taken" else records
-        self.counts.rejected += rejected
-        if rejected:
-            self._trouble[signal] = answer.said or f"{self.plan.place} did not take {rejected} records"
-        else:
-            self._trouble.pop(signal, None)
-        if answer.kind == "taken":
-            self._sent_at = time.time()
-        return True
+    def look(self) -> None:
+        """Send them if it is time to."""
+        if self._outbox.is_due("metrics") and self._is_time():
+            self._send()
 
-    def _wait(self, signal: Signal, answer: Answer) -> None:
-        failures = self._failures.get(signal, 0)
-        self._failures[signal] = failures + 1
-        self.counts.failures += 1
-        wait_s = max(answer.wait_s, BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-        self._not_before[signal] = self._now() + wait_s
-        self._trouble[signal] = answer.said
+    def end(self) -> None:
+        """Send what was measured since the last time, unless something is wrong there."""
+        if not self._outbox.state().trouble:
+            self._send(FAREWELL_S)
+
+    def _is_time(self) -> bool:
+        return self._outbox.now() >= self._sent_at + self._outbox.plan.config.metrics_every_s
+
+    def _send(self, timeout_s: float | None = None) -> None:
+        self._sent_at = self._outbox.now()
+        points = self._measure()
+        if points:
+            message = self._outbox.write.metrics([Measured(self._origin, points)])
+            if self._outbox.send("metrics", message, len(points), timeout_s=timeout_s) is Fate.DONE:
+                self._outbox.counts.points += len(points)
+
+
+def _details(stored: Stored, spans: Iterable[Span]) -> list[Log]:
+    """The event with the texts of an exchange, and what is said of its last call."""
+    calls = [one.attributes for one in spans if semconv.GREENROOM_ATTEMPT in one.attributes]
+    if not calls:
+        return []
+    call = {name: value for name, value in calls[-1].items() if name not in semconv.CONTENT}
+    told = details_of(stored, call)
+    return [] if told is None else [told]

@@ -173,8 +173,6 @@ def _metric(points: Points) -> Json:
             "sum": one.sum,
             "bucketCounts": list(map(str, one.counts)),
             "explicitBounds": list(metric.bounds),
-            "min": one.least,
-            "max": one.most,
         }
         for one in points.spreads
     ]

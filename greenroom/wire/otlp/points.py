@@ -26,8 +26,6 @@ class Spread(NamedTuple):
     attributes: Attributes
     counts: Sequence[int]
     sum: float
-    least: float
-    most: float
 
 
 class Points(NamedTuple):

@@ -130,7 +130,7 @@ def _spread(spread: Spread, times: bytes, bounds: Sequence[float]) -> bytes:
         (
             times, b"\x21", _fixed64(sum(spread.counts)), b"\x29", _double(spread.sum),
             _part(6, b"".join(map(_fixed64, spread.counts))), _part(7, b"".join(map(_double, bounds))),
-            _attributes(9, spread.attributes), b"\x59", _double(spread.least), b"\x61", _double(spread.most),
+            _attributes(9, spread.attributes),
         )
     )  # fmt: skip
 
