@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
+from greenroom.assembly.spans import spans_of
+from greenroom.assembly.telemetry import otlp_of
 from greenroom.assembly.users import Masks
 from greenroom.errors import Forbidden
 from greenroom.exchange import Caller
 from greenroom.server.otlp import Told
 from greenroom.store.listing import TraceFilter
-from greenroom.store.material import TRACE_TAG
+from greenroom.store.material import TRACE_TAG, Record
 from greenroom.store.scores import SOURCES, Score, checked
 from greenroom.wire.tracecontext import span_of
 
@@ -54,6 +56,17 @@ class IngestDesk:
         self._check()
         taken = self._ingest.logs(caller.project, body, is_json=is_json)
         return Told(taken.refused, taken.why)
+
+    def spans(self, project: str | None, id: str) -> Record | None:
+        """What applications told of an exchange's trace; None where there is no such exchange."""
+        record = self._house.traces.get(project, id)
+        if record is None:
+            return None
+        return spans_of(self._house, record["trace"]["id"], project=project)
+
+    def document(self, project: str | None, id: str) -> Record | None:
+        """An exchange as OTLP in JSON, without texts; None where there is none."""
+        return otlp_of(self._house, project, id)
 
     def metrics(self) -> list[str]:
         """Lines of Prometheus' text format; none while nobody has sent anything."""

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import closing
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -14,11 +15,13 @@ from greenroom.assembly.metrics import Reading, known_of, readings
 from greenroom.config import Config
 from greenroom.errors import GreenroomError
 from greenroom.models.catalog import PROVIDERS, seller
-from greenroom.offline.otel.settings import Plan, plan_of
+from greenroom.offline.otel.settings import Plan, plan_of, resource_of
+from greenroom.store.material import Record
 from greenroom.store.tail import Tail
 from greenroom.wire import semconv
+from greenroom.wire.otlp.json import traces_document
 from greenroom.wire.otlp.points import Points, Spread, Total
-from greenroom.wire.otlp.signals import Origin
+from greenroom.wire.otlp.signals import Origin, Spans
 from greenroom.wire.semconv import Spoken
 
 if TYPE_CHECKING:
@@ -174,6 +177,21 @@ class Telemetry(Looking):
         elif self._troubled and not trouble:
             log.info("traces leave again")
         self._troubled = trouble
+
+
+def otlp_of(house: "House", project: str | None, id: str) -> Record | None:
+    """One exchange as OTLP in JSON, without texts; None where there is none. Raises: StoreError."""
+    from greenroom.offline.otel.journey import Teller  # noqa: PLC0415  # as above
+
+    with closing(Tail(house.folder() / "traces.db")) as tail:
+        stored = tail.find(project, id)
+    if stored is None:
+        return None
+    config = house.config.otel
+    resource = resource_of(config, house.environment)
+    origin = Origin({**resource, "service.version": __version__}, semconv.SCOPE, __version__)
+    spans = Teller(upstreams_of(house.config), config.semconv).spans(stored)
+    return traces_document([Spans(origin, spans)])
 
 
 def points_of(found: list[Reading], start_ns: int, at_ns: int) -> list[Points]:

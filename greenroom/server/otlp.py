@@ -7,19 +7,20 @@ One message is read at a time, in a thread beside the loop; a few may wait, the 
 import zlib
 from asyncio import Semaphore
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from greenroom.errors import GreenroomError, MalformedRequest, Overloaded, TooLarge
+from greenroom.errors import GreenroomError, MalformedRequest, NotFound, Overloaded, TooLarge
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc
+from greenroom.server.routing import Doc, json_answer
 from greenroom.wire import openai
 from greenroom.wire.otlp import json as as_json
 from greenroom.wire.otlp import protobuf
 
+Json = dict[str, Any]  # Any: JSON
 MOST_BYTES = 16 * 1024 * 1024
 """Of one message, unpacked."""
 MOST_WAITING = 8
@@ -42,10 +43,12 @@ class TelemetryAdministration(Protocol):
 
     def take_spans(self, caller: Caller, body: bytes, *, is_json: bool) -> Told: ...
     def take_logs(self, caller: Caller, body: bytes, *, is_json: bool) -> Told: ...
+    def spans(self, project: str | None, id: str) -> Json | None: ...
+    def document(self, project: str | None, id: str) -> Json | None: ...
 
 
 class OtlpApi:
-    """The two routes."""
+    """Telemetry in, and what there is of one exchange out."""
 
     def __init__(self, administration: TelemetryAdministration) -> None:
         self._admin = administration
@@ -59,6 +62,10 @@ class OtlpApi:
                 self._spans, (), _SCHEMA),
             Doc("/v1/logs", "POST", "app", "Take in scores by OTLP: gen_ai.evaluation.result events.",
                 self._logs, (), _SCHEMA),
+            Doc("/api/traces/{id}/spans", "GET", "viewer",
+                "Read what applications told of the trace that an exchange belongs to.", self._around),
+            Doc("/api/traces/{id}/otlp", "GET", "viewer",
+                "Read one exchange as OTLP in JSON, without its texts.", self._document),
         )  # fmt: skip
 
     async def _spans(self, request: Request, caller: Caller | None) -> Response:
@@ -74,6 +81,22 @@ class OtlpApi:
         return await self._take(
             request, "rejectedLogRecords", lambda body, form: admin.take_logs(caller, body, is_json=form)
         )
+
+    async def _around(self, request: Request, caller: Caller | None) -> Response:
+        return await self._read(request, caller, self._admin.spans)
+
+    async def _document(self, request: Request, caller: Caller | None) -> Response:
+        return await self._read(request, caller, self._admin.document)
+
+    async def _read(
+        self, request: Request, caller: Caller | None, read: Callable[[str | None, str], Json | None]
+    ) -> Response:
+        assert caller is not None
+        project = None if caller.role == "admin" else caller.project
+        found = await run_in_threadpool(read, project, request.path_params["id"])
+        if found is None:
+            raise NotFound("There is no trace with this id.")
+        return json_answer(openai.encode(found))
 
     async def _take(self, request: Request, counted: str, take: Callable[[bytes, bool], Told]) -> Response:
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -13,7 +13,7 @@ import zstandard
 from msgspec import DecodeError, ValidationError
 
 from greenroom.store import listing
-from greenroom.store.blocks import places
+from greenroom.store.blocks import body_at, places
 from greenroom.store.database import explained, open_reader
 from greenroom.store.material import TRACE_TAG, Body, Row, decode_body, pseudonym
 from greenroom.store.names import Names
@@ -82,6 +82,16 @@ class Tail:
                 )
                 for one in found
             ]
+
+    def find(self, project: str | None, id: str) -> Stored | None:
+        """One exchange, as far as this project may see it."""
+        with self._reading():
+            found = listing.find(self._connection, self._names, project, id)
+            if found is None:
+                return None
+            row = listing.row_of(self._connection, self._names, found)
+            body = None if found[-1] is None else body_at(found[-1], found[-2])
+            return Stored(int(found[0]), row, body or Body())
 
     def scores(self, after: int, limit: int) -> list[Scored]:
         """Scores behind a number, the oldest first."""

@@ -103,7 +103,7 @@ def plan_of(config: OtelConfig, environment: Mapping[str, str], source: str) -> 
         config.protocol or _protocol(environment.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")),
         (config.compression or environment.get("OTEL_EXPORTER_OTLP_COMPRESSION", "none")) == "gzip",
         _headers(config, environment, source),
-        _resource(config, environment),
+        resource_of(config, environment),
         config.content or _content(environment),
         config,
     )
@@ -154,7 +154,8 @@ def _is_token(name: str) -> bool:
     return name.isascii() and name.replace("-", "a").replace("_", "a").isalnum()
 
 
-def _resource(config: OtelConfig, environment: Mapping[str, str]) -> dict[str, str]:
+def resource_of(config: OtelConfig, environment: Mapping[str, str]) -> dict[str, str]:
+    """What is said of this process: `service.name` and what else is configured."""
     found = {}
     for pair in environment.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
         name, separator, value = pair.partition("=")
