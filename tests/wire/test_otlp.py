@@ -67,7 +67,7 @@ values = st.recursive(
 
 
 @FORMS
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(attributes=st.dictionaries(st.text(max_size=20), values, max_size=8))
 def test_any_attributes_come_back_as_they_were(form: Form, attributes: dict[str, Any]) -> None:
     groups = [Spans(Origin(), [Span(trace=TRACE, id=SPAN, attributes=attributes)])]
