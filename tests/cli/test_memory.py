@@ -41,6 +41,7 @@ def test_a_fact_is_added_and_forgotten_and_then_the_user(run: Run, folder: Path)
         "facts": 1,
         "turns": 1,
         "responses": 0,
+        "spans": 0,
         "traces": 0,
     }
     assert run("memory", "list", "ana").code == 1
