@@ -52,6 +52,7 @@ class Renderer:
             runs=runs,
             lang=language,
             segment=segment,
+            sentence=sentence,
             chartblock=charts.block,
             chartrows=charts.table,
             chartclock=charts.clock,
@@ -89,6 +90,11 @@ def redirect(path: str, said: str = "") -> Response:
 def segment(id: str) -> str:
     """Return an id as one segment of a path."""
     return quote(id.encode("utf-8", "replace"), safe="")
+
+
+def sentence(text: str) -> str:
+    """Return a reason as a sentence: begun large, ended with a full stop."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}" if text else ""
 
 
 def language(code: str) -> str:
