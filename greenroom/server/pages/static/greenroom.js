@@ -94,3 +94,17 @@ function follow(part) {
 for (const part of document.querySelectorAll("[data-live]:not([data-live=''])")) {
   follow(part);
 }
+
+// What is wider than its place is reached by keys too.
+function reach() {
+  for (const wide of document.querySelectorAll(".scroll, .payload, .tabs")) {
+    if (wide.scrollWidth > wide.clientWidth || wide.scrollHeight > wide.clientHeight) {
+      wide.tabIndex = 0;
+    }
+  }
+}
+
+reach();
+addEventListener("resize", reach);
+document.addEventListener("gr-rows", reach);
+document.addEventListener("htmx:after:swap", reach);
