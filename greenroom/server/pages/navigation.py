@@ -12,14 +12,14 @@ class Place(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Places that belong together."""
+    """Places that belong together; a group without a title stands by itself."""
 
     title: str
     places: tuple[Place, ...]
 
 
 GROUPS: tuple[Group, ...] = (
-    Group("Ask", (Place("home", "Ask", "/"),)),
+    Group("", (Place("home", "Ask", "/"),)),
     Group("See", (
         Place("requests", "Requests", "/requests"),
         Place("users", "Users", "/users"),

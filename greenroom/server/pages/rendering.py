@@ -58,6 +58,7 @@ class Renderer:
             chartclock=charts.clock,
             isotime=charts.iso,
         )
+        self._environment.tests["seen_by"] = lambda path, role: may_look(role, path)
         self._environment.globals["assets"] = {name: one.address for name, one in read_assets().items()}
         self._environment.globals.update(
             navigation=GROUPS, modules=MODULES, said=said.get, may_look=may_look, now_ns=time.time_ns

@@ -16,6 +16,8 @@ const GOES = { h: "/", r: "/requests", o: "/overview", a: "/alerts", s: "/settin
 
 let hasG = false;
 
+document.querySelector("#places [aria-current]")?.scrollIntoView({ block: "nearest" });
+
 const rows = () => [...document.querySelectorAll("[data-rows] [data-row]")].filter((row) => row.getClientRects().length);
 
 function step(by) {
