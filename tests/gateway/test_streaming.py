@@ -78,6 +78,7 @@ def text_of(payloads: list[bytes]) -> str:
     )
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from([CPF, "<CPF_1>", "<", "CPF_1", " olá ", "a@b.com ", "12 ", "\n", "é"]), max_size=12
