@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from greenroom.server.pages import charts, figures
@@ -53,6 +54,7 @@ class Renderer:
             lang=language,
             segment=segment,
             sentence=sentence,
+            ticked=ticked,
             chartblock=charts.block,
             chartrows=charts.table,
             chartclock=charts.clock,
@@ -91,6 +93,16 @@ def redirect(path: str, said: str = "") -> Response:
 def segment(id: str) -> str:
     """Return an id as one segment of a path."""
     return quote(id.encode("utf-8", "replace"), safe="")
+
+
+def ticked(text: str) -> Markup:
+    """Return text with what stands between backticks as code; all of it is escaped."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(one) if place % 2 else one for place, one in enumerate(pieces)
+    )
 
 
 def sentence(text: str) -> str:

@@ -10,6 +10,7 @@ from greenroom.server.pages import figures
 from greenroom.server.pages.diff import Hunk, compare_words, hunks, pieces
 from greenroom.server.pages.glyphs import one_line, runs
 from greenroom.server.pages.record import ChangeView, EditView, Record, read_record
+from greenroom.server.pages.rendering import ticked
 from greenroom.server.pages.waterfall import waterfall
 from tests.server.pages.records import all_records, portuguese
 
@@ -217,3 +218,17 @@ def test_a_record_of_an_unknown_shape_is_none() -> None:
     assert read_record({"id": "a", "stages": "x"}) is None
     assert read_record({"stages": []}) is None
     assert read_record({"id": "a", "usage": {"cached_tokens": None}, "language": None}) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Run `a <b>` now.", "Run <code>a &lt;b&gt;</code> now."),
+        ("<i>`", "&lt;i&gt;`"),
+        ("a ` b ` c ` d", "a ` b ` c ` d"),
+        ("`", "`"),
+        ("", ""),
+    ],
+)
+def test_what_stands_in_backticks_is_code_and_all_of_it_is_text(text: str, shown: str) -> None:
+    assert str(ticked(text)) == shown
