@@ -22,6 +22,7 @@ from greenroom.models.engine import INSTALL as INSTALL_ENGINE
 from greenroom.models.engine import is_installed as is_engine_installed
 from greenroom.models.gguf import NotGGUF, read_head
 from greenroom.models.pulled import all_pulled, path_of
+from greenroom.offline.otel.settings import plan_of
 from greenroom.store import database
 from greenroom.store import trained as trained_models
 
@@ -80,6 +81,7 @@ def examine(place: Place) -> Iterator[Finding]:
     )
     yield _port(config, is_running=holder is not None)
     yield from _provider_keys(place, config)
+    yield _telemetry(place, config)
     yield _encoder()
     yield from _local_models(config, folder)
     yield _disk(folder)
@@ -156,6 +158,23 @@ def _provider_keys(place: Place, config: Config) -> Iterator[Finding]:
         elif provider.kind not in {"reader", "openai_compatible", "vertex", "bedrock", "llama"}:
             said = "none is configured"
             yield Finding(what, "wrong", said, f"greenroom config explain providers.{name}.api_key_env")
+
+
+def _telemetry(place: Place, config: Config) -> Finding:
+    what = "opentelemetry"
+    try:
+        plan = plan_of(config.otel, place.environment, "the configuration")
+    except ConfigError as error:
+        return Finding(what, "wrong", str(error), "greenroom config explain otel")
+    if plan is None:
+        said = "nothing leaves: no otel.endpoint and no OTEL_EXPORTER_OTLP_ENDPOINT"
+        return Finding(what, "fine", said)
+    texts = "without texts" if plan.content == "none" else f"with texts (in {plan.content})"
+    said = f"leaves to {plan.place} as {plan.protocol}, {texts}"
+    if not plan.is_guarded and (plan.content != "none" or plan.headers):
+        said += "; not encrypted on its way to another machine"
+        return Finding(what, "warning", said, "greenroom config explain otel.endpoint")
+    return Finding(what, "fine", said)
 
 
 def _encoder() -> Finding:

@@ -81,7 +81,7 @@ def add(user: str, text: str, /, *, project: str = "default", json: bool = False
 def forget(
     user: str, /, *, fact: int | None = None, project: str = "default", json: bool = False, place: Here
 ) -> int:
-    """Forget all of a user (facts, turns, responses, spans, traces), or one fact: exit 1 when there was nothing.
+    """Forget all there is of a user, or one fact: exit 1 when there was nothing.
 
     Parameters
     ----------

@@ -195,6 +195,31 @@ def test_the_doctor_finds_nothing_in_a_fresh_folder(run: Run, folder: Path) -> N
     assert not (folder / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "content", "state", "said"),
+    [
+        ("http://127.0.0.1:4318", "spans", "fine", "with texts (in spans)"),
+        (
+            "https://collector.example/otlp",
+            "none",
+            "fine",
+            "https://collector.example as http/protobuf, without texts",
+        ),
+        ("http://collector.example:4318", "both", "warning", "not encrypted"),
+    ],
+)
+def test_the_doctor_says_what_leaves_by_opentelemetry(
+    run: Run, folder: Path, endpoint: str, content: str, state: str, said: str
+) -> None:
+    text = f'[server]\nport = 0\n[otel]\nendpoint = "{endpoint}"\ncontent = "{content}"\n'
+    (folder / "greenroom.toml").write_text(text, encoding="utf-8")
+
+    (found,) = [one for one in run("doctor", "--json").json if one["what"] == "opentelemetry"]
+
+    assert found["state"] == state
+    assert said in found["said"]
+
+
 def test_the_doctor_names_what_mends_it(run: Run, folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -3,6 +3,7 @@
 Texts are masked before they are kept, as those of traces are; without texts kept, none longer than a name is.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
@@ -20,6 +21,7 @@ Hide = Callable[[str], str]
 Capture = Literal["off", "redacted", "full"]
 LONGEST_NAME = 128
 """Characters of what may be kept where no texts are."""
+_PARTS = re.compile(r"[._\-/]+")
 _SHORT = 8
 _BARE = 16
 """A value of fewer letters, without a digit or an @, holds neither personal data nor a secret we know."""
@@ -161,25 +163,33 @@ class _Mask:
             if isinstance(user, str) and self._text(user) != user:
                 attributes[name] = pseudonym(user)  # by which it can be erased
         if self._keeps_texts:
-            return {self._text(name): self._value(one) for name, one in attributes.items()}, 0
+            return {self._text(name): self._value(one, name) for name, one in attributes.items()}, 0
         kept = {
-            self._text(name): self._value(one)
+            self._text(name): self._value(one, name)
             for name, one in attributes.items()
             if name not in semconv.CONTENT and not name.startswith(_TEXTS) and _is_brief(one)
         }
         return kept, len(attributes) - len(kept)
 
-    def _value(self, value: Any) -> Any:  # Any: an attribute's value
+    def _value(self, value: Any, name: str) -> Any:  # Any: an attribute's value
         if isinstance(value, str):
-            return self._text(value)
+            return self._named(name, value)
         if isinstance(value, list):
-            return [self._value(one) for one in value]
+            return [self._value(one, name) for one in value]
         if isinstance(value, Mapping):
-            return {self._text(name): self._value(one) for name, one in value.items()}
+            return {self._text(name): self._value(one, name) for name, one in value.items()}
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LONG_NUMBER:
-            hidden = self._text(str(value))  # a card or an identity number may come as one
+            hidden = self._named(name, str(value))  # a card or an identity number may come as one
             return value if hidden == str(value) else hidden
         return value
+
+    def _named(self, name: str, text: str) -> str:
+        """The value of an attribute, whose name says what it is: bare digits alone do not."""
+        if len(text) > LONGEST_NAME or not any(map(str.isdigit, text)):
+            return self._text(text)
+        said = _PARTS.sub(" ", name[-LONGEST_NAME:]) + ": "
+        hidden = self._text(said + text)
+        return hidden.removeprefix(said) if hidden.startswith(said) else self._text(text)
 
     def _text(self, text: str) -> str:
         if len(text) < _SHORT or (len(text) < _BARE and text.isascii() and text.replace("_", "").isalpha()):

@@ -196,7 +196,7 @@ class Teller:
         if row.flags & STREAMED and attempt.ns:
             found[semconv.FIRST_CHUNK] = attempt.ns / 1e9
         if body.finish_reason:
-            found[semconv.FINISH_REASONS] = [body.finish_reason]
+            found[semconv.FINISH_REASONS] = (body.finish_reason,)
         if self._sends_content:
             found |= as_texts(content_of(body))
         return found
@@ -295,7 +295,7 @@ def _stages(root: Span, steps: Iterable[StepRecord], at_ns: int, id: str, number
         attributes: Attributes = {
             semconv.GREENROOM_STAGE: members[0].stage,
             semconv.GREENROOM_STAGE_CHANGED: is_changed,
-            semconv.GREENROOM_STEPS: [one.step for one in members],
+            semconv.GREENROOM_STEPS: tuple([one.step for one in members]),
         }
         if failed is not None:
             attributes[semconv.ERROR_TYPE] = "step_failed"

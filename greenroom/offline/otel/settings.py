@@ -80,6 +80,13 @@ class Plan(NamedTuple):
     config: OtelConfig
 
     @property
+    def is_guarded(self) -> bool:
+        """Whether nobody on the way can read along: by TLS, or without leaving this machine."""
+        parts = urlsplit(self.endpoint)
+        host = parts.hostname or ""
+        return parts.scheme == "https" or host in ("localhost", "::1") or host.startswith("127.")
+
+    @property
     def place(self) -> str:
         """Where to, as it may be shown: without what stands before an @."""
         parts = urlsplit(self.endpoint)

@@ -194,7 +194,7 @@ def _value(value: object) -> Json:
         return {"doubleValue": value if isfinite(value) else _NOT_FINITE[str(value)]}
     if isinstance(value, bytes):
         return {"bytesValue": b64encode(value).decode()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return {"arrayValue": {"values": [_value(one) for one in value]}}
     if isinstance(value, dict):
         return {"kvlistValue": {"values": _attributes(value)}}

@@ -139,9 +139,21 @@ def _attributes(number: int, attributes: Attributes) -> bytes:
     pieces: list[bytes] = []
     tag = _tag(number)
     for name, value in attributes.items():
-        pair = _key(name) + _part(2, _value(value))
-        pieces += (tag, _varint(len(pair)), pair)
+        is_known = type(value) in _OFTEN_ALIKE and (type(value) is not str or len(value) <= _SHORT)
+        pieces += (tag, _known_pair(name, value) if is_known else _pair(name, value))
     return b"".join(pieces)
+
+
+def _pair(name: str, value: object) -> bytes:
+    """A `KeyValue` behind its length."""
+    pair = _key(name) + _part(2, _value(value))
+    return _varint(len(pair)) + pair
+
+
+_OFTEN_ALIKE = frozenset({str, bool, tuple})
+_SHORT = 64
+"""Characters of a text that is likely to come again: a name, not a sentence."""
+_known_pair = lru_cache(4096, typed=True)(_pair)
 
 
 def _value(value: object) -> bytes:
@@ -156,7 +168,7 @@ def _value(value: object) -> bytes:
         return b"\x21" + _double(value)
     if isinstance(value, bytes):
         return _part(7, value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return _part(5, b"".join(_part(1, _value(one)) for one in value))
     if isinstance(value, dict):
         return _part(6, _attributes(1, value))

@@ -1,6 +1,7 @@
 """What OTLP carries, in our words: spans with their events, log records, and who speaks.
 
-Attribute values are str, bool, int (64 bits), float, bytes, None, lists of these and dictionaries of these.
+Attribute values are str, bool, int (64 bits), float, bytes, None, lists or tuples of these (tuples of texts
+where they are likely to come again), and dictionaries of these.
 Times are nanoseconds since 1970 in UTC; ids are lower-case hexadecimal, 32 digits a trace and 16 a span.
 """
 
@@ -119,7 +120,7 @@ def text_of(value: object) -> str:
         return value.hex()
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(map(text_of, value)) + "]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name}: {text_of(one)}" for name, one in value.items()) + "}"
