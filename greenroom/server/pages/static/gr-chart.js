@@ -1,4 +1,4 @@
-// <gr-chart>: draws the series in its JSON block with uPlot, once it comes into sight. The table below it says the same.
+// <gr-chart>: draws the series in its JSON block with uPlot, once it comes near to what is in sight. The table below it says the same.
 
 const COLOURS = ["--chart-1", "--chart-2", "--chart-3", "--chart-4", "--chart-5", "--chart-6", "--chart-7", "--chart-8"];
 const HEIGHT = 190;
@@ -130,7 +130,7 @@ class Chart extends HTMLElement {
         this.#sight.disconnect();
         this.#draw();
       }
-    }, { rootMargin: "200px" });
+    }, { rootMargin: "3000px" });
     this.#sight.observe(this);
     this.#size = new ResizeObserver(() => this.#plot?.setSize({ width: this.clientWidth, height: this.#height }));
     this.#size.observe(this);
