@@ -28,6 +28,8 @@ TABS = (
 )  # fmt: skip
 _RATES = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "parallel")
 _MOST_FORMS = 1_000
+_MOST_KEYS = 100
+"""Keys on one page; a search finds the others, and the JSON has all."""
 _GRACES = {"0": 0, "1 hour": 3_600, "1 day": 86_400, "7 days": 7 * 86_400}
 """How long the earlier secret of a renewed key goes on working."""
 
@@ -112,7 +114,7 @@ class SettingsPages:
     async def _keys(self, request: Request, session: Session) -> Response:
         session.require("admin")
         if request.method != "POST":
-            return await self._keys_page(session)
+            return await self._keys_page(session, wanted=request.query_params.get("q", "").strip()[:200])
         form = await self._doors.posted(request, session)
         try:
             return await self._change(request, session, form)
@@ -124,11 +126,15 @@ class SettingsPages:
 
     async def _keys_page(
         self, session: Session, *, trouble: str = "", form: dict[str, str] | None = None,
-        made: Json | None = None, status: int = 200,
+        made: Json | None = None, status: int = 200, wanted: str = "",
     ) -> Response:  # fmt: skip
         def ask() -> Json:
+            rows = sorted(self._backend.keys(), key=lambda row: (row["revoked_ns"] or 0, -row["created_ns"]))
+            found = [row for row in rows if _fits(row, wanted)]
             return {
-                "keys": self._backend.keys(), "trouble": trouble, "form": form or {}, "made": made,
+                "keys": found[:_MOST_KEYS], "left_out": max(len(found) - _MOST_KEYS, 0), "wanted": wanted,
+                "working": sum(row["revoked_ns"] is None for row in rows), "all": len(rows),
+                "trouble": trouble, "form": form or {}, "made": made,
                 "once": secrets.token_urlsafe(12), "graces": list(_GRACES), "own": session.who,
             }  # fmt: skip
 
@@ -168,6 +174,12 @@ class SettingsPages:
         self._taken[once] = None
         while len(self._taken) > _MOST_FORMS:
             self._taken.popitem(last=False)
+
+
+def _fits(row: Json, wanted: str) -> bool:
+    """Whether each word stands in what is told of a key."""
+    told = " ".join((row["name"], row["project"], row["role"], row["shown"], row["id"])).lower()
+    return all(word in told for word in wanted.lower().split())
 
 
 def read_new_key(form: dict[str, str]) -> NewKey:

@@ -158,7 +158,10 @@ def test_a_server_that_drains_waits_for_no_stream(backend: FakeBackend, feed: Fe
     assert time.monotonic() - began < 2
 
 
-def test_watching_keeps_no_session_alive(backend: FakeBackend, feed: Feed) -> None:
+def test_watching_keeps_no_session_alive(
+    backend: FakeBackend, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "_CHECK_S", 0.1)
     now = [1000.0]
     with (
         served(backend, more=[feed.room], now=lambda: now[0]) as origin,
@@ -170,7 +173,7 @@ def test_watching_keeps_no_session_alive(backend: FakeBackend, feed: Feed) -> No
         with watching(one) as lines:
             next_rows(lines)
             now[0] += 11 * 3600
-            time.sleep(1.3)
+            time.sleep(0.5)
             now[0] += 2 * 3600
             ended = threading.Event()
             for line in lines:

@@ -174,6 +174,21 @@ def test_a_wrong_field_is_named_and_what_was_written_stays(
     assert settings.done == []
 
 
+def test_of_many_keys_some_are_shown_and_all_are_found(admin: Visitor, settings: Settings) -> None:
+    settings.rows = [key_row(f"k{number}", created_ns=number) for number in range(2_000)]
+
+    page = admin.get("/settings/keys")
+
+    assert len(page.content) < 700_000
+    assert "1,900 more" in page.text
+    assert "name of k1999" in page.text
+    assert "name of k77<" not in page.text
+    found = admin.get("/settings/keys?q=OF+k77").text
+    assert "name of k77<" in found
+    assert "name of k1999" not in found
+    assert "No key fits" in admin.get("/settings/keys?q=<script>").text
+
+
 def test_limits_are_changed_and_taken_away(admin: Visitor, settings: Settings) -> None:
     answer = admin.post(
         "/settings/keys", form(admin, do="limit", id="k2", requests_per_day="5", budget_period="week")
