@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from greenroom.errors import StoreError
 from greenroom.store import coverage
@@ -24,15 +24,11 @@ from greenroom.store.histogram import Histogram
 from greenroom.store.material import Row
 from greenroom.store.names import Names
 from greenroom.store.presence import Presence
+from greenroom.store.rollup_file import DAYS, KEPT_DAYS, MIGRATIONS, MINUTE_DAYS, SPANS, span_of
 
 Dimension = Literal["project", "app", "model"]
 FLUSH_S: Final = 5.0
 """Cells of memory go to the file as often as this, while there are any."""
-SPANS: Final = (60, 600, 3_600, 86_400)
-"""What cells of the file stretch over, in seconds."""
-MINUTE_DAYS: Final = 30
-DAYS: Final = 400
-_KEPT_DAYS = {60: MINUTE_DAYS, 600: MINUTE_DAYS, 3_600: DAYS, 86_400: DAYS}
 MOST_CELLS: Final = 4_000
 """In memory; some 3 KB each."""
 MOST_KINDS: Final = 2_000
@@ -43,22 +39,6 @@ _ALL: Final = 0
 """Stands for all projects, apps and models together."""
 _DIMENSIONS: tuple[Dimension, ...] = ("project", "app", "model")
 _Place = tuple[int, int, int, int, int]
-
-MIGRATIONS = (
-    f"""
-CREATE TABLE names (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
--- span: seconds. start: Unix time. project, app, model: numbers from names; all three 0: everything together.
--- detail: see bucket.py.
-CREATE TABLE cells (
-    span INTEGER NOT NULL, start INTEGER NOT NULL,
-    project INTEGER NOT NULL, app INTEGER NOT NULL, model INTEGER NOT NULL,
-    {", ".join(f"{name} INTEGER NOT NULL" for name in COUNTS)},
-    detail BLOB NOT NULL, PRIMARY KEY (span, start, project, app, model)
-) WITHOUT ROWID;
-{coverage.TABLES}
-""",
-)
-"""Migrations of `rollups.db`, oldest first."""
 
 _PLAIN = ", ".join(COUNTS)
 _SUMS = ", ".join(f"sum({name})" for name in COUNTS)
@@ -234,7 +214,7 @@ class Rollups:
         """Remove cells past their time; how many."""
         now_s = time.time() if now_s is None else now_s
         gone = 0
-        for span, days in _KEPT_DAYS.items():
+        for span, days in KEPT_DAYS.items():
             with self._changing() as connection:
                 before = int(now_s) - days * 86_400
                 gone += connection.execute(
@@ -264,53 +244,59 @@ class Rollups:
 
         Raises: ValueError for a step that is no whole number of minutes; StoreError.
         """
-        if step_s < 60 or step_s % 60:
-            raise ValueError(f"A step is a whole number of minutes, not {step_s} seconds.")
+        wanted = _Wanted(since_s, until_s, step_s, (project, app, model), _checked(step_s, by), detail)
+        return self._read(wanted, is_whole=False)
+
+    def totals(
+        self,
+        since_s: float,
+        until_s: float,
+        step_s: int,
+        *,
+        project: str | None = None,
+        app: str | None = None,
+        model: str | None = None,
+        by: Dimension | Sequence[Dimension] | None = None,
+        detail: bool = False,
+    ) -> list[Bucket]:
+        """As `read`, with one bucket for each group over all the time; `step_s` is what its ends lie on."""
+        wanted = _Wanted(since_s, until_s, step_s, (project, app, model), _checked(step_s, by), detail)
+        return self._read(wanted, is_whole=True)
+
+    def _read(self, wanted: "_Wanted", *, is_whole: bool) -> list[Bucket]:
         with suppress(StoreError):  # what a full disk does not take is no reason not to show the rest
             self.flush()
-        groups: tuple[Dimension, ...] = () if by is None else (by,) if isinstance(by, str) else tuple(by)
-        first = int(since_s) - int(since_s) % step_s
-        wanted = {"project": project, "app": app, "model": model}
-        is_whole = not groups and all(one is None for one in wanted.values())
+        step_s, first = wanted.step_s, wanted.first
+        until = int(-(-wanted.until_s // 1))
+        is_all = not wanted.groups and all(one is None for one in wanted.names)
+        span = span_of(step_s, first, time.time())
+        conditions, values = ["span = ?", "start >= ?", "start < ?"], [span, first, until]
+        step = str(first) if is_whole else f"start - start % {step_s}"
+        width_s = until - first if is_whole else step_s
         with self._explaining(), self._reading() as connection:
-            span = _span(step_s, first, time.time())
-            conditions, values = ["span = ?", "start >= ?", "start < ?"], [span, first, int(-(-until_s // 1))]
-            for name, value in wanted.items():
-                if value is not None:
-                    number = self._names.find(connection, value)
-                    conditions.append(f"{name} = ?")
-                    values.append(-1 if number is None else number)
-            conditions.append("project = 0" if is_whole else "project > 0")
-            return self._sums(connection, groups, step_s, conditions, values, detail=detail)
-
-    def _sums(
-        self,
-        connection: sqlite3.Connection,
-        groups: tuple[Dimension, ...],
-        step_s: int,
-        conditions: list[str],
-        values: list[int],
-        *,
-        detail: bool,
-    ) -> list[Bucket]:
-        keys = ", ".join((f"start - start % {int(step_s)} AS step", *groups))
-        shown = f"{_PLAIN}, detail" if detail else _SUMS
-        ordered = "" if detail else f" GROUP BY {', '.join(('step', *groups))}"
-        statement = (
-            f"SELECT {keys}, {shown} FROM cells"  # noqa: S608  # names of our own
-            f" WHERE {' AND '.join(conditions)}{ordered} ORDER BY step"
-        )
-        width = 1 + len(groups)
-        found: dict[tuple[int, ...], Bucket] = {}
-        for row in connection.execute(statement, values):
-            key = row[:width]
-            bucket = found.get(key)
-            if bucket is None:
-                bucket = found[key] = Bucket(since_s=key[0], step_s=step_s)
-                for name, number in zip(groups, key[1:], strict=True):
-                    setattr(bucket, name, self._names.name(connection, number))
-            _add_row(bucket, row[width:])
-        return list(found.values())
+            for dimension, name in zip(_DIMENSIONS, wanted.names, strict=True):
+                if name is not None:
+                    conditions.append(f"{dimension} = ?")
+                    values.append(self._names.find(connection, name) or -1)
+            conditions.append("project = 0" if is_all else "project > 0")
+            keys = ", ".join((f"{step} AS step", *wanted.groups))
+            shown = f"{_PLAIN}, detail" if wanted.detail else _SUMS
+            grouped = "" if wanted.detail else f" GROUP BY {', '.join(('step', *wanted.groups))}"
+            statement = (
+                f"SELECT {keys}, {shown} FROM cells"  # noqa: S608  # names of our own
+                f" WHERE {' AND '.join(conditions)}{grouped} ORDER BY step"
+            )
+            found: dict[tuple[int, ...], Bucket] = {}
+            width = 1 + len(wanted.groups)
+            for row in connection.execute(statement, values):
+                key = row[:width]
+                bucket = found.get(key)
+                if bucket is None:
+                    bucket = found[key] = Bucket(since_s=key[0], step_s=width_s)
+                    for name, number in zip(wanted.groups, key[1:], strict=True):
+                        setattr(bucket, name, self._names.name(connection, number))
+                _add_row(bucket, row[width:])
+            return list(found.values())
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -352,6 +338,32 @@ class Rollups:
             raise explained(self._path, error) from error
 
 
+class _Wanted(NamedTuple):
+    """What is to be read; `names` are of project, app and model."""
+
+    since_s: float
+    until_s: float
+    step_s: int
+    names: tuple[str | None, str | None, str | None]
+    groups: tuple[Dimension, ...]
+    detail: bool
+
+    @property
+    def first(self) -> int:
+        """When the first step begins."""
+        return int(self.since_s) - int(self.since_s) % self.step_s
+
+
+def _checked(step_s: int, by: Dimension | Sequence[Dimension] | None) -> tuple[Dimension, ...]:
+    if step_s < 60 or step_s % 60:
+        raise ValueError(f"A step is a whole number of minutes, not {step_s} seconds.")
+    groups: tuple[Dimension, ...] = () if by is None else (by,) if isinstance(by, str) else tuple(by)
+    for one in groups:
+        if one not in _DIMENSIONS:
+            raise ValueError(f"Sums are by project, app or model, not by '{one}'.")
+    return groups
+
+
 def _add_row(bucket: Bucket, row: Sequence[int | bytes]) -> None:
     for name, value in zip(COUNTS, row, strict=False):
         setattr(bucket, name, getattr(bucket, name) + value)
@@ -359,13 +371,6 @@ def _add_row(bucket: Bucket, row: Sequence[int | bytes]) -> None:
         detail = row[len(COUNTS)]
         assert isinstance(detail, bytes)
         bucket.add_detail(detail)
-
-
-def _span(step_s: int, first_s: int, now_s: float) -> int:
-    """The longest span that steps are made of; hours where minutes of that time are kept no more."""
-    fitting = [span for span in SPANS if step_s % span == 0 and first_s % span == 0]
-    span = fitting[-1]
-    return span if first_s >= now_s - _KEPT_DAYS[span] * 86_400 else max(span, 3_600)
 
 
 __all__ = ["DAYS", "FLUSH_S", "MINUTE_DAYS", "SPANS", "Bucket", "Dimension", "Histogram", "Rollups"]
