@@ -10,6 +10,7 @@ from greenroom.assembly.experiments import ExperimentDesk
 from greenroom.assembly.finetune_pages import TrainingPages
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
+from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
@@ -24,6 +25,7 @@ from greenroom.server.otlp import OtlpApi
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
+from greenroom.server.pages.overview import OverviewPages
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.prompts import PromptApi
@@ -71,5 +73,6 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         ServingPages(ServingPagesDesk(house)).routes,
         FinetuningPages(TrainingPages(behind.finetuning)).routes,
         DeploymentsPage(DeployDesk(house)).routes,
+        OverviewPages(OverviewDesk(house)).routes,
         SettingsPages(SettingsDesk(behind.desk)).routes,
     )

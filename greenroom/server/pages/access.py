@@ -37,6 +37,7 @@ RULES: dict[str, Rule] = {
     "index": Rule("viewer"),
     "ask": Rule("viewer", "operator"),
     "logout": Rule("viewer", "viewer"),
+    "overview": Rule("viewer"),
     "requests": Rule("viewer", "operator"),
     "users": Rule("viewer", "operator"),
     "collections": Rule("viewer", "operator"),

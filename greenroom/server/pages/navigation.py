@@ -21,6 +21,7 @@ class Group(NamedTuple):
 GROUPS: tuple[Group, ...] = (
     Group("", (Place("home", "Ask", "/"),)),
     Group("See", (
+        Place("overview", "Overview", "/overview"),
         Place("requests", "Requests", "/requests"),
         Place("users", "Users", "/users"),
         Place("usage", "Usage", "/usage"),
