@@ -1,6 +1,6 @@
 """Sums over a stretch of time and a group: what `Rollups.read` answers, and what its file keeps of a cell."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -19,6 +19,8 @@ COUNTS = (
 HISTOGRAMS = ("total", "overhead", "first_token", "per_token", "input_size", "output_size")
 _BOUNDS = (TOTAL, OVERHEAD, FIRST_TOKEN, PER_TOKEN, SIZES, SIZES)
 _K = TypeVar("_K")
+_BETWEEN = "\x1f"
+"""Between stage, step and outcome of a step's name in the file."""
 _OUTCOMES = frozenset({"answered", "cached", "refused", "failed", "cancelled"})
 
 
@@ -137,17 +139,22 @@ class Bucket(Struct, kw_only=True):
             own: Histogram = getattr(self, name)
             own.add(Histogram(own.bounds, counts, total))
 
-    def add(self, other: "Bucket") -> None:
+    def add(self, other: "Bucket", *, steps: bool = True) -> None:
         """Add another one's sums."""
         self.add_counts(other)
         self._add_details(other)
+        if steps:
+            for key, timing in other.steps.items():
+                self._time(key, timing)
         for name in HISTOGRAMS:
             getattr(self, name).add(getattr(other, name))
 
     def add_counts(self, other: "Bucket") -> None:
         """Add another one's plain numbers alone."""
         for name in COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            more = getattr(other, name)
+            if more:
+                setattr(self, name, getattr(self, name) + more)
 
     def _add_details(self, other: "Bucket") -> None:
         _join(self.statuses, other.statuses)
@@ -155,8 +162,6 @@ class Bucket(Struct, kw_only=True):
         _join(self.languages, other.languages)
         _join(self.surfaces, other.surfaces)
         _join(self.verdicts, other.verdicts)
-        for key, timing in other.steps.items():
-            self._time(key, timing)
 
     def _time(self, key: StepKey, timing: Timing) -> None:
         own = self.steps.get(key)
@@ -167,13 +172,25 @@ class Bucket(Struct, kw_only=True):
     # -- as bytes
 
     def detail(self) -> bytes:
-        """All but the plain numbers, packed; histograms without their empty buckets."""
+        """All but the plain numbers and the steps, packed; histograms without their empty buckets."""
         return _encode(_Detail(
             self.statuses, self.errors, self.languages, self.surfaces,
             [(*what, count) for what, count in self.verdicts.items()],
-            [(*key, *_sparse(one)) for key, one in self.steps.items()],
             [_sparse(getattr(self, name)) for name in HISTOGRAMS],
         ))  # fmt: skip
+
+    def timings(self, number: Callable[[str], int]) -> bytes:
+        """The steps, packed, with a number for each name."""
+        return _encode([(number(_BETWEEN.join(key)), *_sparse(one)) for key, one in self.steps.items()])
+
+    def add_timings(self, data: bytes, name: Callable[[int], str]) -> None:
+        """Add what `timings` packed, names told by their numbers. Raises: msgspec.DecodeError."""
+        for number, total, packed in _decode_timings(data):
+            key = StepKey(*name(number).split(_BETWEEN, 2))
+            timing = self.steps.get(key)
+            if timing is None:
+                timing = self.steps[key] = Timing()
+            _unpack(timing, total, packed)
 
     def add_detail(self, data: bytes) -> None:
         """Add what `detail` packed. Raises: msgspec.DecodeError."""
@@ -184,12 +201,6 @@ class Bucket(Struct, kw_only=True):
         _join(self.surfaces, found.surfaces)
         for category, action, count in found.verdicts:
             _count(self.verdicts, (category, action), count)
-        for stage, step, outcome, total, packed in found.steps:
-            key = StepKey(stage, step, outcome)
-            timing = self.steps.get(key)
-            if timing is None:
-                timing = self.steps[key] = Timing()
-            _unpack(timing, total, packed)
         for name, (total, packed) in zip(HISTOGRAMS, found.histograms, strict=True):
             _unpack(getattr(self, name), total, packed)
 
@@ -200,13 +211,13 @@ class _Detail(Struct, array_like=True):
     languages: dict[str, int]
     surfaces: dict[str, int]
     verdicts: list[tuple[str, str, int]]
-    steps: list[tuple[str, str, str, float, list[int]]]
     histograms: list[tuple[float, list[int]]]
     """The sum of each, then place and count by turns."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Detail).decode
+_decode_timings = msgspec.msgpack.Decoder(list[tuple[int, float, list[int]]]).decode
 
 
 def _sparse(one: Histogram) -> tuple[float, list[int]]:

@@ -68,8 +68,9 @@ class Histogram:
 
     def add(self, other: "Histogram") -> None:
         """Take in what another one counted. Its bounds are these."""
-        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
-        self.total += other.total
+        if any(other.counts):
+            self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+            self.total += other.total
 
     def percentile(self, q: float) -> float | None:
         """The value that a share `q` (0 to 1) of all values lie at or below; None without values.

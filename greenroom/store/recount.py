@@ -17,7 +17,7 @@ from greenroom.store.material import Body, Row, decode_body
 from greenroom.store.names import Names
 from greenroom.store.rollups import Rollups
 
-_STEP = 200
+_STEP = 500
 """Traces at once: some milliseconds."""
 _SELECT = (
     "SELECT t.seq, t.id, t.created_ns, t.project, t.key, t.app, t.asked, t.used, t.outcome, t.status,"

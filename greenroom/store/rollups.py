@@ -1,32 +1,43 @@
 """Rollups: what happened, summed up by time, project, app and model, so that no chart reads a trace.
 
 The recorder's thread adds every exchange it stored to cells of memory, which go to the file together every
-few seconds. Several processes add to the same file. Each cell stands there by minute, by ten minutes, by hour
-and by day, so that a year is as quick to read as an hour; and once more for everything together. Minutes are
-kept 30 days, hours and days 400 (`MINUTE_DAYS`, `DAYS`).
+few seconds. Several processes add to the same file. Each cell stands there by minute, by ten minutes, by
+hour, by six hours and by day, so that a year is as quick to read as an hour; and once more for everything,
+from hours on for its project and its app too. Minutes are kept 30 days, hours and days 400 (`MINUTE_DAYS`,
+`DAYS`).
 """
 
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
-from greenroom.errors import StoreError
 from greenroom.store import coverage
 from greenroom.store.bucket import COUNTS, Bucket
 from greenroom.store.cells import OTHER, Cell, Gathered, Kind, Told
 from greenroom.store.coverage import Span
-from greenroom.store.database import explained, open_database, open_reader, transaction
+from greenroom.store.database import open_database, transaction
 from greenroom.store.histogram import Histogram
 from greenroom.store.material import Row
-from greenroom.store.names import Names
 from greenroom.store.presence import Presence
-from greenroom.store.rollup_file import DAYS, KEPT_DAYS, MIGRATIONS, MINUTE_DAYS, SPANS, span_of
+from greenroom.store.rollup_file import (
+    BY_APP,
+    BY_PROJECT,
+    COARSE,
+    DAYS,
+    EVERYTHING,
+    KEPT_DAYS,
+    MIGRATIONS,
+    MINUTE_DAYS,
+    SINGLE,
+    SPANS,
+)
+from greenroom.store.rollup_reading import PLAIN, WITH_DETAILS, Dimension, RollupReader, add_row
 
-Dimension = Literal["project", "app", "model"]
 FLUSH_S: Final = 5.0
 """Cells of memory go to the file as often as this, while there are any."""
 MOST_CELLS: Final = 4_000
@@ -35,29 +46,24 @@ MOST_KINDS: Final = 2_000
 """Of what is counted since the start."""
 MOST_NAMES: Final = 5_000
 """Clients can choose names of models: what comes after so many is counted as `other`."""
-_ALL: Final = 0
-"""Stands for all projects, apps and models together."""
-_DIMENSIONS: tuple[Dimension, ...] = ("project", "app", "model")
-_Place = tuple[int, int, int, int, int]
+_Place = tuple[int, int, int, int, int, int]
 
-_PLAIN = ", ".join(COUNTS)
-_SUMS = ", ".join(f"sum({name})" for name in COUNTS)
 _READ_ONE = (
-    f"SELECT {_PLAIN}, detail FROM cells"  # noqa: S608  # names of our own
-    " WHERE span = ? AND start = ? AND project = ? AND app = ? AND model = ?"
+    f"SELECT {PLAIN}, d.detail, d.steps FROM {WITH_DETAILS}"  # noqa: S608  # names of our own
+    " WHERE c.span = ? AND c.level = ? AND c.start = ? AND c.project = ? AND c.app = ? AND c.model = ?"
 )
-_WRITE = f"INSERT OR REPLACE INTO cells VALUES ({', '.join('?' * (len(COUNTS) + 6))})"  # noqa: S608  # marks alone
+_WRITE = f"INSERT OR REPLACE INTO cells VALUES ({', '.join('?' * (len(COUNTS) + 6))})"  # noqa: S608  # marks
+_WRITE_DETAIL = "INSERT OR REPLACE INTO details VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-class Rollups:
+class Rollups(RollupReader):
     """Sums in one SQLite file. Raises: StoreError from every method when the file cannot be used."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         open_database(path, MIGRATIONS).close()
         self._held: sqlite3.Connection | None = None
         """The writing connection, while many changes come one after the other."""
-        self._names = Names()
         self._gathered = Gathered()
         self._lock = threading.Lock()
         """Protects the cells of memory."""
@@ -93,6 +99,7 @@ class Rollups:
                 connection.execute("DELETE FROM writers WHERE number = ?", (self._number,))
             self._number = None
             self._presence.end()
+        self.close_readers()
 
     # -- writing
 
@@ -188,20 +195,26 @@ class Rollups:
         for key, cell in gathered.cells.items():
             kind = Kind(*key)
             project, app, model = (self._name(connection, name) for name in kind[1:4])
+            own = Bucket(since_s=0, step_s=60)
+            own.put(kind, cell)
             at = kind.minute * 60
             for span in SPANS:
                 start = at - at % span
-                for place in ((span, start, project, app, model), (span, start, _ALL, _ALL, _ALL)):
+                places = [(span, EVERYTHING, start, 0, 0, 0), (span, SINGLE, start, project, app, model)]
+                if span >= COARSE:
+                    places += [(span, BY_PROJECT, start, project, 0, 0), (span, BY_APP, start, 0, app, 0)]
+                for place in places:
                     bucket = changes.get(place)
                     if bucket is None:
                         bucket = changes[place] = Bucket(since_s=start, step_s=span)
-                    bucket.put(kind, cell)
+                    bucket.add(own, steps=span >= COARSE)
+        number, named = partial(self._name, connection), partial(self._names.name, connection)
         for place, bucket in changes.items():
             found = connection.execute(_READ_ONE, place).fetchone()
             if found is not None:
-                _add_row(bucket, found)
-            row = [getattr(bucket, name) for name in COUNTS]
-            connection.execute(_WRITE, (*place, *row, bucket.detail()))
+                add_row(bucket, found, named)
+            connection.execute(_WRITE, (*place, *[getattr(bucket, name) for name in COUNTS]))
+            connection.execute(_WRITE_DETAIL, (*place, bucket.detail(), bucket.timings(number)))
 
     def _name(self, connection: sqlite3.Connection, name: str) -> int:
         number = self._names.find(connection, name)
@@ -217,86 +230,13 @@ class Rollups:
         for span, days in KEPT_DAYS.items():
             with self._changing() as connection:
                 before = int(now_s) - days * 86_400
-                gone += connection.execute(
-                    "DELETE FROM cells WHERE span = ? AND start < ?", (span, before)
-                ).rowcount
+                for level in range(SINGLE + 1):
+                    old = (span, level, before)
+                    connection.execute("DELETE FROM details WHERE span = ? AND level = ? AND start < ?", old)
+                    gone += connection.execute(
+                        "DELETE FROM cells WHERE span = ? AND level = ? AND start < ?", old
+                    ).rowcount
         return gone
-
-    # -- reading
-
-    def read(
-        self,
-        since_s: float,
-        until_s: float,
-        step_s: int,
-        *,
-        project: str | None = None,
-        app: str | None = None,
-        model: str | None = None,
-        by: Dimension | Sequence[Dimension] | None = None,
-        detail: bool = True,
-    ) -> list[Bucket]:
-        """Sums per step of time and group, in the order of time; steps without requests are left out.
-
-        Steps are whole minutes and begin at multiples of themselves; the first holds `since_s`, the last ends
-        at or after `until_s` (which is excluded). Conditions are joined by "and". Without `detail` a bucket
-        has its plain numbers alone, which is quicker by far. What this process has in memory is in it.
-
-        Raises: ValueError for a step that is no whole number of minutes; StoreError.
-        """
-        wanted = _Wanted(since_s, until_s, step_s, (project, app, model), _checked(step_s, by), detail)
-        return self._read(wanted, is_whole=False)
-
-    def totals(
-        self,
-        since_s: float,
-        until_s: float,
-        step_s: int,
-        *,
-        project: str | None = None,
-        app: str | None = None,
-        model: str | None = None,
-        by: Dimension | Sequence[Dimension] | None = None,
-        detail: bool = False,
-    ) -> list[Bucket]:
-        """As `read`, with one bucket for each group over all the time; `step_s` is what its ends lie on."""
-        wanted = _Wanted(since_s, until_s, step_s, (project, app, model), _checked(step_s, by), detail)
-        return self._read(wanted, is_whole=True)
-
-    def _read(self, wanted: "_Wanted", *, is_whole: bool) -> list[Bucket]:
-        with suppress(StoreError):  # what a full disk does not take is no reason not to show the rest
-            self.flush()
-        step_s, first = wanted.step_s, wanted.first
-        until = int(-(-wanted.until_s // 1))
-        is_all = not wanted.groups and all(one is None for one in wanted.names)
-        span = span_of(step_s, first, time.time())
-        conditions, values = ["span = ?", "start >= ?", "start < ?"], [span, first, until]
-        step = str(first) if is_whole else f"start - start % {step_s}"
-        width_s = until - first if is_whole else step_s
-        with self._explaining(), self._reading() as connection:
-            for dimension, name in zip(_DIMENSIONS, wanted.names, strict=True):
-                if name is not None:
-                    conditions.append(f"{dimension} = ?")
-                    values.append(self._names.find(connection, name) or -1)
-            conditions.append("project = 0" if is_all else "project > 0")
-            keys = ", ".join((f"{step} AS step", *wanted.groups))
-            shown = f"{_PLAIN}, detail" if wanted.detail else _SUMS
-            grouped = "" if wanted.detail else f" GROUP BY {', '.join(('step', *wanted.groups))}"
-            statement = (
-                f"SELECT {keys}, {shown} FROM cells"  # noqa: S608  # names of our own
-                f" WHERE {' AND '.join(conditions)}{grouped} ORDER BY step"
-            )
-            found: dict[tuple[int, ...], Bucket] = {}
-            width = 1 + len(wanted.groups)
-            for row in connection.execute(statement, values):
-                key = row[:width]
-                bucket = found.get(key)
-                if bucket is None:
-                    bucket = found[key] = Bucket(since_s=key[0], step_s=width_s)
-                    for name, number in zip(wanted.groups, key[1:], strict=True):
-                        setattr(bucket, name, self._names.name(connection, number))
-                _add_row(bucket, row[width:])
-            return list(found.values())
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -321,56 +261,6 @@ class Rollups:
             except BaseException:
                 self._names.forget()
                 raise
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        connection = open_reader(self._path)
-        try:
-            yield connection
-        finally:
-            connection.close()
-
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise explained(self._path, error) from error
-
-
-class _Wanted(NamedTuple):
-    """What is to be read; `names` are of project, app and model."""
-
-    since_s: float
-    until_s: float
-    step_s: int
-    names: tuple[str | None, str | None, str | None]
-    groups: tuple[Dimension, ...]
-    detail: bool
-
-    @property
-    def first(self) -> int:
-        """When the first step begins."""
-        return int(self.since_s) - int(self.since_s) % self.step_s
-
-
-def _checked(step_s: int, by: Dimension | Sequence[Dimension] | None) -> tuple[Dimension, ...]:
-    if step_s < 60 or step_s % 60:
-        raise ValueError(f"A step is a whole number of minutes, not {step_s} seconds.")
-    groups: tuple[Dimension, ...] = () if by is None else (by,) if isinstance(by, str) else tuple(by)
-    for one in groups:
-        if one not in _DIMENSIONS:
-            raise ValueError(f"Sums are by project, app or model, not by '{one}'.")
-    return groups
-
-
-def _add_row(bucket: Bucket, row: Sequence[int | bytes]) -> None:
-    for name, value in zip(COUNTS, row, strict=False):
-        setattr(bucket, name, getattr(bucket, name) + value)
-    if len(row) > len(COUNTS):
-        detail = row[len(COUNTS)]
-        assert isinstance(detail, bytes)
-        bucket.add_detail(detail)
 
 
 __all__ = ["DAYS", "FLUSH_S", "MINUTE_DAYS", "SPANS", "Bucket", "Dimension", "Histogram", "Rollups"]

@@ -32,9 +32,9 @@ class Range(NamedTuple):
 
 RANGES: Final = (
     Range("1h", "hour", 3_600, 60),
-    Range("24h", "24 hours", 86_400, 600),
-    Range("7d", "7 days", 7 * 86_400, 3_600),
-    Range("30d", "30 days", 30 * 86_400, 4 * 3_600),
+    Range("24h", "24 hours", 86_400, 1_200),
+    Range("7d", "7 days", 7 * 86_400, 2 * 3_600),
+    Range("30d", "30 days", 30 * 86_400, 6 * 3_600),
     Range("90d", "90 days", 90 * 86_400, 86_400),
     Range("400d", "400 days", 400 * 86_400, 4 * 86_400),
 )
