@@ -29,13 +29,23 @@ class OverviewDesk:
         self, since_s: float, until_s: float, step_s: int, *, names: Names, by: Sequence[Any], detail: bool
     ) -> list[Bucket]:
         """Sums by step and group."""
-        return self._house.rollups.read(since_s, until_s, step_s, **names._asdict(), by=by, detail=detail)
+        rollups, named = self._house.rollups, names._asdict()
+        return rollups.read(since_s, until_s, step_s, **named, by=by, detail=detail, steps=False)
 
     def totals(
-        self, since_s: float, until_s: float, step_s: int, *, names: Names, by: Sequence[Any]
+        self,
+        since_s: float,
+        until_s: float,
+        step_s: int,
+        *,
+        names: Names,
+        by: Sequence[Any],
+        detail: bool = False,
     ) -> list[Bucket]:
-        """Sums by group over all the time."""
-        return self._house.rollups.totals(since_s, until_s, step_s, **names._asdict(), by=by)
+        """Sums by group over all the time; with `detail` the steps too."""
+        rollups = self._house.rollups
+        named = names._asdict()
+        return rollups.totals(since_s, until_s, step_s, **named, by=by, detail=detail, steps=detail)
 
     def markers(self, since_s: float, until_s: float, app: str | None) -> list[Json]:
         """What was deployed, and which versions of prompts were put to work, oldest first."""

@@ -17,8 +17,8 @@ from greenroom.store.material import Body, Row, decode_body
 from greenroom.store.names import Names
 from greenroom.store.rollups import Rollups
 
-_STEP = 500
-"""Traces at once: some milliseconds."""
+AT_ONCE = 500
+"""Some tenths of a second of work. More at once is less work in all: cells are written once for all."""
 _SELECT = (
     "SELECT t.seq, t.id, t.created_ns, t.project, t.key, t.app, t.asked, t.used, t.outcome, t.status,"
     " t.session, t.user, t.language, t.input_tokens, t.output_tokens, t.cost_nano, t.total_us, t.overhead_us,"
@@ -28,9 +28,14 @@ _SELECT = (
 
 
 def recount(
-    rollups: Rollups, traces: Path, *, is_unwanted: Callable[[], bool] = lambda: False, pause_s: float = 0.0
+    rollups: Rollups,
+    traces: Path,
+    *,
+    is_unwanted: Callable[[], bool] = lambda: False,
+    pause_s: float = 0.0,
+    at_once: int = AT_ONCE,
 ) -> int:
-    """Add all that is missing, the newest first; how many exchanges.
+    """Add all that is missing, the newest first, so many traces `at_once`; how many exchanges.
 
     Between steps it waits `pause_s` and asks whether to end. Raises: StoreError.
     """
@@ -39,8 +44,8 @@ def recount(
     try:
         with closing(open_reader(traces)) as connection, rollups.held():
             while not is_unwanted() and (gap := rollups.gap()) is not None:
-                found = connection.execute(_SELECT, (*gap, _STEP)).fetchall()
-                span = Span(found[-1][0], gap.last) if len(found) == _STEP else gap
+                found = connection.execute(_SELECT, (*gap, at_once)).fetchall()
+                span = Span(found[-1][0], gap.last) if len(found) == at_once else gap
                 told = list(_told(connection, names, found))
                 rollups.add_span(told, span)
                 counted += len(told)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from greenroom.store import coverage
 from greenroom.store.bucket import COUNTS, Bucket
@@ -46,7 +46,11 @@ MOST_KINDS: Final = 2_000
 """Of what is counted since the start."""
 MOST_NAMES: Final = 5_000
 """Clients can choose names of models: what comes after so many is counted as `other`."""
-_Place = tuple[int, int, int, int, int, int]
+_Key = tuple[int, int, int, int]
+"""Start, and numbers of project, app and model."""
+_NO_STEPS = b"\x90"
+"""An empty list."""
+_Any = TypeVar("_Any")
 
 _READ_ONE = (
     f"SELECT {PLAIN}, d.detail, d.steps FROM {WITH_DETAILS}"  # noqa: S608  # names of our own
@@ -191,30 +195,44 @@ class Rollups(RollupReader):
             coverage.cover(connection, span)
 
     def _write(self, connection: sqlite3.Connection, gathered: Gathered) -> None:
-        changes: dict[_Place, Bucket] = {}
+        minutes: dict[_Key, Bucket] = {}
         for key, cell in gathered.cells.items():
             kind = Kind(*key)
             project, app, model = (self._name(connection, name) for name in kind[1:4])
-            own = Bucket(since_s=0, step_s=60)
-            own.put(kind, cell)
-            at = kind.minute * 60
-            for span in SPANS:
+            _bucket(minutes, (kind.minute * 60, project, app, model)).put(kind, cell)
+        finer = minutes
+        for span in SPANS:
+            singles: dict[_Key, Bucket] = {}
+            wider: dict[tuple[int, _Key], Bucket] = {}
+            for (at, *names), bucket in finer.items():
+                project, app, model = names
                 start = at - at % span
-                places = [(span, EVERYTHING, start, 0, 0, 0), (span, SINGLE, start, project, app, model)]
+                _bucket(singles, (start, project, app, model)).add(bucket)
+                _bucket(wider, (EVERYTHING, (start, 0, 0, 0))).add(bucket, steps=span >= COARSE)
                 if span >= COARSE:
-                    places += [(span, BY_PROJECT, start, project, 0, 0), (span, BY_APP, start, 0, app, 0)]
-                for place in places:
-                    bucket = changes.get(place)
-                    if bucket is None:
-                        bucket = changes[place] = Bucket(since_s=start, step_s=span)
-                    bucket.add(own, steps=span >= COARSE)
+                    _bucket(wider, (BY_PROJECT, (start, project, 0, 0))).add(bucket)
+                    _bucket(wider, (BY_APP, (start, 0, app, 0))).add(bucket)
+            wider.update(((SINGLE, key), bucket) for key, bucket in singles.items())
+            self._add_cells(connection, span, wider)
+            finer = singles
+
+    def _add_cells(
+        self, connection: sqlite3.Connection, span: int, cells: Mapping[tuple[int, "_Key"], Bucket]
+    ) -> None:
         number, named = partial(self._name, connection), partial(self._names.name, connection)
-        for place, bucket in changes.items():
+        for written, ((level, key), bucket) in enumerate(cells.items()):
+            place = (span, level, *key)
             found = connection.execute(_READ_ONE, place).fetchone()
             if found is not None:
-                add_row(bucket, found, named)
+                whole = Bucket(since_s=key[0], step_s=span)
+                whole.add(bucket)
+                add_row(whole, found, named)
+                bucket = whole  # noqa: PLW2901  # a coarser span is made of it as it was
+            steps = bucket.timings(number) if span >= COARSE else _NO_STEPS
             connection.execute(_WRITE, (*place, *[getattr(bucket, name) for name in COUNTS]))
-            connection.execute(_WRITE_DETAIL, (*place, bucket.detail(), bucket.timings(number)))
+            connection.execute(_WRITE_DETAIL, (*place, bucket.detail(), steps))
+            if written % 8 == 7:
+                time.sleep(0)  # lets the event loop have the interpreter
 
     def _name(self, connection: sqlite3.Connection, name: str) -> int:
         number = self._names.find(connection, name)
@@ -261,6 +279,13 @@ class Rollups(RollupReader):
             except BaseException:
                 self._names.forget()
                 raise
+
+
+def _bucket(buckets: dict[_Any, Bucket], key: _Any) -> Bucket:
+    bucket = buckets.get(key)
+    if bucket is None:
+        bucket = buckets[key] = Bucket(since_s=0, step_s=60)
+    return bucket
 
 
 __all__ = ["DAYS", "FLUSH_S", "MINUTE_DAYS", "SPANS", "Bucket", "Dimension", "Histogram", "Rollups"]

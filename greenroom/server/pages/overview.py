@@ -48,7 +48,14 @@ class Backend(Protocol):
         self, since_s: float, until_s: float, step_s: int, *, names: "Names", by: Sequence[str], detail: bool
     ) -> list[Bucket]: ...
     def totals(
-        self, since_s: float, until_s: float, step_s: int, *, names: "Names", by: Sequence[str]
+        self,
+        since_s: float,
+        until_s: float,
+        step_s: int,
+        *,
+        names: "Names",
+        by: Sequence[str],
+        detail: bool = False,
     ) -> list[Bucket]: ...
     def markers(self, since_s: float, until_s: float, app: str | None) -> list[Json]: ...
     def ratios(self, model: str) -> Ratios: ...
@@ -161,7 +168,7 @@ class OverviewPages:
     def _found(self, asked: Asked) -> Json:
         backend, names, step_s = self._backend, asked.names, asked.range.step_s
         now = backend.read(asked.since_s, asked.until_s, step_s, names=names, by=(), detail=True)
-        before = backend.read(asked.before_s, asked.since_s, step_s, names=names, by=(), detail=True)
+        before = backend.totals(asked.before_s, asked.since_s, step_s, names=names, by=(), detail=True)
         by_app = backend.read(asked.since_s, asked.until_s, step_s, names=names, by=("app",), detail=False)
         changed = [
             *self._movers(asked, "app"),
