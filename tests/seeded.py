@@ -24,6 +24,8 @@ from greenroom.errors import UpstreamError
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.lines import ANSWER, UNPRICED, Account
 from greenroom.store.lines import Line as Paid
+from greenroom.store.recount import recount
+from greenroom.store.rollups import Rollups
 from greenroom.store.traces import Entry, TraceStore
 
 DAYS = 14
@@ -176,7 +178,16 @@ def seed(folder: Path, count: int, *, until_s: float | None = None, index: bool 
     finally:
         traces.close()
         books.close()
+    _sum_up(data, count)
     return config
+
+
+def _sum_up(data: Path, count: int) -> None:
+    """Count all of it in the rollups, as the first start would in the background."""
+    rollups = Rollups(data / "rollups.db")
+    rollups.begin(count)
+    recount(rollups, data / "traces.db", at_once=20_000)
+    rollups.close()
 
 
 async def _happen(data: Path, config: Path) -> list[Entry]:

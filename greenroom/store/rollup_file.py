@@ -10,6 +10,8 @@ SPANS: Final = (60, 600, 3_600, 21_600, 86_400)
 MINUTE_DAYS: Final = 30
 DAYS: Final = 400
 KEPT_DAYS = {60: MINUTE_DAYS, 600: MINUTE_DAYS, 3_600: DAYS, 21_600: DAYS, 86_400: DAYS}
+OLD_S: Final = 2 * 86_400
+"""Traces from before the file are counted by the minute where they are younger than this."""
 COARSE: Final = 3_600
 """Spans from this on have sums for each project and app, and what the pipeline's steps did."""
 EVERYTHING, BY_PROJECT, BY_APP, SINGLE = range(4)
@@ -31,17 +33,20 @@ CREATE TABLE details (
     project INTEGER NOT NULL, app INTEGER NOT NULL, model INTEGER NOT NULL,
     detail BLOB NOT NULL, steps BLOB NOT NULL, PRIMARY KEY (span, level, start, project, app, model)
 ) WITHOUT ROWID;
+-- When minutes begin: traces older than the file are counted by the hour where they are older than two days.
+CREATE TABLE marks (minutes_since INTEGER NOT NULL);
 {coverage.TABLES}
 """,
 )
 """Migrations of `rollups.db`, oldest first."""
 
 
-def span_of(step_s: int, first_s: int, now_s: float) -> int:
-    """The longest span that steps are made of; hours where minutes of that time are kept no more."""
+def span_of(step_s: int, first_s: int, now_s: float, minutes_since_s: float) -> int:
+    """The longest span that steps are made of; hours where there are no minutes of that time."""
     fitting = [span for span in SPANS if step_s % span == 0 and first_s % span == 0]
     span = fitting[-1]
-    return span if first_s >= now_s - KEPT_DAYS[span] * 86_400 else max(span, 3_600)
+    are_kept = first_s >= max(now_s - KEPT_DAYS[span] * 86_400, minutes_since_s if span < COARSE else 0)
+    return span if are_kept else max(span, COARSE)
 
 
 def tiles_of(first_s: int, until_s: int, least_s: int) -> list[tuple[int, int, int]]:

@@ -62,7 +62,7 @@ class RollupReader:
         """
         groups = _checked(step_s, by)
         first = int(since_s) - int(since_s) % step_s
-        span = span_of(step_s, first, time.time())
+        span = self._span(step_s, first)
         tiles = [(span, first, int(-(-until_s // 1)))]
         wanted = _Wanted((project, app, model), groups, detail, detail and steps)
         return self._read(wanted, tiles, f"c.start - c.start % {step_s}", step_s)
@@ -84,9 +84,13 @@ class RollupReader:
         groups = _checked(step_s, by)
         first = int(since_s) - int(since_s) % step_s
         until = -int(-until_s // step_s) * step_s
-        tiles = tiles_of(first, until, span_of(step_s, first, time.time()))
+        tiles = tiles_of(first, until, self._span(step_s, first))
         wanted = _Wanted((project, app, model), groups, detail, detail and steps)
         return self._read(wanted, tiles, str(first), until - first)
+
+    def _span(self, step_s: int, first: int) -> int:
+        with self._explaining(), self._reading() as connection:
+            return span_of(step_s, first, time.time(), minutes_since(connection))
 
     def _read(
         self, wanted: "_Wanted", tiles: Sequence[tuple[int, int, int]], step: str, step_s: int
@@ -159,6 +163,12 @@ class _Wanted(NamedTuple):
         if span < COARSE:
             return SINGLE
         return BY_PROJECT if asked == {"project"} else BY_APP if asked == {"app"} else SINGLE
+
+
+def minutes_since(connection: sqlite3.Connection) -> int:
+    """From when on there are cells of minutes, in Unix time."""
+    found = connection.execute("SELECT minutes_since FROM marks").fetchone()
+    return 0 if found is None else int(found[0])
 
 
 def _checked(step_s: int, by: Dimension | Sequence[Dimension] | None) -> tuple[Dimension, ...]:

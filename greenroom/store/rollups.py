@@ -33,10 +33,18 @@ from greenroom.store.rollup_file import (
     KEPT_DAYS,
     MIGRATIONS,
     MINUTE_DAYS,
+    OLD_S,
     SINGLE,
     SPANS,
 )
-from greenroom.store.rollup_reading import PLAIN, WITH_DETAILS, Dimension, RollupReader, add_row
+from greenroom.store.rollup_reading import (
+    PLAIN,
+    WITH_DETAILS,
+    Dimension,
+    RollupReader,
+    add_row,
+    minutes_since,
+)
 
 FLUSH_S: Final = 5.0
 """Cells of memory go to the file as often as this, while there are any."""
@@ -94,6 +102,9 @@ class Rollups(RollupReader):
                 if not looks_for_gaps:
                     self._presence.show(number)
                 self._number = number
+            if connection.execute("SELECT count(*) FROM marks").fetchone()[0] == 0:
+                since = int(time.time()) - OLD_S if newest else 0
+                connection.execute("INSERT INTO marks VALUES (?)", (since - since % COARSE,))
 
     def close(self) -> None:
         """Write what waits, and add no more. May be called twice."""
@@ -200,7 +211,7 @@ class Rollups(RollupReader):
             kind = Kind(*key)
             project, app, model = (self._name(connection, name) for name in kind[1:4])
             _bucket(minutes, (kind.minute * 60, project, app, model)).put(kind, cell)
-        finer = minutes
+        finer, since = minutes, minutes_since(connection)
         for span in SPANS:
             singles: dict[_Key, Bucket] = {}
             wider: dict[tuple[int, _Key], Bucket] = {}
@@ -213,6 +224,8 @@ class Rollups(RollupReader):
                     _bucket(wider, (BY_PROJECT, (start, project, 0, 0))).add(bucket)
                     _bucket(wider, (BY_APP, (start, 0, app, 0))).add(bucket)
             wider.update(((SINGLE, key), bucket) for key, bucket in singles.items())
+            if span < COARSE:
+                wider = {key: one for key, one in wider.items() if key[1][0] >= since}
             self._add_cells(connection, span, wider)
             finer = singles
 

@@ -81,6 +81,26 @@ def test_a_recount_of_the_traces_gives_what_the_recorder_counted(traces: TraceSt
     again.close()
 
 
+def test_traces_older_than_the_file_are_counted_by_the_hour(traces: TraceStore, tmp_path: Path) -> None:
+    recorder = Recorder(traces)
+    recorder.start()
+    now_s = int(time.time())
+    for ago_s in (60, 90, 5 * 86_400, 5 * 86_400 + 60):
+        recorder.put(make_exchange(str(ago_s), created_ns=(now_s - ago_s) * 10**9))
+    recorder.stop()
+    rollups = Rollups(tmp_path / "rollups.db")
+    rollups.begin(4)
+    assert recount(rollups, tmp_path / "traces.db") == 4
+    rollups.add([(row(now_s - 5 * 86_400), None)])
+    young = rollups.read(now_s - 3_600, now_s + 60, 60)
+    assert sum(one.requests for one in young) == 2
+    assert all(one.step_s == 60 for one in young)
+    old = rollups.read(now_s - 6 * 86_400, now_s - 4 * 86_400, 60)
+    assert sum(one.requests for one in old) == 3
+    assert {one.since_s % 3_600 for one in old} == {0}
+    rollups.close()
+
+
 def test_without_bodies_the_rows_are_counted(traces: TraceStore, tmp_path: Path) -> None:
     recorder = Recorder(traces, capture="off")
     recorder.start()
