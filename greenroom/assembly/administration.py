@@ -261,6 +261,7 @@ def losses(house: House) -> dict[str, int]:
         "traces_lost": counts.lost_rows,
         "trace_bodies_lost": counts.lost_bodies,
         "responses_lost": house.responses.lost,
+        **house.telemetry.losses(),
     }
 
 

@@ -50,6 +50,10 @@ _WHY: dict[str, _Why] = {
     "ledger_requests_abandoned": _Why(
         "Requests of a process that died, charged at what was reserved.", "Look in the log for why it died."
     ),
+    "otel_records_rejected": _Why(
+        "Spans, metrics and scores that the collector did not take, for good.",
+        "Its answer stands in the log: look there for what it objects to.",
+    ),
     "store_errors": _Why(
         "Times the store's file could not be written; tried again.", "Look at the free space below."
     ),

@@ -79,6 +79,11 @@ class Telemetry(Looking):
         at_work = self._at_work
         return None if at_work is None else at_work.outbox.state()
 
+    def losses(self) -> dict[str, int]:
+        """What was to leave and was given up, since the start."""
+        state = self.state()
+        return {} if state is None else {"otel_records_rejected": state.counts.rejected}
+
     def metrics(self) -> list[str]:
         """Lines of Prometheus' text format."""
         state = self.state()
@@ -87,7 +92,6 @@ class Telemetry(Looking):
         counts = {
             "otel_spans_exported": state.counts.spans,
             "otel_events_exported": state.counts.events,
-            "otel_records_rejected": state.counts.rejected,
             "otel_export_failures": state.counts.failures,
         }
         lines = []

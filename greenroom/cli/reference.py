@@ -29,6 +29,7 @@ from greenroom.config import (
 )
 from greenroom.offline.batches.settings import BatchesConfig
 from greenroom.offline.finetune.settings import FinetuneConfig
+from greenroom.offline.otel.settings import OtelConfig
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
 
@@ -48,6 +49,7 @@ TABLES: Mapping[str, type[Struct]] = {
     f"refusals.{NAME}": RefusalConfig,
     "finetune": FinetuneConfig,
     "batches": BatchesConfig,
+    "otel": OtelConfig,
 }
 REQUIRED = object()
 

@@ -1,7 +1,9 @@
 """Telemetry in and out of a real server: the official SDK sends, hostile bodies are answered, ours comes back."""
 
+import asyncio
 import gzip
 import json
+import threading
 import time
 import tracemalloc
 import zlib
@@ -12,9 +14,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from greenroom.errors import TooLarge
-from greenroom.server.otlp import unpacked
+from greenroom.exchange import Caller
+from greenroom.server.otlp import MOST_WAITING, OtlpApi, Told, unpacked
 from greenroom.wire import semconv
 from greenroom.wire.otlp import json as as_json
 from greenroom.wire.otlp import protobuf
@@ -304,6 +309,55 @@ def test_a_bomb_is_never_unpacked_beyond_its_bound() -> None:
 
     assert tracemalloc.get_traced_memory()[1] < 4_000_000
     tracemalloc.stop()
+
+
+class Slow:
+    """Takes a message when it is told to."""
+
+    def __init__(self) -> None:
+        self.may_go = threading.Event()
+        self.at_once = self.most = 0
+
+    def take_spans(self, caller: Caller, body: bytes, *, is_json: bool) -> Told:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        assert self.may_go.wait(5)
+        self.at_once -= 1
+        return Told(0, "")
+
+    take_logs = take_spans
+
+    def spans(self, project: str | None, id: str) -> None:
+        return None
+
+    document = spans
+
+
+async def test_one_message_is_read_at_a_time_and_of_many_the_last_are_told_to_come_back() -> None:
+    slow = Slow()
+    endpoint = OtlpApi(slow).docs()[0].endpoint
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/traces",
+        "headers": [(b"content-type", b"application/json")],
+    }
+
+    async def receive() -> dict[str, Any]:  # Any: ASGI
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send() -> Response:
+        return await endpoint(Request(scope, receive), Caller(key_id="k"))
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(send()) for _ in range(MOST_WAITING + 3)]
+        await asyncio.sleep(0.05)
+        slow.may_go.set()
+    answers = [one.result() for one in tasks]
+
+    assert sorted(one.status_code for one in answers) == [200] * MOST_WAITING + [503] * 3
+    assert {one.headers.get("retry-after") for one in answers if one.status_code == 503} == {"1"}
+    assert slow.most == 1
 
 
 def test_without_a_key_nothing_is_taken(place: Place) -> None:

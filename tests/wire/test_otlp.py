@@ -136,6 +136,25 @@ def test_the_official_messages_read_our_log_records() -> None:
     assert (record.trace_id.hex(), record.span_id.hex(), record.severity_number) == (TRACE, SPAN, 9)
 
 
+def test_our_json_of_metrics_is_protobufs_own() -> None:
+    spread = Points(semconv.SERVER_PER_TOKEN, 5, 9, spreads=[Spread({"a": "b"}, [1] * 14, 6.5)])
+    totals = [
+        Points(one, 5, 9, totals=[Total({}, value)])
+        for one, value in ((semconv.COST, 0.5), (semconv.COST, 3))
+    ]
+    measured = [Measured(ORIGIN, [spread, *totals])]
+    read, parsed = (
+        message("metrics", "ExportMetricsServiceRequest"),
+        message("metrics", "ExportMetricsServiceRequest"),
+    )
+    json_format = pytest.importorskip("google.protobuf.json_format")
+
+    json_format.Parse(as_json.metrics(measured), read)  # raises for a field it does not know
+    parsed.ParseFromString(protobuf.metrics(measured))
+
+    assert read == parsed
+
+
 def test_our_json_is_protobufs_own_but_for_ids() -> None:
     official = message("logs", "ExportLogsServiceRequest")
     json_format = pytest.importorskip("google.protobuf.json_format")

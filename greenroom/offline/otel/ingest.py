@@ -127,7 +127,7 @@ class Ingest:
             mask.origin(origin)
             for number, span in enumerate(spans):
                 mask.span(span)
-                if number % protobuf_reader.YIELD_EVERY == 0:
+                if number % _YIELD_EVERY == 0:
                     self._pause()
         return groups
 
@@ -201,6 +201,8 @@ class _Mask:
 
 
 _LONG_NUMBER = 99_999_999
+_YIELD_EVERY = 8
+"""Spans masked between two moments in which others may run: about a millisecond."""
 
 
 def _is_brief(value: object) -> bool:

@@ -38,7 +38,9 @@ class OtelConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     headers_env: str | None = None
     """Name of the environment variable with headers, as "k=v,k=v"; without it OTEL_EXPORTER_OTLP_HEADERS."""
     traces: bool = True
+    """Exchanges leave as spans."""
     metrics: bool = True
+    """What `/metrics` shows of exchanges leaves too."""
     evaluations: bool = True
     """Scores leave as `gen_ai.evaluation.result` events."""
     semconv: Spoken = "both"
@@ -54,6 +56,7 @@ class OtelConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     every_s: Annotated[float, Meta(ge=0.2, le=3600)] = 5.0
     """How often spans and scores leave, in seconds."""
     metrics_every_s: Annotated[float, Meta(ge=1, le=3600)] = 60.0
+    """How often metrics leave, in seconds."""
     timeout_s: Annotated[float, Meta(ge=0.1, le=300)] = 10.0
     """How long one request to the collector may take."""
     service: str | None = None
