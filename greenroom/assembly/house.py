@@ -200,6 +200,7 @@ class House(Stores):
         check(loaded, self.config_path)
         if self.worker is not None:
             check_workers(loaded, self.worker.count, self.source)
+        self.telemetry.check(loaded)
         rooms = await furnish(self, loaded)
         self.config = self.deployments.begin()
         self.engines.keep([one.engine for one in self.models.local()], (PULLED, PREFIX))

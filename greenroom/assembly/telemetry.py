@@ -60,6 +60,10 @@ class Telemetry(Looking):
         self._may_run = True
         self.refresh()
 
+    def check(self, config: Config) -> None:
+        """Raises: ConfigError for a configuration that is not to be taken."""
+        plan_of(config.otel, self._house.environment, self._house.source)
+
     def refresh(self) -> None:
         """Take a configuration that was read again. Raises: ConfigError."""
         if self._may_run and self._plan() is not None:
@@ -227,12 +231,12 @@ def upstreams_of(config: Config) -> "dict[str, Upstream]":
     """Who serves each provider's models, as telemetry names it."""
     from greenroom.offline.otel.journey import Upstream  # noqa: PLC0415  # as above
 
-    found = {"greenroom": Upstream("greenroom", is_here=True, is_ours=True)}
+    found = {"greenroom": Upstream("greenroom", is_here=True)}
     for name, known in PROVIDERS.items():
         found[name] = Upstream(semconv.provider_name(name, known.kind), *_place(known.base_url))
     for name, one in config.providers.items():
         if one.kind == "llama":
-            found[name] = Upstream(semconv.provider_name(name, "llama"), is_ours=True)
+            found[name] = Upstream(semconv.provider_name(name, "llama"))
             continue
         sold_by = seller(one.base_url) if one.base_url else None
         known_url = PROVIDERS[name].base_url if name in PROVIDERS else None

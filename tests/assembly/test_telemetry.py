@@ -95,6 +95,17 @@ async def test_export_begins_and_ends_with_the_configuration(tmp_path: Path, col
     assert collector.spans()[0].trace == id
 
 
+async def test_a_configuration_that_names_no_such_headers_is_not_taken(tmp_path: Path) -> None:
+    house = house_of(tmp_path, "")
+    async with house.running():
+        text = exporting("http://127.0.0.1:9", 'headers_env = "NOT_SET"\n[apps.other]\n')
+        (tmp_path / "greenroom.toml").write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match="NOT_SET"):
+            await house.reload()
+
+        assert "other" not in house.gateway.rooms.apps
+
+
 async def test_a_collector_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         house = house_of(tmp_path, exporting(f"http://127.0.0.1:{hanging.getsockname()[1]}"))

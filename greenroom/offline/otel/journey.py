@@ -50,8 +50,6 @@ class Upstream(NamedTuple):
     port: int = 0
     is_here: bool = False
     """Whether its models run in this process."""
-    is_ours: bool = False
-    """Whether we run its models, here or beside us."""
 
 
 Upstreams = Mapping[str, Upstream]
@@ -73,7 +71,7 @@ class Teller:
         behind = [one for one in body.steps if one.stage == "postprocess"]
         spans = [root, *_stages(root, before, root.start_ns, row.id, 0)]
         called_ns = root.start_ns + sum(one.ns for one in before)
-        ended_ns = root.end_ns - sum(one.ns for one in behind)
+        ended_ns = max(root.start_ns, root.end_ns - sum(one.ns for one in behind))
         spans += self._calls(root, stored, called_ns, max(called_ns, ended_ns))
         spans += _stages(root, behind, ended_ns, row.id, len(before))
         return spans
@@ -91,11 +89,6 @@ class Teller:
             found[semconv.SERVER_ADDRESS] = upstream.address
             found[semconv.SERVER_PORT] = upstream.port
         return found
-
-    def is_ours(self, target: str) -> bool:
-        """Whether we run this model."""
-        upstream = self._upstreams.get(target.partition("/")[0])
-        return upstream is not None and upstream.is_ours
 
     def _root(self, row: Row, body: Body) -> Span:
         surface = surface_of(row)
@@ -169,7 +162,7 @@ class Teller:
                 parent=root.id,
                 name=f"{operation} {attributes[semconv.REQUEST_MODEL]}",
                 kind=INTERNAL if upstream is not None and upstream.is_here else CLIENT,
-                start_ns=at_ns,
+                start_ns=min(at_ns, root.end_ns),
                 end_ns=min(at_ns + took_ns, root.end_ns),
                 attributes=attributes,
                 status=ERROR if error is not None else 0,
@@ -305,7 +298,7 @@ def _stages(root: Span, steps: Iterable[StepRecord], at_ns: int, id: str, number
             id=stage,
             parent=root.id,
             name=name,
-            start_ns=begin_ns,
+            start_ns=min(begin_ns, root.end_ns),
             end_ns=min(at_ns, root.end_ns),
             attributes=attributes,
             events=events,
@@ -318,7 +311,7 @@ def _stages(root: Span, steps: Iterable[StepRecord], at_ns: int, id: str, number
                 id=span_of(id, "stage", number, "retrieval"),
                 parent=stage,
                 name="retrieval documents",
-                start_ns=began_ns,
+                start_ns=min(began_ns, root.end_ns),
                 end_ns=min(began_ns + step.ns, root.end_ns),
                 attributes={
                     semconv.OPERATION: "retrieval",

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from greenroom.exchange import Attempt, Usage
+from greenroom.exchange import Attempt, Stage, StepRecord, Usage
 from greenroom.gateway.record import body_of, row_of
 from greenroom.models.prices import Period, Price, Rates
 from greenroom.offline.otel.journey import Teller, Upstream
@@ -18,7 +18,7 @@ from tests.store.exchanges import CPF, make_exchange, make_masked
 
 ID = "0193a1b2c3d4e5f60718293a4b5c6d7e"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-UPSTREAMS = {"openai": Upstream("openai", "api.openai.com", 443), "mine": Upstream("llama.cpp", is_ours=True)}
+UPSTREAMS = {"openai": Upstream("openai", "api.openai.com", 443), "mine": Upstream("llama.cpp")}
 
 
 def stored(exchange: Any) -> Stored:  # Any: an Exchange
@@ -217,3 +217,17 @@ def test_what_a_client_sends_is_never_trusted_to_be_what_it_should(body: bytes) 
     attributes = call_of(told(exchange, sends_content=True)).attributes
 
     assert not {name for name in attributes if name.startswith("gen_ai.request.")} - {semconv.REQUEST_MODEL}
+
+
+@pytest.mark.parametrize("total_ns", [0, 1_000, 3_000_000, 10_000_000])
+def test_no_span_is_outside_of_its_request_however_odd_the_times_are(total_ns: int) -> None:
+    exchange = make_exchange(ID)
+    stages: tuple[Stage, ...] = ("preprocess", "ground", "check", "postprocess", "postprocess")
+    exchange.steps = [StepRecord(one, f"step {number}", ns=1_000_000) for number, one in enumerate(stages)]
+    exchange.attempts = [Attempt(target="openai/small", status=200, ns=4_000_000)] * 2
+    exchange.total_ns = total_ns
+
+    root, *parts = told(exchange)
+
+    assert len(parts) == 6
+    assert all(root.start_ns <= one.start_ns <= one.end_ns <= root.end_ns for one in parts)
