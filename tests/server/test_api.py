@@ -15,6 +15,8 @@ ROLES = ("app", "viewer", "operator", "admin")
 ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "GET /api/traces": ("viewer", 200),
     "GET /api/traces/none": ("viewer", 404),
+    "GET /api/traces/none/spans": ("viewer", 404),
+    "GET /api/traces/none/otlp": ("viewer", 404),
     "DELETE /api/traces?user=nobody": ("operator", 200),
     "GET /api/sessions/none": ("viewer", 404),
     "GET /api/audit": ("viewer", 200),
@@ -407,7 +409,7 @@ def test_the_document_lists_every_route_and_its_role(office: Office) -> None:
         "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/messages", "POST /v1/messages/count_tokens",
         "POST /v1/responses", "POST /v1/embeddings", "POST /v1/moderations", "GET /v1/models",
         "GET /v1/models/{model}", "DELETE /v1/models/{model}",
-        "POST /api/inspect",
+        "POST /api/inspect", "POST /v1/traces", "POST /v1/logs",
     }  # fmt: skip
     assert set(described) == {*served, *fast, *(f"GET {path}" for path in OPEN)}
     assert all(f"'{role}'" in described[route] for route, role in served.items())
