@@ -13,9 +13,11 @@ from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.headers import HEADERS
 from greenroom.server.pages.live import live
 from greenroom.server.pages.sessions import Session
+from greenroom.server.pages.settings import SettingsPages
 from tests.server.pages.backend import ADMIN_KEY, FakeBackend
 from tests.server.pages.browser import Browser, chromium, sign_in
 from tests.server.pages.serving import served
+from tests.server.pages.test_pages_settings import Settings, key_row
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(chromium() is None, reason="needs Chromium")]
 
@@ -143,6 +145,29 @@ def test_palette_keys_and_look(browser: tuple[Browser, str]) -> None:
     page.go(f"{origin}/users")
     assert page.value(ground) != light, "the look is kept from page to page"
     assert page.problems == []
+
+
+def test_a_list_follows_what_one_types(backend: FakeBackend) -> None:
+    settings = Settings()
+    settings.rows = [key_row(f"k{number}", created_ns=number) for number in range(200)]
+    with served(backend, more=[SettingsPages(settings).routes]) as origin, Browser() as page:
+        sign_in(page, origin, ADMIN_KEY)
+        page.go(f"{origin}/settings/keys")
+        assert page.value("document.querySelectorAll('#key-rows tbody tr').length") == 100
+        page.value("document.querySelector('#q').focus()")
+        page.call("Input.insertText", text="k77")
+
+        wait(page, "document.querySelectorAll('#key-rows tbody tr').length === 1")
+        assert page.value("document.activeElement.id") == "q", "whoever types goes on typing"
+        wait(page, "location.search === '?q=k77'")
+        settings.rows = []
+        backend.roles.clear()
+        time.sleep(1.1)
+        page.call("Input.insertText", text="7")
+        wait(
+            page, "document.querySelector('.toasts .bad') !== null || document.querySelector('#key') !== null"
+        )
+        assert page.value("document.querySelectorAll('#key-rows #key-rows').length") == 0
 
 
 def test_the_menu_of_a_phone_opens_over_the_page_and_every_place_is_reached(

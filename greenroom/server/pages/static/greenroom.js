@@ -61,9 +61,18 @@ document.addEventListener("click", async (event) => {
 });
 
 // What answers in place may fail in place.
-document.addEventListener("htmx:error", () => {
-  document.dispatchEvent(new CustomEvent("gr-say", { detail: { text: "The server did not answer. Try again.", bad: true } }));
+document.addEventListener("htmx:before:swap", (event) => {
+  if (event.detail.ctx?.response?.raw?.redirected) {
+    event.preventDefault(); // to the way in: the session is over
+    location.reload();
+  }
 });
+for (const [event, text] of [
+  ["htmx:error", "The server did not answer. Try again."],
+  ["htmx:response:error", "The server refused this. Open the page again and retry."],
+]) {
+  document.addEventListener(event, () => document.dispatchEvent(new CustomEvent("gr-say", { detail: { text, bad: true } })));
+}
 
 // What is at work brings itself up to date, unless somebody is about to press something in it.
 function follow(part) {
