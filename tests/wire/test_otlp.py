@@ -276,6 +276,25 @@ def test_a_span_of_a_wrong_type_is_refused_alone(span: dict[str, Any]) -> None:
     assert (len(spans), taken.refused) == (1, 1)
 
 
+def test_null_stands_for_what_is_not_said() -> None:
+    names = (
+        "parentSpanId", "name", "kind", "startTimeUnixNano", "attributes", "events", "links", "status", "flags",
+        "droppedAttributesCount", "traceState",
+    )  # fmt: skip
+    span = {"traceId": TRACE, "spanId": SPAN, **dict.fromkeys(names)}
+    group = {
+        "resource": None,
+        "schemaUrl": None,
+        "scopeSpans": [{"scope": None, "spans": [span]}, {"spans": None}],
+    }
+    data = json.dumps({"resourceSpans": [group, {"scopeSpans": None}]}).encode()
+
+    (first, second) = read_spans((as_json, json_reader), data)
+
+    assert first == (Origin(), [Span(trace=TRACE, id=SPAN, kind=0)])
+    assert second.spans == []
+
+
 def test_numbers_that_protobufs_json_writes_as_words_are_read() -> None:
     body = {"key": "a", "value": {"doubleValue": "-Infinity"}}, {"key": "b", "value": {"intValue": 7}}
     span = {"traceId": TRACE.upper(), "spanId": SPAN, "attributes": body, "unknown": {"x": 1}}

@@ -1,7 +1,7 @@
 """Reads OTLP's JSON: spans and log records out of text that anybody may have sent.
 
-Unknown fields are passed over, as the mapping has it. A record is decoded by itself, so that one of a wrong
-shape is refused alone.
+Unknown fields are passed over and null stands for what is not said, as the mapping has it. A record is decoded
+by itself, so that one of a wrong shape is refused alone.
 """
 
 from base64 import b64decode
@@ -35,112 +35,112 @@ class _Value(Struct, rename="camel"):
 
 
 class _Pair(Struct):
-    key: str = ""
+    key: str | None = None
     value: _Value | None = None
 
 
 class _List(Struct):
-    values: list[_Value] = []
+    values: list[_Value] | None = None
 
 
 class _Map(Struct):
-    values: list[_Pair] = []
+    values: list[_Pair] | None = None
 
 
 class _Event(Struct, rename="camel"):
-    time_unix_nano: _Number = 0
-    name: str = ""
-    attributes: list[_Pair] = []
-    dropped_attributes_count: int = 0
+    time_unix_nano: _Number | None = None
+    name: str | None = None
+    attributes: list[_Pair] | None = None
+    dropped_attributes_count: int | None = None
 
 
 class _Link(Struct, rename="camel"):
-    trace_id: str = ""
-    span_id: str = ""
-    trace_state: str = ""
-    attributes: list[_Pair] = []
-    dropped_attributes_count: int = 0
-    flags: int = 0
+    trace_id: str | None = None
+    span_id: str | None = None
+    trace_state: str | None = None
+    attributes: list[_Pair] | None = None
+    dropped_attributes_count: int | None = None
+    flags: int | None = None
 
 
 class _Status(Struct):
-    message: str = ""
-    code: int = 0
+    message: str | None = None
+    code: int | None = None
 
 
 class _Span(Struct, rename="camel"):
-    trace_id: str = ""
-    span_id: str = ""
-    trace_state: str = ""
-    parent_span_id: str = ""
-    name: str = ""
-    kind: int = 0
-    start_time_unix_nano: _Number = 0
-    end_time_unix_nano: _Number = 0
-    attributes: list[_Pair] = []
-    dropped_attributes_count: int = 0
-    events: list[_Event] = []
-    dropped_events_count: int = 0
-    links: list[_Link] = []
-    dropped_links_count: int = 0
+    trace_id: str | None = None
+    span_id: str | None = None
+    trace_state: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    kind: int | None = None
+    start_time_unix_nano: _Number | None = None
+    end_time_unix_nano: _Number | None = None
+    attributes: list[_Pair] | None = None
+    dropped_attributes_count: int | None = None
+    events: list[_Event] | None = None
+    dropped_events_count: int | None = None
+    links: list[_Link] | None = None
+    dropped_links_count: int | None = None
     status: _Status | None = None
-    flags: int = 0
+    flags: int | None = None
 
 
 class _Log(Struct, rename="camel"):
-    time_unix_nano: _Number = 0
-    observed_time_unix_nano: _Number = 0
-    severity_number: int = 0
-    severity_text: str = ""
+    time_unix_nano: _Number | None = None
+    observed_time_unix_nano: _Number | None = None
+    severity_number: int | None = None
+    severity_text: str | None = None
     body: _Value | None = None
-    attributes: list[_Pair] = []
-    dropped_attributes_count: int = 0
-    flags: int = 0
-    trace_id: str = ""
-    span_id: str = ""
-    event_name: str = ""
+    attributes: list[_Pair] | None = None
+    dropped_attributes_count: int | None = None
+    flags: int | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    event_name: str | None = None
 
 
 class _Resource(Struct):
-    attributes: list[_Pair] = []
+    attributes: list[_Pair] | None = None
 
 
 class _Scope(Struct):
-    name: str = ""
-    version: str = ""
-    attributes: list[_Pair] = []
+    name: str | None = None
+    version: str | None = None
+    attributes: list[_Pair] | None = None
 
 
 class _ScopeSpans(Struct, rename="camel"):
     scope: _Scope | None = None
-    spans: list[Raw] = []
-    schema_url: str = ""
+    spans: list[Raw] | None = None
+    schema_url: str | None = None
 
 
 class _ScopeLogs(Struct, rename="camel"):
     scope: _Scope | None = None
-    log_records: list[Raw] = []
-    schema_url: str = ""
+    log_records: list[Raw] | None = None
+    schema_url: str | None = None
 
 
 class _ResourceSpans(Struct, rename="camel"):
     resource: _Resource | None = None
-    scope_spans: list[_ScopeSpans] = []
-    schema_url: str = ""
+    scope_spans: list[_ScopeSpans] | None = None
+    schema_url: str | None = None
 
 
 class _ResourceLogs(Struct, rename="camel"):
     resource: _Resource | None = None
-    scope_logs: list[_ScopeLogs] = []
-    schema_url: str = ""
+    scope_logs: list[_ScopeLogs] | None = None
+    schema_url: str | None = None
 
 
 class _Traces(Struct, rename="camel"):
-    resource_spans: list[_ResourceSpans] = []
+    resource_spans: list[_ResourceSpans] | None = None
 
 
 class _Logs(Struct, rename="camel"):
-    resource_logs: list[_ResourceLogs] = []
+    resource_logs: list[_ResourceLogs] | None = None
 
 
 _traces = Decoder(_Traces)
@@ -157,10 +157,10 @@ def read_traces(data: bytes, taken: Taken[Span], pause: Callable[[], None]) -> l
     return [
         Spans(
             read.origin(group.resource, scope.scope, scope.schema_url or group.schema_url),
-            list(_taken(scope.spans, taken, read.span, pause)),
+            list(_taken(scope.spans or (), taken, read.span, pause)),
         )
-        for group in _decoded(data, _traces).resource_spans
-        for scope in group.scope_spans
+        for group in _decoded(data, _traces).resource_spans or ()
+        for scope in group.scope_spans or ()
     ]
 
 
@@ -170,10 +170,10 @@ def read_logs(data: bytes, taken: Taken[Log], pause: Callable[[], None]) -> list
     return [
         Logs(
             read.origin(group.resource, scope.scope, scope.schema_url or group.schema_url),
-            list(_taken(scope.log_records, taken, read.log, pause)),
+            list(_taken(scope.log_records or (), taken, read.log, pause)),
         )
-        for group in _decoded(data, _logs).resource_logs
-        for scope in group.scope_logs
+        for group in _decoded(data, _logs).resource_logs or ()
+        for scope in group.scope_logs or ()
     ]
 
 
@@ -214,7 +214,7 @@ class _Records:
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
 
-    def origin(self, resource: _Resource | None, scope: _Scope | None, schema: str) -> Origin:
+    def origin(self, resource: _Resource | None, scope: _Scope | None, schema: str | None) -> Origin:
         scope = scope or _Scope()
         return Origin(
             {} if resource is None else self._attributes(resource.attributes)[0],
@@ -228,23 +228,24 @@ class _Records:
         came = _span.decode(raw)
         attributes, dropped = self._attributes(came.attributes)
         events, links = self._bounds.events, self._bounds.links
+        all_events, all_links = came.events or [], came.links or []
         status = came.status or _Status()
         return checked_span(
             Span(
-                trace=came.trace_id,
-                id=came.span_id,
-                parent=came.parent_span_id,
+                trace=came.trace_id or "",
+                id=came.span_id or "",
+                parent=came.parent_span_id or "",
                 name=self._text(came.name),
-                kind=came.kind if 0 <= came.kind <= 5 else 0,
+                kind=_named(came.kind, 5),
                 start_ns=_integer(came.start_time_unix_nano),
                 end_ns=_integer(came.end_time_unix_nano),
                 attributes=attributes,
                 dropped=_count(came.dropped_attributes_count) + dropped,
-                events=[self._event(one) for one in came.events[:events]],
-                dropped_events=_count(came.dropped_events_count) + max(0, len(came.events) - events),
-                links=[self._link(one) for one in came.links[:links]],
-                dropped_links=_count(came.dropped_links_count) + max(0, len(came.links) - links),
-                status=status.code if 0 <= status.code <= 2 else 0,
+                events=[self._event(one) for one in all_events[:events]],
+                dropped_events=_count(came.dropped_events_count) + max(0, len(all_events) - events),
+                links=[self._link(one) for one in all_links[:links]],
+                dropped_links=_count(came.dropped_links_count) + max(0, len(all_links) - links),
+                status=_named(status.code, 2),
                 message=self._text(status.message),
                 state=self._text(came.trace_state),
                 flags=_count(came.flags),
@@ -258,13 +259,13 @@ class _Records:
             Log(
                 at_ns=min(max(_integer(came.time_unix_nano), 0), _LARGEST),
                 observed_ns=min(max(_integer(came.observed_time_unix_nano), 0), _LARGEST),
-                severity=came.severity_number if 0 <= came.severity_number <= 24 else 0,
+                severity=_named(came.severity_number, 24),
                 severity_text=self._text(came.severity_text),
                 event=self._text(came.event_name),
                 body=None if came.body is None else self._value(came.body, 0),
                 attributes=attributes,
-                trace=came.trace_id,
-                span=came.span_id,
+                trace=came.trace_id or "",
+                span=came.span_id or "",
                 flags=_count(came.flags),
                 dropped=_count(came.dropped_attributes_count) + dropped,
             )
@@ -280,15 +281,16 @@ class _Records:
     def _link(self, came: _Link) -> Link:
         attributes, dropped = self._attributes(came.attributes)
         return Link(
-            came.trace_id,
-            came.span_id,
+            came.trace_id or "",
+            came.span_id or "",
             self._text(came.trace_state),
             attributes,
             _count(came.dropped_attributes_count) + dropped,
             _count(came.flags),
         )
 
-    def _attributes(self, pairs: list[_Pair]) -> tuple[Attributes, int]:
+    def _attributes(self, pairs: list[_Pair] | None) -> tuple[Attributes, int]:
+        pairs = pairs or []
         most = self._bounds.attributes
         found = {self._text(one.key): self._value(one.value, 0) for one in pairs[:most]}
         return found, max(0, len(pairs) - most)
@@ -312,22 +314,24 @@ class _Records:
             return CUT
         items = self._bounds.items
         if came.array_value is not None:
-            values = came.array_value.values
+            values = came.array_value.values or []
             found = [self._value(one, depth + 1) for one in values[:items]]
             if len(values) > items:
                 found[-1] = CUT
             return found
         assert came.kvlist_value is not None
-        pairs = came.kvlist_value.values
+        pairs = came.kvlist_value.values or []
         named = {self._text(one.key): self._value(one.value, depth + 1) for one in pairs[:items]}
         return {**named, CUT: CUT} if len(pairs) > items else named
 
-    def _text(self, text: str) -> str:
-        return cut(text, self._bounds.letters)
+    def _text(self, text: str | None) -> str:
+        return cut(text or "", self._bounds.letters)
 
 
-def _integer(number: _Number) -> int:
+def _integer(number: _Number | None) -> int:
     """A 64-bit number that may come as a text. Raises: Refused."""
+    if number is None:
+        return 0
     if isinstance(number, str):
         digits = number.removeprefix("-")
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 20):
@@ -354,5 +358,10 @@ def _bytes(text: str) -> bytes:
         raise Refused("A value of bytes is no base64.") from None
 
 
-def _count(number: int) -> int:
-    return min(max(number, 0), 0xFFFFFFFF)
+def _count(number: int | None) -> int:
+    return min(max(number or 0, 0), 0xFFFFFFFF)
+
+
+def _named(number: int | None, most: int) -> int:
+    """A number that stands for a name; 0 for one that nobody knows."""
+    return number if number is not None and 0 <= number <= most else 0
