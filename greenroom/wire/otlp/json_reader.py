@@ -1,7 +1,7 @@
 """Reads OTLP's JSON: spans and log records out of text that anybody may have sent.
 
-Unknown fields are passed over and null stands for what is not said, as the mapping has it. A record is decoded
-by itself, so that one of a wrong shape is refused alone.
+Unknown fields are passed over and null stands for what is not said, as the mapping has it. A record is
+decoded by itself, so that one of a wrong shape is refused alone.
 """
 
 from base64 import b64decode
