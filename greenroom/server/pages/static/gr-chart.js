@@ -1,4 +1,4 @@
-// <gr-chart>: draws the series in its JSON block with uPlot, once it comes near to what is in sight. The table below it says the same.
+// <gr-chart>: draws the series in its JSON block with uPlot. The table below it says the same.
 
 const COLOURS = ["--chart-1", "--chart-2", "--chart-3", "--chart-4", "--chart-5", "--chart-6", "--chart-7", "--chart-8"];
 const HEIGHT = 190;
@@ -116,7 +116,6 @@ function reach(low, high, unit) {
 class Chart extends HTMLElement {
   #plot = null;
   #told = null;
-  #sight = null;
   #size = null;
 
   connectedCallback() {
@@ -125,20 +124,13 @@ class Chart extends HTMLElement {
       return;
     }
     this.#told = JSON.parse(block.textContent);
-    this.#sight = new IntersectionObserver((seen) => {
-      if (seen.some((one) => one.isIntersecting)) {
-        this.#sight.disconnect();
-        this.#draw();
-      }
-    }, { rootMargin: "3000px" });
-    this.#sight.observe(this);
+    this.#draw();
     this.#size = new ResizeObserver(() => this.#plot?.setSize({ width: this.clientWidth, height: this.#height }));
     this.#size.observe(this);
     document.addEventListener("gr-theme", this.#again);
   }
 
   disconnectedCallback() {
-    this.#sight?.disconnect();
     this.#size?.disconnect();
     document.removeEventListener("gr-theme", this.#again);
     this.#plot?.destroy();
