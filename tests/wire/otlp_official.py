@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-ABSENT = "opentelemetry-proto is not installed: make -C . dev brings it"
+ABSENT = "opentelemetry-proto is not installed: `make test` brings it"
 
 
 def message(signal: str, name: str) -> Any:  # Any: generated classes without types
