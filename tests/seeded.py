@@ -21,15 +21,17 @@ from unittest import mock
 
 from greenroom import Greenroom
 from greenroom.errors import UpstreamError
+from greenroom.store.coverage import Span
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.lines import ANSWER, UNPRICED, Account
 from greenroom.store.lines import Line as Paid
-from greenroom.store.recount import recount
 from greenroom.store.rollups import Rollups
 from greenroom.store.traces import Entry, TraceStore
 
 DAYS = 14
 BATCH = 256
+_AT_ONCE = 80
+"""Batches that the rollups count together."""
 _DAY_S = 86_400.0
 
 CONFIG = """
@@ -167,27 +169,34 @@ def seed(folder: Path, count: int, *, until_s: float | None = None, index: bool 
         config.write_text(CONFIG.format(url=url), encoding="utf-8")
         happened = asyncio.run(_happen(data, config))
     traces, books = TraceStore(data / "traces.db"), LedgerStore(data / "ledger.db")
+    (data / "rollups.db").unlink()  # one that is younger than the traces keeps minutes of the last days alone
+    rollups = Rollups(data / "rollups.db")
+    rollups.begin(traces.newest()[0])
+    summed: list[tuple[list[Entry], Span]] = []
     try:
         told = _told(happened, count - len(happened), time.time() if until_s is None else until_s)
         while entries := list(islice(told, BATCH)):
-            traces.write(entries)
+            summed.append((entries, traces.write(entries)))
+            if len(summed) == _AT_ONCE:
+                _sum_up(rollups, summed)
             books.write([line for line in map(_paid, entries) if line is not None])
         while index and traces.index(BATCH):
             pass
         traces.end()
+        _sum_up(rollups, summed)
     finally:
+        rollups.close()
         traces.close()
         books.close()
-    _sum_up(data, count)
     return config
 
 
-def _sum_up(data: Path, count: int) -> None:
-    """Count all of it in the rollups, as the first start would in the background."""
-    rollups = Rollups(data / "rollups.db")
-    rollups.begin(count)
-    recount(rollups, data / "traces.db", at_once=20_000)
-    rollups.close()
+def _sum_up(rollups: Rollups, summed: list[tuple[list[Entry], Span]]) -> None:
+    """Count stored exchanges in the rollups, by the hour where they are older than two days."""
+    if summed:
+        told = [(entry.row, entry.told) for entries, _ in summed for entry in entries]
+        rollups.add_span(told, Span(summed[0][1].first, summed[-1][1].last))
+        summed.clear()
 
 
 async def _happen(data: Path, config: Path) -> list[Entry]:
@@ -195,9 +204,9 @@ async def _happen(data: Path, config: Path) -> list[Entry]:
     happened: list[Entry] = []
     write = TraceStore.write
 
-    def noting(self: TraceStore, entries: Sequence[Entry], **lost: int) -> None:
+    def noting(self: TraceStore, entries: Sequence[Entry], **lost: int) -> Span:
         happened.extend(entries)
-        write(self, entries, **lost)
+        return write(self, entries, **lost)
 
     with mock.patch.object(TraceStore, "write", noting):
         async with Greenroom(config, data=data) as room:
