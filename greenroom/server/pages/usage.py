@@ -22,7 +22,10 @@ Json = dict[str, Any]  # Any: what JSON holds
 DAYS = (7, 30, 90)
 _USUAL_DAYS = 30
 _TABLES: tuple[Dimension, ...] = ("model", "app", "project", "key", "user", "tag")
+_CHARTED: tuple[Dimension, ...] = ("model", "app")
 _MOST_ROWS = 12
+_MOST_SERIES = 6
+_EPOCH = date(1970, 1, 1).toordinal()
 _HEIGHT = 120
 
 
@@ -98,6 +101,7 @@ class UsagePage:
                 height=_HEIGHT,
                 first=(today() - timedelta(days=days - 1)).isoformat(),
                 last=today().isoformat(),
+                charts=_charts(self._backend, asked, days),
                 most=figures.dollars(str(max((_usd(row) for row in by_day), default=Decimal(0)))),
                 whole=_figures(whole),
                 tables=[
@@ -147,6 +151,37 @@ def columns(rows: Sequence[Json], days: int) -> list[Column]:
         x, width, top = place * step, step * 0.8, _HEIGHT - height
         out.append(Column(f"{x:.3f}%", f"{width:.3f}%", f"{top:.1f}", f"{height:.1f}", title))
     return out
+
+
+def _charts(backend: Backend, asked: Asked, days: int) -> list[tuple[str, str, list[Json]]]:
+    """What each day cost by model and by app, and its tokens: title, unit and series."""
+    first = today() - timedelta(days=days - 1)
+    times = [_seconds(first + timedelta(days=day)) for day in range(days)]
+    found = []
+    for dimension in _CHARTED:
+        rows = backend.usage(asked._replace(by=("day", dimension)))
+        sums: dict[str, dict[int, float]] = {}
+        for row in rows:
+            of = sums.setdefault(row[dimension] or "none", {})
+            at = _seconds(date.fromisoformat(row["day"]))
+            of[at] = of.get(at, 0.0) + float(row["cost_usd"])
+        dearest = sorted(
+            (name for name in sums if any(sums[name].values())), key=lambda name: -sum(sums[name].values())
+        )
+        shown = dearest[:_MOST_SERIES]
+        series = [
+            {"label": name, "points": [[at, sums[name].get(at, 0.0)] for at in times]} for name in shown
+        ]
+        if rest := dearest[_MOST_SERIES:]:
+            points = [[at, sum(sums[name].get(at, 0.0) for name in rest)] for at in times]
+            series.append({"label": "others", "points": points})
+        if len(series) > 1:
+            found.append((f"By {dimension}", "USD", series))
+    return found
+
+
+def _seconds(day: date) -> int:
+    return (day.toordinal() - _EPOCH) * 86_400
 
 
 def _tells(rows: Sequence[Json], name: str) -> bool:

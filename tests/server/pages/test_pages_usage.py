@@ -34,7 +34,7 @@ def test_days_are_drawn_and_the_dearest_come_first(backend: FakeBackend, admin: 
     assert "1 calls to models without a known price are not in this sum." in seen.text
     assert "By model" in seen.text
     assert "By user" not in seen.text  # nobody was named
-    assert "<b>" not in page.text
+    assert "<b>x" not in page.text
     assert seen.all("a", href="/usage?model=openai%2Fgpt-5")
     columns = [
         one
@@ -66,3 +66,17 @@ def test_nothing_spent_is_said(backend: FakeBackend, admin: Visitor) -> None:
 def test_nobody_reads_it_without_signing_in(visitor: Visitor) -> None:
     assert visitor.client.get("/usage").headers["location"].startswith("/login")
     assert visitor.client.get("/usage.json").status_code == 401
+
+
+def test_models_and_apps_are_drawn_by_day_with_a_table_that_says_the_same(
+    backend: FakeBackend, admin: Visitor
+) -> None:
+    spend(backend)
+
+    seen = Seen(admin.client.get("/usage?days=7").text)
+
+    drawn = [one for one in seen.all("figure") if one["id"].startswith("usage-")]
+    assert [one["id"] for one in drawn] == ["usage-1"]  # one app alone is no chart
+    heads = [name for name in ("openai/gpt-5", "o/<b>x") if seen.text.count(name) >= 2]
+    assert len(heads) == 2
+    assert seen.all("gr-chart")
