@@ -61,7 +61,7 @@ class Cell:
     __slots__ = (
         "attempts", "audio_in", "audio_out", "cached_tokens", "call", "call_us", "calls", "cost_nano",
         "first", "first_us", "input", "input_tokens", "output", "output_tokens", "overhead", "overhead_us",
-        "per_piece", "per_piece_us", "per_token", "per_token_us", "priced", "reasoning", "requests",
+        "per_piece", "per_piece_us", "per_token", "per_token_us", "plan", "priced", "reasoning", "requests",
         "retry_input", "retry_nano", "retry_output", "steps", "total", "total_us", "verdicts", "written",
     )  # fmt: skip
 
@@ -85,6 +85,8 @@ class Cell:
         """Streams by the time from one piece to the next, on average."""
         self.steps: dict[tuple[str, str, str], list[int]] = {}
         """Stage, step and what came of it → nanoseconds, then how often up to each bound."""
+        self.plan: list[tuple[str, str, list[int]]] = []
+        """The steps of the first exchange with their sums: the next one's are mostly the same ones."""
         self.verdicts: dict[tuple[str, str], int] = {}
         """Category and action → how many findings."""
 
@@ -150,19 +152,27 @@ class Cell:
                 self.retry_output += one.usage.output_tokens
 
     def _put_steps(self, steps: list[StepRecord]) -> None:
-        sums = self.steps
-        for one in steps:
-            key = (one.stage, one.step, one.outcome)
-            found = sums.get(key)
-            if found is None:
-                found = sums[key] = [0] * (len(STEP) + 2)
-            found[0] += one.ns
-            found[bisect_left(_STEP_NS, one.ns) + 1] += 1
+        plan = self.plan
+        if len(plan) != len(steps):
+            plan = [(one.step, one.outcome, self._slot(one)) for one in steps]
+            self.plan = self.plan or plan
+        for one, (name, outcome, usual) in zip(steps, plan, strict=True):
+            slot = usual if one.step is name and one.outcome is outcome else self._slot(one)
+            ns = one.ns
+            slot[0] += ns
+            slot[bisect_left(_STEP_NS, ns) + 1] += 1
             if one.verdicts:
                 verdicts = self.verdicts
                 for verdict in one.verdicts:
                     what = (verdict.category, verdict.action)
                     verdicts[what] = verdicts.get(what, 0) + 1
+
+    def _slot(self, one: StepRecord) -> list[int]:
+        key = (one.stage, one.step, one.outcome)
+        found = self.steps.get(key)
+        if found is None:
+            found = self.steps[key] = [0] * (len(STEP) + 2)
+        return found
 
     def add(self, other: "Cell") -> None:
         """Add another cell's sums."""
@@ -172,16 +182,14 @@ class Cell:
             pairs = zip(getattr(self, name), getattr(other, name), strict=True)
             setattr(self, name, [a + b for a, b in pairs])
         for key, counts in other.steps.items():
-            found = self.steps.get(key)
-            self.steps[key] = (
-                counts[:] if found is None else [a + b for a, b in zip(found, counts, strict=True)]
-            )
+            found = self.steps.setdefault(key, [0] * len(counts))
+            found[:] = [a + b for a, b in zip(found, counts, strict=True)]
         for what, count in other.verdicts.items():
             self.verdicts[what] = self.verdicts.get(what, 0) + count
 
 
 _HISTOGRAMS = ("total", "overhead", "first", "per_token", "input", "output", "call", "per_piece")
-_NUMBERS = tuple(name for name in Cell.__slots__ if name not in (*_HISTOGRAMS, "steps", "verdicts"))
+_NUMBERS = tuple(name for name in Cell.__slots__ if name not in (*_HISTOGRAMS, "plan", "steps", "verdicts"))
 
 
 _Key = tuple[int, str, str, str, str, int, str, str, int]

@@ -125,22 +125,23 @@ class OverviewPages:
     async def _show(self, request: Request, session: Session) -> Response:
         asked = read_asked(request.query_params, time.time())
 
-        def build() -> Response:
-            found = self._found(asked)
-            return self._doors.render.html(
-                "overview.html",
-                session=session,
-                asked=asked,
-                ranges=[(one, asked.address(range=one.name)) for one in RANGES],
-                conditions=[
-                    (name, value, asked.address("/overview", **{name: None}))
-                    for name, value in asked.names.said.items()
-                ],
-                twin=asked.address("/overview.json"),
-                **found,
-            )
+        return await run_in_threadpool(self.page, asked, session)
 
-        return await run_in_threadpool(build)
+    def page(self, asked: Asked, session: Session) -> Response:
+        """The overview; reads files."""
+        found = self._found(asked)
+        return self._doors.render.html(
+            "overview.html",
+            session=session,
+            asked=asked,
+            ranges=[(one, asked.address(range=one.name)) for one in RANGES],
+            conditions=[
+                (name, value, asked.address("/overview", **{name: None}))
+                for name, value in asked.names.said.items()
+            ],
+            twin=asked.address("/overview.json"),
+            **found,
+        )
 
     async def _show_json(self, request: Request, session: Session) -> Response:
         asked = read_asked(request.query_params, time.time())
