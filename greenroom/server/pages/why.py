@@ -99,6 +99,13 @@ class Why(NamedTuple):
     unpriced: int
 
     @property
+    def heading(self) -> str:
+        """What the page asks, with a place for whose cost it is."""
+        if not _is_change(self.split):
+            return "What {} costs"
+        return "Why {} costs less" if self.split.change < 0 else "Why {} costs more"
+
+    @property
     def before_usd(self) -> str:
         """What it cost before."""
         return usd(self.split.before)
@@ -155,7 +162,7 @@ def _sentence(found: Split) -> str:
     if found.before == 0:
         return f"It costs {now}; the time before it cost nothing."
     percent = 100 * found.change / found.before
-    if abs(percent) < 0.5:
+    if not _is_change(found):
         return f"It costs {now}, about as much as the time before ({then})."
     much = f"{found.after / found.before:.1f} times as much as" if percent >= 200 else None
     word = "more" if found.change > 0 else "less"
@@ -163,8 +170,12 @@ def _sentence(found: Split) -> str:
     return f"It costs {now}, {told} the time before ({then})."
 
 
+def _is_change(found: Split) -> bool:
+    return abs(found.change) >= 0.005 * found.before
+
+
 def _because(found: Split) -> str:
-    if not found.change or not found.before:
+    if not found.before or not _is_change(found):
         return ""
     part = found.parts[found.main] / found.change
     share = "Nearly all" if part > 0.9 else "Most" if part > 0.5 else "The largest part"
