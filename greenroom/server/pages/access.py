@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
     "models": Rule("viewer"),
     "choose": Rule("viewer"),
     "usage": Rule("viewer"),
+    "drift": Rule("viewer", "operator"),
     "audit": Rule("viewer"),
 }
 NOBODY_ELSE = Rule()
