@@ -13,6 +13,7 @@ from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
 from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.assembly.promptdesk import PromptDesk
+from greenroom.assembly.qualitydesk import QualityDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
 from greenroom.server import knowledge, responses
@@ -29,9 +30,11 @@ from greenroom.server.pages.doors import Room
 from greenroom.server.pages.drift import DriftPage
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.overview import OverviewPages
+from greenroom.server.pages.quality import QualityPage
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.prompts import PromptApi
+from greenroom.server.quality import QualityApi
 from greenroom.server.routing import Doc
 from greenroom.server.serving import ServingApi
 from greenroom.server.usage import UsageApi
@@ -61,6 +64,7 @@ def docs_of(behind: Behind) -> tuple[Doc, ...]:
         *ExperimentApi(ExperimentDesk(house)).docs(),
         *DeploymentApi(DeployDesk(house)).docs(),
         *DriftApi(DriftDesk(house)).docs(),
+        *QualityApi(QualityDesk(house)).docs(),
         *knowledge.docs(behind.shelves),
         *responses.docs(behind.kept, behind.background, house.access),
         *EvalRoutes(lambda: behind.evals.desk, note).docs(),
@@ -80,4 +84,5 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         OverviewPages(OverviewDesk(house)).routes,
         SettingsPages(SettingsDesk(behind.desk)).routes,
         DriftPage(DriftDesk(house)).routes,
+        QualityPage(QualityDesk(house)).routes,
     )

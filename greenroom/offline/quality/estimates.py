@@ -49,7 +49,7 @@ def estimate(sums: Sums) -> Estimate | None:
     mean = sums.total / sums.n
     if sums.odd <= 0:
         low, high = wilson(min(1.0, max(0.0, mean)), sums.n, CONFIDENCE)
-        return Estimate(mean, low, high, sums.n)
+        return Estimate(mean, 0.0 if mean <= 0 else low, 1.0 if mean >= 1 else high, sums.n)
     if sums.n < 2:
         return Estimate(mean, float("-inf"), float("inf"), sums.n)
     spread = sqrt(max(0.0, sums.squares - sums.n * mean * mean) / (sums.n - 1))
@@ -74,4 +74,4 @@ def student(share: float, freedom: int) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
     )
-    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
+    return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, 1))

@@ -46,6 +46,7 @@ RULES: dict[str, Rule] = {
     "choose": Rule("viewer"),
     "usage": Rule("viewer"),
     "drift": Rule("viewer", "operator"),
+    "quality": Rule("viewer", "operator"),
     "audit": Rule("viewer"),
 }
 NOBODY_ELSE = Rule()
