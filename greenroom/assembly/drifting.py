@@ -35,6 +35,8 @@ HOUR_NS = HOUR_S * 1_000_000_000
 LATE_S = 120
 """So long after an hour its exchanges are on disk, the slow ones too."""
 _FIRST_S, _BETWEEN_S = 20.0, 60.0
+_LONG_S = 0.05
+"""An hour that takes longer is followed by a rest, so that requests do not starve while much is caught up."""
 _AT_ONCE = 24
 """Hours whose readings are kept together."""
 _DAY_S = 86_400
@@ -66,7 +68,7 @@ class DriftWatch(Looking):
         """Sample the hours that have passed, then look once at the newest. Raises: StoreError."""
         until = ended(now_s)
         for hours in batches(waiting(self._house, until)):
-            sample_hours(self._house, hours, self._stopping.is_set)
+            sample_hours(self._house, hours, self._stopping.wait)
             if self._stopping.is_set():
                 return
         if until > self._looked:
@@ -92,18 +94,26 @@ def batches(hours: Sequence[int]) -> Iterator[Sequence[int]]:
         yield hours[start : start + _AT_ONCE]
 
 
-def sample_hours(house: "House", hours: Sequence[int], is_over: Callable[[], bool] = lambda: False) -> None:
-    """Read some exchanges of each hour and keep what drift wants to know of them. Raises: StoreError."""
+def sample_hours(
+    house: "House", hours: Sequence[int], rest: Callable[[float], bool] = lambda _: False
+) -> None:
+    """Read some exchanges of each hour and keep what drift wants to know of them. Raises: StoreError.
+
+    `rest` waits for so many seconds, and says whether to end: hours with much traffic take as long a rest.
+    """
     most, traces = house.config.drift.sample_per_hour, house.folder() / "traces.db"
     read: dict[int, dict[Stream, list[tuple[str, str, bytes]]]] = {}
+    took_s = 0.0
     for hour in hours:
-        if is_over():
+        if rest(took_s if took_s > _LONG_S else 0.0):
             break
+        began = time.monotonic()
         found = sample(traces, hour * HOUR_NS, (hour + 1) * HOUR_NS, most)
         read[hour] = {
             stream: [(str(one.row["user"] or ""), one.row["id"], _encode(_read(house, one))) for one in some]
             for stream, some in found.items()
         }
+        took_s = time.monotonic() - began
     if read:
         house.drift.add(read)
         house.quality.add_hours({hour: measured(hour, house.drift.of_hour(hour)) for hour in read})
@@ -162,20 +172,29 @@ def look_at_all(house: "House", until: int) -> list[Look]:
         states.append(State(*stream, until, hours.missing_h, *map(len, sides)))
         if not hours.missing_h and sides.is_enough:
             found[stream] = look(sides)
-    before = {(one.project, one.app, one.metric): one for one in store.standings()}
-    looks, standings, sick = [], [], []
-    for stream, some in judged(found, plan.alpha).items():
-        for finding, is_over in some:
-            row = before.get((*stream, finding.metric))
-            was = Standing() if row is None else Standing(row.streak, row.calm, row.open_since)
-            now = was.after(is_over=is_over, hour=until, looks=plan.looks)
-            if was.open_since is not None and now.open_since is None:
-                sick.append((stream, was.open_since - plan.window_h, until))
-            looks.append(_look(stream, until, finding, is_over))
-            standings.append(StandingRow(*stream, finding.metric, now.streak, now.calm, now.open_since))
+    looks = [
+        _look(stream, until, finding, is_over)
+        for stream, some in judged(found, plan.alpha).items()
+        for finding, is_over in some
+    ]
+    by_place = {_place(one): one for one in looks}
+    before = {_place(one): one for one in store.standings()}
+    standings, sick = [], []
+    for place in {**by_place, **before}:  # what can't be told any more, as nobody asks, is not told for ever
+        row, seen = before.get(place), by_place.get(place)
+        was = Standing() if row is None else Standing(row.streak, row.calm, row.open_since)
+        now = was.after(is_over=seen is not None and seen.is_over, hour=until, looks=plan.looks)
+        standings.append(StandingRow(*place, now.streak, now.calm, now.open_since))
+        if was.open_since is not None and now.open_since is None:
+            sick.append((place[:2], was.open_since - plan.window_h, until))
     store.keep_looks(looks, standings, states, sick)
-    _tell(house, looks, standings, before)
+    for one in standings:
+        _tell(house, by_place.get(_place(one)), one)
     return looks
+
+
+def _place(one: Look | StandingRow) -> tuple[str, str, str]:
+    return one.project, one.app, one.metric
 
 
 def _look(stream: Stream, hour: int, one: Finding, is_over: bool) -> Look:
@@ -185,16 +204,11 @@ def _look(stream: Stream, hour: int, one: Finding, is_over: bool) -> Look:
     )  # fmt: skip
 
 
-def _tell(
-    house: "House", looks: list[Look], standings: list[StandingRow],
-    before: dict[tuple[str, str, str], StandingRow],
-) -> None:  # fmt: skip
-    for one, now in zip(looks, standings, strict=True):
-        was = before.get((one.project, one.app, one.metric))
-        if now.open_since is not None:
-            house.alerts.tell(notice_of(one))
-        elif was is not None and was.open_since is not None:
-            house.alerts.clear(rule_of(one.metric), one.project, one.app)
+def _tell(house: "House", seen: Look | None, now: StandingRow) -> None:
+    if now.open_since is None:
+        house.alerts.clear(rule_of(now.metric), now.project, now.app)  # no write where there is none
+    elif seen is not None:
+        house.alerts.tell(notice_of(seen))
 
 
 def rule_of(metric: str) -> str:

@@ -1,4 +1,4 @@
-"""What is asked of quality: every score over time with its interval, by app, model and prompt; what rules do."""
+"""What is asked of quality: scores over time with their intervals, by app, model and prompt; the rules."""
 
 import time
 from collections.abc import Callable, Iterable

@@ -1,5 +1,7 @@
 """What one process of a server looks at by itself, beside its requests: drift, canaries, quality."""
 
+import asyncio
+
 from greenroom.assembly.canary_runs import CanaryRuns
 from greenroom.assembly.drifting import DriftWatch
 from greenroom.assembly.house import House
@@ -26,4 +28,4 @@ class Watching:
         """End, before the stores close."""
         await self._scoring.stop()
         await self._canaries.stop()
-        self._drift.stop()
+        await asyncio.to_thread(self._drift.stop)  # it may be in the middle of a look

@@ -64,4 +64,7 @@ def quality(
 
 
 def _figures(one: Record) -> list[object]:
-    return [*(None if one[name] is None else f"{one[name]:.3f}" for name in ("mean", "low", "high")), one["n"]]
+    return [
+        *(None if one[name] is None else f"{one[name]:.3f}" for name in ("mean", "low", "high")),
+        one["n"],
+    ]

@@ -1,4 +1,4 @@
-"""What came into `traces.db` since somebody looked last: exchanges to be scored, and scores of whatever source.
+"""What came into `traces.db` since somebody looked last: exchanges to be scored, and scores from anybody.
 
 Read beside whoever writes. Knows nothing of rules.
 """

@@ -1,4 +1,4 @@
-"""What scores of live traffic came to, by day; what each rule did and spent; how far the traces were gone through.
+"""What scores of live traffic came to, by day; what each rule did and spent; how far it has come.
 
 Sums only: no text, no id, nobody's name. So they stay when traces go, for as long as anybody may want to
 compare. One process writes; several read.
@@ -106,7 +106,8 @@ class QualityStore(CountedStore):
         """Count what became of exchanges by (rule, what), and what was spent by (rule, day)."""
         with self._changing() as connection:
             connection.executemany(
-                "INSERT INTO work VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                "INSERT INTO work VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET count = count + excluded.count",
                 [(rule, day, what, count) for (rule, what), count in counts.items()],
             )
             connection.executemany(
@@ -133,8 +134,9 @@ class QualityStore(CountedStore):
         """Sums since a day, narrowed to what is given."""
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT * FROM cells WHERE day >= ?1 AND (?2 IS NULL OR project = ?2) AND (?3 IS NULL OR app = ?3)"
-                " AND (?4 IS NULL OR model = ?4) AND (?5 IS NULL OR prompt = ?5) AND n > 0",
+                "SELECT * FROM cells WHERE day >= ?1 AND (?2 IS NULL OR project = ?2)"
+                " AND (?3 IS NULL OR app = ?3) AND (?4 IS NULL OR model = ?4)"
+                " AND (?5 IS NULL OR prompt = ?5) AND n > 0",
                 (since_day, project, app, model, prompt),
             ).fetchall()
         return [Cell(Place(*row[:7]), *row[7:]) for row in rows]

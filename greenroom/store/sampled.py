@@ -147,5 +147,6 @@ def _read(connection: sqlite3.Connection, seq: int, blocks: Blocks) -> Sampled |
 
 
 def name_of(connection: sqlite3.Connection, number: int) -> str:
+    """The name behind a number, "" for none."""
     found = connection.execute("SELECT name FROM names WHERE number = ?", (number,)).fetchone()
     return "" if found is None else str(found[0])

@@ -1,9 +1,14 @@
 """A house whose traces are of nine days: most questions in English, some in Portuguese, as it is wanted."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from random import Random
 
+from greenroom.assembly.drifting import sample_hours
 from greenroom.assembly.house import House
 from greenroom.exchange import Exchange
 from greenroom.store.traces import Entry
@@ -30,9 +35,7 @@ OTHERS = ("Absolutely! Great question, let me break that down step by step for y
 Change = Callable[[Exchange, Random], None]
 
 
-def fill(
-    house: House, portuguese: float = 0.2, *, last: Change | None = None, last_portuguese: float | None = None
-) -> int:
+def fill(house: House, *, last: Change | None = None, last_portuguese: float | None = None) -> int:
     """Store the traces; what `last` does, and `last_portuguese`, holds on the last day. The hour after them."""
     chance = Random(1)
     end = BEGIN_H + DAYS * 24
@@ -40,7 +43,7 @@ def fill(
     for hour in range(BEGIN_H, end):
         for number in range(AN_HOUR):
             is_last = hour >= end - 24
-            share = last_portuguese if is_last and last_portuguese is not None else portuguese
+            share = last_portuguese if is_last and last_portuguese is not None else 0.2
             is_portuguese = chance.random() < share
             exchange = make_exchange(
                 f"{hour:026x}{number:06x}", chance.choice(PORTUGUESE if is_portuguese else ENGLISH),
@@ -62,13 +65,23 @@ def write(house: House, entries: list[Entry]) -> None:
 
 
 def filled(
-    folder: Path,
-    text: str = "",
-    *,
-    portuguese: float = 0.2,
-    last: Change | None = None,
-    last_portuguese: float | None = None,
+    folder: Path, text: str = "", *, last: Change | None = None, last_portuguese: float | None = None
 ) -> tuple[House, int]:
-    """The house, stopped, and the hour after its traces."""
-    house = house_of(folder, text)
-    return house, fill(house, portuguese, last=last, last_portuguese=last_portuguese)
+    """The house, stopped, its hours sampled but the last two; and the hour after its traces."""
+    if last is not None:
+        house = house_of(folder, text)
+        return house, fill(house, last=last, last_portuguese=last_portuguese)
+    shutil.copytree(_made(BEGIN_H, last_portuguese), folder / "data")
+    return house_of(folder, text), BEGIN_H + DAYS * 24
+
+
+@cache
+def _made(begin: int, last_portuguese: float | None) -> Path:
+    """A data folder like that, made once."""
+    made = tempfile.TemporaryDirectory()
+    atexit.register(made.cleanup)
+    house = house_of(Path(made.name), "")
+    end = fill(house, last_portuguese=last_portuguese)
+    sample_hours(house, range(begin, end - 2))
+    house.stop()
+    return Path(made.name) / "data"

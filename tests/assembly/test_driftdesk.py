@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.assembly.drifting import LATE_S, DriftWatch
 from greenroom.assembly.driftdesk import DriftDesk
+from greenroom.assembly.drifting import LATE_S, DriftWatch
 from greenroom.assembly.house import House
 from greenroom.errors import NotFound
 from tests.assembly.drift import filled

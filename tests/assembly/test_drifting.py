@@ -53,6 +53,16 @@ def test_another_model_behind_the_same_name_is_told(tmp_path: Path) -> None:
     assert {"drift.answer_words", "drift.answer_length", "drift.latency"} <= set(looked(house, end))
 
 
+def test_what_nobody_asks_any_more_is_not_told_for_ever(tmp_path: Path) -> None:
+    house, end = filled(tmp_path, last_portuguese=0.4)
+    before = looked(house, end)
+
+    after = looked(house, end + 30, looks=2)
+
+    assert "drift.language" in before
+    assert after == []
+
+
 def test_one_look_alone_raises_nothing(tmp_path: Path) -> None:
     house, end = filled(tmp_path, last_portuguese=0.4)
 

@@ -60,7 +60,9 @@ async def test_what_a_rule_draws_is_scored_after_it_was_answered(tmp_path: Path,
         assert len(rows) == 1
         record = house.traces.get(None, rows[0]["id"])
         assert record is not None
-        assert [(one["name"], one["source"], one["value"]) for one in record["scores"]] == [("declines", "code", 1.0)]
+        assert [(one["name"], one["source"], one["value"]) for one in record["scores"]] == [
+            ("declines", "code", 1.0)
+        ]
         assert means(house, "declines") == {("support", "box/sound", "code"): (3, 1.0)}
 
 
@@ -86,7 +88,7 @@ async def test_a_judge_scores_within_its_money_and_is_not_judged_itself(
 
 
 async def test_a_judge_is_not_asked_past_what_a_day_may_cost(tmp_path: Path, talking: Talking) -> None:
-    plan = JUDGED.replace('share = 1.0', 'share = 1.0\nusd_a_day = 0.0098')  # one worst case is some 0.0093
+    plan = JUDGED.replace("share = 1.0", "share = 1.0\nusd_a_day = 0.0098")  # one worst case is some 0.0093
     async with running(tmp_path, plan, talking) as house:
         scoring = Scoring(house)
         await scoring.turn(time.time())

@@ -52,7 +52,9 @@ def test_nothing_known_is_inconclusive_and_half_a_question_wrong_usage(run: Run)
 def test_scores_are_printed_with_their_intervals(run: Run, folder: Path, recent: int) -> None:
     house, end = drift.filled(folder)
     for number in range(4):
-        house.traces.score(None, f"{end - 1:026x}{number:06x}", Score(name="helpful", value=float(number > 0)))
+        house.traces.score(
+            None, f"{end - 1:026x}{number:06x}", Score(name="helpful", value=float(number > 0))
+        )
     sum_up(house, 0)
     house.stop()
 

@@ -39,10 +39,10 @@ class Estimate(Struct, frozen=True):
 def estimate(sums: Sums) -> Estimate | None:
     """The mean with a 95 % interval; None for none.
 
-    Scores that are all 0 or 1 get Wilson's interval for a share; others Student's. Each exchange counts as one of its own: where a few users ask
-    most, the truth may lie further off.
+    Scores that are all 0 or 1 get Wilson's interval for a share, others Student's. Each exchange counts as
+    one of its own: where a few users ask most, the truth may lie further off.
 
-    Source: Wilson 1927; Student 1908.
+    Source: Wilson, "Probable inference", JASA 1927; Student, "The probable error of a mean", Biometrika 1908.
     """
     if sums.n <= 0:
         return None

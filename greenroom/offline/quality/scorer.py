@@ -20,5 +20,7 @@ def made(name: str, rule: QualityRule, lent: Lent, kinds: Mapping[str, Kind] = S
     try:
         (scorer,) = make_scorers({name: rule.table()}, lent, kinds)
     except MalformedRequest as error:
-        raise MalformedRequest(str(error).replace(f"[scorers.{name}]", f"[quality.{name}]"), "quality") from None
+        raise MalformedRequest(
+            str(error).replace(f"[scorers.{name}]", f"[quality.{name}]"), "quality"
+        ) from None
     return scorer

@@ -83,7 +83,7 @@ class QualityPage:
         )
 
     async def _feedback(self, request: Request, session: Session) -> Response:
-        """Score an exchange: `id`, `value`, and if wanted `name`, `comment`, `correction`; back to its page."""
+        """Score an exchange: `id`, `value`, if wanted `name`, `comment`, `correction`; back to its page."""
         form = await self._doors.posted(request, session)
         session.require("operator")
         id = form.get("id", "")
@@ -128,9 +128,7 @@ class _Asked:
 
 def _score(one: Json, place: int, asked: _Asked) -> Json:
     unit = "share" if _is_share(one) else ""
-    points = {
-        name: [[day["at_s"], day[name]] for day in one["by_day"]] for name in ("mean", "low", "high")
-    }
+    points = {name: [[day["at_s"], day[name]] for day in one["by_day"]] for name in ("mean", "low", "high")}
     return {
         "id": f"score-{place}",
         "name": one["name"],
@@ -147,8 +145,8 @@ def _score(one: Json, place: int, asked: _Asked) -> Json:
                 "title": title,
                 "rows": [
                     {
-                        "name": row["name"], "mean": _figure(row["mean"], unit), "between": _between(row, unit),
-                        "n": figures.count(row["n"]), "address": asked.address(**{title: row["name"]}),
+                        "name": row["name"], "mean": _figure(row["mean"], unit), "n": figures.count(row["n"]),
+                        "between": _between(row, unit), "address": asked.address(**{title: row["name"]}),
                     }
                     for row in rows
                 ],

@@ -18,7 +18,9 @@ def test_students_quantile_is_near_the_exact_one(freedom: int) -> None:
 
 
 def sums_of(values: list[float]) -> Sums:
-    return Sums(len(values), sum(values), sum(one * one for one in values), sum(one not in (0, 1) for one in values))
+    return Sums(
+        len(values), sum(values), sum(one * one for one in values), sum(one not in (0, 1) for one in values)
+    )
 
 
 def test_shares_get_wilsons_interval_and_numbers_students() -> None:

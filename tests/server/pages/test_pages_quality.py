@@ -71,7 +71,9 @@ def test_a_viewer_sees_the_own_project_and_scores_nothing() -> None:
         viewer.sign_in(VIEWER_KEY)
         viewer.get("/quality")
         other = viewer.get("/quality?project=others")
-        sent = viewer.post("/quality/feedback", {"csrf": viewer.token("/quality"), "id": "trace-1", "value": "1"})
+        sent = viewer.post(
+            "/quality/feedback", {"csrf": viewer.token("/quality"), "id": "trace-1", "value": "1"}
+        )
 
     assert quality.asked[0][0] not in (None, "others")
     assert other.status_code == 404
