@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 
+from tests.e2e.conftest import EXCHANGES
 from tests.server.pages.browser import Browser
 from tests.server_process import ADMIN, ServerProcess
 
@@ -25,7 +26,7 @@ def thumb(seeded: ServerProcess, number: int, *, is_up: bool) -> None:
 def test_thumbs_are_drawn_with_their_interval_and_drift_opens(
     seeded: ServerProcess, browser: Browser
 ) -> None:
-    for number in range(99_000, 99_010):
+    for number in range(EXCHANGES - 1_000, EXCHANGES - 990):
         thumb(seeded, number, is_up=number % 5 > 0)
     until = time.monotonic() + 30
     while True:
