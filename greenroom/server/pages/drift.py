@@ -207,8 +207,9 @@ def _detail(one: Json) -> Json:
     ]  # fmt: skip
     return {
         "title": f"{_NAMES.get(one['metric'], one['metric'])} of {one['app']}",
-        "told": one["told"],
+        "told": one["told"][:1].upper() + one["told"][1:],
         "unit": unit,
+        "note": "" if unit else "in characters",
         "figures": values if any(two["points"] for two in values) else [],
         "effects": [{"label": "effect", "points": [[two["at_s"], two["effect"]] for two in history]}],
         "sides": [
@@ -222,7 +223,7 @@ def _unit(metric: str) -> tuple[float, str]:
     """By what a figure is multiplied to be shown, and its unit."""
     if metric in ("language", "refusal", "personal_data"):
         return 1.0, "share"
-    return {"cost": (1e-9, "USD"), "latency": (1e-3, "ms")}.get(metric, (1.0, "characters"))
+    return {"cost": (1e-9, "USD"), "latency": (1e-3, "ms")}.get(metric, (1.0, ""))
 
 
 def _example(one: Json) -> Json:
