@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from msgspec import msgpack
 from msgspec.structs import replace
@@ -224,7 +225,7 @@ def notice_of(one: Look) -> Notice:
     return Notice(
         rule_of(one.metric), "drift", one.project, one.app, "warning",
         f"App '{one.app}': {told(one)}.", figures,
-        f"/drift?project={one.project}&app={one.app}&metric={one.metric}",
+        "/drift?" + urlencode({"project": one.project, "app": one.app, "metric": one.metric}),
     )  # fmt: skip
 
 

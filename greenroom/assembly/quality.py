@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
 from zlib import crc32
 
 from greenroom.assembly.feedback import score_trace
@@ -323,7 +324,7 @@ def _tell(house: "House", name: str, rule: QualityRule, project: str, app: str, 
             f"App '{app}': '{name}' is {found.mean:.2f} (surely {found.low:.2f} to {found.high:.2f}), "
             f"{word} {bound:g}, by {found.n} scores of two days.",
             {"mean": found.mean, "low": found.low, "high": found.high, "n": float(found.n), "bound": bound},
-            f"/quality?app={app}",
+            "/quality?" + urlencode({"project": project, "app": app}),
         )
     )  # fmt: skip
 

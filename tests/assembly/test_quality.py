@@ -158,7 +158,7 @@ async def test_a_mean_that_surely_is_past_its_bound_is_told_and_taken_back(
         await worked(house, scoring)
         await scoring.turn(time.time() + 120)
         (alert,) = house.alerts.opened()
-        for _ in range(150):
+        for _ in range(100):
             await ask(house)
         await stored(house, await ask(house))
         await worked(house, scoring)
