@@ -16,8 +16,8 @@ import evals
 from evals.figures import Row
 
 _NO_STEP = {"__main__", "figures", "identifiers", "significance", "training_rows"}
-_LONG = {"routing"}
-"""Measured where it is named, not by default: it takes minutes."""
+_LONG = {"drift", "routing"}
+"""Measured where they are named, not by default: they take minutes."""
 
 
 def names() -> list[str]:

@@ -13,9 +13,12 @@ from greenroom.errors import ConfigError
 from greenroom.models.routing import Route, Rule
 from greenroom.offline.batches.settings import BatchesConfig
 from greenroom.offline.deploy.plan import DeployConfig
+from greenroom.offline.drift.canaries import CanariesConfig
+from greenroom.offline.drift.plan import DriftConfig
 from greenroom.offline.experiments.plan import ArmName, ExperimentConfig
 from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.offline.otel.settings import OtelConfig
+from greenroom.offline.quality.plan import QualityRule, RuleName
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
 from greenroom.tables import decode_table
@@ -286,6 +289,9 @@ class Config(_Table, kw_only=True, frozen=True):
     apps: dict[str, AppConfig] = field(default_factory=dict)
     experiments: dict[ArmName, ExperimentConfig] = field(default_factory=dict)
     deploy: DeployConfig = DeployConfig()
+    drift: DriftConfig = DriftConfig()
+    canaries: CanariesConfig = CanariesConfig()
+    quality: dict[RuleName, QualityRule] = field(default_factory=dict)
     money: MoneyConfig = MoneyConfig()
     budgets: dict[str, BudgetConfig] = field(default_factory=dict)
     prices: dict[str, PriceConfig] = field(default_factory=dict)

@@ -71,6 +71,7 @@ class Desk:
         """Erase a user's traces."""
         forget_spans(self._house, project, user)
         erased = self._house.traces.delete(project, user=user)
+        self._house.drift.forget(project, user)
         self._house.forgetting.forget(project, user)
         self._house.books.forget(project, user)
         who = pseudonym(user)  # the log outlives what was erased, and is not to name whose it was

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from greenroom.assembly.canary_runs import check_canaries
 from greenroom.assembly.money import check_money
 from greenroom.assembly.policies import check_policies
 from greenroom.assembly.prompts import check_prompts
+from greenroom.assembly.quality_rules import check_quality
 from greenroom.assembly.steps import check_tables
 from greenroom.assembly.trials import check_experiments
 from greenroom.config import Config
@@ -20,3 +22,5 @@ def check(config: Config, path: Path | None) -> None:
     check_prompts(config, source)
     check_experiments(config, source)
     check_endpoint(config.otel, source)
+    check_canaries(config, source)
+    check_quality(config, source)

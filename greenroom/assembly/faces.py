@@ -5,6 +5,7 @@ from typing import NamedTuple
 from greenroom.assembly.administration import Desk
 from greenroom.assembly.batches import HostedBatches
 from greenroom.assembly.deploying import DeployDesk
+from greenroom.assembly.driftdesk import DriftDesk
 from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
 from greenroom.assembly.finetune_pages import TrainingPages
@@ -12,11 +13,13 @@ from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
 from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.assembly.promptdesk import PromptDesk
+from greenroom.assembly.qualitydesk import QualityDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
 from greenroom.server import knowledge, responses
 from greenroom.server.batches import BatchRoutes
 from greenroom.server.deployments import DeploymentApi
+from greenroom.server.drift import DriftApi
 from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
@@ -24,11 +27,14 @@ from greenroom.server.knowledge.desk import Note
 from greenroom.server.otlp import OtlpApi
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
+from greenroom.server.pages.drift import DriftPage
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.overview import OverviewPages
+from greenroom.server.pages.quality import QualityPage
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.prompts import PromptApi
+from greenroom.server.quality import QualityApi
 from greenroom.server.routing import Doc
 from greenroom.server.serving import ServingApi
 from greenroom.server.usage import UsageApi
@@ -57,6 +63,8 @@ def docs_of(behind: Behind) -> tuple[Doc, ...]:
         *PromptApi(PromptDesk(house)).docs(),
         *ExperimentApi(ExperimentDesk(house)).docs(),
         *DeploymentApi(DeployDesk(house)).docs(),
+        *DriftApi(DriftDesk(house)).docs(),
+        *QualityApi(QualityDesk(house)).docs(),
         *knowledge.docs(behind.shelves),
         *responses.docs(behind.kept, behind.background, house.access),
         *EvalRoutes(lambda: behind.evals.desk, note).docs(),
@@ -75,4 +83,6 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         DeploymentsPage(DeployDesk(house)).routes,
         OverviewPages(OverviewDesk(house)).routes,
         SettingsPages(SettingsDesk(behind.desk)).routes,
+        DriftPage(DriftDesk(house)).routes,
+        QualityPage(QualityDesk(house)).routes,
     )

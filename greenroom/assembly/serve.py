@@ -34,6 +34,7 @@ from greenroom.assembly.listening import ENVIRONMENT, FINE, admin_key_of, bind, 
 from greenroom.assembly.responses import responses_desk
 from greenroom.assembly.supervisor import supervise
 from greenroom.assembly.upkeep import changed_at, retain, take_configuration
+from greenroom.assembly.watching import Watching
 from greenroom.assembly.workers import remove_folder
 from greenroom.errors import GreenroomError
 from greenroom.gateway.record import to_record
@@ -101,8 +102,11 @@ async def run(house: House, listener: socket.socket, announce: Callable[[], None
             await server.evals.start()
             server.finetuning.start()
             await server.batches.start()
+            watching = Watching(house)
+            watching.start()
             await server.serve(sockets=[listener])
             await server.background.stop()
+            await watching.stop()
             await server.batches.stop()
             await server.evals.stop()
             await server.finetuning.stop()

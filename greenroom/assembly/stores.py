@@ -16,12 +16,14 @@ from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
 from greenroom.store import alerts, spans, trained
 from greenroom.store.deployments import DeploymentStore
+from greenroom.store.drift import DriftStore
 from greenroom.store.evals import EvalStore
 from greenroom.store.experiments import ExperimentStore
 from greenroom.store.jobs import JobStore
 from greenroom.store.keys import KeyStore
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.prompts import PromptStore
+from greenroom.store.quality import QualityStore
 from greenroom.store.response_file import ResponseFile
 from greenroom.store.rollups import Rollups
 from greenroom.store.sealed import SealedKeys, master_key
@@ -71,6 +73,8 @@ class Stores:
             "trained",
             "jobs",
             "alerts",
+            "drift",
+            "quality",
             "spans",
         ):
             store = vars(self).pop(name, None)
@@ -184,6 +188,16 @@ class Stores:
     def jobs(self) -> JobStore:
         """Fine-tuning jobs. Raises StoreError."""
         return JobStore(self.folder() / "jobs.db")
+
+    @cached_property
+    def drift(self) -> DriftStore:
+        """What drift remembers. Raises StoreError."""
+        return DriftStore(self.folder() / "drift.db")
+
+    @cached_property
+    def quality(self) -> QualityStore:
+        """What scores of live traffic came to. Raises StoreError."""
+        return QualityStore(self.folder() / "quality.db")
 
     @cached_property
     def alerts(self) -> alerts.Alerts:

@@ -110,6 +110,7 @@ class UserDesk:
         self._house.books.forget(project, user)  # what was spent stays, without the name
         gone["spans"] = forget_spans(self._house, project, user)
         gone["responses"] = StoredResponses(self._house.responses).forget(project, user)
+        self._house.drift.forget(project, user)
         return {**gone, "traces": self._house.traces.delete(project, user=user)}
 
     def _kept(self, text: str) -> str:

@@ -44,6 +44,8 @@ COMMANDS = {
         "deploy:app",
         "Put a model, prompt or policy before an app: canary, shadow, promote, rollback.",
     ),
+    "drift": ("drift:app", "See what moved against the weeks before, and ask canary prompts."),
+    "quality": ("quality:quality", "Show scores of live traffic, each mean with its interval."),
     "usage": ("usage:usage", "Sum up tokens and costs by project, key, model, app, user, tag or day."),
     "finetune": ("finetune:app", "Train models on this machine, and look at how that goes."),
     "eval": ("eval:app", "Run evaluations, compare runs, and report what they tell."),

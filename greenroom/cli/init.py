@@ -24,6 +24,7 @@ _EXAMPLES = {
     "prices.NAME": {"NAME": '"ollama/*"', "input_per_mtok_usd": "0"},
     "policies.NAME": {"NAME": "personal", "action": '"mask"', "category": '"personal_data"'},
     "refusals.NAME": {"NAME": "personal_data"},
+    "quality.NAME": {"NAME": "declines", "scorer": '"refusal"', "share": "0.2"},
 }
 _UNSET = {"base_url": '"https://…/v1"', "tls_cert": '"cert.pem"', "tls_key": '"key.pem"'}
 

@@ -28,8 +28,11 @@ from greenroom.config import (
     StoreConfig,
 )
 from greenroom.offline.batches.settings import BatchesConfig
+from greenroom.offline.drift.canaries import CanariesConfig
+from greenroom.offline.drift.plan import DriftConfig
 from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.offline.otel.settings import OtelConfig
+from greenroom.offline.quality.plan import QualityRule
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
 
@@ -50,6 +53,9 @@ TABLES: Mapping[str, type[Struct]] = {
     "finetune": FinetuneConfig,
     "batches": BatchesConfig,
     "otel": OtelConfig,
+    "drift": DriftConfig,
+    "canaries": CanariesConfig,
+    f"quality.{NAME}": QualityRule,
 }
 REQUIRED = object()
 

@@ -6,14 +6,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from greenroom.assembly.house import House
 from greenroom.errors import GreenroomError
 from greenroom.exchange import Exchange
-from tests.faults.upstream import FaultUpstream
 
 T = TypeVar("T")
+
+
+class Upstream(Protocol):
+    """A provider on a socket."""
+
+    @property
+    def base_url(self) -> str: ...
+
 
 BASE = """
 [providers.box]
@@ -41,7 +48,7 @@ share = 0.5
 """
 
 
-def house_of(folder: Path, text: str, upstream: FaultUpstream | None = None) -> House:
+def house_of(folder: Path, text: str, upstream: Upstream | None = None) -> House:
     """A house of this configuration; nothing answers where there is no upstream."""
     base_url = "http://127.0.0.1:9/v1" if upstream is None else upstream.base_url
     path = folder / "greenroom.toml"
@@ -50,7 +57,7 @@ def house_of(folder: Path, text: str, upstream: FaultUpstream | None = None) -> 
 
 
 @asynccontextmanager
-async def running(folder: Path, text: str, upstream: FaultUpstream | None = None) -> AsyncIterator[House]:
+async def running(folder: Path, text: str, upstream: Upstream | None = None) -> AsyncIterator[House]:
     """The same, at work."""
     house = house_of(folder, text, upstream)
     async with house.running():

@@ -45,6 +45,8 @@ RULES: dict[str, Rule] = {
     "models": Rule("viewer"),
     "choose": Rule("viewer"),
     "usage": Rule("viewer"),
+    "drift": Rule("viewer", "operator"),
+    "quality": Rule("viewer", "operator"),
     "audit": Rule("viewer"),
 }
 NOBODY_ELSE = Rule()

@@ -25,6 +25,8 @@ GROUPS: tuple[Group, ...] = (
         Place("requests", "Requests", "/requests"),
         Place("users", "Users", "/users"),
         Place("usage", "Usage", "/usage"),
+        Place("quality", "Quality", "/quality"),
+        Place("drift", "Drift", "/drift"),
     )),
     Group("Build", (
         Place("collections", "Collections", "/collections"),

@@ -1,0 +1,1 @@
+"""Whether what an app is asked, and answers, has moved against the weeks before."""
