@@ -145,7 +145,7 @@ class DeployDesk:
         return self.show(app)
 
     def choices(self) -> Record:
-        """What may be put before what, for a form: `apps`, `models`, `prompts`, `suites`, and the usual `share`."""
+        """What a form offers: `apps`, `models`, `prompts`, `suites`, and the usual `share`."""
         house = self._house
         prompts = [f"{name}@{max(known)}" for name, known in house.prompt_shelf.registry.versions.items()]
         return {

@@ -11,6 +11,7 @@ from greenroom.assembly.finetune_pages import TrainingPages
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
 from greenroom.assembly.overviewing import OverviewDesk
+from greenroom.assembly.new_trainings import NewTrainings
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
@@ -26,6 +27,7 @@ from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.overview import OverviewPages
+from greenroom.server.pages.new_training import NewTrainingPage
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.prompts import PromptApi
@@ -71,6 +73,7 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
     house = behind.house
     return (
         ServingPages(ServingPagesDesk(house)).routes,
+        NewTrainingPage(NewTrainings(behind.finetuning)).routes,
         FinetuningPages(TrainingPages(behind.finetuning)).routes,
         DeploymentsPage(DeployDesk(house)).routes,
         OverviewPages(OverviewDesk(house)).routes,
