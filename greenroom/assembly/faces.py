@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from greenroom.assembly.administration import Desk
+from greenroom.assembly.batch_pages import BatchPagesDesk
 from greenroom.assembly.batches import HostedBatches
 from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.evals import HostedEvals
@@ -23,6 +24,7 @@ from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.knowledge.desk import Note
 from greenroom.server.otlp import OtlpApi
+from greenroom.server.pages.batches import BatchPages
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
@@ -78,4 +80,5 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         DeploymentsPage(DeployDesk(house)).routes,
         OverviewPages(OverviewDesk(house)).routes,
         SettingsPages(SettingsDesk(behind.desk)).routes,
+        BatchPages(BatchPagesDesk(house, behind.batches)).routes,
     )

@@ -32,6 +32,7 @@ GROUPS: tuple[Group, ...] = (
         Place("models", "Models", "/models"),
         Place("finetuning", "Fine-tuning", "/finetuning"),
         Place("deployments", "Deployments", "/deployments"),
+        Place("batches", "Batches", "/batches"),
     )),
     Group("Guard", (Place("audit", "Audit", "/audit"),)),
     Group("Run", (Place("settings", "Settings", "/settings"),)),
