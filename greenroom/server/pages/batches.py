@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import GreenroomError
 from greenroom.server.pages import figures
-from greenroom.server.pages.deeds import address_of, require_operator, who
+from greenroom.server.pages.deeds import address_of, who
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import HEADERS, json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
@@ -81,7 +81,7 @@ class BatchPages:
         if request.method != "POST":
             return await self._page(session, id)
         await self._doors.posted(request, session)
-        require_operator(session)
+        session.require("operator")
         try:
             await self._batches.cancel(id, who(session), address_of(request))
         except GreenroomError as error:

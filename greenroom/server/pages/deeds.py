@@ -1,21 +1,8 @@
-"""What every page that changes something asks first: who may, who it was, and from where."""
+"""What every page that changes something tells the audit log: who it was, and from where."""
 
 from starlette.requests import Request
 
-from greenroom.errors import Forbidden
 from greenroom.server.pages.sessions import Session
-
-
-def require_operator(session: Session) -> None:
-    """Raise Forbidden for who may only look."""
-    if not session.may_write:
-        raise Forbidden("This key may look, but not change anything. Sign in with an admin or operator key.")
-
-
-def require_admin(session: Session) -> None:
-    """Raise Forbidden for all but admins, as the API does for what spans projects."""
-    if session.role != "admin":
-        raise Forbidden("This spans all projects, so only admins may do it. Sign in with an admin key.")
 
 
 def who(session: Session) -> str:
@@ -24,5 +11,5 @@ def who(session: Session) -> str:
 
 
 def address_of(request: Request) -> str:
-    """Where a request came from, for the audit log."""
+    """Where a request came from."""
     return request.client.host if request.client is not None else ""

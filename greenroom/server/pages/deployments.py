@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.deployments import NewDeployment
 from greenroom.server.pages import figures
-from greenroom.server.pages.deeds import address_of, require_admin, who
+from greenroom.server.pages.deeds import address_of, who
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
@@ -97,7 +97,7 @@ class DeploymentsPage:
         if request.method != "POST":
             return await self._page(request, session)
         form = await self._doors.posted(request, session)
-        require_admin(session)
+        session.require("admin")
         app = form.get("app", "")
         try:
             await self._do(form, app, who(session), address_of(request))

@@ -16,7 +16,7 @@ from greenroom.errors import Conflict, Forbidden, GreenroomError, MalformedReque
 from greenroom.grounding.files import Files, Upload
 from greenroom.server.knowledge.upload import Form
 from greenroom.server.pages import figures
-from greenroom.server.pages.deeds import address_of, require_operator, who
+from greenroom.server.pages.deeds import address_of, who
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.forms import require_same_origin
 from greenroom.server.pages.rendering import json_answer, redirect, segment
@@ -78,7 +78,7 @@ class NewTrainingPage:
         if request.method != "POST":
             return await self._page(session, {**_FORM, "file": request.query_params.get("file", "")[:64]})
         form = await self._doors.posted(request, session)
-        require_operator(session)
+        session.require("operator")
         asked = {name: form.get(name, "").strip() for name in _FORM}
         try:
             body = _body(asked)
@@ -104,7 +104,7 @@ class NewTrainingPage:
 
     async def _upload(self, request: Request, session: Session) -> Response:
         require_same_origin(request)
-        require_operator(session)
+        session.require("operator")
         training = self._training
         try:
             async with Form(training.files, training.most_bytes) as form:
