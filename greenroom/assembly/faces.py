@@ -5,6 +5,7 @@ from typing import NamedTuple
 from greenroom.assembly.administration import Desk
 from greenroom.assembly.batch_pages import BatchPagesDesk
 from greenroom.assembly.batches import HostedBatches
+from greenroom.assembly.comparisons import ComparisonDesk
 from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
@@ -25,6 +26,7 @@ from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.knowledge.desk import Note
 from greenroom.server.otlp import OtlpApi
 from greenroom.server.pages.batches import BatchPages
+from greenroom.server.pages.comparing import ComparisonPages
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
@@ -75,6 +77,7 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
     house = behind.house
     return (
         ServingPages(ServingPagesDesk(house)).routes,
+        ComparisonPages(ComparisonDesk(house)).routes,
         NewTrainingPage(NewTrainings(behind.finetuning)).routes,
         FinetuningPages(TrainingPages(behind.finetuning)).routes,
         DeploymentsPage(DeployDesk(house)).routes,

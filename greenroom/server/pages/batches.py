@@ -16,7 +16,8 @@ from greenroom.errors import GreenroomError
 from greenroom.server.pages import figures
 from greenroom.server.pages.deeds import address_of, who
 from greenroom.server.pages.doors import Doors
-from greenroom.server.pages.rendering import HEADERS, json_answer, redirect, segment
+from greenroom.server.pages.headers import HEADERS
+from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
 
 Json = dict[str, Any]  # Any: what JSON holds

@@ -41,7 +41,7 @@ def packed_once(body: bytes, how: str) -> bytes:
 
 
 async def squeeze(request: Request, answer: Response) -> Response:
-    """Pack an answer's body in place, where that pays and the browser takes it; streams and files stay as they are."""
+    """Pack an answer's body in place, where that pays and the browser takes it; not of streams and files."""
     if isinstance(answer, StreamingResponse | FileResponse) or len(answer.body) < LEAST_BYTES:
         return answer
     if "content-encoding" in answer.headers:
