@@ -15,6 +15,7 @@ from greenroom.assembly.house import House
 from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.assembly.new_trainings import NewTrainings
 from greenroom.assembly.promptdesk import PromptDesk
+from greenroom.assembly.safety import SafetyDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
 from greenroom.server import knowledge, responses
@@ -32,6 +33,7 @@ from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.overview import OverviewPages
 from greenroom.server.pages.new_training import NewTrainingPage
+from greenroom.server.pages.safety import SafetyPage
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.prompts import PromptApi
@@ -83,5 +85,6 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         DeploymentsPage(DeployDesk(house)).routes,
         OverviewPages(OverviewDesk(house)).routes,
         SettingsPages(SettingsDesk(behind.desk)).routes,
+        SafetyPage(SafetyDesk(house)).routes,
         BatchPages(BatchPagesDesk(house, behind.batches)).routes,
     )

@@ -36,5 +36,6 @@ GROUPS: tuple[Group, ...] = (
     )),
     Group("Guard", (Place("audit", "Audit", "/audit"),)),
     Group("Run", (Place("settings", "Settings", "/settings"),)),
+    Group("Guard", (Place("safety", "Safety", "/safety"), Place("audit", "Audit", "/audit"))),
 )  # fmt: skip
 """Every page of its own has one line here."""
