@@ -226,7 +226,7 @@ def _may_promote(opened: Json | None) -> bool:
 def _standing(one: Json) -> Json:
     gate = one["gate"]
     return {
-        "gate": f"{gate['suite']}: {gate['result']}" if gate.get("suite") else gate.get("why") or "",
+        "gate": f"evaluated by {gate['suite']}: {gate['result']}" if gate.get("suite") else "not evaluated",
         "percent": f"{100 * one['share']:g}",
         "id": one["id"], "kind": one["kind"], "name": one["name"], "state": one["state"].replace("_", " "),
         "share": percent(one["share"]), "at": one["since"], "time": figures.short_clock(one["since"]),
