@@ -13,6 +13,7 @@ from greenroom.assembly.batches import FILE, HostedBatches
 from greenroom.assembly.house import House
 from greenroom.errors import NotFound
 from greenroom.exchange import Caller
+from greenroom.server.pages.access import seen
 from greenroom.store.batches import BatchRow
 
 Record = dict[str, Any]  # Any: JSON
@@ -25,7 +26,7 @@ _LONGEST_TEXT = 400
 
 
 class BatchPagesDesk:
-    """Who is signed in sees the batches of all projects. All but `cancel` runs in worker threads."""
+    """Shows batches of the projects that may be seen. All but `cancel` runs in worker threads."""
 
     def __init__(self, house: House, batches: HostedBatches) -> None:
         self._house = house
@@ -37,7 +38,7 @@ class BatchPagesDesk:
 
         if not (self._house.data / FILE).exists():
             return {"data": [], "next": None}
-        rows, has_more = self._batches.store.page(None, LISTED, after)
+        rows, has_more = self._batches.store.page(seen(), LISTED, after)
         told = [{**shown(row), "project": row.project, "key": row.key} for row in rows]
         return {"data": told, "next": rows[-1].id if has_more else None}
 
@@ -72,7 +73,7 @@ class BatchPagesDesk:
         return self._house.documents.files.path(file), file.filename
 
     def _row(self, id: str) -> BatchRow:
-        row = self._batches.store.get(id) if (self._house.data / FILE).exists() else None
+        row = self._batches.store.get(id, seen()) if (self._house.data / FILE).exists() else None
         if row is None:
             raise NotFound("There is no such batch. It may be over for longer than batches are kept.")
         return row

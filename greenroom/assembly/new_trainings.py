@@ -17,6 +17,7 @@ from greenroom.assembly.finetuning import Finetuning
 from greenroom.errors import InfrastructureError, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller
 from greenroom.grounding.files import FileRow, Files, Upload
+from greenroom.server.pages.access import check_project, seen
 
 Record = dict[str, Any]  # Any: JSON
 PURPOSE = "fine-tune"
@@ -48,17 +49,19 @@ class NewTrainings:
         return self._house.config.server.file_limit_mb << 20
 
     def offers(self) -> Record:
-        """What there is to choose from: `files`, newest first, `bases` and the projects' names known here."""
-        files = [_shown(one) for one in self.files.of_all(PURPOSE, _LISTED)]
-        trained = self._house.shelf.names(None)
+        """What there is to choose from: `files`, newest first, `bases` and `projects`."""
+        own = seen()
+        files = [_shown(one) for one in self.files.newest(PURPOSE, _LISTED, own)]
+        trained = self._house.shelf.names(own)
         return {
             "files": files,
             "bases": [*sorted(self._house.config.finetune.bases), *sorted(trained)],
-            "projects": list(dict.fromkeys(["default", *(one["project"] for one in files)])),
+            "projects": list(dict.fromkeys([own or "default", *(one["project"] for one in files)])),
         }
 
     def keep(self, upload: Upload, project: str, filename: str, by: str, address: str) -> Record:
-        """Keep a file of rows. Raises: StorageFull."""
+        """Keep a file of rows. Raises: StorageFull; NotFound for a project of others."""
+        check_project(project)
         kept = self.files.keep(upload, project=project, filename=filename, purpose=PURPOSE)
         self._note(by, "file.create", kept.id, project, address)
         return _shown(kept)
@@ -115,7 +118,7 @@ class NewTrainings:
         from greenroom.wire.finetune import NewJob  # noqa: PLC0415  # as above
 
         file = self.files.find(str(body.get("training_file", "")))
-        if file is None:
+        if file is None or seen() not in {None, file.project}:
             raise NotFound("There is no such file of rows. Choose one, or upload it first.", "training_file")
         try:
             wanted = convert(body, NewJob)

@@ -11,6 +11,7 @@ from greenroom.assembly.audit import Audit
 from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
 from greenroom.errors import NotFound
+from greenroom.server.pages.access import own_project, seen
 from greenroom.stages.check.policy import PolicyConfig, many
 from greenroom.store.audit import AuditFilter
 from greenroom.store.safety import DAY_S, HOUR_S, Scope, Step, Sum, score_name
@@ -22,13 +23,14 @@ _BY_THE_HOUR = 7
 
 
 class SafetyDesk:
-    """Answers in worker threads; who is signed in sees all projects. Raises: StoreError."""
+    """Answers in worker threads, of the projects that may be seen. Raises: StoreError; NotFound."""
 
     def __init__(self, house: House) -> None:
         self._house = house
 
     def over(self, days: int, project: str | None, app: str | None) -> Record:
         """Sums of the last days: `steps` of time, `rules`, `policies`, and what was marked as false alarm."""
+        project = own_project(project)
         scope = _scope(days, project, app)
         counts = self._house.traces.safety
         sums = counts.sums(scope)
@@ -51,7 +53,7 @@ class SafetyDesk:
         self, rule: str | None, category: str | None, project: str | None, app: str | None, limit: int
     ) -> list[Record]:
         """The newest findings that fit, each with `is_false_alarm`."""
-        wanted = AuditFilter(rule=rule, category=category, project=project, app=app, limit=limit)
+        wanted = AuditFilter(rule=rule, category=category, project=own_project(project), app=app, limit=limit)
         found = self._house.traces.audit.list(wanted)
         pairs = [(one["exchange"], score_name(one["rule"])) for one in found]
         marked = self._house.traces.safety.marked(pairs)
@@ -63,7 +65,7 @@ class SafetyDesk:
         Raises: NotFound where the finding, or the exchange it is of, is kept no longer; MalformedRequest.
         """
         one = self._house.traces.audit.find(number)
-        if one is None:
+        if one is None or seen() not in {None, one["project"]}:
             raise NotFound("There is no such finding. Its time may be over.")
         said = f"Finding {number} of {one['rule']} ({one['category']}) " + (
             "is a false alarm." if is_false else "is one after all."
@@ -89,6 +91,7 @@ class SafetyDesk:
                 "decided": would[name] if table.shadow else decided[name],
             }
             for name, table in self._house.config.policies.items()
+            if seen() is None or not table.project or _is_of(seen() or "", many(table.project))
         ]  # fmt: skip
 
 
@@ -106,6 +109,10 @@ def conditions(table: PolicyConfig) -> list[str]:
     if table.route_to:
         said.append(f"to {table.route_to}")
     return said
+
+
+def _is_of(project: str, names: Sequence[str]) -> bool:
+    return any(project.startswith(one[:-1]) if one.endswith("*") else project == one for one in names)
 
 
 def _scope(days: int, project: str | None, app: str | None) -> Scope:

@@ -167,12 +167,12 @@ class Files:
         row = self._db.connection().execute(_ONE, values).fetchone()
         return None if row is None else _row(row)
 
-    def of_all(self, purpose: str, limit: int) -> _Rows:
-        """The newest files of all projects that were uploaded for something."""
+    def newest(self, purpose: str, limit: int, project: str | None = None) -> _Rows:
+        """The newest files of a project, or of all, that were uploaded for something."""
         rows = self._db.connection().execute(
             f"SELECT {_COLUMNS} FROM files WHERE purpose = :purpose AND {_LIVING}"  # noqa: S608 - our own words
-            " ORDER BY number DESC LIMIT :limit",
-            {"purpose": purpose, "limit": limit, "now": int(time.time())},
+            " AND (:project IS NULL OR project = :project) ORDER BY number DESC LIMIT :limit",
+            {"purpose": purpose, "limit": limit, "project": project, "now": int(time.time())},
         )
         return [_row(row) for row in rows]
 

@@ -72,7 +72,7 @@ async def test_one_that_waits_is_cancelled_once_and_by_whom_is_known(shop: Shop)
 
     assert (mayn_t.status_code, forged.status_code, ended.status_code) == (403, 403, 303)
     assert after in {"cancelling", "cancelled"}
-    assert changes == [("batch.cancel", "admin on the pages")]
+    assert changes == [("batch.cancel", "key-admin")]
     assert unknown.status_code == 404
 
 

@@ -43,7 +43,7 @@ async def test_a_canary_is_begun_widened_promoted_and_taken_back(
     assert (without, again) == (409, 409)
     assert (shown["name"], shown["share"]) == ("other", 0.5)
     assert (during, after) == ("box/other", "box/sound")
-    who = "admin on the pages"
+    who = "key-admin"
     assert changes == [
         ("deployment.canary", who), ("deployment.share", who), ("deployment.promoted", who), ("deployment.rolled_back", who)
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from greenroom.assembly.new_trainings import FOLDER, NewTrainings
 from greenroom.offline.finetune import desk as desks
 from greenroom.server.pages.new_training import NewTrainingPage
 from greenroom.store.jobs import Page
-from tests.server.pages.backend import VIEWER_KEY, FakeBackend
+from tests.server.pages.backend import OPERATOR_KEY, VIEWER_KEY, FakeBackend
 from tests.server.pages.visitor import Clock, Seen, Visitor
 
 
@@ -80,7 +80,7 @@ def test_the_estimate_comes_first_and_the_job_once(house: House, visitor: Visito
     assert before == []
     assert [(one.project, one.id) for one in jobs] == [("one", made.headers["location"].rpartition("/")[2])]
     assert twice.status_code == 409
-    assert changes == [("finetune.create", "admin on the pages"), ("file.create", "admin on the pages")]
+    assert changes == [("finetune.create", "key-admin"), ("file.create", "key-admin")]
     assert list((house.folder() / FOLDER).iterdir()) == []
 
 
@@ -120,6 +120,25 @@ def test_what_can_not_be_meant_is_said(visitor: Visitor, fields: dict[str, str],
     assert said in Seen(answer.text).text
 
 
+def test_rows_of_other_projects_are_not_there(visitor: Visitor) -> None:
+    visitor.sign_in()
+    file = upload(visitor, b"{}").partition("file=")[2]
+    visitor.client.cookies.clear()
+    visitor.sign_in(OPERATOR_KEY)
+    csrf = visitor.token("/finetuning/new")
+    asked = {"csrf": csrf, "file": file, "start": "from_scratch", "do": "estimate"}
+    offered = visitor.get("/finetuning/new.json").json()
+    tried = visitor.post("/finetuning/new", asked)
+    sent = visitor.client.post(
+        "/finetuning/files", data={"csrf": csrf, "project": "one"}, files={"file": ("rows.jsonl", b"{}")},
+        headers={"origin": visitor.origin},
+    )  # fmt: skip
+
+    assert (offered["files"], offered["projects"]) == ([], ["default"])
+    assert tried.status_code == 404
+    assert sent.status_code == 404
+
+
 def test_who_may_only_look_makes_nothing(house: House, visitor: Visitor) -> None:
     visitor.sign_in(VIEWER_KEY)
     page = visitor.see("/finetuning/new")
@@ -133,4 +152,4 @@ def test_who_may_only_look_makes_nothing(house: House, visitor: Visitor) -> None
 
     assert "may look, but not train" in page.text
     assert (made.status_code, sent.status_code) == (403, 403)
-    assert house.documents.files.of_all("fine-tune", 10) == []
+    assert house.documents.files.newest("fine-tune", 10) == []

@@ -46,6 +46,10 @@ RULES: dict[str, Rule] = {
     "choose": Rule("viewer"),
     "usage": Rule("viewer"),
     "audit": Rule("viewer"),
+    "batches": Rule("viewer", "operator"),
+    "datasets": Rule("viewer", "operator"),
+    "passages": Rule("viewer"),
+    "safety": Rule("viewer", "operator"),
 }
 NOBODY_ELSE = Rule()
 """For every page that has no line above."""

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import GreenroomError
 from greenroom.server.pages import figures
-from greenroom.server.pages.deeds import address_of, who
+from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.headers import HEADERS
 from greenroom.server.pages.rendering import json_answer, redirect, segment
@@ -84,10 +84,10 @@ class BatchPages:
         await self._doors.posted(request, session)
         session.require("operator")
         try:
-            await self._batches.cancel(id, who(session), address_of(request))
+            await self._batches.cancel(id, session.who, address_of(request))
         except GreenroomError as error:
             return await self._page(session, id, str(error), error.status)
-        return redirect("/batches/" + segment(id))
+        return redirect("/batches/" + segment(id), "The batch is being cancelled.")
 
     async def _show_json(self, request: Request, session: Session) -> Response:
         id = request.path_params["id"]

@@ -65,7 +65,7 @@ class CollectionPages:
             trouble = MalformedRequest("A collection needs a name of at most 256 characters.")
             return await self._list_page(session, trouble)
         made = await run_in_threadpool(lambda: self._index.stores.create(project, name=name))
-        await self._desk.noted(request, _who(session), "collection.create", id=made.id, project=project)
+        await self._desk.noted(request, session.who, "collection.create", id=made.id, project=project)
         return redirect("/collections/" + segment(made.id))
 
     async def _list_page(self, session: Session, trouble: GreenroomError | None = None) -> Response:
@@ -161,20 +161,20 @@ class CollectionPages:
         attach = self._index.attachments.attach
         await run_in_threadpool(attach, row.project, row.id, [Wanted(file_id=kept.id)])
         self._desk.wake()
-        await self._desk.noted(request, _who(session), "document.create", id=kept.id, collection=row.id)
+        await self._desk.noted(request, session.who, "document.create", id=kept.id, collection=row.id)
         return redirect("/collections/" + segment(row.id))
 
     async def _delete(self, request: Request, session: Session) -> Response:
         row = await self._posted_to(request, session)
         await run_in_threadpool(self._index.remove_collection, row.project, row.id)
-        await self._desk.noted(request, _who(session), "collection.delete", id=row.id, project=row.project)
+        await self._desk.noted(request, session.who, "collection.delete", id=row.id, project=row.project)
         return redirect("/collections")
 
     async def _remove(self, request: Request, session: Session) -> Response:
         row = await self._posted_to(request, session)
         document = request.path_params["document"]
         await run_in_threadpool(self._index.remove, row.project, document, row.id)
-        await self._desk.noted(request, _who(session), "document.delete", id=document, collection=row.id)
+        await self._desk.noted(request, session.who, "document.delete", id=document, collection=row.id)
         return redirect("/collections/" + segment(row.id))
 
     async def _posted_to(self, request: Request, session: Session) -> StoreRow:
@@ -192,7 +192,3 @@ class CollectionPages:
 def _require_writer(session: Session) -> None:
     if not session.may_write:
         raise Forbidden(_MAY_NOT)
-
-
-def _who(session: Session) -> str:
-    return session.who

@@ -1,8 +1,7 @@
 """The page of deployments: what answers for each app, what stands before it, what both sides show, and the
 buttons that change it.
 
-Knows the backend by its protocol alone. Everybody who is signed in may look; admins alone change something,
-since deployments span projects.
+Knows the backend by its protocol alone. For admins, since deployments span projects.
 """
 
 from collections.abc import Sequence
@@ -18,13 +17,19 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.deployments import NewDeployment
 from greenroom.server.pages import figures
-from greenroom.server.pages.deeds import address_of, who
+from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
 
 Json = dict[str, Any]  # Any: what JSON holds
 _LATEST = 50
+_DONE = {
+    "begin": "It stands before the app now.",
+    "share": "The share was changed.",
+    "promote": "It was promoted.",
+    "rollback": "It was rolled back.",
+}
 
 
 class Backend(Protocol):
@@ -100,10 +105,10 @@ class DeploymentsPage:
         session.require("admin")
         app = form.get("app", "")
         try:
-            await self._do(form, app, who(session), address_of(request))
+            await self._do(form, app, session.who, address_of(request))
         except GreenroomError as error:
             return await self._page(request, session, form, error)
-        return redirect("/deployments?" + urlencode({"app": app}))
+        return redirect("/deployments?" + urlencode({"app": app}), _DONE[form["do"]])
 
     async def _do(self, form: dict[str, str], app: str, by: str, address: str) -> None:
         deed, why = form.get("do", ""), form.get("why", "").strip()

@@ -119,7 +119,11 @@ class DocumentPages:
         def find() -> str | None:
             file = self._index.files.find(document)
             is_shown = file is not None and seen() in (None, file.project)
-            home = None if file is None or not is_shown else self._index.attachments.home_of(file.project, document)
+            home = (
+                None
+                if file is None or not is_shown
+                else self._index.attachments.home_of(file.project, document)
+            )
             return None if home is None else passage_address(home, f"{document}#{position}")
 
         address = await run_in_threadpool(find)
@@ -136,7 +140,8 @@ class DocumentPages:
             raise NotFound("The file of this document is gone. Remove it here, and upload it again.")
         self._desk.wake()
         await self._desk.noted(request, session.who, "document.reindex", id=row.id, collection=home.id)
-        return redirect(f"/collections/{segment(home.id)}/documents/{segment(row.id)}")
+        address = f"/collections/{segment(home.id)}/documents/{segment(row.id)}"
+        return redirect(address, "It is being read again.")
 
     async def _read_all_again(self, request: Request, session: Session) -> Response:
         await self._doors.posted(request, session)
@@ -145,7 +150,7 @@ class DocumentPages:
         count = await run_in_threadpool(self._index.attachments.read_again, home.project, home.id)
         self._desk.wake()
         await self._desk.noted(request, session.who, "collection.reindex", id=home.id, documents=count)
-        return redirect("/collections/" + segment(home.id))
+        return redirect("/collections/" + segment(home.id), f"{count} documents are being read again.")
 
     def _home(self, request: Request) -> StoreRow:
         row = self._index.stores.get(seen(), request.path_params["id"])

@@ -16,7 +16,8 @@ from greenroom.errors import Conflict, Forbidden, GreenroomError, MalformedReque
 from greenroom.grounding.files import Files, Upload
 from greenroom.server.knowledge.upload import Form
 from greenroom.server.pages import figures
-from greenroom.server.pages.deeds import address_of, who
+from greenroom.server.pages.access import seen
+from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.forms import require_same_origin
 from greenroom.server.pages.rendering import json_answer, redirect, segment
@@ -83,8 +84,8 @@ class NewTrainingPage:
         try:
             body = _body(asked)
             if form.get("do") == "create":
-                id = await self._created(form.get("mark", ""), body, who(session), address_of(request))
-                return redirect("/finetuning/" + segment(id))
+                id = await self._created(form.get("mark", ""), body, session.who, address_of(request))
+                return redirect("/finetuning/" + segment(id), "The job was made.")
             found = await run_in_threadpool(self._training.estimate, body)
         except GreenroomError as error:
             return await self._page(session, asked, trouble=error)
@@ -112,14 +113,14 @@ class NewTrainingPage:
                 if not is_same(form.fields.get("csrf", ""), session.csrf):
                     raise Forbidden("This form is no longer valid. Open the page again and retry.")
                 upload, name = form.upload, form.filename
-                project = form.fields.get("project", "").strip() or "default"
+                project = form.fields.get("project", "").strip() or seen() or "default"
                 if upload is None or not upload.size_bytes or len(project) > 128:
                     raise MalformedRequest("Choose a file that is not empty, and a project.")
-                by, address = who(session), address_of(request)
+                by, address = session.who, address_of(request)
                 kept = await run_in_threadpool(training.keep, upload, project, name, by, address)
         except GreenroomError as error:
             return await self._page(session, dict(_FORM), trouble=error)
-        return redirect("/finetuning/new?file=" + segment(kept["id"]))
+        return redirect("/finetuning/new?file=" + segment(kept["id"]), f"{kept['name']} was uploaded.")
 
     async def _page(
         self,

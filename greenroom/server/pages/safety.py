@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.pages import figures
 from greenroom.server.pages.audit import ACTIONS, read_lines
-from greenroom.server.pages.deeds import address_of, who
+from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
@@ -63,13 +63,14 @@ class SafetyPage:
         session.require("operator")
         try:
             number, is_false = _marked(form)
-            by, address = who(session), address_of(request)
+            by, address = session.who, address_of(request)
             await run_in_threadpool(
                 lambda: self._backend.mark(number, is_false=is_false, by=by, address=address)
             )
         except GreenroomError as error:
             return await self._page(request, session, error)
-        return redirect(_address(_asked(request)) + "#findings")
+        said = f"Finding {number} counts as a false alarm." if is_false else f"Finding {number} counts again."
+        return redirect(_address(_asked(request)) + "#findings", said)
 
     async def _page(
         self, request: Request, session: Session, trouble: GreenroomError | None = None
