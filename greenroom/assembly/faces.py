@@ -6,6 +6,7 @@ from greenroom.assembly.administration import Desk
 from greenroom.assembly.batch_pages import BatchPagesDesk
 from greenroom.assembly.batches import HostedBatches
 from greenroom.assembly.comparisons import ComparisonDesk
+from greenroom.assembly.data_sets import DataSetDesk
 from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
@@ -28,6 +29,7 @@ from greenroom.server.knowledge.desk import Note
 from greenroom.server.otlp import OtlpApi
 from greenroom.server.pages.batches import BatchPages
 from greenroom.server.pages.comparing import ComparisonPages
+from greenroom.server.pages.data_sets import DataSetPages
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
@@ -79,6 +81,7 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
     house = behind.house
     return (
         ServingPages(ServingPagesDesk(house)).routes,
+        DataSetPages(DataSetDesk(house), house.documents.files, behind.shelves.file_bytes).routes,
         ComparisonPages(ComparisonDesk(house)).routes,
         NewTrainingPage(NewTrainings(behind.finetuning)).routes,
         FinetuningPages(TrainingPages(behind.finetuning)).routes,

@@ -28,6 +28,7 @@ GROUPS: tuple[Group, ...] = (
     )),
     Group("Build", (
         Place("collections", "Collections", "/collections"),
+        Place("datasets", "Data sets", "/datasets"),
         Place("choose", "Choose", "/choose"),
         Place("models", "Models", "/models"),
         Place("finetuning", "Fine-tuning", "/finetuning"),
