@@ -35,8 +35,7 @@ GROUPS: tuple[Group, ...] = (
         Place("deployments", "Deployments", "/deployments"),
         Place("batches", "Batches", "/batches"),
     )),
-    Group("Guard", (Place("audit", "Audit", "/audit"),)),
-    Group("Run", (Place("settings", "Settings", "/settings"),)),
     Group("Guard", (Place("safety", "Safety", "/safety"), Place("audit", "Audit", "/audit"))),
+    Group("Run", (Place("settings", "Settings", "/settings"),)),
 )  # fmt: skip
 """Every page of its own has one line here."""
