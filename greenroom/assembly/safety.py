@@ -32,7 +32,7 @@ class SafetyDesk:
         """Sums of the last days: `steps` of time, `rules`, `policies`, and what was marked as false alarm."""
         project = own_project(project)
         scope = _scope(days, project, app)
-        counts = self._house.traces.safety
+        counts = self._house.traces.audit.sums
         sums = counts.sums(scope)
         marked = counts.false_alarms(scope)
         return {
@@ -56,7 +56,7 @@ class SafetyDesk:
         wanted = AuditFilter(rule=rule, category=category, project=own_project(project), app=app, limit=limit)
         found = self._house.traces.audit.list(wanted)
         pairs = [(one["exchange"], score_name(one["rule"])) for one in found]
-        marked = self._house.traces.safety.marked(pairs)
+        marked = self._house.traces.audit.sums.marked(pairs)
         return [{**one, "is_false_alarm": pair in marked} for one, pair in zip(found, pairs, strict=True)]
 
     def mark(self, number: int, *, is_false: bool, by: str, address: str) -> Record:

@@ -95,6 +95,8 @@ class AuditLog:
     def __init__(self, reading: _Connecting, changing: _Connecting) -> None:
         self._reading = reading
         self._changing = changing
+        self.sums = safety.SafetyCounts(reading)
+        """How often which rule found something."""
 
     def list(self, wanted: AuditFilter) -> list[dict[str, Any]]:  # Any: JSON
         """Findings, newest first, up to `wanted.limit`."""

@@ -38,7 +38,6 @@ from greenroom.store.database import explained, open_database, open_reader, tran
 from greenroom.store.listing import Page, TraceFilter
 from greenroom.store.material import OUTCOMES, Detect, Record, Row, record_of, stamp
 from greenroom.store.names import Names
-from greenroom.store.safety import SafetyCounts
 from greenroom.store.schema import TRACES
 from greenroom.store.scores import Score
 from greenroom.store.tally import Tally
@@ -104,7 +103,6 @@ class TraceStore:
         self._readers: deque[sqlite3.Connection] = deque()
         self.audit = AuditLog(self._reading, self._changing)
         """What checks found; its lines are written together with the traces that they are of."""
-        self.safety = SafetyCounts(self._reading)
         self.tally = Tally(writers.tally_path(path, worker))
 
     @property

@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> Iterator[TraceStore]:
 
 def test_sums_agree_with_the_log_by_time_rule_and_scope(store: TraceStore) -> None:
     write(store, line(), line(), line(action="block", rule="us.ssn"), line(NOW_S - HOUR_S), line(app="shop"))
-    counts = store.safety
+    counts = store.audit.sums
 
     steps = counts.over_time(Scope(HOUR_S, NOW_S - HOUR_S))
     assert [(one.start, one.action, one.found) for one in steps] == [
@@ -67,7 +67,7 @@ def test_findings_of_before_are_counted_when_the_file_is_brought_up_to_date(tmp_
         )
     db.close()
     store = TraceStore(path)
-    found = [(one.rule, one.found) for one in store.safety.sums(EVER)]
+    found = [(one.rule, one.found) for one in store.audit.sums.sums(EVER)]
     store.close()
 
     assert found == [("secret.1", 3), ("secret.0", 2)]
@@ -77,7 +77,7 @@ def test_what_the_log_let_go_of_is_still_counted(store: TraceStore) -> None:
     write(store, line(NOW_S - 30 * DAY_S), line(NOW_S - 401 * DAY_S), line())
 
     assert store.audit.cut((NOW_S - DAY_S) * 1_000_000_000) == 2
-    assert [one.start for one in store.safety.over_time(Scope(DAY_S, 0))] == [
+    assert [one.start for one in store.audit.sums.over_time(Scope(DAY_S, 0))] == [
         (NOW_S - 30 * DAY_S) // DAY_S * DAY_S, NOW_S // DAY_S * DAY_S
     ]  # fmt: skip
 
@@ -89,8 +89,8 @@ def test_the_newest_mark_of_an_exchange_counts_and_is_taken_back(store: TraceSto
         store.score(None, id, Score(name=name, value=1.0))
     store.score(None, "b", Score(name=name, value=0.0))
 
-    assert store.safety.false_alarms(Scope(HOUR_S, 0)) == {name: 1}
-    assert store.safety.marked([("a", name), ("b", name), ("gone", name)]) == {("a", name)}
+    assert store.audit.sums.false_alarms(Scope(HOUR_S, 0)) == {name: 1}
+    assert store.audit.sums.marked([("a", name), ("b", name), ("gone", name)]) == {("a", name)}
 
 
 @pytest.mark.parametrize("rule", ["br.cpf", "topic.Geld & Gier", "x" * 80, "ção", "topic.Geld + Gier", ""])
