@@ -40,7 +40,7 @@ CREATE TABLE finding_counts (
 ) WITHOUT ROWID;
 INSERT INTO finding_counts SELECT 3600, at_ns / 3600000000000 * 3600 AS hour, {_KEY}, count(*) FROM findings
     GROUP BY hour, {_KEY};
-INSERT INTO finding_counts SELECT 86400, at_ns / 86400000000000 * 86400 AS day, {_KEY}, count(*) FROM findings
+INSERT INTO finding_counts SELECT 86400, start / 86400 * 86400 AS day, {_KEY}, sum(found) FROM finding_counts
     GROUP BY day, {_KEY};
 CREATE INDEX findings_by_rule ON findings (rule, number);
 CREATE INDEX findings_by_category ON findings (category, number);
