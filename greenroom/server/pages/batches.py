@@ -22,6 +22,7 @@ from greenroom.server.pages.sessions import Session
 
 Json = dict[str, Any]  # Any: what JSON holds
 LIVING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
+_CHIPS = {"completed": "chip-good", "failed": "chip-bad"} | dict.fromkeys(LIVING - {"cancelling"}, "chip-info")
 _MAY_END = frozenset({"validating", "in_progress"})
 _TIMES = ("created", "in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
 
@@ -131,6 +132,7 @@ def _row(one: Json) -> Json:
         "model": one["model"] or figures.NONE,
         "status": one["status"],
         "state": one["status"].replace("_", " "),
+        "chip": _CHIPS.get(one["status"], "chip-warn"),
         "created_at": figures.iso(one["created_at"]),
         "width": None if part is None else f"{part * 100:.1f}%",
         "done": f"{figures.count(done)} of {figures.count(counts['total'])}" if counts["total"] else "",
