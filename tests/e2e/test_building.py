@@ -22,9 +22,19 @@ def text(browser: Browser, selector: str = "main") -> str:
     return str(browser.value(f"document.querySelector({json.dumps(selector)}).textContent"))
 
 
-def test_a_canary_is_begun_with_a_question_and_rolled_back_by_one_click(
+def test_a_canary_is_rolled_back_by_one_click_and_a_false_alarm_marked_by_one(
     seeded: ServerProcess, browser: Browser
 ) -> None:
+    _canary(seeded, browser)
+    _false_alarm(seeded, browser)
+
+
+def test_documents_and_requests_become_passages_and_rows(seeded: ServerProcess, browser: Browser) -> None:
+    _document(seeded, browser)
+    _data_set(seeded, browser)
+
+
+def _canary(seeded: ServerProcess, browser: Browser) -> None:
     browser.go(f"{seeded.url}/deployments?app=tutor")
     fill(browser, app="support", name="careful", share="10", no_gate="seen by hand")
     browser.value("document.querySelector('[aria-labelledby=begin-title] details').open = true")
@@ -41,7 +51,7 @@ def test_a_canary_is_begun_with_a_question_and_rolled_back_by_one_click(
     assert browser.problems == []
 
 
-def test_a_false_alarm_is_marked_counted_and_taken_back(seeded: ServerProcess, browser: Browser) -> None:
+def _false_alarm(seeded: ServerProcess, browser: Browser) -> None:
     browser.go(f"{seeded.url}/safety?days=30&rule=br.cpf")
     rule = "[...document.querySelectorAll('table td:first-child a')].find(a => a.textContent === 'br.cpf')"
     counted = f"{rule}.closest('tr').lastElementChild.textContent"
@@ -57,9 +67,11 @@ def test_a_false_alarm_is_marked_counted_and_taken_back(seeded: ServerProcess, b
     assert browser.problems == []
 
 
-def test_a_passage_is_found_and_its_document_read_again(seeded: ServerProcess, browser: Browser) -> None:
+def _document(seeded: ServerProcess, browser: Browser) -> None:
     browser.go(f"{seeded.url}/collections")
-    browser.run_and_wait("[...document.querySelectorAll('a.strong')].find(a => a.textContent === 'handbook').click()")
+    browser.run_and_wait(
+        "[...document.querySelectorAll('a.strong')].find(a => a.textContent === 'handbook').click()"
+    )
     browser.run_and_wait("document.querySelector('td a.strong').click()")
     address = browser.value("location.href")
     fill(browser, q="How many days?")
@@ -74,7 +86,7 @@ def test_a_passage_is_found_and_its_document_read_again(seeded: ServerProcess, b
     assert "It is being read again." in text(browser, "body")
 
 
-def test_requests_become_a_data_set_that_can_be_walked(seeded: ServerProcess, browser: Browser) -> None:
+def _data_set(seeded: ServerProcess, browser: Browser) -> None:
     browser.go(f"{seeded.url}/datasets")
     fill(browser, **{"requests-name": "from-requests", "app": "support", "limit": "60"})
     browser.run_and_wait("document.getElementById('q').form.requestSubmit()")

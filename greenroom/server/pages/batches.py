@@ -22,7 +22,9 @@ from greenroom.server.pages.sessions import Session
 
 Json = dict[str, Any]  # Any: what JSON holds
 LIVING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
-_CHIPS = {"completed": "chip-good", "failed": "chip-bad"} | dict.fromkeys(LIVING - {"cancelling"}, "chip-info")
+_CHIPS = {"completed": "chip-good", "failed": "chip-bad"} | dict.fromkeys(
+    LIVING - {"cancelling"}, "chip-info"
+)
 _MAY_END = frozenset({"validating", "in_progress"})
 _TIMES = ("created", "in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
 
