@@ -211,7 +211,8 @@ class DeployDesk:
         address: str,
     ) -> Record:
         state = SHADOW if wanted.shadow else CANARY
-        if one.state != state or msgspec.to_builtins(candidate) != one.candidate:
+        as_kept = msgspec.json.decode(msgspec.json.encode(candidate))  # lists where it has tuples
+        if one.state != state or as_kept != one.candidate:
             raise Conflict(
                 f"'{one.name}' is {said(one.state)} of the app '{one.app}'. Promote it or roll it back first."
             )

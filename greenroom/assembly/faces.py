@@ -13,8 +13,8 @@ from greenroom.assembly.experiments import ExperimentDesk
 from greenroom.assembly.finetune_pages import TrainingPages
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
-from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.assembly.new_trainings import NewTrainings
+from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.safety import SafetyDesk
 from greenroom.assembly.serving import ServingPagesDesk
@@ -33,8 +33,8 @@ from greenroom.server.pages.data_sets import DataSetPages
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
-from greenroom.server.pages.overview import OverviewPages
 from greenroom.server.pages.new_training import NewTrainingPage
+from greenroom.server.pages.overview import OverviewPages
 from greenroom.server.pages.safety import SafetyPage
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.settings import SettingsPages

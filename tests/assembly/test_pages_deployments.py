@@ -4,6 +4,7 @@ from pathlib import Path
 
 from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.house import House
+from greenroom.server.deployments import NewDeployment
 from greenroom.server.pages.deployments import DeploymentsPage
 from tests.assembly.experiments import ask, running
 from tests.faults.upstream import FaultUpstream
@@ -69,3 +70,21 @@ async def test_a_rollback_of_what_no_longer_stands_last_takes_back_nothing(
     assert late.status_code == 409
     assert "Deployment 1 does not stand last on" in late.text
     assert standing["id"] == 2
+
+
+async def test_the_share_of_a_policy_is_changed_without_saying_it_again(
+    tmp_path: Path, upstream: FaultUpstream
+) -> None:
+    async with running(tmp_path, "", upstream) as house:
+        desk = DeployDesk(house)
+        policy = {"policies": {"none": {"action": "block", "rule": "br.cpf"}}}
+        wanted = NewDeployment(name="strict", app="support", kind="policy", policy=policy, no_gate="a try")
+        await desk.begin(wanted, "me", "")
+        with Visitor(FakeBackend(), Clock(), more=(DeploymentsPage(desk).routes,)) as admin:
+            admin.sign_in()
+            form = {"csrf": admin.token("/deployments"), "do": "share", "app": "support", "name": "strict"}
+            sent = admin.post("/deployments", {**form, "kind": "policy", "as": "canary", "share": "25"})
+        standing = desk.show("support")["open"]
+
+    assert sent.status_code == 303
+    assert (standing["share"], standing["policy"]["policies"]["none"]["rule"]) == (0.25, "br.cpf")

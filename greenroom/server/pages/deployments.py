@@ -112,8 +112,11 @@ class DeploymentsPage:
 
     async def _do(self, form: dict[str, str], app: str, by: str, address: str) -> None:
         deed, why = form.get("do", ""), form.get("why", "").strip()
-        if deed in ("begin", "share"):
+        if deed == "begin":
             await self._backend.begin(_wanted(form), by, address)
+        elif deed == "share":
+            policy = await run_in_threadpool(self._policy, app)
+            await self._backend.begin(_wanted(form, policy), by, address)
         elif deed == "promote":
             await run_in_threadpool(self._backend.promote, app, "", why or None, by, address, _meant(form))
         elif deed == "rollback":
@@ -121,6 +124,11 @@ class DeploymentsPage:
         else:
             raise MalformedRequest("This form says nothing that can be done.")
         await self._backend.follow()
+
+    def _policy(self, app: str) -> Json | None:
+        """What the open policy of an app changes; None where it is no policy."""
+        found = next((one["open"] for one in self._backend.deployments() if one["app"] == app), None)
+        return None if found is None else found.get("policy")
 
     async def _page(
         self,
@@ -166,14 +174,15 @@ class DeploymentsPage:
         return await run_in_threadpool(build)
 
 
-def _wanted(form: dict[str, str]) -> NewDeployment:
-    """What the form asks for. Raises: MalformedRequest."""
+def _wanted(form: dict[str, str], policy: Json | None = None) -> NewDeployment:
+    """What the form asks for; a policy is that which stands. Raises: MalformedRequest."""
     share = form.get("share", "").strip().replace(",", ".").removesuffix("%").strip()
     body: Json = {
         "name": form.get("name", "").strip(),
         "app": form.get("app", "") or "default",
         "kind": form.get("kind") or None,
         "shadow": form.get("as") == "shadow",
+        "policy": policy,
         "suite": form.get("suite") or None,
         "no_gate": form.get("no_gate", "").strip() or None,
     }
