@@ -110,9 +110,15 @@ class DeployDesk:
         )  # fmt: skip
         return self.show(wanted.app)
 
-    def promote(self, app: str, why: str, force: str | None, by: str, address: str) -> Record:
-        """Have an app answer with what is open before it, for good. Raises: NotFound, Conflict."""
+    def promote(
+        self, app: str, why: str, force: str | None, by: str, address: str, deployment: int | None = None
+    ) -> Record:
+        """Have an app answer with what is open before it, for good. Raises: NotFound, Conflict.
+
+        `deployment`: the one that is meant; Conflict where another is open by now.
+        """
         one = self._open(app)
+        _check_meant(one, deployment)
         evidence = self._house.deploys.evidence(one.id)
         if force is None:
             self._check_harmless(one, evidence)
@@ -122,16 +128,33 @@ class DeployDesk:
         )  # fmt: skip
         return self.show(app)
 
-    def roll_back(self, app: str, why: str, by: str, address: str) -> Record:
-        """End what is open before an app, else take back its last promotion. Raises: NotFound, Conflict."""
+    def roll_back(self, app: str, why: str, by: str, address: str, deployment: int | None = None) -> Record:
+        """End what is open before an app, else take back its last promotion. Raises: NotFound, Conflict.
+
+        `deployment`: the one that is meant; Conflict where another stands last by now, so that what is asked
+        twice takes back no second one.
+        """
         self._check_app(app)
         standing = self._standing(app)
         if not standing:
             raise Conflict(f"Nothing is deployed onto '{app}': it answers as the configuration says.")
         one = standing[-1]  # what is open comes last
+        _check_meant(one, deployment)
         evidence = self._house.deploys.evidence(one.id)
         decide(self._house, one, ROLLED_BACK, by, why or "by hand", evidence=evidence, address=address)
         return self.show(app)
+
+    def choices(self) -> Record:
+        """What a form offers: `apps`, `models`, `prompts`, `suites`, and the usual `share`."""
+        house = self._house
+        prompts = [f"{name}@{max(known)}" for name, known in house.prompt_shelf.registry.versions.items()]
+        return {
+            "apps": list(dict.fromkeys(("default", *house.config.apps))),
+            "models": sorted({*house.models.configured(), *house.shelf.names(None)}),
+            "prompts": sorted(prompts),
+            "suites": sorted(house.config.deploy.suites),
+            "share": house.config.deploy.share,
+        }
 
     async def follow(self) -> None:
         """Have this process do what was decided."""
@@ -188,7 +211,8 @@ class DeployDesk:
         address: str,
     ) -> Record:
         state = SHADOW if wanted.shadow else CANARY
-        if one.state != state or msgspec.to_builtins(candidate) != one.candidate:
+        as_kept = msgspec.json.decode(msgspec.json.encode(candidate))  # lists where it has tuples
+        if one.state != state or as_kept != one.candidate:
             raise Conflict(
                 f"'{one.name}' is {said(one.state)} of the app '{one.app}'. Promote it or roll it back first."
             )
@@ -240,6 +264,14 @@ class DeployDesk:
     def _opened(self, one: Deployment) -> Record:
         evidence = self._house.deploys.evidence(one.id)
         return {**_shown(one), "rules": one.rules, "comparison": evidence or None}
+
+
+def _check_meant(one: Deployment, deployment: int | None) -> None:
+    if deployment is not None and one.id != deployment:
+        raise Conflict(
+            f"Deployment {deployment} does not stand last on '{one.app}': {one.kind} '{one.name}' does, as "
+            f"deployment {one.id} ({said(one.state)}). Look again before you change it."
+        )
 
 
 def _read(value: Record, kind: type[T], field: str) -> T:

@@ -3,7 +3,10 @@
 from typing import NamedTuple
 
 from greenroom.assembly.administration import Desk
+from greenroom.assembly.batch_pages import BatchPagesDesk
 from greenroom.assembly.batches import HostedBatches
+from greenroom.assembly.comparisons import ComparisonDesk
+from greenroom.assembly.data_sets import DataSetDesk
 from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.driftdesk import DriftDesk
 from greenroom.assembly.evals import HostedEvals
@@ -11,9 +14,11 @@ from greenroom.assembly.experiments import ExperimentDesk
 from greenroom.assembly.finetune_pages import TrainingPages
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
+from greenroom.assembly.new_trainings import NewTrainings
 from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.qualitydesk import QualityDesk
+from greenroom.assembly.safety import SafetyDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
 from greenroom.server import knowledge, responses
@@ -25,12 +30,17 @@ from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.knowledge.desk import Note
 from greenroom.server.otlp import OtlpApi
+from greenroom.server.pages.batches import BatchPages
+from greenroom.server.pages.comparing import ComparisonPages
+from greenroom.server.pages.data_sets import DataSetPages
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.drift import DriftPage
 from greenroom.server.pages.finetuning import FinetuningPages
+from greenroom.server.pages.new_training import NewTrainingPage
 from greenroom.server.pages.overview import OverviewPages
 from greenroom.server.pages.quality import QualityPage
+from greenroom.server.pages.safety import SafetyPage
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.prompts import PromptApi
@@ -79,10 +89,15 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
     house = behind.house
     return (
         ServingPages(ServingPagesDesk(house)).routes,
+        DataSetPages(DataSetDesk(house), house.documents.files, behind.shelves.file_bytes).routes,
+        ComparisonPages(ComparisonDesk(house)).routes,
+        NewTrainingPage(NewTrainings(behind.finetuning)).routes,
         FinetuningPages(TrainingPages(behind.finetuning)).routes,
         DeploymentsPage(DeployDesk(house)).routes,
         OverviewPages(OverviewDesk(house)).routes,
         SettingsPages(SettingsDesk(behind.desk)).routes,
         DriftPage(DriftDesk(house)).routes,
         QualityPage(QualityDesk(house)).routes,
+        SafetyPage(SafetyDesk(house)).routes,
+        BatchPages(BatchPagesDesk(house, behind.batches)).routes,
     )

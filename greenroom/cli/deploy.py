@@ -160,7 +160,9 @@ def promote(
 
 
 @app.command
-def rollback(to: str = "default", /, *, why: str = "", json: bool = False, place: Here) -> int:
+def rollback(
+    to: str = "default", /, *, why: str = "", deployment: int | None = None, json: bool = False, place: Here
+) -> int:
     """Go back to exactly the state before: end an app's canary or shadow, else take back its last promotion.
 
     Parameters
@@ -169,12 +171,14 @@ def rollback(to: str = "default", /, *, why: str = "", json: bool = False, place
         The app.
     why
         The reason, for whoever looks later.
+    deployment
+        The number of the deployment that is meant; nothing is done where another stands last by now.
     json
         Print how it stands as JSON.
     """
     from greenroom.assembly.deploying import DeployDesk  # noqa: PLC0415  # as above
 
-    found = DeployDesk(place.open()).roll_back(to, why, _WHO, "")
+    found = DeployDesk(place.open()).roll_back(to, why, _WHO, "", deployment)
     return _print(found, as_json=json)
 
 

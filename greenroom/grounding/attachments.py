@@ -37,6 +37,10 @@ _OF_BATCH = """
     AND d.number IN (SELECT o.document FROM batch_documents o JOIN batches b ON b.number = o.batch
                      WHERE b.id = :batch)
 """
+_UNREAD = f"""
+    SELECT {_COLUMNS} WHERE d.status = 'failed' AND (:project IS NULL OR c.project = :project)
+    ORDER BY d.number DESC LIMIT :limit
+"""
 _BATCH_PAGE = _IN + _OF_BATCH + page("d.number")
 
 
@@ -199,6 +203,36 @@ class Attachments:
                     db.execute("UPDATE batches SET is_cancelled = 1 WHERE number = ?", found)
         return self.batch(project, store, id)
 
+    def read_again(self, project: str, store: str, id: str | None = None) -> int:
+        """Have a file of a vector store, or all of them, read and indexed anew; how many those are.
+
+        Nothing of them is found until that is done. What waits to be read anyway is left alone, and so is
+        what can't be read again, since its file is gone.
+        """
+        with self._db.writing() as db:
+            rows = db.execute(
+                "SELECT number FROM documents WHERE collection = ?1 AND (?2 IS NULL OR id = ?2)"
+                " AND status <> 'in_progress' AND id IN (SELECT f.id FROM files f)",
+                (_home(db, project, store), id),
+            ).fetchall()
+            for (number,) in rows:
+                _read_anew(db, number)
+        return len(rows)
+
+    def home_of(self, project: str, id: str) -> str | None:
+        """The first vector store that has a file."""
+        row = self._db.connection().execute(
+            "SELECT c.store FROM documents d JOIN collections c ON c.id = d.collection"
+            " WHERE d.project = ? AND d.id = ? ORDER BY d.number LIMIT 1",
+            (project, id),
+        ).fetchone()  # fmt: skip
+        return None if row is None else str(row[0])
+
+    def unread(self, limit: int, project: str | None = None) -> _Attached:
+        """What could not be read, of a project or of all, the newest first."""
+        rows = self._db.connection().execute(_UNREAD, {"project": project, "limit": limit})
+        return [_row(row) for row in rows]
+
     def chosen(self, project: str, store: str, wanted: Filter) -> _Ids:
         """The files of a vector store that fit a filter."""
         rows = self._db.connection().execute(
@@ -266,15 +300,19 @@ def _attach(db: sqlite3.Connection, project: str, home: int, wanted: Wanted, now
             (size, overlap, number),
         )
     if is_cut_anew or known[1] in {"failed", "cancelled"}:
-        forget(db, "SELECT number, collection FROM documents WHERE number = ?", (number,), keep_row=True)
-        db.execute(
-            """
-            UPDATE documents SET status = 'in_progress', attempts = 0, error_code = NULL, error = NULL,
-                                 passages = 0, stems = 0 WHERE number = ?
-            """,
-            (number,),
-        )
+        _read_anew(db, number)
     return number
+
+
+def _read_anew(db: sqlite3.Connection, number: int) -> None:
+    forget(db, "SELECT number, collection FROM documents WHERE number = ?", (number,), keep_row=True)
+    db.execute(
+        """
+        UPDATE documents SET status = 'in_progress', attempts = 0, error_code = NULL, error = NULL,
+                             passages = 0, stems = 0 WHERE number = ?
+        """,
+        (number,),
+    )
 
 
 def _insert(db: sqlite3.Connection, project: str, home: int, wanted: Wanted, now: int) -> int:

@@ -167,6 +167,23 @@ class Files:
         row = self._db.connection().execute(_ONE, values).fetchone()
         return None if row is None else _row(row)
 
+    def newest(self, purpose: str, limit: int, project: str | None = None) -> _Rows:
+        """The newest files of a project, or of all, that were uploaded for something."""
+        rows = self._db.connection().execute(
+            f"SELECT {_COLUMNS} FROM files WHERE purpose = :purpose AND {_LIVING}"  # noqa: S608 - our own words
+            " AND (:project IS NULL OR project = :project) ORDER BY number DESC LIMIT :limit",
+            {"purpose": purpose, "limit": limit, "project": project, "now": int(time.time())},
+        )
+        return [_row(row) for row in rows]
+
+    def find(self, id: str) -> FileRow | None:
+        """A file of whichever project, unless it has expired."""
+        row = self._db.connection().execute(
+            f"SELECT {_COLUMNS} FROM files WHERE id = :id AND {_LIVING}",  # noqa: S608 - our own words
+            {"id": id, "now": int(time.time())},
+        ).fetchone()  # fmt: skip
+        return None if row is None else _row(row)
+
     def list(self, project: str, cursor: Cursor, purpose: str | None = None) -> tuple[_Rows, bool]:
         """A page of a project's files, and whether there are more. Raises MalformedRequest for the cursor."""
         values = cursor.values(self._number(project, cursor.after), self._number(project, cursor.before))

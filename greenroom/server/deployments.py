@@ -53,12 +53,16 @@ class Promoting(Struct, kw_only=True, forbid_unknown_fields=True):
     why: Annotated[str, Meta(max_length=500)] = ""
     force: Why | None = None
     """Why it is promoted although it is not certain that it does no harm."""
+    deployment: int | None = None
+    """The one that is meant: 409 where another is open by now."""
 
 
 class RollingBack(Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /api/deployments/{id}/rollback`."""
 
     why: Annotated[str, Meta(max_length=500)] = ""
+    deployment: int | None = None
+    """The one that is meant: 409 where another stands last by now."""
 
 
 class DeployAdministration(Protocol):
@@ -69,9 +73,11 @@ class DeployAdministration(Protocol):
     def history(self, app: str | None, limit: int = 100) -> list[dict[str, Any]]: ...  # Any: JSON
     async def begin(self, wanted: NewDeployment, by: str, address: str) -> dict[str, Any]: ...  # Any: JSON
     def promote(
-        self, app: str, why: str, force: str | None, by: str, address: str
+        self, app: str, why: str, force: str | None, by: str, address: str, deployment: int | None = None
     ) -> dict[str, Any]: ...  # Any: JSON
-    def roll_back(self, app: str, why: str, by: str, address: str) -> dict[str, Any]: ...  # Any: JSON
+    def roll_back(
+        self, app: str, why: str, by: str, address: str, deployment: int | None = None
+    ) -> dict[str, Any]: ...  # Any: JSON
     async def follow(self) -> None:
         """Have this process do what was decided; the others do within a second."""
 
@@ -130,7 +136,7 @@ class DeploymentApi:
         assert caller is not None
         body, app = await read_body(request, _promoting), request.path_params["id"]
         found = await run_in_threadpool(
-            self._admin.promote, app, body.why, body.force, caller.key_id, _address(request)
+            self._admin.promote, app, body.why, body.force, caller.key_id, _address(request), body.deployment
         )
         await self._admin.follow()
         return json_answer(openai.encode(found))
@@ -139,7 +145,7 @@ class DeploymentApi:
         assert caller is not None
         body, app = await read_body(request, _rolling_back), request.path_params["id"]
         found = await run_in_threadpool(
-            self._admin.roll_back, app, body.why, caller.key_id, _address(request)
+            self._admin.roll_back, app, body.why, caller.key_id, _address(request), body.deployment
         )
         await self._admin.follow()
         return json_answer(openai.encode(found))

@@ -20,6 +20,7 @@ from msgspec import Struct
 from msgspec.json import encode
 
 from greenroom.errors import MalformedRequest, StoreError
+from greenroom.store import safety
 from greenroom.store.material import stamp
 
 _COLUMNS = (
@@ -94,6 +95,8 @@ class AuditLog:
     def __init__(self, reading: _Connecting, changing: _Connecting) -> None:
         self._reading = reading
         self._changing = changing
+        self.sums = safety.SafetyCounts(reading)
+        """How often which rule found something."""
 
     def list(self, wanted: AuditFilter) -> list[dict[str, Any]]:  # Any: JSON
         """Findings, newest first, up to `wanted.limit`."""
@@ -122,6 +125,12 @@ class AuditLog:
         with self._reading() as connection:
             rows = connection.execute(sql + " ORDER BY number DESC LIMIT ?", (*values, wanted.limit))
             return [_shown(row) for row in rows]
+
+    def find(self, number: int) -> dict[str, Any] | None:  # Any: JSON
+        """One finding."""
+        with self._reading() as connection:
+            row = connection.execute(_READ + " WHERE number = ?", (number,)).fetchone()
+            return None if row is None else _shown(row)
 
     def verify(self, noted: str | None = None) -> State:
         """Look at every line. `noted` is a hash that an earlier look gave: it must still be in the chain.
@@ -154,6 +163,8 @@ class AuditLog:
         while True:
             with self._changing() as connection:
                 step = _cut_some(connection, before_ns)
+                if step < _STEP:
+                    safety.forget(connection)
             gone += step
             if step < _STEP:
                 return gone
@@ -170,6 +181,7 @@ def append(connection: sqlite3.Connection, lines: Sequence[Line]) -> None:
         rows.append((number, *line, last, hash))
         last = hash
     connection.executemany(_WRITE, rows)
+    safety.count(connection, lines)
 
 
 def _start(connection: sqlite3.Connection) -> tuple[int, str, int]:

@@ -1,10 +1,10 @@
 """Data sets kept in the evaluations' file: named, in versions that never change. Rows are bytes here."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from greenroom.errors import NotFound
+from greenroom.errors import Conflict, NotFound
 from greenroom.store.evals import EvalStore
 
 _COLUMNS = "number, name, version, digest, rows, source, created_ns"
@@ -28,8 +28,14 @@ class DataSets:
     def __init__(self, store: EvalStore) -> None:
         self._store = store
 
-    def add(self, project: str, name: str, digest: str, rows: Iterable[bytes], source: str) -> Kept:
-        """Keep rows as the next version of a name; the newest itself where nothing has changed."""
+    def add(
+        self, project: str, name: str, digest: str, rows: Iterable[bytes], source: str,
+        after: int | None = None,
+    ) -> Kept:  # fmt: skip
+        """Keep rows as the next version of a name; the newest itself where nothing has changed.
+
+        `after` is the version that they go on from, 0 for none. Raises: Conflict where there is a newer one.
+        """
         with self._store.changing() as db:
             newest = db.execute(
                 f"SELECT {_COLUMNS} FROM data_sets WHERE project = ? AND name = ?"  # noqa: S608  # constants
@@ -38,6 +44,8 @@ class DataSets:
             ).fetchone()
             if newest is not None and newest[3] == digest:
                 return Kept._make(newest)
+            if after not in {None, 0 if newest is None else newest[2]}:
+                raise Conflict(f"Somebody added to the data set '{name}' meanwhile.")
             version = 1 if newest is None else newest[2] + 1
             bodies = list(rows)
             now = time.time_ns()
@@ -75,6 +83,15 @@ class DataSets:
             ).fetchall()
         return [row[0] for row in found]
 
+    def page(self, kept: Kept, start: int, limit: int) -> list[bytes]:
+        """Some rows of a version, in their order."""
+        with self._store.reading() as db:
+            found = db.execute(
+                "SELECT body FROM data_rows WHERE data_set = ? AND place >= ? ORDER BY place LIMIT ?",
+                (kept.number, start, limit),
+            ).fetchall()
+        return [row[0] for row in found]
+
     def list(self, project: str | None = None) -> list[Kept]:
         """All versions, by name, newest first."""
         with self._store.reading() as db:
@@ -84,6 +101,16 @@ class DataSets:
                 (project,),
             ).fetchall()
         return [Kept._make(row) for row in found]
+
+    def of_projects(self, project: str | None = None) -> Iterator[tuple[str, Kept]]:
+        """All versions with their projects, by project and name, newest first."""
+        with self._store.reading() as db:
+            found = db.execute(
+                f"SELECT project, {_COLUMNS} FROM data_sets WHERE ?1 IS NULL OR project = ?1"  # noqa: S608  # constants
+                " ORDER BY project, name, version DESC",
+                (project,),
+            ).fetchall()
+        return ((row[0], Kept._make(row[1:])) for row in found)
 
     def remove(self, project: str, name: str) -> int:
         """Erase all versions of a name; how many."""

@@ -1,5 +1,7 @@
 """The tables of traces, conversations, responses and the ledger. A change is a new migration at its end."""
 
+from greenroom.store import safety
+
 TRACES = (
     """
 CREATE TABLE names (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -72,6 +74,7 @@ CREATE TRIGGER cuts_are_kept BEFORE DELETE ON cuts BEGIN SELECT raise(ABORT, 'ap
 """,
     "CREATE INDEX scores_by_name ON scores (name, seq);",
     "ALTER TABLE scores ADD COLUMN correction TEXT;",
+    safety.MIGRATION,
 )
 """Migrations of `traces.db`, oldest first."""
 

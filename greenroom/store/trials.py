@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from greenroom.errors import Conflict
 from greenroom.store.database import explained, open_database
@@ -33,6 +34,16 @@ MIGRATIONS = (
     """,
 )
 FILE = "trials.db"
+
+
+class KeptRun(NamedTuple):
+    """A run as it is listed."""
+
+    id: str
+    began_ns: int
+    settings: bytes
+    result: bytes | None
+    """None while it is not at its end."""
 
 
 class Trials:
@@ -88,6 +99,24 @@ class Trials:
         with self._using() as db:
             row = db.execute("SELECT result FROM runs WHERE id = ?", (run,)).fetchone()
         return None if row is None or row[0] is None else bytes(row[0])
+
+    def runs(self, kind: str, limit: int = 100) -> list[KeptRun]:
+        """Runs of a kind, those that began last first."""
+        with self._using() as db:
+            rows = db.execute(
+                "SELECT id, began_ns, settings, result FROM runs WHERE kind = ?"
+                " ORDER BY began_ns DESC LIMIT ?",
+                (kind, limit),
+            ).fetchall()
+        return [KeptRun(*row) for row in rows]
+
+    def run(self, id: str, kind: str) -> KeptRun | None:
+        """One run of a kind."""
+        with self._using() as db:
+            row = db.execute(
+                "SELECT id, began_ns, settings, result FROM runs WHERE id = ? AND kind = ?", (id, kind)
+            ).fetchone()
+        return None if row is None else KeptRun(*row)
 
     def end(self, run: str, result: bytes) -> None:
         """Keep what a run came to."""

@@ -70,6 +70,14 @@ def rows_of(path: Path) -> Iterator[tuple[str, Json]]:
     return _readers.get(path.suffix.lower(), _lines)(_text(raw, str(path)), str(path))
 
 
+def read_upload(raw: bytes, name: str) -> DataSet:
+    """Read the bytes of a file that somebody calls `name`, as `read_file` does. Raises: MalformedRequest."""
+    reader = _readers.get(Path(name).suffix.lower())
+    if reader is None:
+        raise MalformedRequest(f"'{name}' must end in {', '.join(_readers)}.", "data")
+    return from_rows(reader(_text(raw, name), name), name)
+
+
 def from_rows(rows: Iterator[tuple[str, Json]], source: str, notes: Sequence[str] = ()) -> DataSet:
     """Samples of rows, each with the place that errors name. Raises: MalformedRequest."""
     samples: list[Sample] = []

@@ -1,12 +1,13 @@
 """Data sets and runs as they are kept: samples to rows and back, a run with the samples it was made with."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 
-from greenroom.errors import MalformedRequest, NotFound
+from greenroom.errors import Conflict, MalformedRequest, NotFound
 from greenroom.offline.evals.data import DataSet
 from greenroom.offline.evals.runner import Run, load
 from greenroom.offline.evals.sample import Sample, Scorer
@@ -14,6 +15,7 @@ from greenroom.store.data_sets import DataSets, Kept
 from greenroom.store.evals import EvalStore
 
 _NAME_LENGTH = 100
+_TRIES = 20
 _encode = Encoder(order="deterministic").encode
 _sample = Decoder(Sample).decode
 
@@ -56,12 +58,42 @@ def kinds_of(scorers: Sequence[Scorer]) -> tuple[MetricKind, ...]:
     )
 
 
-def keep_data(store: EvalStore, name: str, found: DataSet, project: str = "default") -> Kept:
-    """Keep samples under a name; a new version where they have changed. Raises: MalformedRequest."""
+def keep_data(
+    store: EvalStore, name: str, found: DataSet, project: str = "default", after: int | None = None
+) -> Kept:
+    """Keep samples under a name; a new version where they have changed.
+
+    Raises: MalformedRequest; Conflict where `after`, the version they go on from, is not the newest.
+    """
     if not name or len(name) > _NAME_LENGTH or not name.isprintable() or "@" in name:
         raise MalformedRequest(f"A data set's name has 1 to {_NAME_LENGTH} characters, and no '@'.", "name")
     rows = (_encode(sample) for sample in found.samples)
-    return DataSets(store).add(project, name, found.digest, rows, found.source)
+    return DataSets(store).add(project, name, found.digest, rows, found.source, after)
+
+
+def extend_data(
+    store: EvalStore, name: str, samples: Sequence[Sample], source: str, project: str = "default"
+) -> tuple[Kept, int]:
+    """Add samples to the newest version of a name, or make the first; the version, and how many were new.
+
+    A sample whose id is there already adds nothing. Whoever else adds at the same time loses nothing.
+    Raises: MalformedRequest.
+    """
+    sets = DataSets(store)
+    for _ in range(_TRIES):
+        held: list[Sample] = []
+        version = 0
+        with suppress(NotFound):
+            newest = sets.find(project, name)
+            held, version = [_sample(row) for row in sets.rows(newest)], newest.version
+        known = {one.id for one in held}
+        added = [one for one in samples if one.id not in known]
+        whole = DataSet.of((*held, *added), source)
+        try:
+            return keep_data(store, name, whole, project, after=version), len(added)
+        except Conflict:
+            continue
+    raise Conflict(f"Others keep adding to the data set '{name}'. Try again in a moment.")
 
 
 def kept_data(store: EvalStore, named: str, project: str = "default") -> DataSet:

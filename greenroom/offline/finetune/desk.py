@@ -72,6 +72,14 @@ class JobDesk:
         `may_be_folder`: the base may be any folder, which is for the operator's own commands.
         Raises: ExtraMissing, MalformedRequest, NotFound, Forbidden, QuotaExceeded, StorageFull.
         """
+        row = self._kept.add(self.planned(caller, wanted, may_be_folder=may_be_folder))
+        self._tell(row, f"Created fine-tuning job: {row.id}")
+        if wanted.integrations:
+            self._tell(row, "Integrations are left out: Greenroom sends nothing to other services.", "warn")
+        return self._told(row)
+
+    def planned(self, caller: Caller, wanted: NewJob, *, may_be_folder: bool = False) -> JobRow:
+        """The job that would be taken in; nothing is kept. Raises as `create`."""
         _all(caller)
         extra = read_extra(wanted.greenroom)
         _check_loosened(caller, extra.data)
@@ -85,16 +93,10 @@ class JobDesk:
         self._file(caller.project, extra.text_file, "greenroom.text_file")
         self._check_room(caller.project)
         asked = {**decode(encode(wanted)), "seed": seed, "may_be_folder": may_be_folder}
-        row = self._kept.add(
-            JobRow(
-                id=id, project=caller.project, key=caller.key_id, request=encode(asked),
-                metadata=encode(wanted.metadata).decode(), name=name,
-            )
+        return JobRow(
+            id=id, project=caller.project, key=caller.key_id, request=encode(asked),
+            metadata=encode(wanted.metadata).decode(), name=name,
         )  # fmt: skip
-        self._tell(row, f"Created fine-tuning job: {id}")
-        if wanted.integrations:
-            self._tell(row, "Integrations are left out: Greenroom sends nothing to other services.", "warn")
-        return self._told(row)
 
     def get(self, caller: Caller, id: str) -> Json:
         """A job."""

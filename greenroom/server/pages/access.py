@@ -48,6 +48,10 @@ RULES: dict[str, Rule] = {
     "drift": Rule("viewer", "operator"),
     "quality": Rule("viewer", "operator"),
     "audit": Rule("viewer"),
+    "batches": Rule("viewer", "operator"),
+    "datasets": Rule("viewer", "operator"),
+    "passages": Rule("viewer"),
+    "safety": Rule("viewer", "operator"),
 }
 NOBODY_ELSE = Rule()
 """For every page that has no line above."""

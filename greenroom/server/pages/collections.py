@@ -3,23 +3,19 @@
 Knows the index through the desk that the API uses too; sessions and forms are the other pages' own.
 """
 
-import re
-from typing import NamedTuple
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
-from greenroom.exchange import Passage
 from greenroom.grounding.attachments import Wanted
-from greenroom.grounding.stems import language_of, tokens
 from greenroom.grounding.stores import StoreRow
 from greenroom.server.knowledge.collections import collection_shown, document_shown
 from greenroom.server.knowledge.desk import Desk
 from greenroom.server.knowledge.upload import Form
 from greenroom.server.pages.access import own_project, seen
+from greenroom.server.pages.documents import DocumentPages, Result, found_in, passage_address
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.forms import require_same_origin
 from greenroom.server.pages.rendering import json_answer, redirect, segment
@@ -28,23 +24,10 @@ from greenroom.server.pages.sessions import Session, is_same
 RESULTS = 10
 MOST_SHOWN = 500
 """Documents on one page; the JSON twin has them all."""
+UNREAD = 50
+"""Documents that could not be read, on the page of all collections."""
 _MAY_NOT = "This key may look, but not change anything. Sign in with an admin or operator key."
 _LONGEST_QUERY = 1_000
-_word = re.compile(r"\w+(?:[-.@]\w+)*")
-
-
-class Run(NamedTuple):
-    """A stretch of a passage's text."""
-
-    text: str
-    is_hit: bool
-
-
-class Result(NamedTuple):
-    """A passage that was found."""
-
-    passage: Passage
-    runs: list[Run]
 
 
 class CollectionPages:
@@ -66,6 +49,7 @@ class CollectionPages:
             Route("/collections/{id}/documents", page(self._upload), methods=["POST"]),
             Route("/collections/{id}/delete", page(self._delete), methods=["POST"]),
             Route("/collections/{id}/documents/{document}/delete", page(self._remove), methods=["POST"]),
+            *DocumentPages(self._desk, self._doors).routes(),
         ]
 
     # all of them
@@ -81,7 +65,7 @@ class CollectionPages:
             trouble = MalformedRequest("A collection needs a name of at most 256 characters.")
             return await self._list_page(session, trouble)
         made = await run_in_threadpool(lambda: self._index.stores.create(project, name=name))
-        await self._desk.noted(request, _who(session), "collection.create", id=made.id, project=project)
+        await self._desk.noted(request, session.who, "collection.create", id=made.id, project=project)
         return redirect("/collections/" + segment(made.id))
 
     async def _list_page(self, session: Session, trouble: GreenroomError | None = None) -> Response:
@@ -91,6 +75,7 @@ class CollectionPages:
                 status=trouble.status if trouble else 200,
                 session=session,
                 rows=self._index.stores.all(seen()),
+                unread=self._index.attachments.unread(UNREAD, seen()),
                 trouble=str(trouble or ""),
             )
 
@@ -98,7 +83,13 @@ class CollectionPages:
 
     async def _list_json(self, request: Request, session: Session) -> Response:
         rows = await run_in_threadpool(self._index.stores.all, seen())
-        return json_answer({"data": [collection_shown(row) for row in rows]})
+        unread = await run_in_threadpool(self._index.attachments.unread, UNREAD, seen())
+        failed = [
+            {"id": one.id, "collection": one.store, "project": one.project, "filename": one.filename,
+             "code": one.error_code, "error": one.error}
+            for one in unread
+        ]  # fmt: skip
+        return json_answer({"data": [collection_shown(row) for row in rows], "unread": failed})
 
     # one
 
@@ -121,7 +112,7 @@ class CollectionPages:
                 documents=documents[:MOST_SHOWN],
                 left_out=max(0, len(documents) - MOST_SHOWN),
                 query=query,
-                results=self._results(row, query),
+                results=[(one, passage_address(row.id, one.passage.id)) for one in self._results(row, query)],
                 trouble=str(trouble or ""),
             )
 
@@ -145,8 +136,7 @@ class CollectionPages:
     def _results(self, row: StoreRow, query: str) -> list[Result]:
         if not query or row.is_expired:
             return []
-        found = self._desk.search([query], project=row.project, collection=row.id, limit=RESULTS)
-        return [Result(one, marked(one.text, query)) for one in found]
+        return found_in(self._desk, row, query, RESULTS)
 
     async def _upload(self, request: Request, session: Session) -> Response:
         require_same_origin(request)
@@ -171,20 +161,20 @@ class CollectionPages:
         attach = self._index.attachments.attach
         await run_in_threadpool(attach, row.project, row.id, [Wanted(file_id=kept.id)])
         self._desk.wake()
-        await self._desk.noted(request, _who(session), "document.create", id=kept.id, collection=row.id)
+        await self._desk.noted(request, session.who, "document.create", id=kept.id, collection=row.id)
         return redirect("/collections/" + segment(row.id))
 
     async def _delete(self, request: Request, session: Session) -> Response:
         row = await self._posted_to(request, session)
         await run_in_threadpool(self._index.remove_collection, row.project, row.id)
-        await self._desk.noted(request, _who(session), "collection.delete", id=row.id, project=row.project)
+        await self._desk.noted(request, session.who, "collection.delete", id=row.id, project=row.project)
         return redirect("/collections")
 
     async def _remove(self, request: Request, session: Session) -> Response:
         row = await self._posted_to(request, session)
         document = request.path_params["document"]
         await run_in_threadpool(self._index.remove, row.project, document, row.id)
-        await self._desk.noted(request, _who(session), "document.delete", id=document, collection=row.id)
+        await self._desk.noted(request, session.who, "document.delete", id=document, collection=row.id)
         return redirect("/collections/" + segment(row.id))
 
     async def _posted_to(self, request: Request, session: Session) -> StoreRow:
@@ -199,26 +189,6 @@ class CollectionPages:
         return row
 
 
-def marked(text: str, query: str) -> list[Run]:
-    """A passage's text in stretches: words that the query holds in any form, and what is between them."""
-    language = language_of(text, language_of(query))
-    wanted = set(tokens(query, language))
-    runs: list[Run] = []
-    at = 0
-    for word in _word.finditer(text):
-        if wanted.isdisjoint(tokens(word[0], language)):
-            continue
-        if word.start() > at:
-            runs.append(Run(text[at : word.start()], is_hit=False))
-        runs.append(Run(word[0], is_hit=True))
-        at = word.end()
-    return [*runs, Run(text[at:], is_hit=False)]
-
-
 def _require_writer(session: Session) -> None:
     if not session.may_write:
         raise Forbidden(_MAY_NOT)
-
-
-def _who(session: Session) -> str:
-    return session.who

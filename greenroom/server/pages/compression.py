@@ -10,7 +10,7 @@ from functools import lru_cache
 import zstandard
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 LEAST_BYTES = 1_000
 """Below this the head outweighs what is saved."""
@@ -41,8 +41,8 @@ def packed_once(body: bytes, how: str) -> bytes:
 
 
 async def squeeze(request: Request, answer: Response) -> Response:
-    """Pack an answer's body in place, where that pays and the browser takes it; streams stay as they are."""
-    if isinstance(answer, StreamingResponse) or len(answer.body) < LEAST_BYTES:
+    """Pack an answer's body in place, where that pays and the browser takes it; not of streams and files."""
+    if isinstance(answer, StreamingResponse | FileResponse) or len(answer.body) < LEAST_BYTES:
         return answer
     if "content-encoding" in answer.headers:
         return answer

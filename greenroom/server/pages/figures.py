@@ -91,6 +91,11 @@ def score(value: float | None) -> str:
     return NONE if value is None else f"{value:.2f}"
 
 
+def iso(unix_s: float) -> str:
+    """Return Unix seconds as an ISO time, UTC."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds")
+
+
 def clock(created_at: str) -> str:
     """Return an ISO time as "24 Nov 2026, 15:04:05 UTC"; text that is none comes back as it is."""
     try:

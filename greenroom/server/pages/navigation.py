@@ -30,12 +30,14 @@ GROUPS: tuple[Group, ...] = (
     )),
     Group("Build", (
         Place("collections", "Collections", "/collections"),
+        Place("datasets", "Data sets", "/datasets"),
         Place("choose", "Choose", "/choose"),
         Place("models", "Models", "/models"),
         Place("finetuning", "Fine-tuning", "/finetuning"),
         Place("deployments", "Deployments", "/deployments"),
+        Place("batches", "Batches", "/batches"),
     )),
-    Group("Guard", (Place("audit", "Audit", "/audit"),)),
+    Group("Guard", (Place("safety", "Safety", "/safety"), Place("audit", "Audit", "/audit"))),
     Group("Run", (Place("settings", "Settings", "/settings"),)),
 )  # fmt: skip
 """Every page of its own has one line here."""

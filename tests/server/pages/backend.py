@@ -20,6 +20,7 @@ from tests.server.pages.records import Json, all_records, record
 
 ADMIN_KEY = "gr-admin-0123456789abcdef"
 VIEWER_KEY = "gr-viewer-0123456789abcdef"
+OPERATOR_KEY = "gr-operator-0123456789abcdef"
 
 
 class FakePeople:
@@ -85,7 +86,7 @@ class FakeBackend:
 
     def __init__(self, records: list[Json] | None = None) -> None:
         self.records = all_records() if records is None else records
-        self.roles: dict[str, str] = {ADMIN_KEY: "admin", VIEWER_KEY: "viewer"}
+        self.roles: dict[str, str] = {ADMIN_KEY: "admin", OPERATOR_KEY: "operator", VIEWER_KEY: "viewer"}
         self.filters: list[dict[str, str | int]] = []
         self.verified: list[str] = []
         self.asked: list[tuple[str, str]] = []

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import pytest
+
+from greenroom.errors import NotFound
+from greenroom.server.deployments import NewDeployment
 from greenroom.server.pages.deployments import DeploymentsPage
-from tests.server.pages.backend import FakeBackend
+from tests.server.pages.backend import OPERATOR_KEY, VIEWER_KEY, FakeBackend
 from tests.server.pages.visitor import Clock, Seen, Visitor
 
 AT = "2026-11-26T10:00:00.000000Z"
@@ -34,6 +38,7 @@ class Deployments:
 
     def __init__(self, *apps: dict[str, Any]) -> None:
         self._apps = list(apps)
+        self.done: list[tuple[Any, ...]] = []
 
     def deployments(self) -> list[dict[str, Any]]:
         return self._apps
@@ -41,10 +46,38 @@ class Deployments:
     def history(self, app: str | None, limit: int = 100) -> list[dict[str, Any]]:
         return [EVENT] if self._apps else []
 
+    def choices(self) -> dict[str, Any]:
+        return {
+            "apps": ["default", "support"],
+            "models": ["o/x"],
+            "prompts": [],
+            "suites": ["s"],
+            "share": 0.05,
+        }
 
-def visit(*apps: dict[str, Any]) -> Visitor:
+    async def begin(self, wanted: NewDeployment, by: str, address: str) -> dict[str, Any]:
+        raise NotFound(f"No model goes by '{wanted.name}'.")
+
+    def promote(
+        self, app: str, why: str, force: str | None, by: str, address: str, deployment: int | None = None
+    ) -> dict[str, Any]:
+        self.done.append(("promote", app, force, by, deployment))
+        return {}
+
+    def roll_back(
+        self, app: str, why: str, by: str, address: str, deployment: int | None = None
+    ) -> dict[str, Any]:
+        self.done.append(("rollback", app, why, by, deployment))
+        return {}
+
+    async def follow(self) -> None:
+        self.done.append(("follow",))
+
+
+def visit(*apps: dict[str, Any], deployments: Deployments | None = None) -> Visitor:
     """Somebody before the pages."""
-    return Visitor(FakeBackend(), Clock(), more=(DeploymentsPage(Deployments(*apps)).routes,))
+    backend = deployments or Deployments(*apps)
+    return Visitor(FakeBackend(), Clock(), more=(DeploymentsPage(backend).routes,))
 
 
 def test_both_sides_stand_beside_each_other_with_what_is_certain() -> None:
@@ -76,3 +109,89 @@ def test_nothing_deployed_says_so_and_a_stranger_is_sent_to_the_door() -> None:
     assert turned.headers["location"].startswith("/login")
     assert refused.status_code == 401
     assert "Nothing was ever deployed here" in shown.text
+
+
+STANDING: dict[str, Any] = {"app": "support", "promoted": [], "open": OPEN, "last": EVENT}
+ROLLBACK = {"do": "rollback", "app": "support", "deployment": "3"}
+
+
+def test_one_click_takes_back_what_the_button_names() -> None:
+    deployments = Deployments(STANDING)
+    with visit(deployments=deployments) as admin:
+        admin.sign_in()
+        page = admin.see("/deployments")
+        csrf = admin.token("/deployments")
+        pressed = admin.post("/deployments", {"csrf": csrf, **ROLLBACK})
+        vague = admin.post("/deployments", {"csrf": csrf, "do": "rollback", "app": "support"})
+
+    assert page.all("input", name="deployment", value="3")
+    assert "Roll back canary 3" in page.text
+    assert pressed.headers["location"] == "/deployments?app=support"
+    assert deployments.done == [("rollback", "support", "", "key-admin", 3), ("follow",)]
+    assert vague.status_code == 400
+    assert "does not say which deployment" in vague.text
+
+
+def test_promoting_what_is_not_certain_asks_for_a_reason() -> None:
+    certain = {**OPEN, "comparison": {**OPEN["comparison"], "verdict": "no harm"}}
+    with visit(STANDING, {**STANDING, "app": "sure", "open": certain}) as admin:
+        admin.sign_in()
+        uncertain, sure = (admin.see(f"/deployments?app={app}") for app in ("support", "sure"))
+
+    assert "It is not certain yet that it does no harm" in uncertain.text
+    assert uncertain.all("input", name="why")
+    assert not sure.all("input", name="why")
+
+
+@pytest.mark.parametrize("key", [VIEWER_KEY, OPERATOR_KEY])
+def test_who_is_no_admin_sees_and_presses_nothing(key: str) -> None:
+    deployments = Deployments(STANDING)
+    with visit(deployments=deployments) as visitor:
+        visitor.sign_in(key)
+        page = visitor.get("/deployments")
+        csrf = Seen(page.text).all("input", name="csrf")[0]["value"]
+        pressed = visitor.post("/deployments", {"csrf": csrf, **ROLLBACK})
+        twin = visitor.get("/deployments.json")
+
+    assert (page.status_code, pressed.status_code, twin.status_code) == (403, 403, 403)
+    assert "Canary 3" not in page.text
+    assert deployments.done == []
+
+
+def test_a_form_without_its_token_or_from_elsewhere_changes_nothing() -> None:
+    deployments = Deployments(STANDING)
+    with visit(deployments=deployments) as admin:
+        admin.sign_in()
+        csrf = admin.token("/deployments")
+        refused = [
+            admin.post("/deployments", {"csrf": "guess", **ROLLBACK}),
+            admin.post("/deployments", {"csrf": csrf, **ROLLBACK}, origin="https://elsewhere.example"),
+        ]
+
+    assert [one.status_code for one in refused] == [403, 403]
+    assert deployments.done == []
+
+
+def test_what_was_typed_stays_where_it_was_refused() -> None:
+    with visit() as admin:
+        admin.sign_in()
+        csrf = admin.token("/deployments")
+        fields = {
+            "csrf": csrf,
+            "do": "begin",
+            "app": "support",
+            "name": "<i>nope",
+            "share": "7,5",
+            "no_gate": "a try",
+        }
+        refused = admin.post("/deployments", fields)
+        odd = admin.post("/deployments", {**fields, "share": "much"})
+        whole = admin.post("/deployments", {**fields, "share": "100"})
+
+    seen = Seen(refused.text)
+    assert refused.status_code == 404
+    assert "No model goes by '<i>nope'." in seen.text
+    assert seen.all("input", name="name", value="<i>nope")
+    assert "must be a number of percent" in Seen(odd.text).text
+    assert whole.status_code == 400
+    assert "'share'" in Seen(whole.text).text
