@@ -12,6 +12,7 @@ from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
 from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.assembly.promptdesk import PromptDesk
+from greenroom.assembly.promptpages import PromptPagesDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
 from greenroom.server import knowledge, responses
@@ -26,6 +27,8 @@ from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.overview import OverviewPages
+from greenroom.server.pages.prompt_editor import PromptEditor
+from greenroom.server.pages.prompts import PromptPages
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.prompts import PromptApi
@@ -69,10 +72,13 @@ def docs_of(behind: Behind) -> tuple[Doc, ...]:
 def rooms_of(behind: Behind) -> tuple[Room, ...]:
     """Pages that bring routes of their own."""
     house = behind.house
+    prompts = PromptPagesDesk(house)
     return (
         ServingPages(ServingPagesDesk(house)).routes,
         FinetuningPages(TrainingPages(behind.finetuning)).routes,
         DeploymentsPage(DeployDesk(house)).routes,
         OverviewPages(OverviewDesk(house)).routes,
         SettingsPages(SettingsDesk(behind.desk)).routes,
+        PromptEditor(prompts).routes,
+        PromptPages(prompts).routes,
     )

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from greenroom.errors import StoreError
 from greenroom.store import (
+    by_prompt,
     compaction,
     compared,
     erasure,
@@ -324,6 +325,11 @@ class TraceStore:
         """What is known of each model that answered: its scores; times and sizes of the latest answers."""
         with self._reading() as connection:
             return read_by_model(connection, project)
+
+    def by_prompt(self, name: str, numbers: Sequence[int]) -> Sequence[by_prompt.OfVersion]:
+        """What the newest exchanges of versions of a prompt came to, in the order of `numbers`."""
+        with self._reading() as connection:
+            return by_prompt.read(connection, name, numbers)
 
     def counts(self) -> dict[str, int]:
         """Since the file was made: stored, erased, lost_rows, lost_bodies; now: rows, unclean_shutdowns."""

@@ -27,6 +27,7 @@ GROUPS: tuple[Group, ...] = (
         Place("usage", "Usage", "/usage"),
     )),
     Group("Build", (
+        Place("prompts", "Prompts", "/prompts"),
         Place("collections", "Collections", "/collections"),
         Place("choose", "Choose", "/choose"),
         Place("models", "Models", "/models"),
