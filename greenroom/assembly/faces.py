@@ -11,6 +11,7 @@ from greenroom.assembly.finetune_pages import TrainingPages
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
 from greenroom.assembly.overviewing import OverviewDesk
+from greenroom.assembly.playing import PlayDesk
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.promptpages import PromptPagesDesk
 from greenroom.assembly.serving import ServingPagesDesk
@@ -27,6 +28,7 @@ from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.overview import OverviewPages
+from greenroom.server.pages.playground import Playground
 from greenroom.server.pages.prompt_editor import PromptEditor
 from greenroom.server.pages.prompts import PromptPages
 from greenroom.server.pages.serving import ServingPages
@@ -81,4 +83,5 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         SettingsPages(SettingsDesk(behind.desk)).routes,
         PromptEditor(prompts).routes,
         PromptPages(prompts).routes,
+        Playground(PlayDesk(house)).routes,
     )

@@ -8,7 +8,7 @@ from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.prompts import model_of
 from greenroom.prompts.compile import compile_prompt
 from greenroom.prompts.version import Compiled, PromptVersion, parse_reference
-from greenroom.store.by_prompt import OfVersion, tag_of
+from greenroom.store.by_prompt import OfVersion, read, tag_of
 from greenroom.store.listing import TraceFilter
 from greenroom.store.material import dollars, texts_of
 
@@ -34,7 +34,7 @@ class PromptPagesDesk(PromptDesk):
         known = sorted(registry.versions[name], reverse=True)
         labelled = set(registry.labels.get(name, {}).values())
         wanted = known[:_COMPARED] + [one for one in known[_COMPARED:] if one in labelled]
-        return [_figures(one) for one in self._house.traces.by_prompt(name, wanted)]
+        return [_figures(one) for one in self._house.traces.look(lambda db: read(db, name, wanted))]
 
     def uses(self, name: str) -> Record:
         """The apps that have a prompt, and the experiments that compare its versions."""

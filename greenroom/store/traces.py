@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from greenroom.errors import StoreError
 from greenroom.store import (
-    by_prompt,
     compaction,
     compared,
     erasure,
@@ -57,6 +56,7 @@ _MAY_LACK = (
     ("used",), ("session",), ("user",), ("language",), ("input_tokens",), ("output_tokens",), ("cost_nano",),
     ("block", "place"),
 )  # fmt: skip
+T = TypeVar("T")
 _Run = tuple[str, list[tuple[object, ...]]]
 
 
@@ -326,10 +326,10 @@ class TraceStore:
         with self._reading() as connection:
             return read_by_model(connection, project)
 
-    def by_prompt(self, name: str, numbers: Sequence[int]) -> Sequence[by_prompt.OfVersion]:
-        """What the newest exchanges of versions of a prompt came to, in the order of `numbers`."""
+    def look(self, reading: Callable[[sqlite3.Connection], T]) -> T:
+        """What a function of this package reads, all of it at one moment."""
         with self._reading() as connection:
-            return by_prompt.read(connection, name, numbers)
+            return reading(connection)
 
     def counts(self) -> dict[str, int]:
         """Since the file was made: stored, erased, lost_rows, lost_bodies; now: rows, unclean_shutdowns."""
