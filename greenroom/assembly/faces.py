@@ -5,6 +5,7 @@ from typing import NamedTuple
 from greenroom.assembly.administration import Desk
 from greenroom.assembly.batches import HostedBatches
 from greenroom.assembly.deploying import DeployDesk
+from greenroom.assembly.evalpages import EvalPagesDesk
 from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
 from greenroom.assembly.finetune_pages import TrainingPages
@@ -26,6 +27,7 @@ from greenroom.server.knowledge.desk import Note
 from greenroom.server.otlp import OtlpApi
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
+from greenroom.server.pages.evaluations import EvaluationPages
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.overview import OverviewPages
 from greenroom.server.pages.playground import Playground
@@ -84,4 +86,5 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         PromptEditor(prompts).routes,
         PromptPages(prompts).routes,
         Playground(PlayDesk(house)).routes,
+        EvaluationPages(EvalPagesDesk(house)).routes,
     )

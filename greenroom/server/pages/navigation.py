@@ -29,6 +29,7 @@ GROUPS: tuple[Group, ...] = (
     Group("Build", (
         Place("prompts", "Prompts", "/prompts"),
         Place("playground", "Playground", "/playground"),
+        Place("evaluations", "Evaluations", "/evaluations"),
         Place("collections", "Collections", "/collections"),
         Place("choose", "Choose", "/choose"),
         Place("models", "Models", "/models"),
