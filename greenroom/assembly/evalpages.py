@@ -7,6 +7,7 @@ from msgspec import to_builtins
 from greenroom.assembly.house import House
 from greenroom.errors import NotFound
 from greenroom.exchange import usd
+from greenroom.server.pages.access import seen
 from greenroom.store.graded import by_people
 from greenroom.store.material import stamp
 
@@ -22,7 +23,7 @@ _HALF = 0.5
 
 
 class EvalPagesDesk:
-    """Answers `Evaluations` of the pages: who is signed in sees the runs of all projects."""
+    """Answers `Evaluations` of the pages: of the projects that may be seen."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -32,7 +33,7 @@ class EvalPagesDesk:
         if not self._has_any():
             return []
         store = self._house.evals
-        return [self._told(row) for row in store.runs(limit=_LISTED)]
+        return [self._told(row) for row in store.runs(seen(), _LISTED)]
 
     def show(self, id: str, baseline: str | None) -> Record:
         """A run, what is said of it, and against which others it may be held. Raises: NotFound."""
@@ -81,7 +82,7 @@ class EvalPagesDesk:
         from greenroom.offline.evals.calibration import calibrate  # noqa: PLC0415  # as above
 
         traces = {one["trace"]: one for one in run.cases if one["trace"]}
-        people = self._house.traces.look(lambda db: by_people(db, list(traces)))
+        people = self._house.traces.look(lambda db, _: by_people(db, list(traces)))
         found = []
         for metric in (one.kind.name for one in run.metrics):
             for name in sorted({one.name for one in people}):
@@ -99,7 +100,7 @@ class EvalPagesDesk:
     def _row(self, id: str) -> "RunRow":
         if not self._has_any():
             raise NotFound("There is no such run.")
-        return self._house.evals.find(id)
+        return self._house.evals.find(id, seen())
 
     def _told(self, row: "RunRow") -> Record:
         spent = self._house.evals.spent(row.id)

@@ -7,6 +7,7 @@ from greenroom.errors import MalformedRequest, NotFound
 from greenroom.offline.evals.data import DataSet
 from greenroom.offline.evals.kept import keep_data, kept_data
 from greenroom.offline.evals.sample import Sample
+from greenroom.server.pages.access import seen
 
 Record = dict[str, Any]  # Any: JSON
 MOST_ROWS = 10_000
@@ -14,12 +15,14 @@ MOST_ROWS = 10_000
 
 
 def keep_exchange(house: House, id: str, name: str, expected: str) -> Record:
-    """Add what an exchange asked, as it was stored, to a data set of the project "default".
+    """Add what an exchange asked, as it was stored, to a data set of a project: the one that may be
+    seen, else "default".
 
     What is expected is its answer, unless something else is given. The set is made where it is not there; a
     row that is there already adds nothing. Raises: NotFound; MalformedRequest.
     """
-    record = house.traces.get(None, id)
+    project = seen() or "default"
+    record = house.traces.get(seen(), id)
     if record is None:
         raise NotFound("There is no request with this id. It may have been erased, or its time is over.")
     request = record["request"]
@@ -32,7 +35,7 @@ def keep_exchange(house: House, id: str, name: str, expected: str) -> Record:
         group=record["session"] or "",
     )  # fmt: skip
     try:
-        before = kept_data(house.evals, name).samples
+        before = kept_data(house.evals, name, project).samples
     except NotFound:
         before = ()
     if len(before) >= MOST_ROWS:
@@ -40,5 +43,5 @@ def keep_exchange(house: House, id: str, name: str, expected: str) -> Record:
             f"'{name}' has {len(before):,} rows. Add more to it from a file: greenroom eval data add.", "name"
         )
     rows = (*(one for one in before if one.id != id), sample)
-    kept = keep_data(house.evals, name, DataSet.of(rows, "requests"))
+    kept = keep_data(house.evals, name, DataSet.of(rows, "requests"), project)
     return {"name": kept.name, "version": kept.version, "rows": kept.rows}

@@ -23,6 +23,7 @@ from greenroom.gateway.relay import Outlet
 from greenroom.prompts.compile import compile_prompt
 from greenroom.prompts.ready import Ready
 from greenroom.prompts.version import Message, PromptVersion, parse_reference
+from greenroom.server.pages.access import seen
 from greenroom.server.pages.event_stream import Tape
 from greenroom.server.pages.playground import Column
 from greenroom.stages.preprocess.template import PINNED
@@ -75,7 +76,7 @@ class PlayDesk:
 
     def input_of(self, id: str) -> Record:
         """What an exchange asked, and whom. Raises: NotFound."""
-        record = self._house.traces.get(None, id)
+        record = self._house.traces.get(seen(), id)
         if record is None:
             raise NotFound("There is no request with this id. It may have been erased, or its time is over.")
         prompt = record["prompt"]

@@ -8,6 +8,7 @@ from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.prompts import model_of
 from greenroom.prompts.compile import compile_prompt
 from greenroom.prompts.version import Compiled, PromptVersion, parse_reference
+from greenroom.server.pages.access import seen
 from greenroom.store.by_prompt import OfVersion, read, tag_of
 from greenroom.store.listing import TraceFilter
 from greenroom.store.material import dollars, texts_of
@@ -22,11 +23,7 @@ _ASKED = 20_000
 
 
 class PromptPagesDesk(PromptDesk):
-    """Answers `Prompts` of the pages. Raises: GreenroomError."""
-
-    def who(self, key: str) -> str:
-        """The id of the key of who is signed in, for the audit log. Raises: Unauthorized."""
-        return self._house.access.find(key.strip().encode()).caller.key_id
+    """Answers the pages, of the projects that may be seen. Raises: GreenroomError."""
 
     def figures(self, name: str) -> list[Record]:
         """What the newest exchanges of the newest and the labelled versions came to."""
@@ -34,7 +31,9 @@ class PromptPagesDesk(PromptDesk):
         known = sorted(registry.versions[name], reverse=True)
         labelled = set(registry.labels.get(name, {}).values())
         wanted = known[:_COMPARED] + [one for one in known[_COMPARED:] if one in labelled]
-        return [_figures(one) for one in self._house.traces.look(lambda db: read(db, name, wanted))]
+        return [
+            _figures(one) for one in self._house.traces.look(lambda db, _: read(db, name, wanted, seen()))
+        ]
 
     def uses(self, name: str) -> Record:
         """The apps that have a prompt, and the experiments that compare its versions."""
@@ -55,8 +54,10 @@ class PromptPagesDesk(PromptDesk):
     def past(self, name: str) -> list[Record]:
         """The newest exchanges that filled a prompt, or else those of the apps that have it."""
         numbers = sorted(self.registry.versions.get(name, {}), reverse=True)[:_COMPARED]
-        filters = [TraceFilter(tag=tag_of(name, one), limit=_PAST) for one in numbers]
-        filters += [TraceFilter(app=one["app"], limit=_PAST) for one in self.uses(name)["apps"]]
+        filters = [TraceFilter(project=seen(), tag=tag_of(name, one), limit=_PAST) for one in numbers]
+        filters += [
+            TraceFilter(project=seen(), app=one["app"], limit=_PAST) for one in self.uses(name)["apps"]
+        ]
         found: dict[str, str] = {}
         for wanted in filters:
             found |= {row["id"]: row["created_at"] for row in self._house.traces.list(wanted).rows}
@@ -68,7 +69,7 @@ class PromptPagesDesk(PromptDesk):
 
     def input_of(self, id: str) -> Record:
         """What an exchange asked: the values that filled its prompt, and its newest question."""
-        record = self._house.traces.get(None, id) or {"request": {"messages": []}}
+        record = self._house.traces.get(seen(), id) or {"request": {"messages": []}}
         request = record["request"]
         texts = [one.text for one in texts_of(request["messages"]) if one.role == "user"]
         variables = request.get("prompt", {}).get("variables")

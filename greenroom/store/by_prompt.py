@@ -53,9 +53,14 @@ def tag_of(name: str, number: int) -> str:
     return f"{PROMPT_TAG}={name}@{number}"
 
 
-def read(connection: sqlite3.Connection, name: str, numbers: Sequence[int]) -> list[OfVersion]:
-    """One for each number, over all projects. About 5 µs an exchange."""
+def read(
+    connection: sqlite3.Connection, name: str, numbers: Sequence[int], project: str | None = None
+) -> list[OfVersion]:
+    """One for each number, of one project or over all. About 5 µs an exchange."""
     projects = all_projects(connection)
+    if project is not None:
+        found = connection.execute("SELECT number FROM names WHERE name = ?", (project,)).fetchone()
+        projects = [] if found is None else [found[0]]
     return [_read(connection, projects, name, number) for number in numbers]
 
 

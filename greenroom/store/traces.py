@@ -19,6 +19,7 @@ from greenroom.errors import StoreError
 from greenroom.store import (
     compaction,
     compared,
+    counters,
     erasure,
     listing,
     observations,
@@ -326,24 +327,15 @@ class TraceStore:
         with self._reading() as connection:
             return read_by_model(connection, project)
 
-    def look(self, reading: Callable[[sqlite3.Connection], T]) -> T:
-        """What a function of this package reads, all of it at one moment."""
+    def look(self, question: Callable[[sqlite3.Connection, Names], T]) -> T:
+        """What another file of this package answers, over one reading connection."""
         with self._reading() as connection:
-            return reading(connection)
+            return question(connection, self._names)
 
     def counts(self) -> dict[str, int]:
         """Since the file was made: stored, erased, lost_rows, lost_bodies; now: rows, unclean_shutdowns."""
         with self._reading() as connection:
-            found: dict[str, int] = {
-                name: value
-                for name, value in connection.execute("SELECT name, value FROM counters")
-                if name not in ("indexed", "found") and not writers.is_own(name)
-            }
-            found["rows"] = found["stored"] - found["erased"]
-            found["unclean_shutdowns"] = connection.execute(
-                "SELECT count(*) FROM losses WHERE kind = 'unclean_shutdown'"
-            ).fetchone()[0]
-            return found
+            return counters.read(connection)
 
     def spent(self) -> dict[str, int]:
         """What each key has spent, in nano-dollars, as far as its traces are kept."""

@@ -46,6 +46,9 @@ RULES: dict[str, Rule] = {
     "choose": Rule("viewer"),
     "usage": Rule("viewer"),
     "audit": Rule("viewer"),
+    "evaluations": Rule("viewer"),
+    "prompts": Rule("operator", "operator"),
+    "playground": Rule("operator", "operator"),
 }
 NOBODY_ELSE = Rule()
 """For every page that has no line above."""

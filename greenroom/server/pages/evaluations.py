@@ -15,7 +15,8 @@ from starlette.routing import BaseRoute, Route
 
 from greenroom.server.pages import figures
 from greenroom.server.pages.doors import Doors
-from greenroom.server.pages.rendering import HEADERS, json_answer, segment
+from greenroom.server.pages.headers import HEADERS
+from greenroom.server.pages.rendering import json_answer, segment
 from greenroom.server.pages.sessions import Session
 
 Json = dict[str, Any]  # Any: what JSON holds

@@ -12,7 +12,7 @@ from msgspec.json import Encoder
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from greenroom.server.pages.rendering import HEADERS
+from greenroom.server.pages.headers import HEADERS
 
 _MOST_WAITING_BYTES = 256 * 1024
 """What the browser has not taken yet, beyond which the provider is not read."""

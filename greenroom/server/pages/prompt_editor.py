@@ -38,7 +38,6 @@ _NOTHING: Json = {"values": {}, "question": ""}
 class Editing(Protocol):
     """What the editor asks; all of it runs in worker threads. Raises: GreenroomError."""
 
-    def who(self, key: str) -> str: ...
     def show(self, name: str, selector: str | None) -> Json: ...
     def lint_stored(self, reference: str) -> "tuple[PromptVersion, list[Finding]]": ...
     def lint_draft(self, version: PromptVersion) -> list[Json]: ...
@@ -127,7 +126,7 @@ class PromptEditor:
             return self._prompts.add(
                 version_of(name, draft),
                 force=form.get("force") == "yes",
-                by=self._prompts.who(session.key),
+                by=session.who,
                 address=client_of(request),
                 after=int(draft.after) if draft.after.isdecimal() else 0,
             )

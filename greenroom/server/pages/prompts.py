@@ -31,7 +31,6 @@ _LONGEST_NOTE = 500
 class Prompts(Protocol):
     """What the pages ask; all of it runs in worker threads. Raises: GreenroomError."""
 
-    def who(self, key: str) -> str: ...
     def prompts(self) -> list[Json]: ...
     def show(self, name: str, selector: str | None) -> Json: ...
     def figures(self, name: str) -> list[Json]: ...
@@ -113,7 +112,7 @@ class PromptPages:
         return redirect(address_of(name, form.get("version") or selector))
 
     def _change(self, name: str, form: dict[str, str], session: Session, address: str) -> None:
-        label, by = form.get("label", "").strip(), self._prompts.who(session.key)
+        label, by = form.get("label", "").strip(), session.who
         note = form.get("note", "")[:_LONGEST_NOTE]
         if not label:
             raise MalformedRequest("Say which label shall move.", "label")

@@ -167,7 +167,7 @@ function ask(column, label, given, send) {
   input.maxLength = 100;
   input.setAttribute("aria-label", label);
   input.placeholder = label;
-  const button = element("button", "OK", "button");
+  const button = element("button", "OK", "second-button");
   button.type = "button";
   const go = async () => {
     button.disabled = true;
