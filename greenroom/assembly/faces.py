@@ -28,6 +28,7 @@ from greenroom.server.otlp import OtlpApi
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.evaluations import EvaluationPages
+from greenroom.server.pages.experiments import ExperimentPages
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.overview import OverviewPages
 from greenroom.server.pages.playground import Playground
@@ -87,4 +88,5 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         PromptPages(prompts).routes,
         Playground(PlayDesk(house)).routes,
         EvaluationPages(EvalPagesDesk(house)).routes,
+        ExperimentPages(ExperimentDesk(house)).routes,
     )

@@ -30,6 +30,7 @@ GROUPS: tuple[Group, ...] = (
         Place("prompts", "Prompts", "/prompts"),
         Place("playground", "Playground", "/playground"),
         Place("evaluations", "Evaluations", "/evaluations"),
+        Place("experiments", "Experiments", "/experiments"),
         Place("collections", "Collections", "/collections"),
         Place("choose", "Choose", "/choose"),
         Place("models", "Models", "/models"),
