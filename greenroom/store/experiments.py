@@ -117,7 +117,7 @@ class ExperimentStore:
         return self.all()[name]
 
     def restart(self, name: str, who: str) -> Standing:
-        """Have a stopped one run again; it counts from now. Raises: NotFound; Conflict for one in another state."""
+        """Have a stopped one run again, counting from now. Raises: NotFound; Conflict in another state."""
         now = time.time_ns()
         with self._changing() as connection:
             done = connection.execute(

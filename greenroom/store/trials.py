@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from greenroom.errors import Conflict
 from greenroom.store.database import explained, open_database
@@ -35,6 +36,16 @@ MIGRATIONS = (
 FILE = "trials.db"
 
 
+class RunRow(NamedTuple):
+    """One run."""
+
+    id: str
+    began_ns: int
+    settings: bytes
+    result: bytes | None
+    """None while it is not at its end."""
+
+
 class Trials:
     """The file of trials in a data folder. Raises: StoreError from every method."""
 
@@ -55,7 +66,7 @@ class Trials:
         """Hold a run for this process, so that no other spends its money too. Raises: Conflict."""
         presence = Presence(self._path)
         try:
-            presence.show(int.from_bytes(sha256(run.encode()).digest()[:8]))
+            presence.show(_number(run))
         except BlockingIOError:
             presence.hide()
             raise Conflict(
@@ -67,6 +78,10 @@ class Trials:
             yield
         finally:
             presence.end()
+
+    def is_at_work(self, run: str) -> bool:
+        """Whether a process holds a run."""
+        return not Presence(self._path).is_dead(_number(run))
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
@@ -82,6 +97,24 @@ class Trials:
             db.execute(
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, NULL)", (run, kind, time.time_ns(), settings)
             )
+
+    def runs(self, kind: str, limit: int) -> list[RunRow]:
+        """The newest runs of a kind."""
+        with self._using() as db:
+            rows = db.execute(
+                "SELECT id, began_ns, settings, result FROM runs WHERE kind = ?"
+                " ORDER BY began_ns DESC LIMIT ?",
+                (kind, limit),
+            ).fetchall()
+        return [RunRow(*row) for row in rows]
+
+    def run(self, run: str) -> RunRow | None:
+        """One of them."""
+        with self._using() as db:
+            row = db.execute(
+                "SELECT id, began_ns, settings, result FROM runs WHERE id = ?", (run,)
+            ).fetchone()
+        return None if row is None else RunRow(*row)
 
     def result(self, run: str) -> bytes | None:
         """What a run came to; None while it is not at its end."""
@@ -127,3 +160,8 @@ class Trials:
         with self._using() as db:
             rows = db.execute("SELECT value FROM candidates WHERE run = ? ORDER BY number", (run,)).fetchall()
         return [bytes(row[0]) for row in rows]
+
+
+def _number(run: str) -> int:
+    """What a run is called among those that are at work."""
+    return int.from_bytes(sha256(run.encode()).digest()[:8])

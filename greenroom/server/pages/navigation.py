@@ -31,6 +31,7 @@ GROUPS: tuple[Group, ...] = (
         Place("playground", "Playground", "/playground"),
         Place("evaluations", "Evaluations", "/evaluations"),
         Place("experiments", "Experiments", "/experiments"),
+        Place("optimizations", "Optimisation", "/optimizations"),
         Place("collections", "Collections", "/collections"),
         Place("choose", "Choose", "/choose"),
         Place("models", "Models", "/models"),
