@@ -1,5 +1,6 @@
 """What the pages of prompts ask: the registry and its lint, what versions came to, inputs of the past."""
 
+import time
 from typing import Any
 
 from msgspec import to_builtins
@@ -17,6 +18,8 @@ Record = dict[str, Any]  # Any: JSON
 _COMPARED = 12
 """Versions whose figures are looked up at once: the newest, and those with labels."""
 _PAST = 20
+_RECENT_NS = 86_400_000_000_000
+"""How far back requests of an app are looked for that filled no prompt."""
 _PREVIEW = 120
 _ASKED = 20_000
 """Characters of a past question that are put into a form."""
@@ -55,17 +58,24 @@ class PromptPagesDesk(PromptDesk):
         """The newest exchanges that filled a prompt, or else those of the apps that have it."""
         numbers = sorted(self.registry.versions.get(name, {}), reverse=True)[:_COMPARED]
         filters = [TraceFilter(project=seen(), tag=tag_of(name, one), limit=_PAST) for one in numbers]
-        filters += [
-            TraceFilter(project=seen(), app=one["app"], limit=_PAST) for one in self.uses(name)["apps"]
+        since = time.time_ns() - _RECENT_NS
+        fallback = [
+            TraceFilter(project=seen(), app=one["app"], since_ns=since, limit=_PAST)
+            for one in self.uses(name)["apps"]
         ]
+        found = self._listed(filters) or self._listed(fallback)
+        newest = sorted(found, key=found.__getitem__, reverse=True)[:_PAST]
+        inputs = [self.input_of(id) for id in newest]
+        return [{**one, "words": _words(one)} for one in inputs if one["values"] or one["question"]]
+
+    def _listed(self, filters: list[TraceFilter]) -> dict[str, str]:
+        """Ids of exchanges that fit, with when they came; a few at least where there are as many."""
         found: dict[str, str] = {}
         for wanted in filters:
             found |= {row["id"]: row["created_at"] for row in self._house.traces.list(wanted).rows}
             if len(found) >= _PAST:
                 break
-        newest = sorted(found, key=found.__getitem__, reverse=True)[:_PAST]
-        inputs = [self.input_of(id) for id in newest]
-        return [{**one, "words": _words(one)} for one in inputs if one["values"] or one["question"]]
+        return found
 
     def input_of(self, id: str) -> Record:
         """What an exchange asked: the values that filled its prompt, and its newest question."""
