@@ -11,8 +11,8 @@ from greenroom.assembly.experiments import ExperimentDesk
 from greenroom.assembly.finetune_pages import TrainingPages
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
-from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.assembly.optimizations import OptimizationDesk
+from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.assembly.playing import PlayDesk
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.promptpages import PromptPagesDesk
@@ -31,8 +31,8 @@ from greenroom.server.pages.doors import Room
 from greenroom.server.pages.evaluations import EvaluationPages
 from greenroom.server.pages.experiments import ExperimentPages
 from greenroom.server.pages.finetuning import FinetuningPages
-from greenroom.server.pages.overview import OverviewPages
 from greenroom.server.pages.optimizations import OptimizationPages
+from greenroom.server.pages.overview import OverviewPages
 from greenroom.server.pages.playground import Playground
 from greenroom.server.pages.prompt_editor import PromptEditor
 from greenroom.server.pages.prompts import PromptPages
