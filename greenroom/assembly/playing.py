@@ -3,6 +3,7 @@
 Each column is a request of the person's own key: its project, limits and budgets hold, and it is recorded.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +54,6 @@ class PlayDesk:
         names = self._house.gateway.rooms.names(caller)
         return {
             "models": [one for one in names if not caller.apps or one in caller.apps],
-            "apps": list(self._house.gateway.rooms.apps),
             "prompts": [
                 {"name": one["name"], "newest": one["newest"], "labels": one["labels"]}
                 for one in self._prompts.prompts()
@@ -92,7 +92,7 @@ class PlayDesk:
         try:
             found = self._key(key)
             with self._place(found):
-                exchange, app = self._open(found, column)
+                exchange, app = await self._open(found, column)
                 await self._answer(exchange, app, found, tape)
         except GreenroomError as error:
             tape.tell("failed", {"message": str(error), "status": error.status})
@@ -111,44 +111,47 @@ class PlayDesk:
         finally:
             stream.finish()
 
-    def _open(self, key: Key, column: Column) -> tuple[Exchange, App]:
+    async def _open(self, key: Key, column: Column) -> tuple[Exchange, App]:
         """The exchange of a column, and its app. Raises: RequestError."""
-        gateway, registry = self._house.gateway, self._prompts.registry
+        gateway = self._house.gateway
         app = gateway.rooms.find(column.model, key.caller)
-        body: Record = {
-            "model": column.model, "stream": True, "stream_options": {"include_usage": True},
-            "messages": [{"role": "user", "content": column.question}] if column.question else [],
-            **column.settings,
-        }  # fmt: skip
-        version = registry.find(column.prompt) if column.prompt else None
-        pinned = ""
-        if version is not None:
-            self._may_name(key, version.name)
+        self._house.refresh_prompts()
+        version = self._house.prompt_shelf.registry.find(column.prompt) if column.prompt else None
+        if version is not None and key.caller.apps:
+            may_use(key.caller, f"prompt:{version.name}")
         draft = drafted(version, column.system)
-        if draft is not None:
-            values = _known(Ready(draft, registry.find), column.values)
-            filled = compile_prompt(draft, values, find=registry.find, model=app.model)
-            body = {**filled.fields, **body, "messages": [*filled.messages, *body["messages"]]}
-        elif version is not None:
-            pinned = version.reference
-            body["prompt"] = {"variables": _known(registry.ready(pinned), column.values)}
-            if not app.is_prompted:
-                body["prompt"] |= {"id": version.name, "version": version.number}
-        elif app.is_prompted:
-            own = self._house.config.apps[app.name].prompt or ""
-            body["prompt"] = {"variables": _known(registry.ready(own), column.values)}
+        body = await asyncio.to_thread(self._body, app, column, version, draft)  # filling compares examples
         exchange, app = gateway.open(gateway.new_id(), key.caller, encode(body), _NO_STORE)
-        if pinned:
-            exchange.context[PINNED] = pinned
+        if draft is None and version is not None:
+            exchange.context[PINNED] = version.reference
         if draft is not None and app.is_prompted:
             steps = tuple(one for one in app.steps if one.step.name != "template")
             app = app._replace(steps=steps, is_prompted=False)
         exchange.tags[TAG] = "yes"
         return exchange, app._replace(trial=None, shadow=None)  # experiments are about live traffic
 
-    def _may_name(self, key: Key, prompt: str) -> None:
-        if key.caller.apps:
-            may_use(key.caller, f"prompt:{prompt}")
+    def _body(
+        self, app: App, column: Column, version: PromptVersion | None, draft: PromptVersion | None
+    ) -> Record:
+        """The body of the request. Raises: PromptInvalid, PromptNotFound."""
+        registry = self._house.prompt_shelf.registry
+        body: Record = {
+            "model": column.model, "stream": True, "stream_options": {"include_usage": True},
+            "messages": [{"role": "user", "content": column.question}] if column.question else [],
+            **column.settings,
+        }  # fmt: skip
+        if draft is not None:
+            values = _known(Ready(draft, registry.find), column.values)
+            filled = compile_prompt(draft, values, find=registry.find, model=app.model)
+            return {**filled.fields, **body, "messages": [*filled.messages, *body["messages"]]}
+        if version is not None:
+            body["prompt"] = {"variables": _known(registry.ready(version.reference), column.values)}
+            if not app.is_prompted:
+                body["prompt"] |= {"id": version.name, "version": version.number}
+        elif app.is_prompted:
+            named = self._house.config.apps[app.name].prompt or ""
+            body["prompt"] = {"variables": _known(registry.ready(named), column.values)}
+        return body
 
     def _key(self, key: str) -> Key:
         return self._house.access.find(key.strip().encode())

@@ -48,7 +48,7 @@ class Playing(Protocol):
     """What the playground asks; all but `play` runs in worker threads. Raises: GreenroomError."""
 
     def choices(self, key: str) -> Json:
-        """`models`, `apps` and `prompts` (name, newest, labels)."""
+        """`models` (apps first) and `prompts` (name, newest, labels)."""
         ...
 
     def prompt(self, reference: str) -> Json:
