@@ -1,5 +1,6 @@
 """The pages of optimisation: kept runs with their front, and processes begun, ended and gone on with."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from msgspec.json import encode
 
 from greenroom.assembly.house import House
-from greenroom.assembly.launches import Launches
+from greenroom.assembly.launches import Launches, command_of
 from greenroom.assembly.optimizations import OptimizationDesk
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.errors import Conflict
@@ -161,3 +162,13 @@ def test_the_front_is_drawn_by_tokens_where_a_price_is_not_known() -> None:
     assert priced.dots[0].y > priced.dots[1].y
     assert unpriced.across == "Tokens of an answer"
     assert front_of([candidate(0, 0.5, 400.0)], None) is None
+
+
+@pytest.mark.slow
+async def test_a_process_that_is_begun_is_greenroom_itself(tmp_path: Path) -> None:
+    launches = Launches(tmp_path / "runs")
+
+    begun = launches.begin(command_of(None, tmp_path), ("--prompt", "nobody"), "key_1", dict(os.environ))
+    await until(lambda: not launches.is_alive(begun))
+
+    assert "--samples" in " ".join(launches.said(begun))
