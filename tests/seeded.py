@@ -120,9 +120,11 @@ def answering() -> Iterator[str]:
             said = str(body["messages"][-1]["content"])
             is_out = ("outage" in said and body["model"] == "quick") or "disaster" in said
             text = next((answer for word, answer in ANSWERS.items() if word in said.lower()), said)
-            answer = json.dumps(_overloaded() if is_out else _completion(body["model"], said, text)).encode()
+            whole = _overloaded() if is_out else _completion(body["model"], said, text)
+            is_stream = bool(body.get("stream")) and not is_out
+            answer = _events(whole, text) if is_stream else json.dumps(whole).encode()
             self.send_response(503 if is_out else 200)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", "text/event-stream" if is_stream else "application/json")
             self.send_header("content-length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
@@ -141,6 +143,15 @@ def answering() -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _events(whole: dict[str, Any], text: str) -> bytes:
+    """The same as the events of a stream, word by word."""
+    head = {**{name: whole[name] for name in ("id", "created", "model")}, "object": "chat.completion.chunk"}
+    choices = [{"index": 0, "delta": {"content": f"{word} "}} for word in text.split(" ")]
+    last = {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": whole["usage"]}
+    chunks = [*({**head, "choices": [one]} for one in choices), last]
+    return b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in chunks) + b"data: [DONE]\n\n"
 
 
 def _overloaded() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from msgspec.json import decode
 from greenroom.assembly.house import House
 from greenroom.errors import NotFound
 from greenroom.store.material import stamp
-from greenroom.store.trials import FILE, KeptRun, Trials
+from greenroom.store.trials import FILE, RunRow, Trials
 
 Record = dict[str, Any]  # Any: JSON
 KIND = "compare"
@@ -48,7 +48,7 @@ class ComparisonDesk:
             trials.close()
 
 
-def _shown(run: KeptRun) -> Record:
+def _shown(run: RunRow) -> Record:
     found = _decoded(run.result)
     models = decode(run.settings)
     return {

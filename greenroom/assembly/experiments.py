@@ -45,6 +45,16 @@ class ExperimentDesk:
             "warnings": self._warnings(plan, standing if begun else None, found),
         }
 
+    def start(self, name: str, by: str, address: str) -> Record:
+        """Have a stopped one run again, counting from now. Raises: NotFound; Conflict."""
+        plan = self._plan(name)
+        self._house.experiments.restart(name, by)
+        self._house.keys.audit(
+            by, "experiment.start", {"state": STOPPED}, {"experiment": name}, address=address
+        )
+        self._house.trials.refresh()
+        return self._summary(name, plan, self._standings())
+
     def stop(self, name: str, why: str, by: str, address: str) -> Record:
         """Have all traffic go back to the app as it is, for as long as the table stands. Raises: NotFound."""
         return self._decide(name, STOPPED, "", why, by, address)

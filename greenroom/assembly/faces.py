@@ -9,14 +9,18 @@ from greenroom.assembly.comparisons import ComparisonDesk
 from greenroom.assembly.data_sets import DataSetDesk
 from greenroom.assembly.deploying import DeployDesk
 from greenroom.assembly.driftdesk import DriftDesk
+from greenroom.assembly.evalpages import EvalPagesDesk
 from greenroom.assembly.evals import HostedEvals
 from greenroom.assembly.experiments import ExperimentDesk
 from greenroom.assembly.finetune_pages import TrainingPages
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.house import House
 from greenroom.assembly.new_trainings import NewTrainings
+from greenroom.assembly.optimizations import OptimizationDesk
 from greenroom.assembly.overviewing import OverviewDesk
+from greenroom.assembly.playing import PlayDesk
 from greenroom.assembly.promptdesk import PromptDesk
+from greenroom.assembly.promptpages import PromptPagesDesk
 from greenroom.assembly.qualitydesk import QualityDesk
 from greenroom.assembly.safety import SafetyDesk
 from greenroom.assembly.serving import ServingPagesDesk
@@ -36,9 +40,15 @@ from greenroom.server.pages.data_sets import DataSetPages
 from greenroom.server.pages.deployments import DeploymentsPage
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.drift import DriftPage
+from greenroom.server.pages.evaluations import EvaluationPages
+from greenroom.server.pages.experiments import ExperimentPages
 from greenroom.server.pages.finetuning import FinetuningPages
 from greenroom.server.pages.new_training import NewTrainingPage
+from greenroom.server.pages.optimizations import OptimizationPages
 from greenroom.server.pages.overview import OverviewPages
+from greenroom.server.pages.playground import Playground
+from greenroom.server.pages.prompt_editor import PromptEditor
+from greenroom.server.pages.prompts import PromptPages
 from greenroom.server.pages.quality import QualityPage
 from greenroom.server.pages.safety import SafetyPage
 from greenroom.server.pages.serving import ServingPages
@@ -87,6 +97,7 @@ def docs_of(behind: Behind) -> tuple[Doc, ...]:
 def rooms_of(behind: Behind) -> tuple[Room, ...]:
     """Pages that bring routes of their own."""
     house = behind.house
+    prompts = PromptPagesDesk(house)
     return (
         ServingPages(ServingPagesDesk(house)).routes,
         DataSetPages(DataSetDesk(house), house.documents.files, behind.shelves.file_bytes).routes,
@@ -100,4 +111,10 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         QualityPage(QualityDesk(house)).routes,
         SafetyPage(SafetyDesk(house)).routes,
         BatchPages(BatchPagesDesk(house, behind.batches)).routes,
+        PromptEditor(prompts).routes,
+        PromptPages(prompts).routes,
+        Playground(PlayDesk(house)).routes,
+        EvaluationPages(EvalPagesDesk(house)).routes,
+        ExperimentPages(ExperimentDesk(house)).routes,
+        OptimizationPages(OptimizationDesk(house)).routes,
     )

@@ -85,7 +85,30 @@ def stop(name: str, /, *, why: str = "", json: bool = False, place: Here) -> int
     if json:
         print_json(found)
     else:
-        print(f"Stopped. The app '{found['app']}' answers as it is. To begin anew, change its table.")
+        print(
+            f"Stopped. The app '{found['app']}' answers as it is. To run it again: experiments start {name}"
+        )
+    return FINE
+
+
+@app.command
+def start(name: str, /, *, json: bool = False, place: Here) -> int:
+    """Have a stopped experiment run again: it counts from now.
+
+    Parameters
+    ----------
+    name
+        The experiment.
+    json
+        Print how it stands as JSON.
+    """
+    from greenroom.assembly.experiments import ExperimentDesk  # noqa: PLC0415  # as above
+
+    found = ExperimentDesk(place.open()).start(name, _WHO, "")
+    if json:
+        print_json(found)
+    else:
+        print(f"It runs again, and counts from {found['since']}.")
     return FINE
 
 

@@ -18,6 +18,7 @@ from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet, Relay
 from greenroom.gateway.rooms import Embedder, Rooms
 from greenroom.gateway.settling import settle_unanswered
+from greenroom.store.by_prompt import PROMPT_TAG
 from greenroom.store.observations import TAG
 from greenroom.wire import openai, openai_request, tracecontext
 from greenroom.wire.openai_embeddings import EmbeddingRequest, parse_embeddings, summary
@@ -329,6 +330,7 @@ def _read_facts(exchange: Exchange, headers: Mapping[bytes, bytes]) -> None:
         exchange.trace = tracecontext.read(headers[b"traceparent"])
     if exchange.tags:
         exchange.tags.pop(TAG, None)  # a client's own would count as one of an experiment's
+        exchange.tags.pop(PROMPT_TAG, None)
 
 
 def _fact(value: bytes, header: str) -> str:

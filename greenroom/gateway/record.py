@@ -7,6 +7,7 @@ for answers to the caller whose text it is.
 from collections.abc import Mapping
 
 from greenroom.exchange import SURFACES, Exchange
+from greenroom.store.by_prompt import tag_of
 from greenroom.store.material import (
     ESTIMATED,
     SEMANTIC,
@@ -120,3 +121,12 @@ def without_shared(body: Body) -> None:
 def tags_of(tags: Mapping[str, str]) -> tuple[str, ...]:
     """Tags as lists are filtered by them: `key=value`."""
     return tuple([key + "=" + value for key, value in tags.items()]) if tags else ()
+
+
+def version_of(exchange: Exchange) -> str:
+    """The tag of the version of a prompt that was filled; "" where none was. It is always the first step."""
+    first = exchange.steps[0]
+    found = first.notes.get("prompt") if first.step == "template" else None
+    if not isinstance(found, dict) or first.outcome != "changed":
+        return ""
+    return tag_of(str(found["name"]), int(found["version"]))

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, Protocol
 from greenroom.errors import StoreError
 from greenroom.exchange import Exchange
 from greenroom.gateway.audit import lines_of
-from greenroom.gateway.record import body_of, row_of, tags_of, without_shared
+from greenroom.gateway.record import body_of, row_of, tags_of, version_of, without_shared
 from greenroom.gateway.redact import redact_parts, redact_tags
 from greenroom.store.audit import Line
 from greenroom.store.cells import Told
@@ -306,7 +306,10 @@ class Recorder:
                 without_shared(body)
             encoded = None if body is None else encode_body(body)
             told = exchange if self._rollups is not None and with_body else None
-            return _new(Entry, (row, encoded, tags_of(tags) if tags else (), findings, told))
+            listed = tags_of(tags) if tags else ()
+            if exchange.steps and (version := version_of(exchange)):
+                listed += (version,)
+            return _new(Entry, (row, encoded, listed, findings, told))
         except Exception as error:  # noqa: BLE001  # one odd exchange must not hold up the others
             self._failed_bodies += 1
             self._complain(error)

@@ -7,7 +7,7 @@ number.
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -32,11 +32,12 @@ class Folder(NamedTuple):
     """Prompt → label → number."""
 
 
-def dumps(version: PromptVersion, form: Form = "toml") -> str:
-    """A version as the text of a file."""
-    if form == "json":
-        return msgspec.json.format(msgspec.json.encode(version), indent=2).decode() + "\n"
+def dumps(version: PromptVersion, form: Form = "toml", leave_out: Collection[str] = ()) -> str:
+    """A version as the text of a file, without the fields that are left out."""
     values: Json = msgspec.json.decode(msgspec.json.encode(version))
+    values = {name: one for name, one in values.items() if name not in leave_out}
+    if form == "json":
+        return msgspec.json.format(msgspec.json.encode(values), indent=2).decode() + "\n"
     output = values.get("output")
     if output is not None:
         output["schema"] = json.dumps(output["schema"], ensure_ascii=False, indent=2)

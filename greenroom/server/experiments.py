@@ -30,6 +30,7 @@ class ExperimentAdministration(Protocol):
 
     def experiments(self) -> list[dict[str, Any]]: ...  # Any: JSON
     def show(self, name: str) -> dict[str, Any]: ...  # Any: JSON
+    def start(self, name: str, by: str, address: str) -> dict[str, Any]: ...  # Any: JSON
     def stop(self, name: str, why: str, by: str, address: str) -> dict[str, Any]: ...  # Any: JSON
     def promote(self, name: str, arm: str, by: str, address: str) -> dict[str, Any]: ...  # Any: JSON
 
@@ -52,6 +53,8 @@ class ExperimentApi:
             Doc(_ONE, "GET", "admin",
                 "Read one: its arms, differences with intervals that hold at every moment, guards, warnings.",
                 self._show),
+            Doc(f"{_ONE}/start", "POST", "admin", "Have a stopped one run again, counting from now.",
+                self._start),
             Doc(f"{_ONE}/stop", "POST", "admin", "Stop one: all traffic goes back to the app as it is.",
                 self._stop, (), Ending),
             Doc(f"{_ONE}/promote", "POST", "admin", "Have all traffic go to one arm.",
@@ -63,6 +66,12 @@ class ExperimentApi:
 
     async def _show(self, request: Request, caller: Caller | None) -> Response:
         found = await run_in_threadpool(self._admin.show, request.path_params["id"])
+        return json_answer(openai.encode(found))
+
+    async def _start(self, request: Request, caller: Caller | None) -> Response:
+        assert caller is not None
+        name, where = request.path_params["id"], _address(request)
+        found = await run_in_threadpool(self._admin.start, name, caller.key_id, where)
         return json_answer(openai.encode(found))
 
     async def _stop(self, request: Request, caller: Caller | None) -> Response:

@@ -116,6 +116,24 @@ class ExperimentStore:
             )
         return self.all()[name]
 
+    def restart(self, name: str, who: str) -> Standing:
+        """Have a stopped one run again, counting from now. Raises: NotFound; Conflict in another state."""
+        now = time.time_ns()
+        with self._changing() as connection:
+            done = connection.execute(
+                "UPDATE standings SET state = 'running', since_ns = ?, arm = '', why = '', who = ?,"
+                " changed_ns = ? WHERE name = ? AND state = 'stopped'",
+                (now, who, now, name),
+            )
+            if done.rowcount == 0:
+                found = connection.execute("SELECT state FROM standings WHERE name = ?", (name,)).fetchone()
+                if found is None:
+                    raise NotFound(f"There is no experiment '{name}'.")
+                raise Conflict(
+                    f"The experiment '{name}' is {found[0]}: only a stopped one can be started again."
+                )
+        return self.all()[name]
+
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._explaining(), transaction(self._connection) as connection:

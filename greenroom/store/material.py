@@ -94,6 +94,10 @@ class _Chat(Struct):
     messages: list[Any] = []  # Any: messages in a client's own words
 
 
+class _Filling(Struct):
+    prompt: Any = None  # Any: a client's own words
+
+
 def _plain(value: object) -> object:
     """What a note that is no plain JSON becomes: a number if it is one, else its text."""
     try:
@@ -103,6 +107,7 @@ def _plain(value: object) -> object:
 
 
 _chat = Decoder(_Chat)
+_filling = Decoder(_Filling)
 _body = msgpack.Decoder(Body)
 encode_body = msgpack.Encoder(enc_hook=_plain).encode
 
@@ -137,6 +142,17 @@ def messages_of(raw: bytes) -> list[Any]:
         return _chat.decode(raw).messages
     except _UNREADABLE:
         return []
+
+
+def _filling_of(raw: bytes) -> Record:
+    """The field `prompt` of a chat body, where it says which prompt to fill with what."""
+    if b'"prompt"' not in raw:
+        return {}
+    try:
+        found = _filling.decode(raw).prompt
+    except _UNREADABLE:
+        return {}
+    return {"prompt": found} if isinstance(found, dict) else {}
 
 
 class MessageText(NamedTuple):
@@ -249,7 +265,7 @@ def record_of(row: Row, body: Body | None, detect: Detect | None = None) -> Reco
         "finish_reason": body.finish_reason,
         "timing_ms": _timing(row),
         "prompt": _prompt(stages),
-        "request": {"messages": messages},
+        "request": {"messages": messages, **_filling_of(body.request)},
         "sent": {"messages": messages_of(whole_sent(body)) if body.sent else messages},
         "reply": {
             "raw": body.reply_raw,

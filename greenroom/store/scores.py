@@ -30,7 +30,7 @@ NAME = r"^[a-z][a-z0-9_.\-]{0,63}$"
 
 _NAME = re.compile(NAME)
 _FILTER = re.compile(r"^([a-z][a-z0-9_.\-]{0,63})(?::(<=|>=|<|>|=)?(-?[0-9]{1,12}(?:\.[0-9]{1,12})?))?$")
-_COUNTING = (
+COUNTING = (
     "s.rowid = (SELECT max(n.rowid) FROM scores n WHERE n.seq = s.seq AND n.name = s.name"
     " AND n.source = s.source)"
 )
@@ -88,7 +88,7 @@ def read_filter(text: str) -> ScoreFilter:
 
 def condition(wanted: ScoreFilter) -> tuple[str, tuple[object, ...]]:
     """The filter as a condition on `t.seq`, and the values to bind."""
-    inner = f"SELECT s.seq FROM scores s WHERE s.name = ? AND {_COUNTING}"
+    inner = f"SELECT s.seq FROM scores s WHERE s.name = ? AND {COUNTING}"
     if not wanted.sign:
         return f"t.seq IN ({inner})", (wanted.name,)
     assert wanted.sign in ("<", "<=", ">", ">=", "=")
@@ -114,7 +114,7 @@ def of(connection: sqlite3.Connection, seq: int) -> list[Record]:
     """The scores of a trace that count, in the order in which they came."""
     rows = connection.execute(
         "SELECT s.at_ns, s.name, s.value, s.comment, s.source, s.correction FROM scores s"
-        " WHERE s.seq = ? AND " + _COUNTING + " ORDER BY s.rowid",
+        " WHERE s.seq = ? AND " + COUNTING + " ORDER BY s.rowid",
         (seq,),
     )
     return [_shown(row) for row in rows]

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from greenroom.errors import StoreError
 from greenroom.store import (
     compaction,
     compared,
+    counters,
     erasure,
     listing,
     observations,
@@ -56,6 +57,7 @@ _MAY_LACK = (
     ("used",), ("session",), ("user",), ("language",), ("input_tokens",), ("output_tokens",), ("cost_nano",),
     ("block", "place"),
 )  # fmt: skip
+T = TypeVar("T")
 _Run = tuple[str, list[tuple[object, ...]]]
 
 
@@ -325,19 +327,15 @@ class TraceStore:
         with self._reading() as connection:
             return read_by_model(connection, project)
 
+    def look(self, question: Callable[[sqlite3.Connection, Names], T]) -> T:
+        """What another file of this package answers, over one reading connection."""
+        with self._reading() as connection:
+            return question(connection, self._names)
+
     def counts(self) -> dict[str, int]:
         """Since the file was made: stored, erased, lost_rows, lost_bodies; now: rows, unclean_shutdowns."""
         with self._reading() as connection:
-            found: dict[str, int] = {
-                name: value
-                for name, value in connection.execute("SELECT name, value FROM counters")
-                if name not in ("indexed", "found") and not writers.is_own(name)
-            }
-            found["rows"] = found["stored"] - found["erased"]
-            found["unclean_shutdowns"] = connection.execute(
-                "SELECT count(*) FROM losses WHERE kind = 'unclean_shutdown'"
-            ).fetchone()[0]
-            return found
+            return counters.read(connection)
 
     def spent(self) -> dict[str, int]:
         """What each key has spent, in nano-dollars, as far as its traces are kept."""

@@ -36,7 +36,7 @@ MIGRATIONS = (
 FILE = "trials.db"
 
 
-class KeptRun(NamedTuple):
+class RunRow(NamedTuple):
     """A run as it is listed."""
 
     id: str
@@ -66,7 +66,7 @@ class Trials:
         """Hold a run for this process, so that no other spends its money too. Raises: Conflict."""
         presence = Presence(self._path)
         try:
-            presence.show(int.from_bytes(sha256(run.encode()).digest()[:8]))
+            presence.show(_number(run))
         except BlockingIOError:
             presence.hide()
             raise Conflict(
@@ -78,6 +78,10 @@ class Trials:
             yield
         finally:
             presence.end()
+
+    def is_at_work(self, run: str) -> bool:
+        """Whether a process holds a run."""
+        return not Presence(self._path).is_dead(_number(run))
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
@@ -100,7 +104,7 @@ class Trials:
             row = db.execute("SELECT result FROM runs WHERE id = ?", (run,)).fetchone()
         return None if row is None or row[0] is None else bytes(row[0])
 
-    def runs(self, kind: str, limit: int = 100) -> list[KeptRun]:
+    def runs(self, kind: str, limit: int = 100) -> list[RunRow]:
         """Runs of a kind, those that began last first."""
         with self._using() as db:
             rows = db.execute(
@@ -108,15 +112,15 @@ class Trials:
                 " ORDER BY began_ns DESC LIMIT ?",
                 (kind, limit),
             ).fetchall()
-        return [KeptRun(*row) for row in rows]
+        return [RunRow(*row) for row in rows]
 
-    def run(self, id: str, kind: str) -> KeptRun | None:
+    def run(self, id: str, kind: str) -> RunRow | None:
         """One run of a kind."""
         with self._using() as db:
             row = db.execute(
                 "SELECT id, began_ns, settings, result FROM runs WHERE id = ? AND kind = ?", (id, kind)
             ).fetchone()
-        return None if row is None else KeptRun(*row)
+        return None if row is None else RunRow(*row)
 
     def end(self, run: str, result: bytes) -> None:
         """Keep what a run came to."""
@@ -156,3 +160,8 @@ class Trials:
         with self._using() as db:
             rows = db.execute("SELECT value FROM candidates WHERE run = ? ORDER BY number", (run,)).fetchall()
         return [bytes(row[0]) for row in rows]
+
+
+def _number(run: str) -> int:
+    """What a run is called among those that are at work."""
+    return int.from_bytes(sha256(run.encode()).digest()[:8])

@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parent.parent.parent / "docs" / "experiments.md").read_te
 TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
             for line in block.splitlines()]  # fmt: skip
-ENDS = {"show": 2, "list": 0, "promote": 0, "stop": 0, "score": 0}
+ENDS = {"show": 2, "list": 0, "promote": 0, "stop": 0, "start": 0, "score": 0}
 
 
 @pytest.mark.slow  # starts a process of its own
@@ -36,7 +36,7 @@ def test_an_answer_is_scored_and_the_commands_do_what_the_page_says(
             return main((*place, *arguments)), capsys.readouterr().out
 
         trace = run("trace", "list")[1].split("\t")[0]
-        assert len(COMMANDS) == 6
+        assert len(COMMANDS) == 7
         for command in COMMANDS:
             _, *arguments = shlex.split(command.replace("TRACE_ID", trace))
             assert run(*arguments)[0] == ENDS[arguments[1]], command

@@ -10,7 +10,7 @@ from tests.seeded import answering
 from tests.server.pages.browser import Browser, chromium, sign_in
 from tests.server_process import ADMIN, ServerProcess
 
-EXCHANGES = 100_000
+EXCHANGES = 300
 
 
 @pytest.fixture(scope="session")

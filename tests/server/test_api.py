@@ -46,6 +46,7 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "GET /api/config": ("admin", 200),
     "GET /api/experiments": ("admin", 200),
     "GET /api/experiments/none": ("admin", 404),
+    "POST /api/experiments/none/start": ("admin", 404),
     "POST /api/experiments/none/stop": ("admin", 404),
     "POST /api/experiments/none/promote": ("admin", 400),
     "GET /api/deployments": ("admin", 200),

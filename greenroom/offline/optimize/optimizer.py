@@ -125,6 +125,7 @@ async def optimize(plan: Plan, tools: Tools) -> Result:
     run = run_id(plan, tools.metric, tools.reflector.fingerprint)
     with tools.trials.working_on(run):
         tools.trials.begin(run, "optimize", _encode((plan.subject, plan.base.reference, tools.metric.name)))
+        tools.on_step(f"Run {run}.")
         kept = tools.trials.result(run)
         if kept is not None:
             return _result(kept)

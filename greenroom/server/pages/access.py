@@ -52,6 +52,9 @@ RULES: dict[str, Rule] = {
     "datasets": Rule("viewer", "operator"),
     "passages": Rule("viewer"),
     "safety": Rule("viewer", "operator"),
+    "evaluations": Rule("viewer"),
+    "prompts": Rule("operator", "operator"),
+    "playground": Rule("operator", "operator"),
 }
 NOBODY_ELSE = Rule()
 """For every page that has no line above."""

@@ -41,7 +41,7 @@ async def read_form(request: Request) -> dict[str, str]:
             raise TooLarge("The form is longer than 512 KiB. Send long prompts to the API instead.")
     try:
         return dict(
-            parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="replace", max_num_fields=20)
+            parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="replace", max_num_fields=100)
         )
     except ValueError as error:
         raise MalformedRequest("The form cannot be read.") from error

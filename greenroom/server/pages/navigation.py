@@ -29,6 +29,11 @@ GROUPS: tuple[Group, ...] = (
         Place("drift", "Drift", "/drift"),
     )),
     Group("Build", (
+        Place("prompts", "Prompts", "/prompts"),
+        Place("playground", "Playground", "/playground"),
+        Place("evaluations", "Evaluations", "/evaluations"),
+        Place("experiments", "Experiments", "/experiments"),
+        Place("optimizations", "Optimisation", "/optimizations"),
         Place("collections", "Collections", "/collections"),
         Place("datasets", "Data sets", "/datasets"),
         Place("choose", "Choose", "/choose"),

@@ -4,6 +4,8 @@ from greenroom.offline.evals.comparison import FEWEST, Change, Metric
 from greenroom.offline.evals.statistics import Estimate
 
 _MINUS = "−"
+LARGEST = 100
+"""Effects beyond it are of differences that are all alike: their size says nothing more."""
 
 
 def figure(value: float, unit: str) -> str:
@@ -46,7 +48,10 @@ def spread_of(change: Change) -> str:
 def effect_of(change: Change) -> str:
     """The effect size with its name."""
     name = "g" if change.difference.test == "mcnemar" else "d"
-    return f"{name} = {_signed(f'{change.difference.effect:.2f}')}"
+    effect = change.difference.effect
+    if abs(effect) > LARGEST:
+        return f"{name} {f'> {LARGEST}' if effect > 0 else f'< {_MINUS}{LARGEST}'}"
+    return f"{name} = {_signed(f'{effect:.2f}')}"
 
 
 def p_of(value: float) -> str:
