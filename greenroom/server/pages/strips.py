@@ -216,7 +216,9 @@ def _cost(plot: Plot, new: Bucket, old: Bucket, by_app: Sequence[Bucket], leads:
         Tile("Cost", figures.dollars(_usd(new.cost_nano)), *_change(old.cost_nano, new.cost_nano, -1)),
         Tile(
             "A thousand requests",
-            figures.NONE if each is None else figures.dollars(f"{each:.9f}"),
+            figures.NONE
+            if each is None
+            else figures.dollars(f"{each:.4f}" if each >= 0.001 else f"{each:.9f}"),
             *_change(before or 0, each or 0, -1),
         ),
         _share("Answered from the cache", new.cached, new.requests, old.cached, old.requests, 1),
