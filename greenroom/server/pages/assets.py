@@ -55,16 +55,13 @@ def read_assets() -> dict[str, Asset]:
 class Assets:
     """Answers /static. An address with the file's digest may be kept for good; others are asked for again."""
 
-    def __init__(self, assets: dict[str, Asset] | None = None) -> None:
-        self._assets = read_assets() if assets is None else assets
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         await self._answer(Request(scope))(scope, receive, send)
 
     def _answer(self, request: Request) -> Response:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).lstrip("/")
-        asset = self._assets.get(path)
+        asset = read_assets().get(path)
         if asset is None:
             return Response("There is no such file.", 404, HEADERS, "text/plain; charset=utf-8")
         if request.method not in {"GET", "HEAD"}:

@@ -3,12 +3,12 @@
 import re
 import time
 from contextvars import ContextVar
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
@@ -18,6 +18,9 @@ from greenroom.server.pages.assets import read_assets
 from greenroom.server.pages.glyphs import one_line, runs
 from greenroom.server.pages.headers import HEADERS
 from greenroom.server.pages.navigation import GROUPS
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 HERE = Path(__file__).parent
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
@@ -31,8 +34,12 @@ MODULES = ("greenroom.js", "keys.js", "gr-cmdk.js", "gr-theme.js", "gr-chart.js"
 class Renderer:
     """Fills templates. Every value is text: escaped where it stands, and an unknown name is an error."""
 
-    def __init__(self) -> None:
-        self._environment = Environment(
+    @cached_property
+    def _environment(self) -> "Environment":
+        """The templates; nothing of them is loaded before the first page is asked for."""
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415  # 2 MiB at rest
+
+        environment = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
@@ -40,7 +47,7 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.filters.update(
+        environment.filters.update(
             duration=figures.duration,
             count=figures.count,
             dollars=figures.dollars,
@@ -60,11 +67,12 @@ class Renderer:
             chartclock=charts.clock,
             isotime=charts.iso,
         )
-        self._environment.tests["seen_by"] = lambda path, role: may_look(role, path)
-        self._environment.globals["assets"] = {name: one.address for name, one in read_assets().items()}
-        self._environment.globals.update(
+        environment.tests["seen_by"] = lambda path, role: may_look(role, path)
+        environment.globals["assets"] = {name: one.address for name, one in read_assets().items()}
+        environment.globals.update(
             navigation=GROUPS, modules=MODULES, said=said.get, may_look=may_look, now_ns=time.time_ns
         )
+        return environment
 
     def html(self, template: str, *, status: int = 200, **values: Any) -> Response:  # Any: see the template
         """Return a page."""
