@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from greenroom.assembly.administration import Desk
+from greenroom.assembly.alertdesk import AlertDesk
 from greenroom.assembly.batch_pages import BatchPagesDesk
 from greenroom.assembly.batches import HostedBatches
 from greenroom.assembly.comparisons import ComparisonDesk
@@ -26,6 +27,7 @@ from greenroom.assembly.safety import SafetyDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
 from greenroom.server import knowledge, responses
+from greenroom.server.alerts import AlertApi
 from greenroom.server.batches import BatchRoutes
 from greenroom.server.deployments import DeploymentApi
 from greenroom.server.drift import DriftApi
@@ -34,6 +36,7 @@ from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.knowledge.desk import Note
 from greenroom.server.otlp import OtlpApi
+from greenroom.server.pages.alerts import AlertPages
 from greenroom.server.pages.batches import BatchPages
 from greenroom.server.pages.comparing import ComparisonPages
 from greenroom.server.pages.data_sets import DataSetPages
@@ -85,6 +88,7 @@ def docs_of(behind: Behind) -> tuple[Doc, ...]:
         *DeploymentApi(DeployDesk(house)).docs(),
         *DriftApi(DriftDesk(house)).docs(),
         *QualityApi(QualityDesk(house)).docs(),
+        *AlertApi(AlertDesk(house)).docs(),
         *knowledge.docs(behind.shelves),
         *responses.docs(behind.kept, behind.background, house.access),
         *EvalRoutes(lambda: behind.evals.desk, note).docs(),
@@ -117,4 +121,5 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         EvaluationPages(EvalPagesDesk(house)).routes,
         ExperimentPages(ExperimentDesk(house)).routes,
         OptimizationPages(OptimizationDesk(house)).routes,
+        AlertPages(AlertDesk(house)).routes,
     )

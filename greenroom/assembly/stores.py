@@ -15,6 +15,8 @@ from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
 from greenroom.store import alerts, spans, trained
+from greenroom.store.backups import is_half
+from greenroom.store.deliveries import Deliveries
 from greenroom.store.deployments import DeploymentStore
 from greenroom.store.drift import DriftStore
 from greenroom.store.evals import EvalStore
@@ -75,6 +77,7 @@ class Stores:
             "alerts",
             "drift",
             "quality",
+            "deliveries",
             "spans",
         ):
             store = vars(self).pop(name, None)
@@ -204,6 +207,16 @@ class Stores:
         """What somebody should know. Raises StoreError."""
         return alerts.Alerts(self.folder() / alerts.FILE)
 
+    @property
+    def has_alerts(self) -> bool:
+        """Whether there ever was one: looking makes no store."""
+        return "alerts" in vars(self) or (self.data / alerts.FILE).exists()
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """What is sent of them. Raises StoreError."""
+        return Deliveries(self.folder() / alerts.FILE)
+
     @cached_property
     def spans(self) -> spans.SpanStore:
         """Spans that applications sent. Raises StoreError."""
@@ -232,4 +245,9 @@ class Stores:
             raise ConfigError(
                 f"The data folder '{self.data}' can't be made. Choose one with --data."
             ) from None
+        if is_half(self.data):
+            raise ConfigError(
+                f"A restore of the data folder '{self.data}' was interrupted, and it holds both old and new. "
+                "Run `greenroom db restore --finish`."
+            )
         return self.data
