@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def test_parquet_is_read_by_duckdb_with_its_types(store: TraceStore, tmp_path: P
 def test_without_duckdb_the_command_that_brings_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
+    monkeypatch.setitem(sys.modules, "duckdb", None)
 
     with pytest.raises(ExtraMissing, match=r"greenroom\[analytics\]"):
         export([], tmp_path / "x.parquet", "parquet")
