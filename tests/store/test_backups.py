@@ -236,6 +236,7 @@ def test_a_backup_that_is_killed_is_no_copy_until_one_is_made_again(folder: Path
     assert not list(copy.rglob("*.part"))
 
 
+@pytest.mark.slow  # one process after the other
 def test_a_restore_that_is_killed_leaves_the_old_or_is_finished(folder: Path, tmp_path: Path) -> None:
     put(folder / "a.db", 1)
     back_up(folder, tmp_path / "copy")
