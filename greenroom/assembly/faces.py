@@ -23,6 +23,7 @@ from greenroom.assembly.playing import PlayDesk
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.promptpages import PromptPagesDesk
 from greenroom.assembly.qualitydesk import QualityDesk
+from greenroom.assembly.retaining import RetentionDesk
 from greenroom.assembly.safety import SafetyDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
@@ -58,6 +59,7 @@ from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.prompts import PromptApi
 from greenroom.server.quality import QualityApi
+from greenroom.server.retention import RetentionApi
 from greenroom.server.routing import Doc
 from greenroom.server.serving import ServingApi
 from greenroom.server.usage import UsageApi
@@ -89,6 +91,7 @@ def docs_of(behind: Behind) -> tuple[Doc, ...]:
         *DriftApi(DriftDesk(house)).docs(),
         *QualityApi(QualityDesk(house)).docs(),
         *AlertApi(AlertDesk(house)).docs(),
+        *RetentionApi(RetentionDesk(house)).docs(),
         *knowledge.docs(behind.shelves),
         *responses.docs(behind.kept, behind.background, house.access),
         *EvalRoutes(lambda: behind.evals.desk, note).docs(),

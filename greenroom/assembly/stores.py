@@ -14,7 +14,7 @@ from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
-from greenroom.store import alerts, spans, trained
+from greenroom.store import alerts, retention, spans, trained
 from greenroom.store.backups import is_half
 from greenroom.store.deliveries import Deliveries
 from greenroom.store.deployments import DeploymentStore
@@ -27,6 +27,7 @@ from greenroom.store.ledger import LedgerStore
 from greenroom.store.prompts import PromptStore
 from greenroom.store.quality import QualityStore
 from greenroom.store.response_file import ResponseFile
+from greenroom.store.retention import ProjectDays
 from greenroom.store.rollups import Rollups
 from greenroom.store.sealed import SealedKeys, master_key
 from greenroom.store.shared import SharedFile, SharedThings
@@ -78,6 +79,7 @@ class Stores:
             "drift",
             "quality",
             "deliveries",
+            "project_days",
             "spans",
         ):
             store = vars(self).pop(name, None)
@@ -221,6 +223,11 @@ class Stores:
     def spans(self) -> spans.SpanStore:
         """Spans that applications sent. Raises StoreError."""
         return spans.SpanStore(self.folder() / spans.FILE)
+
+    @cached_property
+    def project_days(self) -> ProjectDays:
+        """How long what projects recorded is kept, as the API was told. Raises StoreError."""
+        return ProjectDays(self.folder() / retention.FILE)
 
     @cached_property
     def deploys(self) -> DeploymentStore:

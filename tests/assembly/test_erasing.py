@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from greenroom.assembly.house import House
-from greenroom.assembly.retaining import let_go
+from greenroom.assembly.keys import KeyDesk
+from greenroom.assembly.retaining import RetentionDesk, let_go
 from greenroom.assembly.users import UserDesk
+from greenroom.errors import MalformedRequest
 from greenroom.offline.evals.recorded import from_traces
 from greenroom.store.data_sets import DataSets
 from greenroom.store.listing import TraceFilter
@@ -146,3 +148,25 @@ def test_without_projects_of_their_own_days_one_bound_holds_for_all(tmp_path: Pa
 
     assert house.traces.list(TraceFilter(limit=5)).rows == []
     house.stop()
+
+
+def test_days_set_over_the_api_go_before_those_of_the_configuration(house: House) -> None:
+    desk, now = RetentionDesk(house), time.time_ns()
+    ids = [f"long-{days}" for days in (20, 3)]
+    for id in ids:
+        age = int(id.partition("-")[2])
+        house.traces.write([entry_of(make_exchange(id, project="long", created_ns=now - age * DAY_NS))])
+
+    told = desk.set_days("long", 10, "key_ana", "10.0.0.7")
+    let_go(house)
+
+    assert told == {"id": "long", "object": "project", "retention_days": 10}
+    assert [one["id"] for one in house.traces.list(TraceFilter(limit=5)).rows] == ["long-3"]
+    days = {one["id"]: one["retention_days"] for one in KeyDesk(house).projects()}
+    assert days == {"long": 10, "short": 2}
+    assert desk.set_days("long", None, "key_ana", "")["retention_days"] == 400
+    log = house.keys.audit_log(5)
+    assert [(one.what, one.who) for one in log] == [("project.retention", "key_ana")] * 2
+    assert (log[1].before["retention_days"], log[1].after["retention_days"]) == (400, 10)
+    with pytest.raises(MalformedRequest):
+        desk.set_days("a\nb", 5, "key_ana", "")

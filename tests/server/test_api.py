@@ -43,6 +43,7 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "PATCH /api/keys/none": ("admin", 404),
     "POST /api/keys/none/rotate": ("admin", 404),
     "GET /api/projects": ("admin", 200),
+    "PATCH /api/projects/none": ("admin", 400),
     "GET /api/config": ("admin", 200),
     "GET /api/experiments": ("admin", 200),
     "GET /api/experiments/none": ("admin", 404),
