@@ -11,16 +11,19 @@ from msgspec import Meta, Struct, field
 
 from greenroom.errors import ConfigError
 from greenroom.models.routing import Route, Rule
+from greenroom.offline.alerts.settings import AlertsConfig
 from greenroom.offline.batches.settings import BatchesConfig
 from greenroom.offline.deploy.plan import DeployConfig
 from greenroom.offline.drift.canaries import CanariesConfig
 from greenroom.offline.drift.plan import DriftConfig
 from greenroom.offline.experiments.plan import ArmName, ExperimentConfig
+from greenroom.offline.export.settings import ExportConfig
 from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.offline.otel.settings import OtelConfig
 from greenroom.offline.quality.plan import QualityRule, RuleName
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
+from greenroom.store.retention import ProjectConfig
 from greenroom.tables import decode_table
 
 FILE_NAME = "greenroom.toml"
@@ -300,6 +303,9 @@ class Config(_Table, kw_only=True, frozen=True):
     finetune: FinetuneConfig = FinetuneConfig()
     batches: BatchesConfig = BatchesConfig()
     otel: OtelConfig = OtelConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    projects: dict[str, ProjectConfig] = field(default_factory=dict)
+    export: ExportConfig = ExportConfig()
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)  # Any: each table is decoded by its step
 
 

@@ -32,6 +32,7 @@ OPTIONAL = {
     "botocore": "the extra `bedrock`",
     "accelerate": "the extra `finetune`",
     "datasets": "the extra `finetune`",
+    "duckdb": "the extra `analytics`",
     "gepa": "the extra `eval`",
     "gguf": "the extra `finetune`",
     "peft": "the extra `finetune`",

@@ -10,6 +10,7 @@ from greenroom import __version__
 from greenroom.assembly.applied import shown
 from greenroom.assembly.audit import Audit, Kind, Wanted
 from greenroom.assembly.budgets import budgets
+from greenroom.assembly.erasing import erase_traces
 from greenroom.assembly.exposition import lines_of, with_help
 from greenroom.assembly.feedback import score_trace
 from greenroom.assembly.house import House
@@ -17,7 +18,6 @@ from greenroom.assembly.ingest import IngestDesk
 from greenroom.assembly.keys import KeyDesk
 from greenroom.assembly.metrics import RecordedMetrics
 from greenroom.assembly.serving import ServingDesk, model_metrics
-from greenroom.assembly.spans import forget_spans
 from greenroom.assembly.targets import ModelDesk
 from greenroom.assembly.users import UserDesk
 from greenroom.assembly.workers import Board
@@ -69,11 +69,7 @@ class Desk:
 
     def delete_traces(self, project: str | None, user: str, by: str, address: str) -> int:
         """Erase a user's traces."""
-        forget_spans(self._house, project, user)
-        erased = self._house.traces.delete(project, user=user)
-        self._house.drift.forget(project, user)
-        self._house.forgetting.forget(project, user)
-        self._house.books.forget(project, user)
+        erased = erase_traces(self._house, project, user)["traces"]
         who = pseudonym(user)  # the log outlives what was erased, and is not to name whose it was
         Audit(self._house).note(
             by, "traces.erase", {"project": project, "user": who, "traces": erased}, address=address

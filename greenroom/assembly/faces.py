@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from greenroom.assembly.administration import Desk
+from greenroom.assembly.alertdesk import AlertDesk
 from greenroom.assembly.batch_pages import BatchPagesDesk
 from greenroom.assembly.batches import HostedBatches
 from greenroom.assembly.comparisons import ComparisonDesk
@@ -22,10 +23,12 @@ from greenroom.assembly.playing import PlayDesk
 from greenroom.assembly.promptdesk import PromptDesk
 from greenroom.assembly.promptpages import PromptPagesDesk
 from greenroom.assembly.qualitydesk import QualityDesk
+from greenroom.assembly.retaining import RetentionDesk
 from greenroom.assembly.safety import SafetyDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
 from greenroom.server import knowledge, responses
+from greenroom.server.alerts import AlertApi
 from greenroom.server.batches import BatchRoutes
 from greenroom.server.deployments import DeploymentApi
 from greenroom.server.drift import DriftApi
@@ -34,6 +37,7 @@ from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
 from greenroom.server.knowledge.desk import Note
 from greenroom.server.otlp import OtlpApi
+from greenroom.server.pages.alerts import AlertPages
 from greenroom.server.pages.batches import BatchPages
 from greenroom.server.pages.comparing import ComparisonPages
 from greenroom.server.pages.data_sets import DataSetPages
@@ -55,6 +59,7 @@ from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.prompts import PromptApi
 from greenroom.server.quality import QualityApi
+from greenroom.server.retention import RetentionApi
 from greenroom.server.routing import Doc
 from greenroom.server.serving import ServingApi
 from greenroom.server.usage import UsageApi
@@ -85,6 +90,8 @@ def docs_of(behind: Behind) -> tuple[Doc, ...]:
         *DeploymentApi(DeployDesk(house)).docs(),
         *DriftApi(DriftDesk(house)).docs(),
         *QualityApi(QualityDesk(house)).docs(),
+        *AlertApi(AlertDesk(house)).docs(),
+        *RetentionApi(RetentionDesk(house)).docs(),
         *knowledge.docs(behind.shelves),
         *responses.docs(behind.kept, behind.background, house.access),
         *EvalRoutes(lambda: behind.evals.desk, note).docs(),
@@ -117,4 +124,5 @@ def rooms_of(behind: Behind) -> tuple[Room, ...]:
         EvaluationPages(EvalPagesDesk(house)).routes,
         ExperimentPages(ExperimentDesk(house)).routes,
         OptimizationPages(OptimizationDesk(house)).routes,
+        AlertPages(AlertDesk(house)).routes,
     )

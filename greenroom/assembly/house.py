@@ -17,6 +17,7 @@ from msgspec.json import decode, encode
 
 from greenroom import config as configuration
 from greenroom.assembly import applied
+from greenroom.assembly.alerting import Alerting
 from greenroom.assembly.checked import check
 from greenroom.assembly.counting import recorder_of
 from greenroom.assembly.deployments import Deployments
@@ -90,6 +91,7 @@ class House(Stores):
         self.trials = Trials(self)
         self.deployments = Deployments(self)
         self.shelf = TrainedShelf(self)
+        self.alerting = Alerting(self)
         self._key_generation: object = None
         self._ending = ExitStack()
         self._furnishing = asyncio.Lock()
@@ -127,6 +129,8 @@ class House(Stores):
         A guest's exchanges are recorded too, but the count of losses is left to the folder's owner.
         """
         has_duties = self.is_first and not as_guest
+        if not as_guest:
+            self.alerting.take(self.config.alerts)
         if self.is_first:
             load_sample(self.documents)
         self.search = AsyncSearch(self.documents, self.encoder)
@@ -170,6 +174,9 @@ class House(Stores):
         self.gateway = Gateway(self.access, rooms, self.recorder, self.config.server.in_flight)
         if not as_guest:
             self.telemetry.begin()
+        if has_duties:
+            self.alerting.start()
+            self._ending.callback(self.alerting.stop)
 
     def stop(self) -> None:
         """Write down what waits, hang up on the providers, close the stores. Safe to call twice."""
@@ -201,6 +208,7 @@ class House(Stores):
         if self.worker is not None:
             check_workers(loaded, self.worker.count, self.source)
         self.telemetry.check(loaded)
+        self.alerting.take(loaded.alerts)
         rooms = await furnish(self, loaded)
         self.config = self.deployments.begin()
         self.engines.keep([one.engine for one in self.models.local()], (PULLED, PREFIX))

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from greenroom.assembly.house import House
+from greenroom.assembly.retaining import days_by_project
 from greenroom.errors import NotFound
 from greenroom.server.keys import NewKey, NewLimits
 from greenroom.store.keys import KeyRow, Limits
@@ -74,7 +75,7 @@ class KeyDesk:
         return True
 
     def projects(self) -> list[Record]:
-        """Every project with a key or a line in the ledger, by name."""
+        """Every project with a key, a line in the ledger, or days of its own, by name."""
         now = time.time_ns()
         rows: dict[str, Record] = {}
         for key in self._house.keys.list():
@@ -83,7 +84,10 @@ class KeyDesk:
         for used in usage(self._house.books, Asked(("project",))):
             row = rows.setdefault(used["project"], _project(used["project"]))
             row["usage"] = {name: value for name, value in used.items() if name != "project"}
-        return [rows[name] for name in sorted(rows)]
+        own, default = days_by_project(self._house), self._house.config.store.retention_days
+        for name in own:
+            rows.setdefault(name, _project(name))
+        return [{**rows[name], "retention_days": own.get(name, default)} for name in sorted(rows)]
 
 
 def _project(name: str) -> Record:

@@ -95,7 +95,7 @@ def _vertex(
     if not project:
         raise ConfigError(f"{where} needs a Google Cloud project: project or GOOGLE_CLOUD_PROJECT.")
     if key is None and (file := environment.get("GOOGLE_APPLICATION_CREDENTIALS")):
-        key = _read(where, file, "the file that GOOGLE_APPLICATION_CREDENTIALS names")
+        key = read_file(where, file, "the file that GOOGLE_APPLICATION_CREDENTIALS names")
     host = environment.get("GCE_METADATA_HOST") or google_token.METADATA_HOST
     tokens = google_token.source_of(key) if key is not None else google_token.Machine(host)
     region = provider.region or "global"
@@ -148,11 +148,12 @@ def _key(where: str, provider: ProviderConfig, environment: Environment) -> str 
             raise ConfigError(f"{where}: the environment variable {provider.api_key_env} is not set.")
         return key.strip()
     if provider.api_key_file is not None:
-        return _read(where, provider.api_key_file, "the key file", "Check api_key_file and its rights.")
+        return read_file(where, provider.api_key_file, "the key file", "Check api_key_file and its rights.")
     return None
 
 
-def _read(where: str, file: str, what: str, remedy: str = "Check it and its rights.") -> str:
+def read_file(where: str, file: str, what: str, remedy: str = "Check it and its rights.") -> str:
+    """What a file that the configuration names holds, its ends stripped. Raises: ConfigError."""
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):

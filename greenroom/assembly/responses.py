@@ -1,13 +1,10 @@
-"""The stored responses and conversations of a house: what serves them, and how they go."""
+"""The stored responses and conversations of a house: what serves them."""
 
-import asyncio
 import logging
 
 from greenroom.assembly.fronts import counter
 from greenroom.assembly.house import House
-from greenroom.errors import GreenroomError
 from greenroom.server import responses
-from greenroom.store.responses import StoredResponses
 
 log = logging.getLogger("greenroom.responses")
 
@@ -26,15 +23,3 @@ def responses_desk(house: House) -> responses.Desk:
     if failed:
         log.warning("responses were left unfinished", extra={"count": failed})
     return desk
-
-
-async def purge_responses(house: House) -> None:
-    """Erase those past their retention."""
-    stored = StoredResponses(house.responses)
-    try:
-        erased = await asyncio.to_thread(stored.purge, house.config.store.retention_days)
-    except GreenroomError as error:
-        log.error("old responses not erased", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
-    else:
-        if erased:
-            log.info("old responses erased", extra={"count": erased})

@@ -14,7 +14,9 @@ from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
-from greenroom.store import alerts, spans, trained
+from greenroom.store import alerts, retention, spans, trained
+from greenroom.store.backups import is_half
+from greenroom.store.deliveries import Deliveries
 from greenroom.store.deployments import DeploymentStore
 from greenroom.store.drift import DriftStore
 from greenroom.store.evals import EvalStore
@@ -25,6 +27,7 @@ from greenroom.store.ledger import LedgerStore
 from greenroom.store.prompts import PromptStore
 from greenroom.store.quality import QualityStore
 from greenroom.store.response_file import ResponseFile
+from greenroom.store.retention import ProjectDays
 from greenroom.store.rollups import Rollups
 from greenroom.store.sealed import SealedKeys, master_key
 from greenroom.store.shared import SharedFile, SharedThings
@@ -75,6 +78,8 @@ class Stores:
             "alerts",
             "drift",
             "quality",
+            "deliveries",
+            "project_days",
             "spans",
         ):
             store = vars(self).pop(name, None)
@@ -204,10 +209,25 @@ class Stores:
         """What somebody should know. Raises StoreError."""
         return alerts.Alerts(self.folder() / alerts.FILE)
 
+    @property
+    def has_alerts(self) -> bool:
+        """Whether there ever was one: looking makes no store."""
+        return "alerts" in vars(self) or (self.data / alerts.FILE).exists()
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """What is sent of them. Raises StoreError."""
+        return Deliveries(self.folder() / alerts.FILE)
+
     @cached_property
     def spans(self) -> spans.SpanStore:
         """Spans that applications sent. Raises StoreError."""
         return spans.SpanStore(self.folder() / spans.FILE)
+
+    @cached_property
+    def project_days(self) -> ProjectDays:
+        """How long what projects recorded is kept, as the API was told. Raises StoreError."""
+        return ProjectDays(self.folder() / retention.FILE)
 
     @cached_property
     def deploys(self) -> DeploymentStore:
@@ -232,4 +252,9 @@ class Stores:
             raise ConfigError(
                 f"The data folder '{self.data}' can't be made. Choose one with --data."
             ) from None
+        if is_half(self.data):
+            raise ConfigError(
+                f"A restore of the data folder '{self.data}' was interrupted, and it holds both old and new. "
+                "Run `greenroom db restore --finish`."
+            )
         return self.data

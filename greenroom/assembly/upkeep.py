@@ -8,48 +8,28 @@ from hashlib import sha256
 
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.house import House
-from greenroom.assembly.responses import purge_responses
+from greenroom.assembly.retaining import let_go
 from greenroom.assembly.stores import SEALED
 from greenroom.errors import GreenroomError
-from greenroom.store.spans import FILE as SPANS
 
 log = logging.getLogger("greenroom")
 
+_DAY_S = 86_000.0
+
 
 async def retain(house: House) -> None:
-    """Soon after the start and then daily: erase traces past their retention."""
-    wait_s = 60.0
+    """Soon after the start, then hourly: export days that have ended; daily: erase what is past its time."""
+    wait_s, erased_at = 60.0, 0.0
     while True:
         await asyncio.sleep(wait_s)
-        wait_s = 86_400.0
-        try:
-            erased = await asyncio.to_thread(house.traces.purge, house.config.store.retention_days)
-        except GreenroomError as error:
-            log.error("old traces not erased", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
-        else:
-            if erased:
-                log.info("old traces erased", extra={"count": erased})
-        await purge_responses(house)
-        await _let_go_of_spans(house)
-        await _cut_audit(house)
+        wait_s = 3_600.0
+        if house.config.export.folder is not None:
+            from greenroom.assembly.exporting import export_days  # noqa: PLC0415  # few need it
 
-
-async def _let_go_of_spans(house: House) -> None:
-    if not (house.data / SPANS).exists():
-        return
-    before_ns = time.time_ns() - house.config.store.retention_days * 86_400_000_000_000
-    try:
-        await asyncio.to_thread(house.spans.purge, before_ns)
-    except GreenroomError as error:
-        log.error("old spans not erased", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
-
-
-async def _cut_audit(house: House) -> None:
-    before_ns = time.time_ns() - house.config.store.audit_days * 86_400_000_000_000
-    try:
-        await asyncio.to_thread(Audit(house).cut, before_ns)
-    except GreenroomError as error:
-        log.error("old findings not let go", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
+            await asyncio.to_thread(export_days, house)
+        if not erased_at or time.monotonic() - erased_at > _DAY_S:
+            erased_at = time.monotonic()
+            await asyncio.to_thread(let_go, house)
 
 
 async def take_configuration(house: House) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from greenroom.assembly.erasing import erase_traces
 from greenroom.assembly.house import House
 from greenroom.assembly.memories import moment
-from greenroom.assembly.spans import forget_spans
 from greenroom.contracts import Detector, mask
 from greenroom.errors import Conflict, Forbidden, MalformedRequest
 from greenroom.server.users import NewSession, NewTurn
@@ -104,14 +104,10 @@ class UserDesk:
         return {"facts": facts, "turns": turns}
 
     def forget(self, project: str, user: str) -> dict[str, int]:
-        """Erase all there is of a user: facts, turns, responses and traces; how many of each."""
+        """Erase all there is of a user: facts, turns, responses, traces, what was made of them; how many."""
         gone = self.forget_memory(project, user)
-        self._house.forgetting.forget(project, user)
-        self._house.books.forget(project, user)  # what was spent stays, without the name
-        gone["spans"] = forget_spans(self._house, project, user)
         gone["responses"] = StoredResponses(self._house.responses).forget(project, user)
-        self._house.drift.forget(project, user)
-        return {**gone, "traces": self._house.traces.delete(project, user=user)}
+        return {**gone, **erase_traces(self._house, project, user)}
 
     def _kept(self, text: str) -> str:
         """A fact must hold no secret and no personal data, even when a person writes it down."""

@@ -49,8 +49,9 @@ COMMANDS = {
     "usage": ("usage:usage", "Sum up tokens and costs by project, key, model, app, user, tag or day."),
     "finetune": ("finetune:app", "Train models on this machine, and look at how that goes."),
     "eval": ("eval:app", "Run evaluations, compare runs, and report what they tell."),
+    "alerts": ("alerts:app", "See what fires, acknowledge it, silence it, and test where it is sent."),
     "audit": ("audit:app", "Look at the audit log, and see that nobody changed it."),
-    "db": ("db:app", "Check, copy and bring up to date the stores in the data folder."),
+    "db": ("db:app", "Check, copy, put back and bring up to date the stores in the data folder."),
     "doctor": ("doctor:doctor", "Say what is wrong here, and the command that mends it."),
     "bench": ("bench:bench", "Measure speed against nginx. Needs a checkout of the sources."),
 }

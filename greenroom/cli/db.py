@@ -1,6 +1,5 @@
 """`greenroom db`: the stores in the data folder."""
 
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,11 +9,11 @@ from cyclopts import App
 
 from greenroom.cli.output import fail, print_json, print_table
 from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, USAGE, Here
-from greenroom.store import database
+from greenroom.models.pulled import FOLDER as PULLED
+from greenroom.store import backups, database
+from greenroom.store.backups import stores
 
-app = App(name="db", help="Check, copy and bring up to date the stores in the data folder.")
-
-_MAGIC = b"SQLite format 3\x00"
+app = App(name="db", help="Check, copy, put back and bring up to date the stores in the data folder.")
 
 
 class _State(NamedTuple):
@@ -47,28 +46,77 @@ def check(*, json: bool = False, place: Here) -> int:
 
 
 @app.command
-def backup(target: Path, /, *, place: Here) -> int:
-    """Copy all stores and uploaded files into a folder, beside a running server. No copy is half.
+def backup(target: Path, /, *, with_models: bool = False, json: bool = False, place: Here) -> int:
+    """Copy the data folder while a server runs: all stores as they are at one moment, with digests.
+
+    A copy is complete when its backup.json is there. master.key and audit.key are not in it: keep them apart.
 
     Parameters
     ----------
     target
-        The folder; made when it does not exist. Copies of the same name in it are replaced.
+        The folder; made when it does not exist. A copy that is in it is replaced; its files are taken over
+        where they have not changed.
+    with_models
+        Also the models that `greenroom models pull` brought, which are large and can be pulled again.
+    json
+        Print what was copied as JSON.
     """
     folder = place.data_folder(place.load())
-    if target.resolve() == folder.resolve():
+    if target.resolve() == folder.resolve() or folder.resolve() in target.resolve().parents:
         return fail("The copy can't go into the data folder itself.", USAGE)
-    paths = stores(folder)
-    if not paths:
+    if not stores(folder):
         return fail(f"There is no store in '{folder}'.", ENVIRONMENT)
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in paths:
-        database.backup(path, target / path.name)
-        (target / path.name).chmod(0o600)
-        print(f"{path.name}: {(target / path.name).stat().st_size} bytes")
-    copied = _copy_files(folder / "files", target / "files")
-    if copied:
-        print(f"files: {copied} copied")
+    try:
+        done = backups.back_up(folder, target, without=() if with_models else (PULLED,))
+    except OSError as error:
+        return fail(
+            f"The copy was not made: {error.strerror or error}. See that there is space.", ENVIRONMENT
+        )
+    manifest = done.manifest
+    if json:
+        print_json(manifest)
+        return FINE
+    for name, file in manifest.files.items():
+        if name.endswith(".db") and "/" not in name:
+            print(f"{name}: {file.bytes} bytes")
+    if done.new_files:
+        print(f"files: {done.new_files} copied")
+    if manifest.lost:
+        print(f"files: {len(manifest.lost)} were deleted meanwhile and are not in the copy")
+    return FINE
+
+
+@app.command
+def restore(source: Path | None = None, /, *, finish: bool = False, json: bool = False, place: Here) -> int:
+    """Put a copy back in the place of the data folder's content, which goes aside. Stop the server first.
+
+    Every digest is looked at before anything is touched. Exit 3 when a server runs, or the copy is not whole.
+
+    Parameters
+    ----------
+    source
+        The folder that `greenroom db backup` made.
+    finish
+        Bring a restore to its end that was interrupted.
+    json
+        Print what was done as JSON.
+    """
+    folder = place.data_folder(place.load())
+    if (source is None) != finish:
+        return fail("Name the folder of a copy, or say --finish.", USAGE)
+    lock = database.lock_folder(folder)
+    try:
+        aside = backups.finish(folder) if source is None else backups.restore(source, folder)
+    except OSError as error:
+        return fail(f"Nothing was put back: {error.strerror or error}. See that there is space.", ENVIRONMENT)
+    finally:
+        lock.release()
+    if json:
+        print_json({"folder": str(folder), "before": None if aside is None else str(aside)})
+        return FINE
+    print(f"'{folder}' holds the copy now.")
+    if aside is not None:
+        print(f"What was there before is in '{aside}'. Remove it when you no longer need it.")
     return FINE
 
 
@@ -87,11 +135,6 @@ def migrate(*, place: Here) -> int:
     return FINE
 
 
-def stores(folder: Path) -> list[Path]:
-    """The SQLite files in a data folder, copies of earlier schemas left out."""
-    return [path for path in sorted(folder.glob("*")) if ".backup-v" not in path.name and _is_store(path)]
-
-
 def version(path: Path) -> int | None:
     """The schema of a store, None when it can't be read."""
     try:
@@ -99,33 +142,3 @@ def version(path: Path) -> int | None:
             return int(connection.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.Error:
         return None
-
-
-def _copy_files(source: Path, target: Path) -> int:
-    """Copy uploaded files that are not there yet, which never change; how many those were.
-
-    After the stores, so that every file a copied store knows of is copied, if it was not deleted meanwhile.
-    """
-    if not source.is_dir():
-        return 0
-    target.mkdir(mode=0o700, exist_ok=True)
-    copied = 0
-    for path in source.iterdir():
-        if path.name.startswith(".") or (target / path.name).exists():
-            continue
-        half = target / f".{path.name}.part"
-        try:
-            shutil.copy2(path, half)
-        except FileNotFoundError:  # deleted meanwhile
-            continue
-        half.replace(target / path.name)
-        copied += 1
-    return copied
-
-
-def _is_store(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_MAGIC)) == _MAGIC
-    except OSError:
-        return False

@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 
 from greenroom.assembly.llama import is_for_trained
 from greenroom.cli.config import check_all
-from greenroom.cli.db import stores
 from greenroom.cli.output import print_json, print_table
 from greenroom.cli.place import ENVIRONMENT, FINE, Here, Place
 from greenroom.config import Config
@@ -25,6 +24,7 @@ from greenroom.models.pulled import all_pulled, path_of
 from greenroom.offline.otel.settings import plan_of
 from greenroom.store import database
 from greenroom.store import trained as trained_models
+from greenroom.store.backups import stores
 
 _NEWEST_TESTED = (3, 13)
 _LITTLE_BYTES = 1_000_000_000

@@ -1,9 +1,11 @@
 """`greenroom trace`: what was recorded."""
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -11,7 +13,7 @@ from cyclopts import App, Parameter
 
 from greenroom.cli.journey import print_journey
 from greenroom.cli.output import console, fail, print_json, print_json_line, print_table, printable
-from greenroom.cli.place import FINDINGS, FINE, Here
+from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, USAGE, Here
 from greenroom.store.listing import TraceFilter
 from greenroom.store.scores import Score, Source
 
@@ -186,24 +188,36 @@ def tail(which: Which = _ALL, *, json: bool = False, place: Here) -> int:
 def export(
     which: Which = _ALL,
     *,
-    format: Annotated[Literal["jsonl"], Parameter(name="--format")] = "jsonl",  # the option's name
+    format: Annotated[Literal["jsonl", "csv", "parquet"], Parameter(name="--format")] = "jsonl",
+    to: Path | None = None,
     limit: int | None = None,
     place: Here,
 ) -> int:
-    """Print whole records, newest first, one JSON object a line.
+    """Print or write whole records, newest first. Texts are as they are kept: with masks.
 
     Parameters
     ----------
     format
-        The form: jsonl.
+        jsonl: a whole record a line; csv and parquet: one row each, for spreadsheets and queries. Parquet
+        needs the extra `analytics`.
+    to
+        The file; without it jsonl and csv are printed. It is complete or not there.
     limit
         How many at most; without it all.
     """
-    store = place.open().traces
-    for one in _newest(store, which, limit):
-        record = store.get(None, one["id"])
-        if record is not None:
-            print_json_line(record)
+    from greenroom.offline.export import files, recorded  # noqa: PLC0415  # few need it
+
+    if to is None and format == "parquet":
+        return fail("Parquet is no text to print: name a file with --to.", USAGE)
+    found = recorded.records(place.open().traces, which.filter(_PAGE), limit)
+    if to is None:
+        files.write(found, sys.stdout, format)
+        return FINE
+    try:
+        count = files.export(found, to, format)
+    except OSError as error:
+        return fail(f"'{to}' can't be written: {error.strerror or error}.", ENVIRONMENT)
+    print(f"{to}: {count} exchanges")
     return FINE
 
 

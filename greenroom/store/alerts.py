@@ -1,7 +1,8 @@
 """Alerts: what somebody should know, from the moment it is found to the moment it has passed.
 
 Whoever finds something tells a `Notice`; of each rule, project and subject there is one open alert at most.
-Knows nothing of how rules are computed or who is written to. Several processes tell, clear and read.
+Knows nothing of how rules are computed or who is written to. Several processes tell, clear and read. A power
+cut may take the last changes along: what still fires is told again at the next look.
 """
 
 import math
@@ -30,7 +31,7 @@ MOST_TEXT = 500
 """Characters of a summary; of a subject or a path 200."""
 _MOST_FIGURES = 32
 
-_MIGRATIONS = (
+MIGRATIONS = (
     """
 CREATE TABLE alerts (
     id INTEGER PRIMARY KEY AUTOINCREMENT, rule TEXT NOT NULL, kind TEXT NOT NULL, project TEXT NOT NULL,
@@ -55,7 +56,8 @@ CREATE TABLE silences (
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL,
     event INTEGER NOT NULL REFERENCES history (id) ON DELETE CASCADE, state TEXT NOT NULL,
-    tries INTEGER NOT NULL, next_ns INTEGER NOT NULL, changed_ns INTEGER NOT NULL, error TEXT NOT NULL,
+    tries INTEGER NOT NULL, times INTEGER NOT NULL, next_ns INTEGER NOT NULL, changed_ns INTEGER NOT NULL,
+    error TEXT NOT NULL,
     UNIQUE (channel, event)
 );
 CREATE INDEX waiting ON deliveries (state, next_ns);
@@ -66,7 +68,7 @@ CREATE TABLE generation (number INTEGER NOT NULL);
 INSERT INTO generation VALUES (1);
 """,
 )
-_COLUMNS = (
+COLUMNS = (
     "id, rule, kind, project, subject, severity, summary, figures, path, opened_ns, told_ns, times, ended_ns,"
     " acknowledged_ns, acknowledged_by"
 )
@@ -150,7 +152,7 @@ class Alerts(CountedStore):
     """Alerts, their history and silences, in one SQLite file. Raises: StoreError from every method."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, _MIGRATIONS)
+        super().__init__(path, MIGRATIONS, synchronous="NORMAL")
 
     def tell(self, notice: Notice) -> Alert:
         """Open an alert, or refresh the open one of the same rule, project and subject.
@@ -161,6 +163,7 @@ class Alerts(CountedStore):
         now = time.time_ns()
         rule, project, subject, path = map(_line, (notice.rule, notice.project, notice.subject, notice.path))
         summary, figures = _line(notice.summary, MOST_TEXT), _json(notice.figures)
+        path = path if path.startswith("/") and not path.startswith("//") else ""  # of this server alone
         with self._changing() as connection:
             found = _open(connection, rule, project, subject) or _last_if_many(connection, rule)
             if found is None:
@@ -217,20 +220,20 @@ class Alerts(CountedStore):
         """Alerts that stand, the gravest first, then the newest."""
         with self._reading() as connection:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM alerts WHERE ended_ns IS NULL"  # noqa: S608  # constants
+                f"SELECT {COLUMNS} FROM alerts WHERE ended_ns IS NULL"  # noqa: S608  # constants
                 " ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, id DESC"
             ).fetchall()
-        return [_read(row) for row in rows]
+        return [read_alert(row) for row in rows]
 
-    def past(self, *, before: int | None = None, limit: int = 50) -> list[Alert]:
+    def past(self, *, before: int | None = None, limit: int = 50, project: str | None = None) -> list[Alert]:
         """Alerts that ended, newest first; `before` is the id that the page before ended with."""
         with self._reading() as connection:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM alerts WHERE ended_ns IS NOT NULL AND (? IS NULL OR id < ?)"  # noqa: S608  # constants
-                " ORDER BY id DESC LIMIT ?",
-                (before, before, limit),
+                f"SELECT {COLUMNS} FROM alerts WHERE ended_ns IS NOT NULL AND (? IS NULL OR id < ?)"  # noqa: S608  # constants
+                " AND (? IS NULL OR project = ?) ORDER BY id DESC LIMIT ?",
+                (before, before, project, project, limit),
             ).fetchall()
-        return [_read(row) for row in rows]
+        return [read_alert(row) for row in rows]
 
     def alert(self, id: int) -> tuple[Alert, list[Event]]:
         """One alert and what became of it, oldest first. Raises: NotFound."""
@@ -298,27 +301,27 @@ def _json(figures: dict[str, float]) -> str:
 
 def _open(connection: Connection, rule: str, project: str, subject: str) -> Alert | None:
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM alerts"  # noqa: S608  # constants
+        f"SELECT {COLUMNS} FROM alerts"  # noqa: S608  # constants
         " WHERE rule = ? AND project = ? AND subject = ? AND ended_ns IS NULL",
         (rule, project, subject),
     ).fetchone()
-    return None if row is None else _read(row)
+    return None if row is None else read_alert(row)
 
 
 def _last_if_many(connection: Connection, rule: str) -> Alert | None:
     """The newest open alert of a rule that has as many as it may; else None."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM alerts WHERE rule = ? AND ended_ns IS NULL ORDER BY id DESC LIMIT ?",  # noqa: S608  # constants
+        f"SELECT {COLUMNS} FROM alerts WHERE rule = ? AND ended_ns IS NULL ORDER BY id DESC LIMIT ?",  # noqa: S608  # constants
         (rule, MOST_OPEN),
     ).fetchall()
-    return _read(rows[0]) if len(rows) == MOST_OPEN else None
+    return read_alert(rows[0]) if len(rows) == MOST_OPEN else None
 
 
 def _one(connection: Connection, id: int) -> Alert:
-    row = connection.execute(f"SELECT {_COLUMNS} FROM alerts WHERE id = ?", (id,)).fetchone()  # noqa: S608  # constants
+    row = connection.execute(f"SELECT {COLUMNS} FROM alerts WHERE id = ?", (id,)).fetchone()  # noqa: S608  # constants
     if row is None:
         raise NotFound(f"There is no alert {id}.")
-    return _read(row)
+    return read_alert(row)
 
 
 def _note(
@@ -331,5 +334,6 @@ def _note(
     )
 
 
-def _read(row: tuple[Any, ...]) -> Alert:  # Any: columns, as SQLite gives them
+def read_alert(row: tuple[Any, ...]) -> Alert:  # Any: columns, as SQLite gives them
+    """An alert from the values of `COLUMNS`."""
     return Alert(*(*row[:7], msgspec.json.decode(row[7], type=dict[str, float]), *row[8:]))

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from greenroom.store.database import explained, open_database, transaction
 
@@ -15,11 +16,13 @@ class CountedStore:
     Raises: StoreError when the file cannot be used.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, migrations: Sequence[str], *, synchronous: Literal["NORMAL", "FULL"] = "FULL"
+    ) -> None:
         self._path = path
         self._lock = threading.Lock()
         """Protects the one connection."""
-        self._connection = open_database(path, migrations, synchronous="FULL")
+        self._connection = open_database(path, migrations, synchronous=synchronous)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,10 +1,13 @@
 """Erasing: rows, tags, scores, the texts in shared blocks, and their words in the index."""
 
+import contextlib
 import sqlite3
+from pathlib import Path
 from typing import NamedTuple
 
 from greenroom.store import order, scores, search
 from greenroom.store.blocks import Packer, places
+from greenroom.store.database import explained, open_reader
 from greenroom.store.material import pseudonym
 from greenroom.store.names import Names
 
@@ -93,3 +96,29 @@ def _empty_places(connection: sqlite3.Connection, packer: Packer, rows: list[sea
             connection.execute("UPDATE blocks SET body = ? WHERE number = ?", (packer.pack(bodies), block))
         else:
             connection.execute("DELETE FROM blocks WHERE number = ?", (block,))
+
+
+def trace_ids(path: Path, project: str | None, user: str) -> set[str]:
+    """The ids of a user's traces, under either form of the name; None: of all. Raises: StoreError."""
+    try:
+        with contextlib.closing(open_reader(path)) as connection:
+            rows = connection.execute(
+                "SELECT t.id FROM names n JOIN traces t ON t.project = n.number"
+                " WHERE (?1 IS NULL OR n.name = ?1) AND t.user IN (?2, ?3)",
+                (project, user, pseudonym(user)),
+            )
+            return {str(row[0]) for row in rows}
+    except sqlite3.Error as error:
+        raise explained(path, error) from error
+
+
+def project_names(path: Path) -> list[str]:
+    """Every project that has traces. Raises: StoreError."""
+    try:
+        with contextlib.closing(open_reader(path)) as connection:
+            return [
+                connection.execute("SELECT name FROM names WHERE number = ?", (number,)).fetchone()[0]
+                for number in all_projects(connection)
+            ]
+    except sqlite3.Error as error:
+        raise explained(path, error) from error

@@ -10,7 +10,7 @@ import sqlite3
 import time
 import zlib
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -269,13 +269,22 @@ class StoredResponses:
             db.execute("DELETE FROM items WHERE project = ? AND user IN (?, ?)", (project, *names))
         return gone.rowcount
 
-    def purge(self, days: int) -> int:
-        """Erase responses made, and conversations last added to, more than `days` ago; how many."""
-        before = int(time.time()) - days * 86_400
+    def purge(self, days: int, of_projects: Mapping[str, int] | None = None) -> int:
+        """Erase responses made, and conversations last added to, more than `days` ago; how many.
+
+        `of_projects`: projects that have days of their own.
+        """
+        own, now, gone = of_projects or {}, int(time.time()), 0
+        others = ", ".join("?" * len(own))
+        rounds: list[tuple[str, tuple[object, ...]]] = [
+            (f" < ? AND project NOT IN ({others})", (now - days * 86_400, *own)),
+            *((" < ? AND project = ?", (now - one * 86_400, name)) for name, one in own.items()),
+        ]
         with self._file.changing() as db:
-            gone = db.execute("DELETE FROM responses WHERE created_at < ?", (before,)).rowcount
-            gone += db.execute("DELETE FROM conversations WHERE touched_at < ?", (before,)).rowcount
-            db.execute("DELETE FROM forgotten WHERE at < ?", (before,))
+            for which, values in rounds:
+                gone += db.execute("DELETE FROM responses WHERE created_at" + which, values).rowcount  # noqa: S608  # marks alone
+                gone += db.execute("DELETE FROM conversations WHERE touched_at" + which, values).rowcount  # noqa: S608  # as above
+            db.execute("DELETE FROM forgotten WHERE at < ?", (now - max(days, *own.values(), 0) * 86_400,))
         return gone
 
 

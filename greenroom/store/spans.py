@@ -120,6 +120,24 @@ class SpanStore:
             origins = {number: _origin_of(connection, number) for number in {row[1] for row in rows}}
         return SeenTrace([SeenSpan(_span(body), origins[number]) for body, number in rows], total)
 
+    def erase_before(self, project: str, before_ns: int) -> int:
+        """Erase what came of one project before a moment, some at a time; how many went."""
+        erased, step = 0, _STEP
+        while step == _STEP:
+            with self._changing() as connection:
+                step = connection.execute(
+                    "DELETE FROM spans WHERE (trace, project, span) IN (SELECT trace, project, span"
+                    " FROM spans WHERE project = ? AND at_ns < ? LIMIT ?)",
+                    (project, before_ns, _STEP),
+                ).rowcount
+            erased += step
+        return erased
+
+    def projects(self) -> list[str]:
+        """Those that have spans here."""
+        with self._reading() as connection:
+            return [row[0] for row in connection.execute("SELECT DISTINCT project FROM spans")]
+
     def erase(self, project: str | None, user: str, traces: Sequence[str] = ()) -> int:
         """Erase all spans of the traces in which one names this user, and of `traces`; how many went."""
         named = "SELECT DISTINCT trace, project FROM spans WHERE (? IS NULL OR project = ?) AND "

@@ -108,7 +108,7 @@ def test_an_error_is_one_sentence_on_stderr_and_usage_is_64(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "arguments",
     [("serve", "--nix"), ("nonsense",), ("config", "nonsense"), ("keys", "create"), ("ask",), ("check",),
-     ("docs", "add"), ("docs", "remove"), ("trace", "export", "--format", "csv")],
+     ("docs", "add"), ("docs", "remove"), ("trace", "export", "--format", "xml")],
     ids=" ".join,
 )  # fmt: skip
 def test_wrong_usage_is_64(run: Run, arguments: tuple[str, ...]) -> None:

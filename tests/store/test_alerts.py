@@ -99,10 +99,12 @@ def test_hostile_and_endless_texts_are_one_line_within_bounds(alerts: Alerts) ->
             NOTICE,
             subject="a\r\nBcc: all@example.com\x00\x1b[31m",
             summary="x" * 10_000 + "\ud800",
+            path="//evil.example/",
             figures={"nan": float("nan"), "inf": float("inf"), "ok": 1.0},
         )
     )
 
+    assert found.path == ""
     assert found.subject == "a  Bcc: all@example.com  [31m"
     assert len(found.summary) == MOST_TEXT
     assert found.figures == {"ok": 1.0}

@@ -55,6 +55,7 @@ RULES: dict[str, Rule] = {
     "evaluations": Rule("viewer"),
     "prompts": Rule("operator", "operator"),
     "playground": Rule("operator", "operator"),
+    "alerts": Rule("viewer", "operator"),
 }
 NOBODY_ELSE = Rule()
 """For every page that has no line above."""

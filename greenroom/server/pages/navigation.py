@@ -27,6 +27,7 @@ GROUPS: tuple[Group, ...] = (
         Place("usage", "Usage", "/usage"),
         Place("quality", "Quality", "/quality"),
         Place("drift", "Drift", "/drift"),
+        Place("alerts", "Alerts", "/alerts"),
     )),
     Group("Build", (
         Place("prompts", "Prompts", "/prompts"),

@@ -1,0 +1,98 @@
+"""Everything that is kept of a user's exchanges, erased wherever it lies in the data folder.
+
+What it cannot reach: files that clients uploaded, models that learnt from the exchanges (they are counted),
+copies made by `greenroom db backup`, and what was exported before.
+"""
+
+import logging
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import DecodeError
+from msgspec.json import Decoder, Encoder
+
+from greenroom.assembly.lineage import job_folder
+from greenroom.assembly.spans import forget_spans
+from greenroom.store import trained
+from greenroom.store.erasure import trace_ids
+from greenroom.store.eval_erasure import erase_exchanges
+
+if TYPE_CHECKING:
+    from greenroom.assembly.house import House
+
+log = logging.getLogger("greenroom")
+
+_LINEAGE = ".lineage.jsonl"
+_json = Decoder(dict)
+_encode = Encoder().encode
+
+
+def erase_traces(house: "House", project: str | None, user: str) -> dict[str, int]:
+    """Erase a user's traces and what was made of them; how many of each there were. Raises: StoreError.
+
+    `models` counts trained models that learnt from what is erased: they cannot unlearn it.
+    """
+    ids = (
+        trace_ids(house.folder() / "traces.db", project, user)
+        if (house.data / "traces.db").exists()
+        else set()
+    )
+    house.drift.forget(project, user)
+    house.forgetting.forget(project, user)
+    house.books.forget(project, user)  # what was spent stays, without the name
+    gone = {"spans": forget_spans(house, project, user)}
+    gone["traces"] = house.traces.delete(project, user=user)
+    beside: dict[str, int] = {}
+    if (house.data / "evals.db").exists():
+        beside["eval_rows"] = erase_exchanges(house.evals, ids)
+    folders = _erase_training(house.data, ids)
+    beside["training_rows"] = sum(folders.values())
+    beside["models"] = _models_of(house, folders) if folders else 0
+    return {**gone, **{name: count for name, count in beside.items() if count}}
+
+
+def _erase_training(data: Path, ids: AbstractSet[str]) -> dict[Path, int]:
+    """Rows that training made of these exchanges, by the folder of the job."""
+    found: dict[Path, int] = {}
+    for lineage in data.glob(f"*/**/*{_LINEAGE}") if ids else ():
+        try:
+            count = _erase_rows(lineage, ids)
+        except OSError as error:  # one folder that can't be written keeps no other from being cleaned
+            log.error("training rows not erased", extra={"folder": lineage.parent.name, "reason": str(error)})  # noqa: TRY400  # no stack wanted
+            continue
+        if count:
+            found[lineage.parent] = found.get(lineage.parent, 0) + count
+    return found
+
+
+def _erase_rows(lineage: Path, ids: AbstractSet[str]) -> int:
+    origins = [line for line in map(_origin, lineage.read_bytes().splitlines()) if line]
+    gone = {number for number, one in enumerate(origins) if one.get("trace") in ids}
+    rows = lineage.with_name(lineage.name.removesuffix(_LINEAGE) + ".jsonl")
+    if not gone or not rows.exists():
+        return 0
+    half_rows, half_lineage = (path.with_name(f".{path.name}.part") for path in (rows, lineage))
+    with rows.open("rb") as source, half_rows.open("wb") as target:
+        target.writelines(line for number, line in enumerate(source) if number not in gone)
+    kept = [one for number, one in enumerate(origins) if number not in gone]
+    half_lineage.write_bytes(
+        b"".join(_encode({**one, "row": number}) + b"\n" for number, one in enumerate(kept, 1))
+    )
+    half_rows.replace(rows)
+    half_lineage.replace(lineage)
+    return len(gone)
+
+
+def _origin(line: bytes) -> dict[str, object]:
+    try:
+        return _json.decode(line)
+    except DecodeError:  # half a line, left by a power cut
+        return {}
+
+
+def _models_of(house: "House", folders: dict[Path, int]) -> int:
+    if not (house.data / trained.FILE).exists():
+        return 0
+    wanted = {folder.resolve() for folder in folders}
+    return sum(job_folder(house.data, one) in wanted for one in house.trained.all())

@@ -1,0 +1,1 @@
+"""Alerts: rules over what was counted, and how people are told."""
