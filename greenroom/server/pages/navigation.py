@@ -44,6 +44,6 @@ GROUPS: tuple[Group, ...] = (
         Place("batches", "Batches", "/batches"),
     )),
     Group("Guard", (Place("safety", "Safety", "/safety"), Place("audit", "Audit", "/audit"))),
-    Group("Run", (Place("settings", "Settings", "/settings"),)),
+    Group("", (Place("settings", "Settings", "/settings"),)),
 )  # fmt: skip
 """Every page of its own has one line here."""

@@ -25,7 +25,7 @@ class Palette extends HTMLElement {
 
   #commands(text) {
     const places = [...document.querySelectorAll("#places li a")].map((one) => ({
-      title: one.textContent.trim(), kind: one.closest("ul").previousElementSibling?.textContent.trim() ?? "", run: () => one.click(),
+      title: one.textContent.trim(), kind: document.getElementById(one.closest("ul").getAttribute("aria-labelledby"))?.textContent ?? "", run: () => one.click(),
     }));
     const here = [...document.querySelectorAll("[data-command]")].map((one) => ({
       title: one.dataset.command || one.textContent.trim(), kind: "on this page", run: () => one.click(),
