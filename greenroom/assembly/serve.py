@@ -21,17 +21,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom import __version__
-from greenroom.assembly.administration import Desk, PagesDesk
+from greenroom.assembly.administration import Desk
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.batches import HostedBatches
 from greenroom.assembly.descriptors import limits_of, raise_limit
 from greenroom.assembly.evals import HostedEvals
-from greenroom.assembly.faces import Behind, docs_of, rooms_of
+from greenroom.assembly.faces import Behind, docs_of
 from greenroom.assembly.finetuning import Finetuning
 from greenroom.assembly.fronts import FRONTS, counter
 from greenroom.assembly.house import House
 from greenroom.assembly.listening import ENVIRONMENT, FINE, admin_key_of, bind, check_tls, greet
 from greenroom.assembly.responses import responses_desk
+from greenroom.assembly.site import Site, page_of_trouble
 from greenroom.assembly.supervisor import supervise
 from greenroom.assembly.upkeep import changed_at, retain, take_configuration
 from greenroom.assembly.watching import Watching
@@ -41,13 +42,10 @@ from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
-from greenroom.server.pages import MOST_ADDRESSES, MOST_SESSIONS, Shelves, pages
-from greenroom.server.pages.trouble import trouble_page
 from greenroom.server.protocol import Shared
 from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
 from greenroom.store.database import lock_folder
-from greenroom.store.shared import SharedThings
 from greenroom.store.soundness import refuse_damaged
 from greenroom.wire import openai
 
@@ -170,10 +168,8 @@ class _Server(uvicorn.Server):
             house, desk, shelves, note, kept, self.background, self.evals, self.finetuning, self.batches
         )
         api = Api(house.access, desk, __version__, docs_of(behind))
-        seen = pages(PagesDesk(house), shelves, shelves=_shelves(house), more=rooms_of(behind))
-        routes = [*api.routes(), *seen]
         app = Starlette(
-            routes=routes,
+            routes=api.routes(),
             exception_handlers={
                 HTTPException: _not_found,
                 404: _not_found,
@@ -181,6 +177,7 @@ class _Server(uvicorn.Server):
                 Exception: _broken,
             },
         )
+        app.router.default = Site(behind)
         app.state.is_draining = lambda: self.shared.draining
         super().__init__(
             uvicorn.Config(
@@ -249,18 +246,6 @@ class _Server(uvicorn.Server):
             connection.abort()
 
 
-def _shelves(house: House) -> Shelves | None:
-    """Where several workers keep who is at the browser."""
-    shared = house.shared
-    if shared is None:
-        return None
-    return Shelves(
-        SharedThings(shared, "session", MOST_SESSIONS),
-        SharedThings(shared, "try", MOST_ADDRESSES),
-        shared.digest("login form"),
-    )
-
-
 def _hosts(house: House, host: str, port: int) -> frozenset[bytes]:
     """Host headers that are answered: loopback names, the address we listen on, and the configured ones."""
     names = {"localhost", "127.0.0.1", "[::1]", host, house.config.server.host, *house.config.server.hosts}
@@ -314,7 +299,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     code = "method_not_allowed" if status == 405 else "not_found"
     message = "This route does not take that method." if status == 405 else "There is no such page or route."
-    page = trouble_page(request, status, message)
+    page = page_of_trouble(request, status, message)
     if page is not None:
         return page
     body = openai.error_body(message, "invalid_request_error", code)
@@ -324,7 +309,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 async def _broken(request: Request, error: Exception) -> Response:
     log.error("request failed", extra={"path": request.url.path}, exc_info=error)
     message = "Something went wrong here. Try again."
-    page = trouble_page(request, 500, message)
+    page = page_of_trouble(request, 500, message)
     if page is not None:
         return page
     body = openai.error_body(message, "server_error", "internal_error")

@@ -175,7 +175,7 @@ def serve(port: int) -> None:
     import uvicorn
     from starlette.applications import Starlette
 
-    from greenroom.server.pages import pages
+    from greenroom.server.pages.site import pages
 
     uvicorn.run(Starlette(routes=pages(FakeBackend())), host="127.0.0.1", port=port, log_level="warning")
 

@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 
 from greenroom.assembly.administration import PagesDesk
 from greenroom.assembly.house import House
-from greenroom.server.pages import pages
 from greenroom.server.pages.doors import Room
+from greenroom.server.pages.site import pages
 from greenroom.store.keys import Limits
 from tests.assembly.experiments import running
 from tests.faults.upstream import FaultUpstream

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from greenroom.server.pages import PagesBackend, pages
+from greenroom.server.pages.backend import PagesBackend
 from greenroom.server.pages.doors import Room
+from greenroom.server.pages.site import pages
 
 
 @contextmanager

@@ -9,9 +9,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from greenroom.errors import NotFound, RequestError
-from greenroom.server.pages import pages
 from greenroom.server.pages.curves import charts
 from greenroom.server.pages.finetuning import FinetuningPages
+from greenroom.server.pages.site import pages
 from tests.server.pages.backend import ADMIN_KEY, VIEWER_KEY, FakeBackend
 from tests.server.pages.browser import Browser, chromium, sign_in
 from tests.server.pages.visitor import Clock, Visitor

@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from greenroom.server.knowledge import Desk
-from greenroom.server.pages import pages
 from greenroom.server.pages.doors import Room
+from greenroom.server.pages.site import pages
 from tests.server.pages.backend import ADMIN_KEY, FakeBackend
 
 
