@@ -99,7 +99,7 @@ def where(connection: sqlite3.Connection, names: Names, one: Condition) -> Where
 
 
 def _finding(field: str, sign: Sign, value: str) -> Where:
-    found = "EXISTS (SELECT 1 FROM findings f WHERE f.exchange = t.id AND "
+    found = "EXISTS (SELECT 1 FROM findings f INDEXED BY findings_by_exchange WHERE f.exchange = t.id AND "
     if field.startswith("step."):
         return _maybe_not(sign, found + "f.step = ? AND f.action = ?)"), (field[5:], value)
     assert field in FINDINGS, field

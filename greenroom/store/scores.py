@@ -102,7 +102,10 @@ def condition(wanted: ScoreFilter) -> tuple[str, tuple[object, ...]]:
 
 def condition_at(name: str, sign: str, value: str | float) -> tuple[str, tuple[object, ...]]:
     """The same for one trace at a time, any value where `value` is a text: for walks that look at few."""
-    inner = f"EXISTS (SELECT 1 FROM scores s WHERE s.seq = t.seq AND s.name = ? AND {COUNTING}"
+    inner = (
+        "EXISTS (SELECT 1 FROM scores s INDEXED BY scores_by_seq"
+        f" WHERE s.seq = t.seq AND s.name = ? AND {COUNTING}"
+    )
     if isinstance(value, str):
         return f"{inner})", (name,)
     assert sign in ("<", "<=", ">", ">=", "=", "!=")
