@@ -17,6 +17,7 @@ from greenroom.assembly.house import House
 from greenroom.assembly.ingest import IngestDesk
 from greenroom.assembly.keys import KeyDesk
 from greenroom.assembly.metrics import RecordedMetrics
+from greenroom.assembly.request_desk import RequestDesk
 from greenroom.assembly.serving import ServingDesk, model_metrics
 from greenroom.assembly.targets import ModelDesk
 from greenroom.assembly.users import UserDesk
@@ -155,6 +156,7 @@ class PagesDesk:
     def __init__(self, house: House) -> None:
         self._house = house
         self.people = UserDesk(house)
+        self.requests = RequestDesk(house)
 
     @cached_property
     def _recommender(self) -> "Recommender":

@@ -14,7 +14,7 @@ from greenroom.grounding.ingestion import Ingestion
 from greenroom.models.encoder import MiniLM, is_installed
 from greenroom.prompts.registry import Registry
 from greenroom.stages.language import detect
-from greenroom.store import alerts, retention, spans, trained
+from greenroom.store import alerts, retention, spans, trained, views
 from greenroom.store.backups import is_half
 from greenroom.store.deliveries import Deliveries
 from greenroom.store.deployments import DeploymentStore
@@ -75,6 +75,7 @@ class Stores:
             "deploys",
             "trained",
             "jobs",
+            "views",
             "alerts",
             "drift",
             "quality",
@@ -228,6 +229,11 @@ class Stores:
     def project_days(self) -> ProjectDays:
         """How long what projects recorded is kept, as the API was told. Raises StoreError."""
         return ProjectDays(self.folder() / retention.FILE)
+
+    @cached_property
+    def views(self) -> views.ViewStore:
+        """Saved views of the requests. Raises StoreError."""
+        return views.ViewStore(self.folder() / views.FILE)
 
     @cached_property
     def deploys(self) -> DeploymentStore:

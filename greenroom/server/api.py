@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller
 from greenroom.gateway.access import Access, BudgetExceeded
+from greenroom.server import filtering
 from greenroom.server.feedback import FeedbackAdministration, FeedbackApi
 from greenroom.server.keys import KeyAdministration, KeyApi
 from greenroom.server.models import ModelAdministration, ModelApi
@@ -53,7 +54,8 @@ class Administration(FeedbackAdministration, Protocol):
 
 
 _FILTERS = (
-    "q", "app", "model", "outcome", "session", "user", "tag", "score", "from", "to", "limit", "cursor",
+    "filter", "q", "app", "model", "outcome", "session", "user", "tag", "score", "from", "to", "limit",
+    "cursor",
 )  # fmt: skip
 AUDIT_FILTERS = (
     "kind", "project", "app", "key", "exchange", "step", "rule", "category", "action", "policy", "from", "to",
@@ -252,18 +254,28 @@ def _limit(query: Mapping[str, str]) -> int:
 def trace_filter(query: Mapping[str, str], project: str | None) -> TraceFilter:
     """Read the query of `/api/traces`. Raises MalformedRequest naming the parameter."""
     _check_names(query, _FILTERS)
+    said = filtering.read(query.get("filter", "")).filter
+    if any(one.needs_body for one in said.conditions):
+        raise MalformedRequest(
+            "What steps changed, skipped or failed at, and which prompt was filled, is found on the page "
+            "/requests only: it looks into the texts of requests, for a while at a time.",
+            "filter",
+        )
+    if project is not None and said.project not in {None, project}:
+        raise Forbidden(f"This key sees the project '{project}' only.")
     return TraceFilter(
-        project=project,
-        q=query.get("q") or None,
+        project=project or said.project,
+        conditions=said.conditions,
+        q=" ".join(filter(None, (query.get("q"), said.q))) or None,
         app=query.get("app") or None,
         model=query.get("model") or None,
         outcome=query.get("outcome") or None,
-        session=query.get("session") or None,
-        user=query.get("user") or None,
+        session=query.get("session") or said.session,
+        user=query.get("user") or said.user,
         tag=query.get("tag") or None,
         score=query.get("score") or None,
-        since_ns=_time(query.get("from"), "from"),
-        until_ns=_time(query.get("to"), "to"),
+        since_ns=_time(query.get("from"), "from") or said.since_ns,
+        until_ns=_time(query.get("to"), "to") or said.until_ns,
         limit=_limit(query),
         cursor=query.get("cursor") or None,
     )

@@ -13,19 +13,21 @@ from msgspec import Struct
 
 from greenroom.errors import MalformedRequest
 from greenroom.store import order, scores, search
+from greenroom.store.conditions import Condition
+from greenroom.store.conditions import where as where_of
 from greenroom.store.erasure import all_projects
 from greenroom.store.material import OUTCOMES, Record, Row, pseudonym, summary_of
 from greenroom.store.names import Names
 
 MAX_LIMIT = 500
 
-_COLUMNS = (
+COLUMNS = (
     "t.seq, t.id, t.created_ns, t.project, t.key, t.app, t.asked, t.used, t.outcome, t.status, t.session,"
     " t.user, t.language, t.input_tokens, t.output_tokens, t.cost_nano, t.total_us, t.overhead_us,"
     " t.first_token_us, t.flags, t.block, t.place"
 )
 _FIND = (
-    "SELECT " + _COLUMNS + ", b.body FROM traces t LEFT JOIN blocks b ON b.number = t.block"
+    "SELECT " + COLUMNS + ", b.body FROM traces t LEFT JOIN blocks b ON b.number = t.block"
     " WHERE t.id = ? ORDER BY t.seq DESC"
 )
 Found = tuple[Any, ...]  # Any: the columns above, as SQLite gives them
@@ -51,6 +53,8 @@ class TraceFilter(Struct, kw_only=True, frozen=True):
     until_ns: int | None = None
     limit: int = 50
     cursor: str | None = None
+    conditions: tuple[Condition, ...] = ()
+    """More of them; `list_page` leaves out what only a body can tell, `browsing` does not."""
 
 
 class Page(NamedTuple):
@@ -85,7 +89,7 @@ def row_of(connection: sqlite3.Connection, names: Names, found: Found) -> Row:
 def list_page(connection: sqlite3.Connection, names: Names, wanted: TraceFilter) -> Page:
     """One page. Raises: MalformedRequest."""
     limit = min(max(wanted.limit, 1), MAX_LIMIT)
-    below = _cursor(wanted.cursor)
+    below = read_cursor(wanted.cursor)
     query = None
     if wanted.q is not None and wanted.q.strip():
         query = search.read_query(wanted.q)
@@ -99,7 +103,8 @@ def list_page(connection: sqlite3.Connection, names: Names, wanted: TraceFilter)
     return Page(rows, str(found[limit - 1][0]) if len(found) > limit else None)
 
 
-def _cursor(text: str | None) -> int | None:
+def read_cursor(text: str | None) -> int | None:
+    """The number below which a page begins. Raises: MalformedRequest."""
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
@@ -131,6 +136,11 @@ def _pieces(connection: sqlite3.Connection, names: Names, wanted: TraceFilter) -
     if wanted.outcome is not None:
         where.append("t.outcome = ?")
         values.append(OUTCOMES.index(wanted.outcome) if wanted.outcome in OUTCOMES else -1)
+    for one in wanted.conditions:
+        if not one.needs_body:
+            text, own = where_of(connection, names, one)
+            where.append(text)
+            values += own
     if wanted.score is not None:
         scored, bound = scores.condition(scores.read_filter(wanted.score))
         where.append(scored)
@@ -188,12 +198,12 @@ def _rows(
     connection: sqlite3.Connection, piece: _Piece, below: int | None, above: int | None, limit: int
 ) -> sqlite3.Cursor:
     if piece.tag is None:
-        sql = "SELECT " + _COLUMNS + " FROM traces t WHERE t.project = ?"
+        sql = "SELECT " + COLUMNS + " FROM traces t WHERE t.project = ?"
         values: list[object] = [piece.project]
         seq = "t.seq"
     else:
         sql = (
-            "SELECT " + _COLUMNS + " FROM tags g CROSS JOIN traces t ON t.seq = g.seq"
+            "SELECT " + COLUMNS + " FROM tags g CROSS JOIN traces t ON t.seq = g.seq"
             " WHERE g.project = ? AND g.tag = ?"
         )
         values = [piece.project, piece.tag]
@@ -205,7 +215,7 @@ def _indexed(
     connection: sqlite3.Connection, piece: _Piece, query: search.Query, below: int | None, limit: int
 ) -> list[Found]:
     sql = (
-        "SELECT " + _COLUMNS + " FROM words CROSS JOIN traces t ON t.seq = words.rowid"
+        "SELECT " + COLUMNS + " FROM words CROSS JOIN traces t ON t.seq = words.rowid"
         " WHERE words MATCH ? AND t.project = ?"
     )
     values: list[object] = [query.expression(piece.project, piece.user, piece.session), piece.project]

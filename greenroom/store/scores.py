@@ -35,6 +35,11 @@ COUNTING = (
     " AND n.source = s.source)"
 )
 
+FIRST_OF_ITS_NAME = (
+    "l.name = ? AND l.rowid = (SELECT min(n.rowid) FROM scores n WHERE n.seq = l.seq AND n.name = l.name)"
+)
+"""Of the scores `l` that a trace has under a name, one."""
+
 
 class Score(Struct, kw_only=True, frozen=True):
     """One score: a number under a name. What it means, and its range, is the caller's to say."""
@@ -93,6 +98,18 @@ def condition(wanted: ScoreFilter) -> tuple[str, tuple[object, ...]]:
         return f"t.seq IN ({inner})", (wanted.name,)
     assert wanted.sign in ("<", "<=", ">", ">=", "=")
     return f"t.seq IN ({inner} AND s.value {wanted.sign} ?)", (wanted.name, wanted.value)
+
+
+def condition_at(name: str, sign: str, value: str | float) -> tuple[str, tuple[object, ...]]:
+    """The same for one trace at a time, any value where `value` is a text: for walks that look at few."""
+    inner = (
+        "EXISTS (SELECT 1 FROM scores s INDEXED BY scores_by_seq"
+        f" WHERE s.seq = t.seq AND s.name = ? AND {COUNTING}"
+    )
+    if isinstance(value, str):
+        return f"{inner})", (name,)
+    assert sign in ("<", "<=", ">", ">=", "=", "!=")
+    return f"{inner} AND s.value {sign} ?)", (name, value)
 
 
 def add(connection: sqlite3.Connection, seq: int, score: Score, at_ns: int | None = None) -> Record:

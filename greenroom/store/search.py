@@ -46,8 +46,8 @@ class Query(NamedTuple):
             any(word.startswith(one) for word in present) for one in self.beginnings
         )
 
-    def expression(self, project: int, user: str | None, session: str | None) -> str:
-        """The same in the language of FTS5, for one project: quoted words of letters and digits only."""
+    def expression(self, project: int | None, user: str | None, session: str | None) -> str:
+        """The same in the language of FTS5: quoted words of letters and digits only."""
         terms = ['"' + word + '"' for word in (*self.words, *_marks(project, user, session))]
         terms += ['"' + word + '" *' for word in self.beginnings]
         return " AND ".join(terms)
@@ -75,9 +75,9 @@ def fold(text: str) -> str:
     return "".join(one for one in unicodedata.normalize("NFD", text) if not unicodedata.combining(one))
 
 
-def _marks(project: int, user: str | None, session: str | None) -> list[str]:
+def _marks(project: int | None, user: str | None, session: str | None) -> list[str]:
     """Words that make a common word of one user's texts as quick to find as a rare one."""
-    marks = [_MARK + "p" + str(project)]
+    marks = [] if project is None else [_MARK + "p" + str(project)]
     if user is not None:
         marks.append(_MARK + "u" + pseudonym(user)[1:13])
     if session is not None:

@@ -37,7 +37,7 @@ from greenroom.store.checkpoint import Checkpointer
 from greenroom.store.coverage import Span
 from greenroom.store.database import explained, open_database, open_reader, transaction
 from greenroom.store.listing import Page, TraceFilter
-from greenroom.store.material import OUTCOMES, Detect, Record, Row, record_of, stamp
+from greenroom.store.material import OUTCOMES, Detect, Record, Row, record_of
 from greenroom.store.names import Names
 from greenroom.store.schema import TRACES
 from greenroom.store.scores import Score
@@ -349,12 +349,7 @@ class TraceStore:
     def losses(self) -> tuple[Record, ...]:
         """What was ever lost and when, newest first, at most a hundred entries."""
         with self._reading() as connection:
-            return tuple(
-                {"at": stamp(at), "kind": kind, "rows": rows, "bodies": bodies}
-                for at, kind, rows, bodies in connection.execute(
-                    "SELECT at_ns, kind, rows, bodies FROM losses ORDER BY at_ns DESC LIMIT 100"
-                )
-            )
+            return writers.losses(connection)
 
     # -- connections
 

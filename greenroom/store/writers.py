@@ -10,6 +10,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from greenroom.store.material import Record, stamp
 from greenroom.store.tally import Tally
 
 _PREFIX = "worker_"
@@ -99,3 +100,13 @@ def _settle(connection: sqlite3.Connection, worker: int, accepted: int) -> tuple
 def _note(connection: sqlite3.Connection, lost: int) -> None:
     connection.execute("INSERT INTO losses VALUES (?, 'unclean_shutdown', ?, 0)", (time.time_ns(), lost))
     connection.execute("UPDATE counters SET value = value + ? WHERE name = 'lost_rows'", (lost,))
+
+
+def losses(connection: sqlite3.Connection) -> tuple[Record, ...]:
+    """What was ever lost and when, newest first, at most a hundred entries."""
+    return tuple(
+        {"at": stamp(at), "kind": kind, "rows": rows, "bodies": bodies}
+        for at, kind, rows, bodies in connection.execute(
+            "SELECT at_ns, kind, rows, bodies FROM losses ORDER BY at_ns DESC LIMIT 100"
+        )
+    )

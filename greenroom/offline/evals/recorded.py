@@ -1,7 +1,7 @@
 """Data sets from recorded exchanges: what was really asked, redacted as it was stored."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 
@@ -34,6 +34,19 @@ def from_traces(store: TraceStore, wanted: TraceFilter, *, expect_reply: bool = 
         raise MalformedRequest(f"No recorded exchange can be used: {_said(skipped)}", "data") from error
     notes = [f"Left out: {_said(skipped)}"] if skipped else []
     return structs.replace(found, notes=(*notes, *found.notes))
+
+
+def from_records(records: Sequence[Json], *, expect_reply: bool = False) -> DataSet:
+    """The requests of these records, in their order. Raises: MalformedRequest where none has its texts."""
+    skipped: Counter[str] = Counter()
+    rows = [
+        (f"trace {record['id']}", row)
+        for record in records
+        if (row := _row(record, skipped, expect_reply=expect_reply)) is not None
+    ]
+    if not rows:
+        raise MalformedRequest(f"None of these requests can be used: {_said(skipped)}", "data")
+    return from_rows(iter(rows), "traces", [f"Left out: {_said(skipped)}"] if skipped else [])
 
 
 def _rows(

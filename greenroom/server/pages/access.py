@@ -39,6 +39,7 @@ RULES: dict[str, Rule] = {
     "logout": Rule("viewer", "viewer"),
     "overview": Rule("viewer"),
     "requests": Rule("viewer", "operator"),
+    "sessions": Rule("viewer"),
     "users": Rule("viewer", "operator"),
     "collections": Rule("viewer", "operator"),
     "finetuning": Rule("viewer", "operator"),

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from greenroom.models.catalogue.wish import Wish
 from greenroom.server.pages.access import Person
+from greenroom.server.pages.requests.backend import RequestsBackend
 from greenroom.server.users import UserAdministration
 from greenroom.store.usage import Asked
 
@@ -67,4 +68,9 @@ class PagesBackend(Protocol):
     @property
     def people(self) -> UserAdministration:
         """What is remembered of users; asked in worker threads."""
+        ...
+
+    @property
+    def requests(self) -> RequestsBackend:
+        """What the pages of requests, sessions and users ask."""
         ...

@@ -70,7 +70,11 @@ def hunks(change: ChangeView, earlier: Sequence[EditView] = ()) -> list[Hunk]:
 def compare_words(before: str, after: str) -> list[Hunk]:
     """Return the differences between two texts, word by word; one replacement when they are too long."""
     head = _common(before, after)
+    while head and before[head - 1].isalnum():  # words are compared whole
+        head -= 1
     tail = _common(before[head:][::-1], after[head:][::-1])
+    while tail and before[len(before) - tail].isalnum():
+        tail -= 1
     old = _WORD.findall(before[head : len(before) - tail])
     new = _WORD.findall(after[head : len(after) - tail])
     if not old and not new:

@@ -41,6 +41,8 @@ class Sentence(NamedTuple):
     label: str
     why: str = ""
     """What of it the passages do not have, and which of them comes closest."""
+    passage: int = 0
+    """The passage it rests on, by its place in the list from 1; 0 where none does."""
 
 
 class Payload(NamedTuple):
@@ -90,20 +92,23 @@ def sentences(record: Record) -> list[Sentence]:
     text = (record.reply.text or "")[:REPLY_LIMIT] if record.reply else ""
     cut: list[Sentence] = []
     at = 0
-    for start, end, label, why in sorted(_judged(record)):
+    places = {one.id: number for number, one in enumerate(record.passages[:50], 1)}
+    for start, end, label, why, passage in sorted(_judged(record)):
         if not at <= start < end <= len(text):
             continue
         if start > at:
             cut.append(Sentence(runs(text[at:start]), ""))
-        cut.append(Sentence(runs(text[start:end]), label, why))
+        cut.append(
+            Sentence(runs(text[start:end]), label, why, places.get(passage, 0) if label != "not" else 0)
+        )
         at = end
     if at < len(text):
         cut.append(Sentence(runs(text[at:]), ""))
     return cut
 
 
-def _judged(record: Record) -> list[tuple[int, int, str, str]]:
-    found: list[tuple[int, int, str, str]] = []
+def _judged(record: Record) -> list[tuple[int, int, str, str, str]]:
+    found: list[tuple[int, int, str, str, str]] = []
     for step in record.stages:
         judged = step.notes.get("sentences")
         if step.step != "verify" or not isinstance(judged, list):
@@ -113,7 +118,7 @@ def _judged(record: Record) -> list[tuple[int, int, str, str]]:
                 continue
             start, end, label = one.get("start"), one.get("end"), one.get("label")
             if isinstance(start, int) and isinstance(end, int) and label in _LABELS:
-                found.append((start, end, _LABELS[label], _why(one)))
+                found.append((start, end, _LABELS[label], _why(one), str(one.get("passage", ""))))
     return found
 
 

@@ -7,6 +7,19 @@ from starlette.requests import Request
 from greenroom.errors import Forbidden, MalformedRequest, TooLarge
 
 FORM_LIMIT_BYTES = 512 * 1024
+_MOST_FIELDS = 250
+
+
+class Form(dict[str, str]):
+    """The fields of a form: the last of equal names; `many` has all of them."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        super().__init__(pairs)
+        self._pairs = pairs
+
+    def many(self, name: str) -> list[str]:
+        """Return all values of a name, as of boxes that are ticked."""
+        return [value for one, value in self._pairs if one == name]
 
 
 def require_same_origin(request: Request) -> None:
@@ -26,7 +39,7 @@ def own_origin(request: Request) -> str:
     return f"{request.url.scheme}://{request.headers.get('host', '').lower()}"
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request) -> Form:
     """Return the fields of a posted form, the last of equal names.
 
     Raises: MalformedRequest when it is no form; TooLarge past 512 KiB.
@@ -40,8 +53,10 @@ async def read_form(request: Request) -> dict[str, str]:
         if len(body) > FORM_LIMIT_BYTES:
             raise TooLarge("The form is longer than 512 KiB. Send long prompts to the API instead.")
     try:
-        return dict(
-            parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="replace", max_num_fields=100)
+        return Form(
+            parse_qsl(
+                body.decode("ascii"), keep_blank_values=True, errors="replace", max_num_fields=_MOST_FIELDS
+            )
         )
     except ValueError as error:
         raise MalformedRequest("The form cannot be read.") from error

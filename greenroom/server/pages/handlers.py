@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound
+from greenroom.errors import Forbidden, GreenroomError, MalformedRequest
 from greenroom.server.knowledge import Desk
 from greenroom.server.pages.assets import Assets
 from greenroom.server.pages.audit import ACTIONS, audit_address, read_audit_filters, read_lines
@@ -22,15 +22,14 @@ from greenroom.server.pages.choosing import ChoosingPage
 from greenroom.server.pages.collections import CollectionPages
 from greenroom.server.pages.doors import Room
 from greenroom.server.pages.entrance import Entrance
-from greenroom.server.pages.evidence import REPLY_LIMIT, findings, payload, sentences
-from greenroom.server.pages.journey import journey
-from greenroom.server.pages.listing import OUTCOMES, read_filters, read_rows, with_words
-from greenroom.server.pages.record import read_record
+from greenroom.server.pages.listing import read_rows, with_words
 from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
+from greenroom.server.pages.requests.flagship import RequestPage
+from greenroom.server.pages.requests.lists import RequestLists
+from greenroom.server.pages.requests.sessions import SessionPages
 from greenroom.server.pages.sessions import Session, Shelves
 from greenroom.server.pages.usage import UsagePage
 from greenroom.server.pages.users import UserPages
-from greenroom.server.pages.waterfall import waterfall
 
 _LATEST = 8
 _LONGEST_QUESTION = 100_000
@@ -53,7 +52,7 @@ class Pages:
         self._desk = desk
         self._render = Renderer()
         self._entrance = Entrance(backend, self._render, now, shelves)
-        self._users = UserPages(backend.people, self._render, self._entrance.posted)
+        self._users = UserPages(backend.people, backend.requests, self._render, self._entrance.posted)
         self._usage = UsagePage(backend, self._render)
         self._choosing = ChoosingPage(backend, self._render)
 
@@ -66,10 +65,9 @@ class Pages:
             Route("/", page(self._home)),
             Route("/index.json", twin(self._home_json)),
             Route("/ask", page(self._ask), methods=["GET", "POST"]),
-            Route("/requests", page(self._list)),
-            Route("/requests.json", twin(self._list_json)),
-            Route("/requests/{id}.json", twin(self._show_json)),
-            Route("/requests/{id}", page(self._show)),
+            *RequestLists(self._backend.requests).routes(doors),
+            *RequestPage(self._backend.requests).routes(doors),
+            *SessionPages(self._backend.requests).routes(doors),
             *(CollectionPages(self._desk, doors).routes() if self._desk is not None else ()),
             Route("/audit", page(self._audit)),
             Route("/audit.json", twin(self._audit_json)),
@@ -142,82 +140,6 @@ class Pages:
             if await run_in_threadpool(self._backend.get_trace, id) is not None:
                 return
             await asyncio.sleep(pause_s)
-
-    # Requests
-
-    async def _list(self, request: Request, session: Session) -> Response:
-        filters = read_filters(request.query_params)
-
-        def build() -> Response:
-            rows, older = self._backend.list_traces(**filters.for_backend())
-            return self._render.html(
-                "requests.html",
-                session=session,
-                rows=read_rows(with_words(rows, self._backend.get_trace)),
-                apps=self._backend.apps(),
-                outcomes=OUTCOMES,
-                filters=filters,
-                older=filters.address("/requests", cursor=older) if older else "",
-                twin=filters.address("/requests.json", cursor=filters.cursor),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _list_json(self, request: Request, session: Session) -> Response:
-        filters = read_filters(request.query_params)
-
-        def build() -> Response:
-            rows, older = self._backend.list_traces(**filters.for_backend())
-            return json_answer({"data": rows, "next": older})
-
-        return await run_in_threadpool(build)
-
-    async def _show(self, request: Request, session: Session) -> Response:
-        wanted = request.path_params["id"]
-
-        def build() -> Response:
-            return self._request_page(wanted, self._trace(wanted), session)
-
-        return await run_in_threadpool(build)
-
-    async def _show_json(self, request: Request, session: Session) -> Response:
-        wanted = request.path_params["id"]
-        return await run_in_threadpool(lambda: json_answer(self._trace(wanted)))
-
-    def _trace(self, id: str) -> dict[str, Any]:  # Any: JSON
-        trace = self._backend.get_trace(id)
-        if trace is None:
-            raise NotFound("There is no request with this id. It may have been erased, or its time is over.")
-        return trace
-
-    def _request_page(self, id: str, trace: dict[str, Any], session: Session) -> Response:  # Any: JSON
-        record = read_record(trace)
-        if record is None:
-            return self._render.html("unreadable.html", session=session, id=id, payload=payload(trace))
-        is_same_body = record.sent is not None and record.sent == record.request
-        return self._render.html(
-            "request.html",
-            session=session,
-            id=id,
-            record=record,
-            asked_text=record.newest_user()[1],
-            journey=journey(record),
-            waterfall=waterfall(record),
-            findings=findings(record),
-            sentences=sentences(record),
-            reply_left_out=max(len((record.reply and record.reply.text) or "") - REPLY_LIMIT, 0),
-            payloads=[
-                ("request", "Request", "as it came", payload(record.request)),
-                ("sent", "Sent", "what the model got", None if is_same_body else payload(record.sent)),
-                (
-                    "raw",
-                    "Reply, raw",
-                    "what the model said",
-                    payload(record.reply.raw if record.reply else None),
-                ),
-                ("text", "Reply", "what went out", payload(record.reply.text if record.reply else None)),
-            ],
-        )
 
     # The audit log
 

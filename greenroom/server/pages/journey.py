@@ -5,10 +5,12 @@ Steps that did something become cards, the others one line per stage.
 
 import json
 from collections import Counter, defaultdict
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
+
+import msgspec
 
 from greenroom.server.pages import figures
-from greenroom.server.pages.diff import Piece, hunks, pieces
+from greenroom.server.pages.diff import Hunk, Piece, hunks, pieces
 from greenroom.server.pages.glyphs import Run, runs
 from greenroom.server.pages.record import ChangeView, EditView, Record, StepView
 
@@ -27,6 +29,11 @@ _SHORT_NOTE = 48
 _LONGEST_SWAP = 60
 _MARKED = frozenset({"sentences"})
 """Notes that are shown in the answer itself."""
+_LONGEST_TEXT = 12_000
+_LONGEST_RAW = 20_000
+View = Literal["diff", "before", "after", "raw"]
+"""How changes are shown: what went and came, the text before, the text after, or the step's own JSON."""
+VIEWS: tuple[View, ...] = get_args(View)
 
 
 class EditLine(NamedTuple):
@@ -51,6 +58,8 @@ class TextChange(NamedTuple):
     edits: list[EditLine]
     more_edits: int
     balance: str
+    added: int
+    removed: int
 
 
 class Note(NamedTuple):
@@ -71,6 +80,10 @@ class Card(NamedTuple):
     verdicts: int
     facts: list[Note]
     notes: list[Note]
+    raw: str = ""
+    """The step as JSON, where that is what is to be seen."""
+    anchor: str = ""
+    """What links lead to it by; empty where an earlier one of its name has it."""
 
 
 class Quiet(NamedTuple):
@@ -110,17 +123,26 @@ class Journey(NamedTuple):
     left_out: int
     hides_values: bool
     """The texts show masks where the caller got values back, because values are not kept."""
+    balances: list[tuple[int, int]]
+    """Characters that each step put in and took out."""
 
 
-def journey(record: Record) -> Journey:
+def journey(record: Record, view: View = "diff") -> Journey:
     """Return the stages of a record in the order they ran."""
+    balances: list[tuple[int, int]] = []
+    anchors: set[str] = set()
     newest = record.newest_user()[0]
     earlier: defaultdict[tuple[int, int | None], list[EditView]] = defaultdict(list)
     by_stage: dict[str, list[Card | Quiet]] = {}
     spent: Counter[str] = Counter()
     micro = 1_000_000
     for step in record.stages[:_MOST_STEPS]:
-        by_stage.setdefault(step.stage, []).append(_shown(step, earlier, newest))
+        shown = _shown(step, earlier, newest, view)
+        if isinstance(shown, Card) and step.step not in anchors:
+            anchors.add(step.step)
+            shown = shown._replace(anchor=anchor_of(step.step))
+        by_stage.setdefault(step.stage, []).append(shown)
+        balances.append(_balance(shown))
         spent[step.stage] += round(step.ms * micro)
         for change in step.changes:
             earlier[change.index, change.part] += [one for one in change.edits if one.applied]
@@ -129,16 +151,28 @@ def journey(record: Record) -> Journey:
             name,
             STAGES.get(name, ""),
             figures.duration(spent[name] / micro),
-            _folded(shown),
+            _folded(found),
         )
-        for name, shown in by_stage.items()
+        for name, found in by_stage.items()
     ]
     return Journey(
         [view for view in views if view.name != "postprocess"],
         [view for view in views if view.name == "postprocess"],
         max(len(record.stages) - _MOST_STEPS, 0),
         any(_has_masked(one) for step in record.stages if step.step == "unmask" for one in step.changes),
+        balances,
     )
+
+
+def anchor_of(step: str) -> str:
+    """Return what a link to a step's card leads to; empty for a name that can be none."""
+    return f"step-{step}" if step.isidentifier() else ""
+
+
+def _balance(shown: Card | Quiet) -> tuple[int, int]:
+    if isinstance(shown, Quiet):
+        return 0, 0
+    return sum(one.added for one in shown.changes), sum(one.removed for one in shown.changes)
 
 
 def _has_masked(change: ChangeView) -> bool:
@@ -160,7 +194,7 @@ def _folded(shown: list[Card | Quiet]) -> list[Card | QuietRun]:
 
 
 def _shown(
-    step: StepView, earlier: dict[tuple[int, int | None], list[EditView]], newest: int
+    step: StepView, earlier: dict[tuple[int, int | None], list[EditView]], newest: int, view: View
 ) -> Card | Quiet:
     changes = [one for one in step.changes if one.edits or one.before != one.after]
     notes = read_notes(step.notes)
@@ -170,16 +204,22 @@ def _shown(
         step.step,
         step.outcome,
         figures.duration(step.ms),
-        [_text_change(one, earlier, newest) for one in changes[:_MOST_CHANGES]],
+        [_text_change(one, earlier, newest, view) for one in changes[:_MOST_CHANGES]],
         max(len(changes) - _MOST_CHANGES, 0),
         len(step.verdicts),
         [note for note in notes if len(note.value) <= _SHORT_NOTE],
         [note for note in notes if len(note.value) > _SHORT_NOTE],
+        _raw(step) if view == "raw" else "",
     )
 
 
+def _raw(step: StepView) -> str:
+    text = json.dumps(msgspec.to_builtins(step), ensure_ascii=False, indent=2, default=str)
+    return text if len(text) <= _LONGEST_RAW else text[:_LONGEST_RAW] + "…"
+
+
 def _text_change(
-    change: ChangeView, earlier: dict[tuple[int, int | None], list[EditView]], newest: int
+    change: ChangeView, earlier: dict[tuple[int, int | None], list[EditView]], newest: int, view: View
 ) -> TextChange:
     found = hunks(change, earlier.get((change.index, change.part), ()))
     seen = [hunk for hunk in found if not hunk.is_masked(change.before)]
@@ -189,11 +229,23 @@ def _text_change(
     lines, more = _edit_lines(change)
     return TextChange(
         _whose(change, newest),
-        pieces(change.before, found) if found else [],
+        _pieces(change, found, view),
         lines,
         more,
         balance if found else "nothing applied",
+        added,
+        removed,
     )
+
+
+def _pieces(change: ChangeView, found: list[Hunk], view: View) -> list[Piece]:
+    if view in ("diff", "raw"):
+        return pieces(change.before, found) if found and view == "diff" else []
+    text = change.before if view == "before" else change.after
+    shown = [Piece("same", runs(text[:_LONGEST_TEXT]))]
+    if len(text) > _LONGEST_TEXT:
+        shown.append(Piece("skip", [], skipped=len(text) - _LONGEST_TEXT))
+    return shown
 
 
 def _whose(change: ChangeView, newest: int) -> str:

@@ -1,19 +1,13 @@
-"""The list of requests: what may be asked for, and its rows."""
+"""The rows of a list of requests, ready to show."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from greenroom.server.pages import figures
 from greenroom.server.pages.glyphs import one_line
 from greenroom.server.pages.record import Record, UsageView, read_record
 
 Json = dict[str, Any]  # Any: what JSON holds
-
-OUTCOMES = ("answered", "cached", "refused", "failed", "cancelled")
-_FILTERS = ("q", "app", "model", "outcome", "session", "user", "tag", "score", "from", "to")
-_LONGEST = 500
-_PAGE = 50
 
 
 class Row(NamedTuple):
@@ -33,42 +27,6 @@ class Row(NamedTuple):
     cost: str
     total: str
     overhead: str
-
-
-class Filters(NamedTuple):
-    """What the address asks for, unknown names and empty values left out."""
-
-    wanted: dict[str, str]
-    cursor: str | None
-    limit: int
-
-    def for_backend(self) -> dict[str, str | int]:
-        """Return the arguments of `PagesBackend.list_traces`."""
-        asked: dict[str, str | int] = {**self.wanted, "limit": self.limit}
-        if self.cursor:
-            asked["cursor"] = self.cursor
-        return asked
-
-    def address(self, path: str, *, cursor: str | None = None, without: str = "") -> str:
-        """Return `path` with these filters, another cursor, and one filter left out."""
-        asked = {name: value for name, value in self.wanted.items() if name != without}
-        if self.limit != _PAGE:
-            asked["limit"] = str(self.limit)
-        if cursor:
-            asked["cursor"] = cursor
-        return f"{path}?{urlencode(asked)}" if asked else path
-
-
-def read_filters(query: Mapping[str, str]) -> Filters:
-    """Read the filters of an address; a limit that is none of 1 to 200 becomes the default."""
-    wanted = {name: value for name in _FILTERS if (value := query.get(name, "").strip()[:_LONGEST])}
-    limit = query.get("limit", "")
-    is_number = limit.isascii() and limit.isdecimal() and len(limit) < 4
-    return Filters(
-        wanted,
-        query.get("cursor", "")[:_LONGEST] or None,
-        int(limit) if is_number and 1 <= int(limit) <= 200 else _PAGE,
-    )
 
 
 def with_words(found: list[Json], get_trace: Callable[[str], Json | None]) -> list[Json]:

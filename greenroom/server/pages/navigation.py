@@ -23,6 +23,7 @@ GROUPS: tuple[Group, ...] = (
     Group("See", (
         Place("overview", "Overview", "/overview"),
         Place("requests", "Requests", "/requests"),
+        Place("sessions", "Sessions", "/sessions"),
         Place("users", "Users", "/users"),
         Place("usage", "Usage", "/usage"),
         Place("quality", "Quality", "/quality"),

@@ -73,6 +73,8 @@ class AttemptView(Struct, kw_only=True):
     status: int | None = None
     error: str | None = None
     ms: float = 0.0
+    cost_usd: str | None = None
+    """What was paid for it though its answer was not given."""
 
 
 class ModelView(Struct, kw_only=True):
@@ -146,6 +148,24 @@ class PromptView(Struct, kw_only=True):
     version: str | int | None = None
 
 
+class ScoreView(Struct, kw_only=True):
+    """What somebody said of it."""
+
+    name: str = ""
+    value: float = 0.0
+    comment: str = ""
+    source: str = ""
+    at: str = ""
+    correction: str = ""
+
+
+class TraceView(Struct, kw_only=True):
+    """The trace it belongs to, and the caller's span in it."""
+
+    id: str = ""
+    parent: str | None = None
+
+
 class ReplyView(Struct, kw_only=True):
     """What the model said and what went out."""
 
@@ -184,6 +204,8 @@ class Record(Struct, kw_only=True):
     request: Any = None  # Any: the caller's own JSON
     sent: Any = None  # Any: what the model got, as JSON
     reply: ReplyView | None = None
+    scores: list[ScoreView] = field(default_factory=list)
+    trace: TraceView | None = None
     preview: str = ""
 
     @property

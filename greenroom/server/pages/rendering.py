@@ -28,7 +28,16 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
 
 said: ContextVar[str] = ContextVar("said", default="")
 """What the page that is being made should say of what was just done."""
-MODULES = ("greenroom.js", "keys.js", "gr-cmdk.js", "gr-theme.js", "gr-chart.js", "gr-live.js", "gr-json.js")
+MODULES = (
+    "greenroom.js",
+    "keys.js",
+    "gr-cmdk.js",
+    "gr-theme.js",
+    "gr-chart.js",
+    "gr-live.js",
+    "gr-json.js",
+    "gr-requests.js",
+)
 
 
 class Renderer:
@@ -74,9 +83,13 @@ class Renderer:
         )
         return environment
 
+    def text(self, template: str, **values: Any) -> str:  # Any: see the template
+        """Return a part of a page."""
+        return self._environment.get_template(template).render(values)
+
     def html(self, template: str, *, status: int = 200, **values: Any) -> Response:  # Any: see the template
         """Return a page."""
-        text = self._environment.get_template(template).render(values)
+        text = self.text(template, **values)
         return Response(text.encode("utf-8", "replace"), status, HEADERS, "text/html; charset=utf-8")
 
 

@@ -3,7 +3,7 @@
 Knows the backend by its protocol alone; doors and forms are those of the other pages.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import unquote, urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -11,41 +11,75 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.errors import Forbidden, MalformedRequest, NotFound
+from greenroom.server.filtering import term_of
+from greenroom.server.pages import figures
 from greenroom.server.pages.access import own_project
 from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
+from greenroom.server.pages.requests.backend import Json, RequestsBackend
+from greenroom.server.pages.requests.lists import lines_of
 from greenroom.server.pages.sessions import Session
 from greenroom.server.users import UserAdministration, fact_id, read_fact
+from greenroom.store.listing import TraceFilter
 
 Posted = Callable[[Request, Session], Awaitable[dict[str, str]]]
 _MOST_FACTS = 500
 """Facts on one page; the rest is in the JSON."""
+DAYS = (1, 7, 30, 90)
+_MOST_USERS = 100
+_LATEST = 20
 
 
 class UserPages:
     """Handlers of `/users` and `/users/{id}`, with their twins."""
 
-    def __init__(self, people: UserAdministration, render: Renderer, posted: Posted) -> None:
+    def __init__(
+        self, people: UserAdministration, requests: RequestsBackend, render: Renderer, posted: Posted
+    ) -> None:
         self._people = people
+        self._requests = requests
         self._render = render
         self._posted = posted
 
     async def list(self, request: Request, session: Session) -> Response:
-        """Everyone of whom something is remembered."""
+        """Users by what they cost of late, and those of whom something is remembered."""
+        days = _days(request)
 
         def build() -> Response:
-            rows = [
-                {**row, "address": _address(row["user"], row["project"])}
-                for row in self._people.users(own_project(_asked(request)))
-            ]
-            return self._render.html("users.html", session=session, rows=rows)
+            rows = self._rows(own_project(_asked(request)), days)
+            return self._render.html(
+                "users.html",
+                session=session,
+                rows=[_shown(row) for row in rows[:_MOST_USERS]],
+                left_out=max(len(rows) - _MOST_USERS, 0),
+                days=days,
+                choices=DAYS,
+                twin=f"/users.json?{urlencode({'days': days})}",
+            )
 
         return await run_in_threadpool(build)
 
+    def _rows(self, project: str | None, days: int) -> Sequence[Json]:
+        """Everyone who cost something in the last days, the dearest first, then who is remembered only."""
+        known = {(one["project"], one["user"]): one for one in self._people.users(project)}
+        rows = [
+            {
+                "project": one["project"], "user": one["user"], "requests": one["requests"],
+                "cost_usd": one["cost_usd"], "tokens": one["tokens"],
+                **_remembered(known.pop((one["project"], one["user"]), {})),
+            }
+            for one in self._requests.users(days)
+            if project in (None, one["project"])
+        ]  # fmt: skip
+        none = {"requests": 0, "cost_usd": None, "tokens": 0}
+        return rows + [
+            {"project": one["project"], "user": one["user"], **none, **_remembered(one)}
+            for one in known.values()
+        ]
+
     async def list_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
-        return await run_in_threadpool(
-            lambda: json_answer({"data": self._people.users(own_project(_asked(request)))})
-        )
+        project, days = own_project(_asked(request)), _days(request)
+        return await run_in_threadpool(lambda: json_answer({"days": days, "data": self._rows(project, days)}))
 
     async def show(self, request: Request, session: Session) -> Response:
         """One user's facts; posted to, it changes one first."""
@@ -71,8 +105,10 @@ class UserPages:
     ) -> Response:
         def build() -> Response:
             found = self._people.memory(project, user)
-            if not trouble and not found["facts"] and not found["turns"]:
-                raise NotFound("Nothing is remembered of this user.")
+            wanted = TraceFilter(project=project, user=user, limit=_LATEST)
+            latest = self._requests.browse(wanted).rows
+            if not trouble and not found["facts"] and not found["turns"] and not latest:
+                raise NotFound("Nothing is kept of this user.")
             facts = found["facts"]
             return self._render.html(
                 "user.html",
@@ -84,6 +120,8 @@ class UserPages:
                 facts=facts[:_MOST_FACTS],
                 left_out=max(len(facts) - _MOST_FACTS, 0),
                 trouble=trouble,
+                latest=lines_of(latest),
+                requests=_requests(user, project),
                 address=_address(user, project),
                 twin=_address(user, project, ".json"),
             )
@@ -106,6 +144,29 @@ class UserPages:
             self._people.forget(project, user)
         else:
             raise MalformedRequest("This form says nothing that can be done.")
+
+
+def _remembered(one: Json) -> Json:
+    return {"turns": one.get("turns", 0), "facts": one.get("facts", 0)}
+
+
+def _shown(row: Json) -> Json:
+    return {
+        **row,
+        "address": _address(row["user"], row["project"]),
+        "cost": figures.NONE if row["cost_usd"] is None else figures.dollars(row["cost_usd"]),
+    }
+
+
+def _requests(user: str, project: str) -> str:
+    terms = f"{term_of('user', user)} {term_of('project', project)}"
+    return f"/requests?{urlencode({'filter': terms})}"
+
+
+def _days(request: Request) -> int:
+    """How many days are summed; a number that is none of the choices is the usual one."""
+    wanted = request.query_params.get("days", "")
+    return int(wanted) if wanted in {str(one) for one in DAYS} else DAYS[1]
 
 
 def _asked(request: Request) -> str | None:

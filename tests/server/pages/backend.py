@@ -16,6 +16,7 @@ from greenroom.models.prices import PriceBook
 from greenroom.server.pages.access import ROLES, Person
 from greenroom.server.users import NewSession
 from greenroom.store.usage import Asked
+from tests.server.pages.fake_requests import FakeRequests
 from tests.server.pages.records import Json, all_records, record
 
 ADMIN_KEY = "gr-admin-0123456789abcdef"
@@ -98,6 +99,7 @@ class FakeBackend:
         self.seen: dict[str, Seen] = {}
         """What was scored, by model."""
         self.people = FakePeople()
+        self.requests = FakeRequests(self)
         self.losses = {"payload_dropped": 0, "rows_lost": 0}
 
     def list_traces(self, **filters: str | int) -> tuple[list[Json], str | None]:

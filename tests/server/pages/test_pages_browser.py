@@ -53,7 +53,7 @@ def test_the_list_is_walked_by_keys(origin: str, backend: FakeBackend) -> None:
             backend.records[1]["id"]
         )
         browser.press("/")
-        assert browser.value("document.activeElement.name") == "q"
+        assert browser.value("document.activeElement.name") == "filter"
 
 
 def test_a_link_on_another_site_opens_the_page_for_who_is_signed_in(origin: str) -> None:

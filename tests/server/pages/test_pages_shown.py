@@ -44,7 +44,7 @@ ELEMENTS = {
     "dt", "dd", "aside", "section", "ul", "ol", "li", "small", "b", "article", "details",
     "summary", "ins", "del", "em", "code", "table", "caption", "thead", "tbody", "tr", "th", "td",
     "mark", "pre", "time", "label", "select", "option", "textarea", "kbd",
-    "gr-theme", "gr-cmdk",
+    "gr-theme", "gr-cmdk", "gr-live", "fieldset", "legend", "datalist",
 }  # fmt: skip
 ATTRIBUTES = {
     "defer",
@@ -53,7 +53,9 @@ ATTRIBUTES = {
     "aria-current", "aria-labelledby", "aria-describedby", "aria-invalid", "role", "dir", "title",
     "datetime", "scope", "x", "y", "rx", "open", "for", "rows", "maxlength", "required",
     "placeholder", "selected", "spellcheck", "autocomplete", "autofocus", "data-rows", "data-row",
-    "data-ask", "data-search", "data-older", "data-newest", "popover", "popovertarget",
+    "data-ask", "data-search", "data-older", "data-newest", "data-newer", "data-share",
+    "data-copy", "data-command", "data-passage", "target", "most", "paused", "aria-pressed", "list", "form", "download",
+    "autocapitalize", "inputmode", "popover", "popovertarget",
 }  # fmt: skip
 
 
@@ -128,9 +130,12 @@ def test_whatever_a_record_holds_is_text(backend: FakeBackend, clock: Clock, pay
 @pytest.mark.parametrize("payload", PAYLOADS[:-2])
 def test_whatever_an_address_holds_is_text(admin: Visitor, payload: str) -> None:
     answer = admin.client.get("/requests", params={"q": payload, "model": payload, "session": payload})
+    searched = admin.backend.requests.wanted[-1].q
+    wrong = admin.client.get("/requests", params={"filter": payload})
 
     assert_harmless(answer.text)
-    assert admin.backend.filters[-1]["q"] == payload.strip()
+    assert_harmless(wrong.text)
+    assert searched == payload.strip()
 
 
 @pytest.mark.parametrize("payload", PAYLOADS[:-2])
@@ -148,9 +153,11 @@ def test_the_twin_of_a_request_is_its_record(admin: Visitor, id: str) -> None:
 
 
 def test_the_twin_of_the_list_is_what_the_backend_gave(admin: Visitor) -> None:
-    rows, older = admin.backend.list_traces(limit=2)
+    told = admin.get("/requests.json?limit=2").json()
 
-    assert admin.get("/requests.json?limit=2").json() == {"data": rows, "next": older}
+    assert [one["id"] for one in told["data"]] == [one["id"] for one in admin.backend.records[:2]]
+    assert told["next"] == "2"
+    assert told["facets"]["counted"] == len(admin.backend.records)
 
 
 @pytest.mark.parametrize("id", ["nope", "%00", "%2e%2e%2fx", "a" * 3000, "%E2%80%AE", "%ff"])
@@ -231,7 +238,7 @@ def test_rows_without_words_get_them_from_the_trace(backend: FakeBackend, clock:
     with Visitor(WithoutWords([portuguese()]), clock) as visitor:
         visitor.sign_in()
 
-        assert "Meu CPF" in visitor.see("/requests").text
+        assert "Meu CPF" in visitor.see("/").text
 
 
 def test_older_requests_are_one_link_away_and_keep_the_filters(admin: Visitor) -> None:
@@ -240,14 +247,16 @@ def test_older_requests_are_one_link_away_and_keep_the_filters(admin: Visitor) -
 
     admin.get(older)
 
-    assert admin.backend.filters[-1] == {"q": "a&b", "app": "support", "limit": 2, "cursor": "2"}
+    wanted = admin.backend.requests.wanted[-1]
+    assert (wanted.q, wanted.limit, wanted.cursor) == ("a&b", 2, "2")
+    assert wanted.conditions == (("app", "=", "support"),)
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "201", "1e9", "x", "²", "9" * 99, ""])
 def test_a_strange_limit_becomes_the_default(admin: Visitor, limit: str) -> None:
     admin.client.get("/requests", params={"limit": limit})
 
-    assert admin.backend.filters[-1]["limit"] == 50
+    assert admin.backend.requests.wanted[-1].limit == 50
 
 
 def test_asking_leads_to_the_trace(admin: Visitor) -> None:

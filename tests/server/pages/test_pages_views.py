@@ -83,7 +83,7 @@ def test_edits_keep_their_reasons_after_an_earlier_step_moved_the_text() -> None
 def test_without_edits_words_are_compared() -> None:
     found = hunks(ChangeView(before="I have a apple", after="I have an apple"))
 
-    assert found == [Hunk(8, 8, "n")]
+    assert found == [Hunk(7, 8, "an")]
 
 
 def test_offsets_that_do_not_fit_fall_back_to_comparing() -> None:
