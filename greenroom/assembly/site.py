@@ -30,7 +30,9 @@ class Site:
 
     async def _make(self) -> Router:
         async with self._making:
-            made = self._made or await asyncio.to_thread(_make, self._behind)
+            made = self._made
+            if made is None:
+                made = await asyncio.to_thread(_make, self._behind)
         self._made = made
         return made
 
