@@ -1,5 +1,6 @@
 """Everything Greenroom raises on purpose."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -263,3 +264,10 @@ class ConfigError(GreenroomError):
 
 class InfrastructureError(GreenroomError):
     """An evaluation can't go on whatever its samples are: no such model, no key, no money left."""
+
+
+def nearest(said: str, known: Iterable[str]) -> str | None:
+    """What somebody meant who wrote a name that nothing has; None where nothing is much like it."""
+    from difflib import get_close_matches  # noqa: PLC0415  # for mistakes alone
+
+    return next(iter(get_close_matches(said, list(known), n=1)), None)

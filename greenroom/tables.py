@@ -1,12 +1,11 @@
 """Tables of a TOML file turned into their Structs; mistakes are told by file, line and nearest known key."""
 
-import difflib
 import re
 from typing import TypeVar
 
 import msgspec
 
-from greenroom.errors import ConfigError
+from greenroom.errors import ConfigError, nearest
 
 T = TypeVar("T")
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
@@ -25,8 +24,8 @@ def decode_table(tables: object, kind: type[T], source: str, text: str = "", pre
         if unknown is not None:
             name = unknown[1]
             message = f"unknown key '{name}'"
-            close = difflib.get_close_matches(name, _known_keys(kind, path), n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
+            close = nearest(name, _known_keys(kind, path))
+            hint = f"; did you mean '{close}'?" if close else ""
             place = f"{place.rstrip('.')}.{name}".lstrip(".")
         raise ConfigError(
             f"{source}{at_line(text, place)}: {message}{hint} (at '{place or 'the top'}')."

@@ -1,6 +1,5 @@
 """Policies held against what there is: a name that nothing goes by would never fit, and nobody would see."""
 
-import difflib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from greenroom.assembly.models import Models
 from greenroom.assembly.steps import STEPS
 from greenroom.config import Config
-from greenroom.errors import ConfigError
+from greenroom.errors import ConfigError, nearest
 from greenroom.models.dispatch import Dispatch
 from greenroom.stages.check.policy import DIRECTIONS, ORIGINS, Policies, many
 from greenroom.stages.check.refusal import CATEGORIES, Refusals
@@ -64,8 +63,8 @@ def _check(said: str, known: Iterable[str], where: str, place: str) -> None:
         return
     if said.endswith("*") and any(one.startswith(said[:-1]) for one in known):
         return
-    close = difflib.get_close_matches(said, known, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(known)}."
+    close = nearest(said, known)
+    hint = f"; did you mean '{close}'?" if close else f"; known are {', '.join(known)}."
     raise ConfigError(f"{where}: nothing is called '{said}'{hint} (at '{place}').")
 
 

@@ -4,7 +4,6 @@ Standard library only: a request never compares prompts.
 """
 
 import re
-from difflib import SequenceMatcher
 from typing import Any, Literal
 
 import msgspec
@@ -60,6 +59,8 @@ def words(before: str, after: str) -> tuple[Run, ...]:
     if len(old) + len(new) > _MOST_WORDS:
         old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     runs: list[Run] = []
+    from difflib import SequenceMatcher  # noqa: PLC0415  # the server shows few differences
+
     for kind, start, end, new_start, new_end in SequenceMatcher(None, old, new).get_opcodes():
         gone, come = "".join(old[start:end]), "".join(new[new_start:new_end])
         if kind == "equal":

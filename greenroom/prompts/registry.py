@@ -4,9 +4,8 @@ Knows no store: rows are handed in. A version is made ready when it is first ask
 """
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
-from greenroom.errors import PromptInvalid, PromptNotFound
+from greenroom.errors import PromptInvalid, PromptNotFound, nearest
 from greenroom.prompts.ready import Ready
 from greenroom.prompts.version import LATEST, PRODUCTION, PromptVersion, Reference, parse_reference
 
@@ -37,8 +36,8 @@ class Registry:
         name, selector = reference
         known = self.versions.get(name)
         if not known:
-            close = get_close_matches(name, self.versions, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else ""
+            close = nearest(name, self.versions)
+            hint = f" Did you mean '{close}'?" if close else ""
             raise PromptNotFound(f"There is no prompt '{name}'.{hint}", "prompt")
         labels = self.labels.get(name, {})
         if isinstance(selector, str) and selector != LATEST:

@@ -8,10 +8,9 @@ import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Final, NamedTuple
 
-from greenroom.errors import MalformedRequest
+from greenroom.errors import MalformedRequest, nearest
 from greenroom.exchange import SURFACES
 from greenroom.store.conditions import ACTIONS, SIGNS, STEP_OUTCOMES, Condition, Sign
 from greenroom.store.listing import TraceFilter
@@ -137,8 +136,8 @@ def _term(found: re.Match[str]) -> Term:
     known = {one.partition(".")[0]: one for one in FIELDS}
     name, dot, rest = field.partition(".")
     if (name not in known) or (dot != "") != known[name].endswith(".NAME"):
-        near = get_close_matches(name, known, 1)
-        hint = f"Did you mean '{known[near[0]]}'?" if near else f"These are: {', '.join(FIELDS)}."
+        near = nearest(name, known)
+        hint = f"Did you mean '{known[near]}'?" if near else f"These are: {', '.join(FIELDS)}."
         hint += " Put words with a colon in quotes."
         raise MalformedRequest(f"'{found[0][:80]}': there is no field '{field[:40]}'. {hint}", "filter")
     if dot and _NAME.fullmatch(rest) is None:

@@ -3,14 +3,13 @@
 The one place of these sentences; an operator may set others in `[refusals.CATEGORY]`.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
 
-from greenroom.errors import ConfigError
+from greenroom.errors import ConfigError, nearest
 from greenroom.exchange import Exchange
 from greenroom.stages.check.tables import words
 
@@ -130,8 +129,8 @@ class Refusals:
         self._sentences = dict(_USUAL)
         for category, table in (own or {}).items():
             if category not in _USUAL:
-                close = difflib.get_close_matches(category, CATEGORIES, n=1)
-                hint = f" Did you mean '{close[0]}'?" if close else f" Known are {', '.join(CATEGORIES)}."
+                close = nearest(category, CATEGORIES)
+                hint = f" Did you mean '{close}'?" if close else f" Known are {', '.join(CATEGORIES)}."
                 raise ConfigError(f"There is no category '{category}' to refuse for.{hint}")
             said: dict[Language, str | None] = {"en": table.en, "pt": table.pt, "es": table.es}
             given: dict[Language, str] = {code: text for code, text in said.items() if text is not None}

@@ -1,13 +1,12 @@
 """The scorers by their names, and how settings become one."""
 
-import difflib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from greenroom.errors import MalformedRequest
+from greenroom.errors import MalformedRequest, nearest
 from greenroom.offline.evals.sample import Scorer
 from greenroom.offline.evals.scorers.conduct import (
     Grounded,
@@ -72,8 +71,8 @@ def _make(name: str, table: Table, lent: Lent, kinds: Mapping[str, Kind]) -> Sco
     type_ = str(table.get("type") or name)
     kind = kinds.get(type_)
     if kind is None:
-        close = difflib.get_close_matches(type_, kinds, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else f" There are: {', '.join(kinds)}."
+        close = nearest(type_, kinds)
+        hint = f" Did you mean '{close}'?" if close else f" There are: {', '.join(kinds)}."
         raise MalformedRequest(f"[scorers.{name}]: there is no scorer '{type_}'.{hint}", "scorers")
     try:
         settings = msgspec.convert(table, kind.settings)
