@@ -1,6 +1,6 @@
-"""Pictures of every page of the bar over a seeded store: `python -m tests.e2e.pictures FOLDER [EXCHANGES] [PATH…]`.
+"""Pictures of every page over a store in use, as the documentation shows them: `python -m tests.e2e.pictures [EXCHANGES]`.
 
-Each page is taken wide in light and dark, and narrow: PAGE.png, PAGE-dark.png, PAGE-narrow.png.
+They go to docs/pictures/pages, the first of each three in the dark. Take them on a machine that does nothing else: they show times.
 """
 
 import sys
@@ -9,44 +9,52 @@ import time
 from pathlib import Path
 
 from greenroom.server.pages.navigation import GROUPS
-from tests.seeded import seed
+from tests.furnished import furnish
+from tests.seeded import answering
 from tests.server.pages.browser import Browser, sign_in
 from tests.server_process import ADMIN, ServerProcess
 
-LOOKS = (("", 1280, False), ("-dark", 1280, True), ("-narrow", 390, False))
+FOLDER = Path(__file__).parents[2] / "docs" / "pictures" / "pages"
+TALLEST = 1500
+REFUSED = "/requests?filter=outcome:refused"
+FIRST = "document.querySelector('main tbody a[href]').getAttribute('href')"
+INSIDE = {
+    "request": "/requests?filter=app:loja+outcome:answered", "refused": REFUSED, "session": "/sessions",
+    "prompt": "/prompts", "evaluation": "/evaluations", "data-set": "/datasets", "batch": "/batches",
+    "collection": "/collections", "user": "/users",
+}  # fmt: skip
+"""A page each that a list leads to."""
 
 
-def take(server: ServerProcess, folder: Path, paths: list[str]) -> list[str]:
+def take(server: ServerProcess, folder: Path) -> list[str]:
     """Save the pictures; return what the browser complained of."""
     folder.mkdir(parents=True, exist_ok=True)
     with Browser() as browser:
         sign_in(browser, server.url, ADMIN)
-        for path in paths:
-            name = path.strip("/").partition("?")[0].replace("/", "-") or "ask"
-            for ending, width, is_dark in LOOKS:
-                browser.call(
-                    "Emulation.setDeviceMetricsOverride",
-                    width=width, height=900, deviceScaleFactor=1, mobile=False,
-                )  # fmt: skip
-                browser.prefer("dark" if is_dark else "light")
-                browser.go(server.url + path)
-                time.sleep(0.5)  # charts are drawn when their script has come
-                browser.look(folder / f"{name}{ending}.png", width=width, dark=is_dark)
+        paths = {place.here: place.path for group in GROUPS for place in group.places}
+        for name, listing in INSIDE.items():
+            browser.go(server.url + listing)
+            paths[name] = browser.value(FIRST)
+        paths["why"] = "/overview/why"
+        for place, (name, path) in enumerate(sorted(paths.items())):
+            browser.prefer("dark" if place % 3 == 0 else "light")
+            browser.go(server.url + path)
+            time.sleep(0.6)  # charts are drawn when their script has come
+            browser.look(folder / f"{name}.webp", most=TALLEST, dark=place % 3 == 0)
         return browser.problems
 
 
-def main(arguments: list[str]) -> int:
+def main(count: int) -> int:
     """Seed, serve, take the pictures; 1 where the browser complained."""
-    folder, count = Path(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 20_000
-    paths = arguments[2:] or [place.path for group in GROUPS for place in group.places]
-    with tempfile.TemporaryDirectory() as made:
-        seed(Path(made), count)
-        config = (Path(made) / "greenroom.toml").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as made, answering() as url:
+        config = furnish(Path(made), count).read_text(encoding="utf-8").replace("{url}", url)
         with ServerProcess(Path(made) / "data", config) as server:
-            problems = take(server, folder, paths)
+            for _ in range(2):
+                server.ask()
+            problems = take(server, FOLDER)
     print(*problems, sep="\n")
     return 1 if problems else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))

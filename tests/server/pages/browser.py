@@ -127,8 +127,8 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key if len(key) == 1 else "")
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
-    def look(self, path: Path, *, width: int = 1280, dark: bool = False) -> None:
-        """Save the whole page as a picture."""
+    def look(self, path: Path, *, width: int = 1280, most: int = 6000, dark: bool = False) -> None:
+        """Save the page as a picture, PNG or WebP by its name, down to `most` pixels."""
         self.call(
             "Emulation.setEmulatedMedia",
             features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
@@ -137,8 +137,9 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": width, "height": min(size["height"], 6000), "scale": 1}
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        clip = {"x": 0, "y": 0, "width": width, "height": min(size["height"], most), "scale": 1}
+        kind = {"format": "webp", "quality": 80} if path.suffix == ".webp" else {"format": "png"}
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip, **kind)
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def _until_loaded(self, before: int) -> None:
