@@ -19,6 +19,7 @@ from secrets import token_hex
 
 from msgspec import Struct
 from msgspec.json import Decoder, encode
+from msgspec.structs import replace
 
 from greenroom.errors import Conflict, StoreError
 
@@ -39,6 +40,8 @@ class Launch(Struct, kw_only=True, frozen=True):
     """The id of the key."""
     arguments: tuple[str, ...]
     """Of `greenroom optimize`."""
+    run: str | None = None
+    """The run that it goes on with; else it says in its first line which one it begins."""
 
 
 _launch = Decoder(Launch).decode
@@ -58,22 +61,32 @@ class Launches:
         return sorted(found, key=lambda one: -one.at_ns)
 
     def begin(
-        self, command: Sequence[str], arguments: Sequence[str], by: str, env: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        arguments: Sequence[str],
+        by: str,
+        env: Mapping[str, str],
+        run: str | None = None,
     ) -> Launch:
-        """Start one. Raises: Conflict while another is at work, here or beside."""
+        """Start one, of `run` where it goes on. Raises: Conflict while another is at work, here or beside."""
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             gate = os.open(self._folder / "gate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(gate, fcntl.LOCK_EX)
-                return self._begin(command, arguments, by, env)
+                return self._begin(command, arguments, by, env, run)
             finally:
                 os.close(gate)
         except OSError as error:
             raise StoreError(f"The run can't be started: {error.strerror or error}.") from error
 
     def _begin(
-        self, command: Sequence[str], arguments: Sequence[str], by: str, env: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        arguments: Sequence[str],
+        by: str,
+        env: Mapping[str, str],
+        run: str | None,
     ) -> Launch:
         known = self.all()
         if any(self.is_alive(one) for one in known):
@@ -81,7 +94,7 @@ class Launches:
         for old in known[_MOST - 1 :]:
             for kind in ("json", "log", "lock"):
                 self._file(old, kind).unlink(missing_ok=True)
-        made = Launch(id=token_hex(8), at_ns=time.time_ns(), by=by, arguments=tuple(arguments))
+        made = Launch(id=token_hex(8), at_ns=time.time_ns(), by=by, arguments=tuple(arguments), run=run)
         lock = os.open(self._file(made, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,7 +106,7 @@ class Launches:
         finally:
             os.close(lock)  # the child's stays
         threading.Thread(target=child.wait, name="greenroom-launch", daemon=True).start()  # reaps it
-        made = Launch(id=made.id, pid=child.pid, at_ns=made.at_ns, by=by, arguments=made.arguments)
+        made = replace(made, pid=child.pid)
         part = self._file(made, "part")
         part.write_bytes(encode(made))
         part.replace(self._file(made, "json"))
@@ -121,7 +134,9 @@ class Launches:
         return True
 
     def run_of(self, launch: Launch) -> str | None:
-        """The id of its run, once it has said so."""
+        """The id of its run, once that is known."""
+        if launch.run is not None:
+            return launch.run
         try:
             with self._file(launch, "log").open("rb") as log:
                 found = _RUN.search(log.read(_HEAD_BYTES).decode("utf-8", "replace"))

@@ -97,7 +97,7 @@ class OptimizationDesk:
             raise Conflict(
                 "This run was not started here. The same command on the command line goes on with it."
             )
-        return self._begin(launch.arguments, by, address)
+        return self._begin(launch.arguments, by, address, id)
 
     def stop(self, id: str, by: str, address: str) -> None:
         """End the process of a run; what was paid for is kept. Raises: Conflict for none of ours."""
@@ -106,10 +106,10 @@ class OptimizationDesk:
             raise Conflict("No process that was started here is at work on this run.")
         Audit(self._house).note(by, "optimize.stop", {"run": id}, address=address)
 
-    def _begin(self, arguments: tuple[str, ...], by: str, address: str) -> str:
+    def _begin(self, arguments: tuple[str, ...], by: str, address: str, run: str | None = None) -> str:
         house = self._house
         env = {**os.environ, **house.environment}
-        launch = self._launched.begin(self._command, arguments, by, env)
+        launch = self._launched.begin(self._command, arguments, by, env, run)
         Audit(house).note(
             by, "optimize.start", {"launch": launch.id, "asked": list(arguments)}, address=address
         )
