@@ -1,5 +1,6 @@
 """Rollups: sums by minute, group and process, and the percentiles that come of them."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 import pytest
 
 from greenroom.exchange import Attempt, StepRecord, Usage, Verdict
+from greenroom.store.cells import Gathered
 from greenroom.store.histogram import TOTAL, Histogram
 from greenroom.store.material import STREAMED, Body, Row
-from greenroom.store.rollups import MINUTE_DAYS, Rollups
+from greenroom.store.rollups import DAYS, SLICE, Rollups
 from greenroom.wire.semconv import DURATION_BOUNDS
 
 NOW_S = int(time.time()) // 86_400 * 86_400 - 3_600  # 23:00 of yesterday
@@ -116,15 +118,65 @@ def test_groups_and_conditions(rollups: Rollups) -> None:
     assert (one.cost_nano, one.requests, one.total.count) == (21, 3, 0)
 
 
-def test_old_minutes_go_and_their_hours_stay(rollups: Rollups) -> None:
-    old = NOW_S - (MINUTE_DAYS + 2) * DAY_S
+def test_minutes_are_kept_as_long_as_all_the_rest(rollups: Rollups) -> None:
+    old = NOW_S - (DAYS - 2) * DAY_S
     rollups.add([(row(old + 60), None), (row(old + 120), None), (row(NOW_S), None)])
     rollups.flush()
-    assert rollups.let_go(NOW_S) > 0
-    assert [one.requests for one in rollups.read(old, old + 3_600, 60)] == [2]
+    assert rollups.let_go(NOW_S) == 0
+    assert [one.requests for one in rollups.read(old, old + 3_600, 60)] == [1, 1]
+    assert rollups.let_go(old + (DAYS + 2) * DAY_S) > 0
+    assert rollups.read(old, old + 3_600, DAY_S) == []
     assert [one.requests for one in rollups.read(NOW_S, NOW_S + 60, 60)] == [1]
+
+
+def test_what_is_too_old_goes_in_slices_that_let_others_write(
+    rollups: Rollups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = NOW_S - 3 * DAY_S
+    rollups.add([(row(old + 60 * minute, app=f"a{minute % 3}"), None) for minute in range(SLICE + 20)])
+    rollups.add([(row(), None)])
+    rollups.flush()
+    other = Rollups(rollups._path)
+    added: list[float] = []
+
+    def write(pause_s: float) -> None:
+        if pause_s and not added:
+            added.append(pause_s)
+            other.add([(row(NOW_S - 60), None)])
+            other.flush()
+
+    monkeypatch.setattr("greenroom.store.rollups.time.sleep", write)
+    gone = rollups.let_go(old + (DAYS + 1) * DAY_S, pause_s=0.01)
+    assert added
+    assert gone >= 2 * (SLICE + 20)
+    assert rollups.read(old, old + DAY_S, 60) == []
+    assert [one.requests for one in rollups.read(NOW_S - 60, NOW_S + 60, 60)] == [1, 1]
+    assert rollups.let_go(NOW_S + 500 * DAY_S, is_unwanted=lambda: True) == 0
     assert rollups.let_go(NOW_S + 500 * DAY_S) > 0
-    assert rollups.read(old, NOW_S + 60, DAY_S) == []
+    other.close()
+
+
+def test_what_is_told_since_the_start_never_falls_while_it_goes_to_the_file(
+    rollups: Rollups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> int:
+        return sum(one.requests for one in rollups.since_start().values())
+
+    seen: list[int] = []
+    write = rollups._write
+
+    def slow(connection: sqlite3.Connection, gathered: Gathered) -> None:
+        seen.append(told())
+        rollups.add([(row(app="b"), None)])
+        seen.append(told())
+        write(connection, gathered)
+
+    monkeypatch.setattr(rollups, "_write", slow)
+    rollups.add([(row(), None)] * 5)
+    seen.append(told())
+    rollups.flush()
+    seen.append(told())
+    assert seen == [5, 5, 6, 6]
 
 
 def test_a_step_is_whole_minutes(rollups: Rollups) -> None:
