@@ -172,8 +172,7 @@ class Scoring:
                 for rule, one in drawn:
                     group.create_task(score(rule, one))
         finally:
-            nano = {(name, purse.day): purse.unwritten() for name, purse in self._purses.items()}
-            await asyncio.shield(asyncio.to_thread(store.worked, day, counts, nano))
+            await asyncio.shield(asyncio.to_thread(store.worked, day, counts, {}))
         await asyncio.to_thread(store.set_mark, SEEN, last)
         return len(found) == _BATCH
 
@@ -225,7 +224,8 @@ class Scoring:
         from greenroom.assembly.scorers import worst_nano  # noqa: PLC0415  # as above
 
         async def asked(body: "Json", attempt: int = 0) -> "Asked":
-            budget = await self._budget(name, rule)
+            purse = await self._purse(name, rule)
+            budget = purse.budget
             held = await budget.reserve(worst_nano(self._house, body), str(body["model"]))
             cost: int | None = None
             try:
@@ -233,23 +233,21 @@ class Scoring:
                 cost = found.cost_nano_usd
             finally:
                 await budget.settle(held, cost)
+                nano = {(name, purse.day): purse.unwritten()}  # at once: a killed process has spent it too
+                await asyncio.shield(asyncio.to_thread(self._house.quality.worked, purse.day, {}, nano))
             return found
 
         return asked
 
-    async def _budget(self, name: str, rule: QualityRule) -> Budget:
+    async def _purse(self, name: str, rule: QualityRule) -> _Purse:
         day = int(time.time() // _DAY_S)
         known = self._purses.get(name)
         if known is None or known.day != day:
             limit = max(1, round(rule.usd_a_day * 1e9))
             spent = (await asyncio.to_thread(self._house.quality.work, day)).get(name, {}).get("nano", 0)
             if self._purses.get(name) is known:  # or another question made it meanwhile
-                if known is not None:
-                    await asyncio.to_thread(
-                        self._house.quality.worked, day, {}, {(name, known.day): known.unwritten()}
-                    )
                 self._purses[name] = _Purse(day, limit, min(spent, limit))
-        return self._purses[name].budget
+        return self._purses[name]
 
     def _look_after(self, day: int) -> None:
         """Tell of means that surely are past their bounds, by app; let go of old sums."""

@@ -106,6 +106,28 @@ async def test_a_judge_is_not_asked_past_what_a_day_may_cost(tmp_path: Path, tal
     assert after["scored"] + after["unpaid"] == 21
 
 
+async def test_what_a_judge_cost_is_written_down_before_its_score(
+    tmp_path: Path, talking: Talking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    async with running(tmp_path, JUDGED, talking) as house:
+        scoring = Scoring(house)
+        await scoring.turn(time.time())
+        for text in ("Hello.", "Bye."):
+            await stored(house, await ask(house, text=text))
+
+        def killed(*_: object) -> str:
+            seen.append(house.quality.work(int(time.time() // 86_400))["polite"]["nano"])
+            return "gone"
+
+        monkeypatch.setattr(scoring, "_keep", killed)
+        work = await worked(house, scoring)
+
+    assert len(seen) == 2
+    assert 0 < seen[0] < seen[1] + 1
+    assert work["polite"]["nano"] == seen[1], "and not twice"
+
+
 async def test_a_judge_that_fails_is_left_alone_for_a_while(tmp_path: Path, talking: Talking) -> None:
     async with running(tmp_path, JUDGED.replace('"other"', '"box/none"') + DECLINES, talking) as house:
         scoring = Scoring(house)

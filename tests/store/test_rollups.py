@@ -77,6 +77,16 @@ def test_failures_are_counted_by_their_code_and_status(rollups: Rollups) -> None
     assert one.priced == 1
 
 
+def test_what_was_paid_for_nothing_is_a_part_of_what_is_known_to_be_paid(rollups: Rollups) -> None:
+    attempts = [
+        Attempt(target="openai/x", error="timeout", usage=Usage(input_tokens=9), cost_nano_usd=500),
+        Attempt(target="there/unpriced", status=200, usage=Usage(input_tokens=91)),
+    ]
+    rollups.add([(row(cost_nano=None), Body(attempts=attempts))])
+    (one,) = rollups.read(NOW_S, NOW_S + 60, 60)
+    assert (one.cost_nano, one.priced, one.retry_nano, one.retry_input) == (0, 0, 0, 0)
+
+
 def test_what_several_processes_add_is_one_sum(tmp_path: Path) -> None:
     some = [Rollups(tmp_path / "rollups.db") for _ in range(3)]
     for one in some:

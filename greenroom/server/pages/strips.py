@@ -29,6 +29,11 @@ class Grid(NamedTuple):
         """When the steps begin."""
         return range(self.since_s, self.until_s, self.step_s)
 
+    @property
+    def part(self) -> float:
+        """How much of all of it is over, from 0 to 1."""
+        return max(0.0, min(1.0, (self.now_s - self.since_s) / (self.until_s - self.since_s)))
+
     def lasted_s(self, at: int) -> float:
         """How much of a step is over."""
         return max(1.0, min(self.step_s, self.now_s - at))
@@ -144,8 +149,10 @@ def _accuracy(plot: Plot, new: Bucket, old: Bucket, leads: _Leads, scored: Seque
 def _scalability(plot: Plot, new: Bucket, old: Bucket, leads: _Leads) -> Strip:
     again = (new.attempts - new.calls, old.attempts - old.calls)
     tiles = [
-        Tile("Requests", figures.count(new.requests), *_change(old.requests, new.requests, 0)),
-        Tile("Tokens", figures.count(_tokens(new)), *_change(_tokens(old), _tokens(new), 0)),
+        Tile(
+            "Requests", figures.count(new.requests), *_change(plot.grid.part * old.requests, new.requests, 0)
+        ),
+        Tile("Tokens", figures.count(_tokens(new)), *_change(plot.grid.part * _tokens(old), _tokens(new), 0)),
         _share("Turned away or broken (429, 5xx)", _shed(new), new.requests, _shed(old), old.requests, -1),
         _share("Asked again", again[0], new.calls, again[1], old.calls, -1),
     ]
@@ -177,8 +184,10 @@ def _security(plot: Plot, new: Bucket, old: Bucket, leads: _Leads) -> Strip:
     actions = {done for _, done in new.verdicts}
     tiles = [
         _share("Refused", new.refused, new.requests, old.refused, old.requests, 0),
-        Tile("Findings", figures.count(found(new)), *_change(found(old), found(new), 0)),
-        Tile("Blocked", figures.count(blocked(new)), *_change(blocked(old), blocked(new), 0)),
+        Tile("Findings", figures.count(found(new)), *_change(plot.grid.part * found(old), found(new), 0)),
+        Tile(
+            "Blocked", figures.count(blocked(new)), *_change(plot.grid.part * blocked(old), blocked(new), 0)
+        ),
         _rate("Personal data found, per 100 requests", personal, new, old),
     ]
     by_category = sorted(categories, key=lambda name: -_found(category=name)(new))[:_MOST_SERIES]
@@ -196,7 +205,11 @@ def _cost(plot: Plot, new: Bucket, old: Bucket, by_app: Sequence[Bucket], leads:
     each, before = _a_thousand(new), _a_thousand(old)
     cached = (new.cached_tokens, new.input_tokens, old.cached_tokens, old.input_tokens)
     tiles = [
-        Tile("Cost", figures.dollars(_usd(new.cost_nano)), *_change(old.cost_nano, new.cost_nano, -1)),
+        Tile(
+            "Cost",
+            figures.dollars(_usd(new.cost_nano)),
+            *_change(plot.grid.part * old.cost_nano, new.cost_nano, -1),
+        ),
         Tile(
             "A thousand requests",
             figures.NONE

@@ -13,6 +13,8 @@ from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.exchange import Attempt, StepRecord, Usage, Verdict
 from greenroom.server.pages.access import Person
 from greenroom.server.pages.overview import RANGES, OverviewPages
+from greenroom.server.pages.strips import Grid, strips
+from greenroom.store.bucket import Bucket
 from greenroom.store.deployments import PROMOTED, DeploymentStore
 from greenroom.store.material import Body, Row
 from greenroom.store.quality import Place, QualityStore
@@ -151,6 +153,16 @@ def test_names_are_text_and_strange_questions_have_answers(admin: Visitor, rollu
     assert "Nothing fits in this time." in admin.see("/overview?model=x").text
 
 
+def test_steady_traffic_is_no_change_though_the_newest_step_is_not_over() -> None:
+    grid = Grid(since_s=0, until_s=3_600, step_s=600, now_s=3_000.0)
+    now, before = (Bucket(since_s=at, step_s=600, requests=count, cost_nano=count * 10**6, priced=count,
+                          input_tokens=count) for at, count in ((0, 1_000), (-3_600, 1_200)))  # fmt: skip
+    tiles = {one.label: one for strip in strips([now], [before], [], grid, {}) for one in strip.tiles}
+    assert [tiles[one].change for one in ("Requests", "Tokens", "Cost")] == ["", "", ""]
+    later = strips([now], [before], [], grid._replace(now_s=9_000.0), {})
+    assert {one.label: one for strip in later for one in strip.tiles}["Requests"].change == "-17 %"
+
+
 def test_groundedness_thumbs_and_scores_stand_with_their_intervals(
     admin: Visitor, desk: OverviewDesk
 ) -> None:
@@ -174,7 +186,7 @@ def test_groundedness_thumbs_and_scores_stand_with_their_intervals(
     )
     tiles = {one["label"]: one for one in accuracy["tiles"]}
     grounded = tiles["grounded, measured on a sample of all"]
-    assert (grounded["value"], grounded["change"]) == ("80.0 %", "-19.0 points")
+    assert (grounded["value"], grounded["change"]) == ("80 %", "-19.0 points")
     assert grounded["note"] == "71.1 % to 86.7 % by 100 scores"  # Wilson of 80 in 100, by scipy
     assert tiles["helpful, by people"]["note"] == "43.8 % to 100 % by 3 scores"
     assert (tiles["tone, by a judge"]["value"], tiles["tone, by a judge"]["note"]) == ("7", "1 score")
