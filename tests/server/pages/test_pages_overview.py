@@ -187,8 +187,8 @@ def test_groundedness_thumbs_and_scores_stand_with_their_intervals(
     tiles = {one["label"]: one for one in accuracy["tiles"]}
     grounded = tiles["grounded, measured on a sample of all"]
     assert (grounded["value"], grounded["change"]) == ("80 %", "-19.0 points")
-    assert grounded["note"] == "71.1 % to 86.7 % by 100 scores"  # Wilson of 80 in 100, by scipy
-    assert tiles["helpful, by people"]["note"] == "43.8 % to 100 % by 3 scores"
+    assert grounded["note"] == "71 % to 87 % by 100 scores"  # Wilson of 80 in 100, by scipy
+    assert tiles["helpful, by people"]["note"] == "44 % to 100 % by 3 scores"
     assert (tiles["tone, by a judge"]["value"], tiles["tone, by a judge"]["note"]) == ("7", "1 score")
     assert not any("gone" in label for label in tiles)
     chart = next(one for one in accuracy["charts"] if one["title"].startswith("grounded"))
