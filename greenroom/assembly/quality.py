@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from zlib import crc32
 
 from greenroom.assembly.feedback import score_trace
-from greenroom.errors import GreenroomError, InfrastructureError
+from greenroom.errors import GreenroomError, InfrastructureError, MalformedRequest
 from greenroom.offline.budget import Budget, BudgetSpent, PriceMissing
 from greenroom.offline.quality.estimates import Sums, estimate
 from greenroom.offline.quality.plan import QualityRule
@@ -210,7 +210,10 @@ class Scoring:
             name=rule.name, value=float(said.value), comment=said.reason[:LONGEST_COMMENT],
             source=rule.plan.source,
         )  # fmt: skip
-        return "gone" if score_trace(self._house, one.project, one.id, score) is None else "scored"
+        try:
+            return "gone" if score_trace(self._house, one.project, one.id, score) is None else "scored"
+        except MalformedRequest:  # it has all the scores that one may have
+            return "failed"
 
     async def _wait_for_room(self) -> None:
         """Judges wait while many requests are at work, for half a minute at the most."""

@@ -1,5 +1,6 @@
 """Live traffic scored in the background: by code, by a judge within its money, summed up with intervals."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from greenroom.errors import ConfigError
 from greenroom.offline.quality.plan import QualityRule
 from greenroom.store.fresh import Fresh
 from greenroom.store.listing import TraceFilter
-from greenroom.store.scores import Score
+from greenroom.store.scores import MOST_PER_TRACE, Score
 from tests.assembly.experiments import ask, house_of, running, stored
 from tests.assembly.talking import Talking
 
@@ -166,6 +167,26 @@ async def test_the_newest_score_of_a_person_is_the_one_that_is_summed_up(
 
         assert first == {("support", "box/sound", "person"): (1, 1.0)}
         assert means(house, "helpful") == {("support", "box/sound", "person"): (1, 0.0)}
+
+
+async def test_an_exchange_that_takes_no_more_scores_holds_up_no_other(
+    tmp_path: Path, talking: Talking
+) -> None:
+    async with running(tmp_path, DECLINES, talking) as house:
+        scoring = Scoring(house)
+        await scoring.turn(time.time())
+        full, other = await ask(house), await ask(house)
+        await stored(house, full)
+        await stored(house, other)
+        with sqlite3.connect(house.folder() / "traces.db") as file:
+            file.executemany(
+                "INSERT INTO scores (seq, at_ns, name, value, source)"
+                " SELECT seq, ?, 'helpful', 1, 'person' FROM traces WHERE id = ?",
+                [(number, full.id) for number in range(MOST_PER_TRACE)],
+            )
+        work = await worked(house, scoring)
+
+    assert work == {"declines": {"failed": 1, "scored": 1}}
 
 
 async def test_a_mean_that_surely_is_past_its_bound_is_told_and_taken_back(
