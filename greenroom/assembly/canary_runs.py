@@ -92,7 +92,10 @@ class CanaryRuns:
         for target in targets(self._house, plan):
             last = await asyncio.to_thread(self._house.drift.canary_runs, target, 1)
             if not last or last[0].at_s < today_s or _decode(last[0].report).why == _UNENDED:
-                await run(self._house, target, now_s)
+                try:
+                    await run(self._house, target, now_s)
+                except NotFound as error:  # it was taken away meanwhile; the others are asked all the same
+                    log.warning("canaries not asked", extra={"target": target, "reason": str(error)})
 
 
 def targets(house: "House", plan: CanariesConfig) -> list[str]:

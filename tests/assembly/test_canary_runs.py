@@ -114,6 +114,17 @@ async def test_a_run_that_is_cut_off_keeps_what_it_spent_and_is_made_again(
     assert spent > (runs[0].cost_nano or 0) * 5 / len(PROMPTS) > 0, "five answers, and the worst of a sixth"
 
 
+async def test_a_model_that_was_taken_away_keeps_no_other_from_being_asked(
+    tmp_path: Path, talking: Talking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, PLAN, talking) as house:
+        monkeypatch.setattr("greenroom.assembly.canary_runs.targets", lambda *_: ["local/gone", "box/sound"])
+        await CanaryRuns(house).due(NOON_S)
+
+        assert house.drift.canary_runs("local/gone") == []
+        assert [one.state for one in house.drift.canary_runs("box/sound")] == ["baseline"] * 3
+
+
 async def test_a_model_without_answers_is_a_failed_run_and_no_change(
     tmp_path: Path, talking: Talking
 ) -> None:
