@@ -1,7 +1,9 @@
 """Rollups: sums by minute, group and process, and the percentiles that come of them."""
 
+import random
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -205,3 +207,40 @@ def test_percentiles_lie_where_the_values_do() -> None:
     assert Histogram(TOTAL).percentile(0.5) is None
     assert one.up_to(DURATION_BOUNDS)[-1] == 600
     assert one.up_to([0.32]) == [sum(value <= 0.32 for value in values), 600]
+
+
+def test_sums_are_those_of_the_rows_whatever_is_asked(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    stores = [Rollups(tmp_path / "rollups.db") for _ in range(2)]
+    rows = [
+        row(
+            NOW_S - chance.random() * chance.choice([3_600, 40 * DAY_S, 390 * DAY_S]), project=chance.choice("pq"),
+            app=chance.choice("ab"), used=chance.choice(["m/1", None]), cost_nano=chance.choice([None, 7, 900]),
+        )
+        for _ in range(800)
+    ]  # fmt: skip
+    for start in range(0, len(rows), 40):
+        one = chance.choice(stores)
+        one.add([(each, None) for each in rows[start : start + 40]])
+        one.flush()
+    for _ in range(120):
+        step_s = chance.choice([60, 420, 600, 1_200, 3_600, 5_400, DAY_S, 4 * DAY_S])
+        since_s = NOW_S - chance.random() * chance.choice([7_200, 60 * DAY_S, 380 * DAY_S])
+        until_s = min(NOW_S, since_s + chance.random() * step_s * 200)
+        asked = {"app": chance.choice([None, "a"]), "model": chance.choice([None, "m/1", ""])}
+        first, last = int(since_s) - int(since_s) % step_s, -int(-until_s // step_s) * step_s
+        expected: Counter[tuple[int, str, str]] = Counter()
+        for each in rows:
+            at, told = each.created_ns // 10**9, {"app": each.app, "model": each.used or ""}
+            if first <= at < last and all(want in (None, told[name]) for name, want in asked.items()):
+                expected[at - at % step_s, each.project, "requests"] += 1
+                expected[at - at % step_s, each.project, "nano"] += each.cost_nano or 0
+        found: Counter[tuple[int, str, str]] = Counter()
+        for sums in stores[0].read(
+            since_s, until_s, step_s, app=asked["app"], model=asked["model"], by="project", detail=False
+        ):
+            found[sums.since_s, sums.project or "", "requests"] = sums.requests
+            found[sums.since_s, sums.project or "", "nano"] = sums.cost_nano
+        assert +found == +expected, (step_s, since_s, until_s, asked)
+    for one in stores:
+        one.close()
