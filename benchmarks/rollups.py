@@ -92,6 +92,7 @@ class _Session:
 def _measure_pages(rollups: Rollups) -> None:
     house = SimpleNamespace(
         rollups=rollups,
+        quality=SimpleNamespace(sums=lambda *_, **__: []),
         has_deployed=False,
         data=Path("nowhere"),
         models=SimpleNamespace(target=lambda _: None),

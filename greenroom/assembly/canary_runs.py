@@ -41,6 +41,7 @@ _DAY_S = 86_400
 _BETWEEN_S = 60.0
 _BYTES_A_TOKEN = 2
 """At least, in any language: what `gateway.purse` reckons with."""
+_UNENDED = "it goes on, or was cut off"
 _decode = msgspec.json.Decoder(Report).decode
 
 
@@ -90,8 +91,11 @@ class CanaryRuns:
         today_s = int(now_s // _DAY_S * _DAY_S)
         for target in targets(self._house, plan):
             last = await asyncio.to_thread(self._house.drift.canary_runs, target, 1)
-            if not last or last[0].at_s < today_s:
-                await run(self._house, target, now_s)
+            if not last or last[0].at_s < today_s or _decode(last[0].report).why == _UNENDED:
+                try:
+                    await run(self._house, target, now_s)
+                except NotFound as error:  # it was taken away meanwhile; the others are asked all the same
+                    log.warning("canaries not asked", extra={"target": target, "reason": str(error)})
 
 
 def targets(house: "House", plan: CanariesConfig) -> list[str]:
@@ -129,24 +133,29 @@ async def run(house: "House", target: str, now_s: float) -> Report:
 
 async def _one(house: "House", target: "Target", budget: Budget, now_s: float) -> Report:
     before = budget.spent
-    answers, why = await _ask_all(house, target, budget)
+    unended = Report(state="failed", answered=0, asked=len(PROMPTS), why=_UNENDED)
+
+    def keep(report: Report, answers: Sequence[Answer], number: int | None = None) -> int:
+        return house.drift.keep_canaries(
+            target.name, EDITION, int(now_s), budget.spent - before, report.state,
+            msgspec.json.encode(report), answers, is_baseline=report.state == "baseline", number=number,
+        )  # fmt: skip
+
+    number = await asyncio.to_thread(keep, unended, ())
+    answers, why = await _ask_all(house, target, budget, number)
     baseline: Sequence[Sequence[Answer]] = await asyncio.to_thread(house.drift.baseline, target.name, EDITION)
     if why:
         said = sum(bool(one[0]) for one in answers)
         report = Report(state="failed", answered=said, asked=len(PROMPTS), why=why)
     else:
         report = compare(answers, baseline)
-    await asyncio.to_thread(
-        lambda: house.drift.keep_canaries(
-            target.name, EDITION, int(now_s), budget.spent - before, report.state,
-            msgspec.json.encode(report), answers, is_baseline=report.state == "baseline",
-        )
-    )  # fmt: skip
+    await asyncio.to_thread(keep, report, answers, number)
     return report
 
 
-async def _ask_all(house: "House", target: "Target", budget: Budget) -> tuple[list[Answer], str]:
-    """The answers, and why asking ended early."""
+async def _ask_all(house: "House", target: "Target", budget: Budget, number: int) -> tuple[list[Answer], str]:
+    """The answers, and why asking ended early. A process that dies meanwhile leaves written what it spent."""
+    before = budget.spent
     own = house.access.find(house.local_key.encode())
     key = msgspec.structs.replace(own, caller=replace(own.caller, pipeline_off=True))
     asker = KeyedAsker(house.gateway, lambda: key, {"eval": "canary"})
@@ -162,6 +171,7 @@ async def _ask_all(house: "House", target: "Target", budget: Budget) -> tuple[li
             held = await budget.reserve(worst, target.name)
         except (BudgetSpent, PriceMissing) as error:
             return answers, str(error)
+        await asyncio.to_thread(house.drift.canary_cost, number, budget.spent - before + held.amount)
         output = await asker.answer(body)
         await budget.settle(held, output.cost_nano_usd)
         said = output.text if output.outcome == "answered" else ""

@@ -50,7 +50,7 @@ class RollupKeeping(Looking):
                 )
                 if missing:
                     log.info("traces counted that the rollups lacked", extra={"count": missing})
-                self._rollups.let_go()
+                self._rollups.let_go(pause_s=_PAUSE_S, is_unwanted=self._stopping.is_set)
             except GreenroomError as error:
                 log.error("rollups not kept", extra={"reason": str(error)})  # noqa: TRY400  # no stack wanted
             if self._stopping.wait(_LET_GO_S):

@@ -19,7 +19,7 @@ from greenroom.offline.drift.look import Finding, Sides, look
 from greenroom.offline.drift.plan import DriftConfig
 from greenroom.offline.drift.reading import Reading, question_of, reading_of
 from greenroom.offline.drift.standing import Standing, judged
-from greenroom.offline.drift.windows import FARTHEST_H, Hours, Span, choose
+from greenroom.offline.drift.windows import FARTHEST_H, WEEK_H, Hours, Span, choose
 from greenroom.stages.language import detect
 from greenroom.store.alerts import Notice
 from greenroom.store.drift import Look, StandingRow, State, Stream
@@ -75,7 +75,9 @@ class DriftWatch(Looking):
         if until > self._looked:
             look_at_all(self._house, until)
             self._looked = until
-            self._house.drift.purge(until - FARTHEST_H)
+            pinned = _pinned(self._house.config.drift)
+            kept = (0, 0) if pinned is None else (pinned, pinned + WEEK_H)
+            self._house.drift.purge(until - FARTHEST_H, kept)
 
 
 def ended(now_s: float) -> int:

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from greenroom.assembly.stores import PROMPTS
+from greenroom.offline.quality.estimates import Sums, estimate
 from greenroom.server.pages.overview import Names
+from greenroom.server.pages.scores import DAY_S, Known, Scored
 from greenroom.store.bucket import Bucket
 from greenroom.store.dearer import Ratios
 from greenroom.store.deployments import said
@@ -71,6 +74,29 @@ class OverviewDesk:
             for move in store.moves(name, 20)
         ]
 
+    def scored(self, since_day: int, until_day: int, each: int, *, names: Names) -> list[Scored]:
+        """Every score of these days with its interval, of as many days before, and of `each` so many days."""
+        cells = self._house.quality.sums(2 * since_day - until_day, until_day, **names._asdict())
+        now: dict[tuple[str, str], Sums] = {}
+        before: dict[tuple[str, str], Sums] = {}
+        by_time: dict[tuple[str, str], dict[int, Sums]] = {}
+        for one in cells:
+            day, key = one.place.day, (one.place.name, one.place.source)
+            more = Sums(one.n, one.total, one.squares, one.odd)
+            side = now if day >= since_day else before
+            side[key] = side.get(key, Sums()).plus(more)
+            if day >= since_day:
+                steps, start = by_time.setdefault(key, {}), since_day + (day - since_day) // each * each
+                steps[start] = steps.get(start, Sums()).plus(more)
+        return [
+            Scored(
+                *key, known, _known(before.get(key, Sums())),
+                [(day * DAY_S, told) for day, some in sorted(by_time[key].items()) if (told := _known(some))],
+            )
+            for key, sums in now.items()
+            if (known := _known(sums))
+        ]  # fmt: skip
+
     def ratios(self, model: str) -> Ratios:
         """What tokens of a model cost, as multiples of a new input token."""
         target = self._house.models.target(model)
@@ -80,6 +106,14 @@ class OverviewDesk:
         if not rates.input:
             return Ratios()
         return Ratios(rates.cached / rates.input, rates.output / rates.input)
+
+
+def _known(sums: Sums) -> Known | None:
+    found = estimate(sums)
+    if found is None:
+        return None
+    low, high = (bound if isfinite(bound) else None for bound in (found.low, found.high))
+    return Known(found.mean, low, high, found.n)
 
 
 def _seconds(move: Move) -> float:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from zlib import crc32
 
 from greenroom.assembly.feedback import score_trace
-from greenroom.errors import GreenroomError, InfrastructureError
+from greenroom.errors import GreenroomError, InfrastructureError, MalformedRequest
 from greenroom.offline.budget import Budget, BudgetSpent, PriceMissing
 from greenroom.offline.quality.estimates import Sums, estimate
 from greenroom.offline.quality.plan import QualityRule
@@ -172,8 +172,7 @@ class Scoring:
                 for rule, one in drawn:
                     group.create_task(score(rule, one))
         finally:
-            nano = {(name, purse.day): purse.unwritten() for name, purse in self._purses.items()}
-            await asyncio.shield(asyncio.to_thread(store.worked, day, counts, nano))
+            await asyncio.shield(asyncio.to_thread(store.worked, day, counts, {}))
         await asyncio.to_thread(store.set_mark, SEEN, last)
         return len(found) == _BATCH
 
@@ -211,7 +210,10 @@ class Scoring:
             name=rule.name, value=float(said.value), comment=said.reason[:LONGEST_COMMENT],
             source=rule.plan.source,
         )  # fmt: skip
-        return "gone" if score_trace(self._house, one.project, one.id, score) is None else "scored"
+        try:
+            return "gone" if score_trace(self._house, one.project, one.id, score) is None else "scored"
+        except MalformedRequest:  # it has all the scores that one may have
+            return "failed"
 
     async def _wait_for_room(self) -> None:
         """Judges wait while many requests are at work, for half a minute at the most."""
@@ -225,7 +227,8 @@ class Scoring:
         from greenroom.assembly.scorers import worst_nano  # noqa: PLC0415  # as above
 
         async def asked(body: "Json", attempt: int = 0) -> "Asked":
-            budget = await self._budget(name, rule)
+            purse = await self._purse(name, rule)
+            budget = purse.budget
             held = await budget.reserve(worst_nano(self._house, body), str(body["model"]))
             cost: int | None = None
             try:
@@ -233,23 +236,21 @@ class Scoring:
                 cost = found.cost_nano_usd
             finally:
                 await budget.settle(held, cost)
+                nano = {(name, purse.day): purse.unwritten()}  # at once: a killed process has spent it too
+                await asyncio.shield(asyncio.to_thread(self._house.quality.worked, purse.day, {}, nano))
             return found
 
         return asked
 
-    async def _budget(self, name: str, rule: QualityRule) -> Budget:
+    async def _purse(self, name: str, rule: QualityRule) -> _Purse:
         day = int(time.time() // _DAY_S)
         known = self._purses.get(name)
         if known is None or known.day != day:
             limit = max(1, round(rule.usd_a_day * 1e9))
             spent = (await asyncio.to_thread(self._house.quality.work, day)).get(name, {}).get("nano", 0)
             if self._purses.get(name) is known:  # or another question made it meanwhile
-                if known is not None:
-                    await asyncio.to_thread(
-                        self._house.quality.worked, day, {}, {(name, known.day): known.unwritten()}
-                    )
                 self._purses[name] = _Purse(day, limit, min(spent, limit))
-        return self._purses[name].budget
+        return self._purses[name]
 
     def _look_after(self, day: int) -> None:
         """Tell of means that surely are past their bounds, by app; let go of old sums."""

@@ -6,6 +6,7 @@ up.
 """
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -96,8 +97,8 @@ def check_workers(config: Config, workers: int, source: str) -> None:
 class Board:
     """The metrics of all processes. Each posts its own; whoever is asked adds them up.
 
-    What another process did in the last half second may be missing. Counters go on where a worker that died
-    left them, at its last post.
+    What another process did in the last seconds may be missing, but nothing that was told before: counters
+    never fall, whoever is asked. They go on where a worker that died left them, at its last post.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -116,6 +117,8 @@ class Board:
 
     def sum(self, text: str) -> str:
         """The metrics of all, with this process's as they are now."""
+        with suppress(OSError):
+            self.post(text)  # whoever is asked next tells no less
         others = [
             _read(path)
             for path in sorted(self._path.parent.glob("metrics-*"))

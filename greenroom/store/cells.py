@@ -126,7 +126,7 @@ class Cell:
                 self.call_us += call_us
                 self.calls += 1
                 self.attempts += len(told.attempts)
-                if len(told.attempts) > 1:
+                if len(told.attempts) > 1 and cost is not None:  # else no part of any sum
                     self._put_retries(told.attempts)
             if is_stream and told.__class__ is Exchange and told.pieces > 1:
                 each_us = (total_us - first_us) / (told.pieces - 1)

@@ -97,8 +97,9 @@ def split(
     if not paid[0] or not paid[1]:
         parts["volume"] += paid[1] - paid[0]
         return Split(old.cost_nano, new.cost_nano, parts)
-    asked = (_per(old.calls, old.requests), _per(new.calls, new.requests))
-    models = (_models(before, old.calls, ratios), _models(after, new.calls, ratios))
+    calls = sum(map(_calls, before)), sum(map(_calls, after))
+    asked = (_per(calls[0], old.requests), _per(calls[1], new.requests))
+    models = (_models(before, calls[0], ratios), _models(after, calls[1], ratios))
     common = {"volume": (old.requests, new.requests), "asked": asked}
     for name in models[0].keys() | models[1].keys():
         first, second = (side.get(name, _NOTHING) for side in models)
@@ -117,23 +118,29 @@ def split(
     return Split(old.cost_nano, new.cost_nano, parts)
 
 
+def _calls(one: Bucket) -> int:
+    """Requests that asked the model. Of those counted from traces without bodies only the cost is known."""
+    return one.calls or (one.requests if one.cost_nano != one.retry_nano else 0)
+
+
 def _models(buckets: Sequence[Bucket], calls: int, ratios: Callable[[str], Ratios]) -> dict[str, _Model]:
     found = {}
     for one in buckets:
         paid = one.cost_nano - one.retry_nano
-        if not paid or not one.calls:
+        asked = _calls(one)
+        if not paid or not asked:
             continue
         rate = ratios(one.model or "")
         whole = max(one.input_tokens - one.retry_input, 0)
         fresh = max(whole - one.cached_tokens, 0) + rate.cached * min(one.cached_tokens, whole)
         said = max(one.output_tokens - one.retry_output, 0) * rate.output
         if fresh + said == 0:
-            whole = fresh = one.calls  # paid by the call
+            whole = fresh = asked  # paid by the call
         found[one.model or ""] = _Model(
-            one.calls / calls,
-            whole / one.calls,
+            asked / calls,
+            whole / asked,
             _per(fresh, whole) or 1.0,
-            said / one.calls,
+            said / asked,
             paid / (fresh + said),
         )
     return found

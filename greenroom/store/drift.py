@@ -194,10 +194,12 @@ class DriftStore(CountedStore):
                 (user, pseudonym(user), project, project),
             ).rowcount
 
-    def purge(self, before: int) -> None:
-        """Let go of readings, looks and spans of before an hour."""
+    def purge(self, before: int, kept: tuple[int, int] = (0, 0)) -> None:
+        """Let go of readings, looks and spans of before an hour; not of readings from one up to another."""
         with self._changing() as connection:
-            connection.execute("DELETE FROM readings WHERE hour < ?", (before,))
+            connection.execute(
+                "DELETE FROM readings WHERE hour < ? AND NOT (hour >= ? AND hour < ?)", (before, *kept)
+            )
             connection.execute("DELETE FROM sampled WHERE hour < ?", (before,))
             connection.execute("DELETE FROM looks WHERE hour < ?", (before,))
             connection.execute("DELETE FROM sick WHERE until < ?", (before,))
@@ -279,20 +281,27 @@ class DriftStore(CountedStore):
 
     def keep_canaries(
         self, target: str, edition: str, at_s: int, cost_nano: int | None, state: str, report: bytes,
-        answers: Sequence[tuple[str, str, float]], *, is_baseline: bool,
+        answers: Sequence[tuple[str, str, float]], *, is_baseline: bool, number: int | None = None,
     ) -> int:  # fmt: skip
-        """Keep one run: of each answer its text, the model's own name, and milliseconds. Its number."""
+        """Keep one run: of each answer its text, the model's own name, and milliseconds. Its number.
+
+        With a `number` in place of what was kept under it.
+        """
         with self._changing() as connection:
             row = connection.execute(
-                "INSERT INTO canary_runs (target, edition, at_s, is_baseline, cost_nano, state, report)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING number",
-                (target, edition, at_s, is_baseline, cost_nano, state, report),
+                "INSERT OR REPLACE INTO canary_runs VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+                (number, target, edition, at_s, is_baseline, cost_nano, state, report),
             ).fetchone()
             connection.executemany(
                 "INSERT INTO canary_answers VALUES (?, ?, ?, ?, ?)",
                 [(row[0], place, *one) for place, one in enumerate(answers)],
             )
             return int(row[0])
+
+    def canary_cost(self, number: int, nano: int) -> None:
+        """What a run that goes on has cost, with the worst of what is asked just now."""
+        with self._changing() as connection:
+            connection.execute("UPDATE canary_runs SET cost_nano = ? WHERE number = ?", (nano, number))
 
     def canary_runs(self, target: str | None = None, limit: int = 60) -> list[CanaryRun]:
         """Runs, newest first."""

@@ -53,6 +53,7 @@ def erase_some(connection: sqlite3.Connection, packer: Packer, scope: Scope) -> 
     rows = _select(connection, scope)
     if not rows:
         return 0
+    order.keep_last(connection)
     rows.sort(key=lambda row: (row.block or 0, row.seq))
     search.unindex(connection, rows)
     _empty_places(connection, packer, rows)

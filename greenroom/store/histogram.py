@@ -1,7 +1,8 @@
 """Histograms with fixed bounds: they add up over processes, minutes and groups, and give percentiles.
 
 The bounds hold those of OpenTelemetry's GenAI conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/)
-and more between them, so that a percentile is at most a fifth off, and their buckets can be told exactly.
+and more between them, so that percentiles are nearer and their buckets can still be told exactly. A
+percentile is off by less than its bucket is wide: 1.41 times for whole requests, up to 2.5 times elsewhere.
 """
 
 from bisect import bisect_left

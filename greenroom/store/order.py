@@ -6,13 +6,20 @@ LONGEST_NS = 3_600_000_000_000
 """No exchange takes longer than an hour: by so much, at most, may a later number have come earlier."""
 
 
+_LAST = (
+    "SELECT max((SELECT ifnull(max(seq), 0) FROM traces),"
+    " (SELECT max(value) FROM counters WHERE name IN ('indexed', 'given')))"
+)
+
+
 def last(connection: sqlite3.Connection) -> int:
-    """The highest number ever given: of what is there, and of what was indexed and erased since."""
-    found = connection.execute(
-        "SELECT max((SELECT ifnull(max(seq), 0) FROM traces),"
-        " (SELECT value FROM counters WHERE name = 'indexed'))"
-    ).fetchone()
-    return int(found[0])
+    """The highest number ever given: of what is there, and of what was erased since."""
+    return int(connection.execute(_LAST).fetchone()[0])
+
+
+def keep_last(connection: sqlite3.Connection) -> None:
+    """Before any is erased: no other gets its number, which readers of new ones would take for seen."""
+    connection.execute(f"INSERT OR REPLACE INTO counters SELECT 'given', ({_LAST})")
 
 
 def first_since(connection: sqlite3.Connection, since_ns: int) -> int:

@@ -141,6 +141,25 @@ class QualityStore(CountedStore):
             ).fetchall()
         return [Cell(Place(*row[:7]), *row[7:]) for row in rows]
 
+    def sums(
+        self, since_day: int, until_day: int, *, project: str | None = None, app: str | None = None,
+        model: str | None = None,
+    ) -> Sequence[Cell]:  # fmt: skip
+        """One sum for each day, score and source, of the days from one up to another (excluded).
+
+        The places of these sums name no project, app, model and prompt.
+        """
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT day, name, source, sum(n), sum(total), sum(squares), sum(odd) FROM cells"
+                " WHERE day >= ?1 AND day < ?2 AND (?3 IS NULL OR project = ?3) AND (?4 IS NULL OR app = ?4)"
+                " AND (?5 IS NULL OR model = ?5) AND n > 0 GROUP BY day, name, source",
+                (since_day, until_day, project, app, model),
+            ).fetchall()
+        return [
+            Cell(Place(day, "", "", "", "", name, source), *amount) for day, name, source, *amount in rows
+        ]
+
     def purge(self, before_day: int) -> None:
         """Let go of what is of before a day."""
         with self._changing() as connection:

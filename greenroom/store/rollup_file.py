@@ -7,9 +7,8 @@ from greenroom.store.bucket import COUNTS
 
 SPANS: Final = (60, 600, 3_600, 21_600, 86_400)
 """What cells of the file stretch over, in seconds."""
-MINUTE_DAYS: Final = 30
 DAYS: Final = 400
-KEPT_DAYS = {60: MINUTE_DAYS, 600: MINUTE_DAYS, 3_600: DAYS, 21_600: DAYS, 86_400: DAYS}
+"""How long cells are kept, those of minutes too."""
 OLD_S: Final = 2 * 86_400
 """Traces from before the file are counted by the minute where they are younger than this."""
 COARSE: Final = 3_600
@@ -45,7 +44,7 @@ def span_of(step_s: int, first_s: int, now_s: float, minutes_since_s: float) -> 
     """The longest span that steps are made of; hours where there are no minutes of that time."""
     fitting = [span for span in SPANS if step_s % span == 0 and first_s % span == 0]
     span = fitting[-1]
-    are_kept = first_s >= max(now_s - KEPT_DAYS[span] * 86_400, minutes_since_s if span < COARSE else 0)
+    are_kept = first_s >= max(now_s - DAYS * 86_400, minutes_since_s if span < COARSE else 0)
     return span if are_kept else max(span, COARSE)
 
 

@@ -63,7 +63,7 @@ class RollupReader:
         groups = _checked(step_s, by)
         first = int(since_s) - int(since_s) % step_s
         span = self._span(step_s, first)
-        tiles = [(span, first, int(-(-until_s // 1)))]
+        tiles = [(span, first, -int(-until_s // step_s) * step_s)]
         wanted = _Wanted((project, app, model), groups, detail, detail and steps)
         return self._read(wanted, tiles, f"c.start - c.start % {step_s}", step_s)
 

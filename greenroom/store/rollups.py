@@ -3,14 +3,13 @@
 The recorder's thread adds every exchange it stored to cells of memory, which go to the file together every
 few seconds. Several processes add to the same file. Each cell stands there by minute, by ten minutes, by
 hour, by six hours and by day, so that a year is as quick to read as an hour; and once more for everything,
-from hours on for its project and its app too. Minutes are kept 30 days, hours and days 400 (`MINUTE_DAYS`,
-`DAYS`).
+from hours on for its project and its app too. All of it is kept 400 days (`DAYS`).
 """
 
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,9 +29,7 @@ from greenroom.store.rollup_file import (
     COARSE,
     DAYS,
     EVERYTHING,
-    KEPT_DAYS,
     MIGRATIONS,
-    MINUTE_DAYS,
     OLD_S,
     SINGLE,
     SPANS,
@@ -54,6 +51,8 @@ MOST_KINDS: Final = 2_000
 """Of what is counted since the start."""
 MOST_NAMES: Final = 5_000
 """Clients can choose names of models: what comes after so many is counted as `other`."""
+SLICE: Final = 500
+"""Cells removed in one transaction: some milliseconds."""
 _Key = tuple[int, int, int, int]
 """Start, and numbers of project, app and model."""
 _NO_STEPS = b"\x90"
@@ -77,6 +76,8 @@ class Rollups(RollupReader):
         self._held: sqlite3.Connection | None = None
         """The writing connection, while many changes come one after the other."""
         self._gathered = Gathered()
+        self._leaving: Gathered | None = None
+        """What is on its way to the file."""
         self._lock = threading.Lock()
         """Protects the cells of memory."""
         self._writing = threading.Lock()
@@ -149,6 +150,7 @@ class Rollups(RollupReader):
     def _flush(self) -> None:
         with self._lock:
             gathered, self._gathered = self._gathered, Gathered()
+            self._leaving = gathered
             self._flushed_at = time.monotonic()
         try:
             with self._changing() as connection:
@@ -161,25 +163,26 @@ class Rollups(RollupReader):
         except BaseException:
             with self._lock:
                 gathered.take(self._gathered)
-                self._gathered = gathered
+                self._gathered, self._leaving = gathered, None
             raise
         with self._lock:
+            self._leaving = None
             self._keep_counting(gathered)
 
     def since_start(self, *, is_fresh: bool = True) -> Mapping[Kind, Cell]:
         """What this process added since it began, without minutes, projects and languages: for metrics.
 
-        Unless `is_fresh`, as it was when cells last went to the file, which costs nothing until then.
+        Unless `is_fresh`, as it was when cells last went to the file or when it was asked for last, which
+        costs nothing until then. No number ever falls.
         """
         with self._lock:
-            if self._shown is None:
-                copy = self._since_start.copy()
-                self._shown = {Kind(*key): cell for key, cell in copy.cells.items()}
-            if not is_fresh or not self._gathered.cells:
-                return self._shown
-            whole = self._since_start.copy()
-            whole.take(self._gathered.since_start(), MOST_KINDS)
-        return {Kind(*key): cell for key, cell in whole.cells.items()}
+            parts = [one for one in (self._leaving, self._gathered) if one is not None and one.cells]
+            if self._shown is None or (is_fresh and parts):
+                whole = self._since_start.copy()
+                for one in parts if is_fresh else ():
+                    whole.take(one.since_start(), MOST_KINDS)
+                self._shown = {Kind(*key): cell for key, cell in whole.cells.items()}
+            return self._shown
 
     def _keep_counting(self, gathered: Gathered) -> None:
         """Add to what there is since the start. Under the lock."""
@@ -255,20 +258,40 @@ class Rollups(RollupReader):
         known = connection.execute("SELECT count(*) FROM names").fetchone()[0]
         return self._names.add(connection, name if known < MOST_NAMES else OTHER)
 
-    def let_go(self, now_s: float | None = None) -> int:
-        """Remove cells past their time; how many."""
-        now_s = time.time() if now_s is None else now_s
+    def let_go(
+        self,
+        now_s: float | None = None,
+        *,
+        pause_s: float = 0.0,
+        is_unwanted: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Remove cells past their time; how many.
+
+        A slice after the other, each a transaction of milliseconds; between them it waits `pause_s`, so that
+        whoever adds comes to the file, and asks whether to end.
+        """
+        before = int(time.time() if now_s is None else now_s) - DAYS * 86_400
         gone = 0
-        for span, days in KEPT_DAYS.items():
-            with self._changing() as connection:
-                before = int(now_s) - days * 86_400
-                for level in range(SINGLE + 1):
-                    old = (span, level, before)
-                    connection.execute("DELETE FROM details WHERE span = ? AND level = ? AND start < ?", old)
-                    gone += connection.execute(
-                        "DELETE FROM cells WHERE span = ? AND level = ? AND start < ?", old
-                    ).rowcount
+        for span in SPANS:
+            for level in range(SINGLE + 1):
+                while not is_unwanted() and (some := self._let_go(span, level, before)):
+                    gone += some
+                    if some < SLICE:
+                        break
+                    time.sleep(pause_s)
         return gone
+
+    def _let_go(self, span: int, level: int, before_s: int) -> int:
+        """Remove the oldest cells, `SLICE` or what begins with the last of them."""
+        old = "span = ? AND level = ? AND start < ?"
+        with self._changing() as connection:
+            found = connection.execute(
+                f"SELECT start FROM cells WHERE {old} ORDER BY start LIMIT 1 OFFSET ?",  # noqa: S608  # our own
+                (span, level, before_s, SLICE - 1),
+            ).fetchone()
+            places = (span, level, before_s if found is None else found[0] + 1)
+            connection.execute(f"DELETE FROM details WHERE {old}", places)  # noqa: S608  # our own
+            return connection.execute(f"DELETE FROM cells WHERE {old}", places).rowcount  # noqa: S608  # our own
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -307,4 +330,4 @@ def _bucket(buckets: dict[_Any, Bucket], key: _Any) -> Bucket:
     return bucket
 
 
-__all__ = ["DAYS", "FLUSH_S", "MINUTE_DAYS", "SPANS", "Bucket", "Dimension", "Histogram", "Rollups"]
+__all__ = ["DAYS", "FLUSH_S", "SPANS", "Bucket", "Dimension", "Histogram", "Rollups"]

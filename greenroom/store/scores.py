@@ -35,6 +35,12 @@ COUNTING = (
     " AND n.source = s.source)"
 )
 
+_LAST = (
+    "SELECT max((SELECT ifnull(max(rowid), 0) FROM scores),"
+    " ifnull((SELECT value FROM counters WHERE name = 'scored'), 0))"
+)
+"""The highest number that a score was ever given: whoever reads new ones goes on behind it."""
+
 FIRST_OF_ITS_NAME = (
     "l.name = ? AND l.rowid = (SELECT min(n.rowid) FROM scores n WHERE n.seq = l.seq AND n.name = l.name)"
 )
@@ -120,8 +126,8 @@ def add(connection: sqlite3.Connection, seq: int, score: Score, at_ns: int | Non
     at_ns = time.time_ns() if at_ns is None else at_ns
     row = (at_ns, score.name, score.value, score.comment, score.source, score.correction or None)
     connection.execute(
-        "INSERT INTO scores (seq, at_ns, name, value, comment, source, correction)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO scores (rowid, seq, at_ns, name, value, comment, source, correction)"
+        f" VALUES (({_LAST}) + 1, ?, ?, ?, ?, ?, ?, ?)",
         (seq, *row),
     )
     return _shown(row)
@@ -138,7 +144,8 @@ def of(connection: sqlite3.Connection, seq: int) -> list[Record]:
 
 
 def erase(connection: sqlite3.Connection, seqs: Iterable[tuple[int]]) -> None:
-    """Erase all scores of traces."""
+    """Erase all scores of traces. Their numbers are given to no others, which would pass as seen."""
+    connection.execute(f"INSERT OR REPLACE INTO counters SELECT 'scored', ({_LAST})")
     connection.executemany("DELETE FROM scores WHERE seq = ?", seqs)
 
 

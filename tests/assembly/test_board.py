@@ -61,7 +61,7 @@ def test_counters_go_on_where_the_dead_one_stopped_and_gauges_do_not(tmp_path: P
     assert 'asked_total{app="a",outcome="answered"} 7' in text
     assert "at_work 1\n" in text
     once_more = Board(tmp_path, 1)
-    assert 'asked_total{app="a",outcome="answered"} 3' in once_more.sum(empty)
+    assert 'asked_total{app="a",outcome="answered"} 7' in once_more.sum(empty), "as it was told last"
 
 
 def worker(number: int, count: int) -> Worker:
@@ -90,3 +90,10 @@ def test_fewer_places_than_workers_are_refused(tmp_path: Path) -> None:
     check_workers(loaded, 3, "greenroom.toml")
     with pytest.raises(ConfigError, match=r"providers\.there\.parallel is 3, and server\.workers 4"):
         check_workers(loaded, 4, "greenroom.toml")
+
+
+def test_whoever_is_asked_next_tells_no_less(tmp_path: Path) -> None:
+    first, second = Board(tmp_path, 1), Board(tmp_path, 2)
+    first.post("# TYPE asked_total counter\nasked_total 3\n")  # of some seconds ago
+    assert "asked_total 9" in first.sum("# TYPE asked_total counter\nasked_total 9\n")
+    assert "asked_total 9" in second.sum("# TYPE asked_total counter\nasked_total 0\n")

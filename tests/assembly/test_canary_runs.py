@@ -1,13 +1,17 @@
 """Canary prompts through a running house: a baseline, a quiet day, another model behind the same name, money."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from greenroom.assembly.canary_runs import CanaryRuns, run, shown
 from greenroom.errors import ConfigError
 from greenroom.offline.drift.canary_prompts import PROMPTS
+from greenroom.offline.evals.keyed import KeyedAsker
+from greenroom.offline.evals.sample import Output
 from greenroom.store.listing import TraceFilter
 from tests.assembly.experiments import house_of, running
 from tests.assembly.talking import Talking
@@ -82,6 +86,43 @@ async def test_the_day_s_money_is_never_passed(tmp_path: Path, talking: Talking)
     assert "budget" in report.why
     assert 0 < asked < 3 * len(PROMPTS)
     assert spent <= 3_000_000
+
+
+async def test_a_run_that_is_cut_off_keeps_what_it_spent_and_is_made_again(
+    tmp_path: Path, talking: Talking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midnight_s = int(NOON_S - DAY_S / 2)
+    async with running(tmp_path, PLAN, talking) as house:
+        answer = KeyedAsker.answer
+
+        async def dying(self: KeyedAsker, body: dict[str, Any]) -> Output:  # Any: JSON
+            if len(talking.asked) == 5:
+                raise asyncio.CancelledError
+            return await answer(self, body)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(KeyedAsker, "answer", dying)
+            with pytest.raises(asyncio.CancelledError):
+                await run(house, "box/sound", NOON_S)
+        spent = house.drift.spent_nano(midnight_s)
+        (cut,) = house.drift.canary_runs("box/sound")
+        await CanaryRuns(house).due(NOON_S + 60)
+        runs = house.drift.canary_runs("box/sound")
+
+    assert (cut.state, cut.is_baseline, cut.cost_nano) == ("failed", False, spent)
+    assert [one.state for one in runs] == ["baseline", "baseline", "baseline", "failed"]
+    assert spent > (runs[0].cost_nano or 0) * 5 / len(PROMPTS) > 0, "five answers, and the worst of a sixth"
+
+
+async def test_a_model_that_was_taken_away_keeps_no_other_from_being_asked(
+    tmp_path: Path, talking: Talking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, PLAN, talking) as house:
+        monkeypatch.setattr("greenroom.assembly.canary_runs.targets", lambda *_: ["local/gone", "box/sound"])
+        await CanaryRuns(house).due(NOON_S)
+
+        assert house.drift.canary_runs("local/gone") == []
+        assert [one.state for one in house.drift.canary_runs("box/sound")] == ["baseline"] * 3
 
 
 async def test_a_model_without_answers_is_a_failed_run_and_no_change(

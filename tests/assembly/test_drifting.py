@@ -1,9 +1,11 @@
 """Drift in a house: hours sampled from real traces, looks, alerts, what is accepted, what is forgotten."""
 
+from datetime import date
 from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from greenroom.assembly.drifting import LATE_S, DriftWatch, sample_hours
 from greenroom.assembly.house import House
@@ -109,3 +111,15 @@ def test_what_is_no_live_traffic_is_not_sampled(tmp_path: Path, of: str) -> None
 
     found = house.drift.readings(("default", "odd"), [end])[end]
     assert len(found) == (1 if of == "same session" else 0)
+
+
+def test_a_pinned_week_is_kept_as_long_as_it_is_pinned(tmp_path: Path) -> None:
+    house, end = filled(tmp_path)
+    looked(house, end, looks=1)
+    day = BEGIN_H // 24 + 1
+    pinned = date.fromordinal(day + 719_163)
+    house.config = replace(house.config, drift=replace(house.config.drift, pinned=pinned))
+    watch = DriftWatch(house)
+    watch.turn((end + 6 * 7 * 24) * 3_600 + LATE_S)
+
+    assert house.drift.hours(("default", "support"), 0) == list(range(day * 24, day * 24 + 7 * 24))

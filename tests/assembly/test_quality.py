@@ -1,5 +1,6 @@
 """Live traffic scored in the background: by code, by a judge within its money, summed up with intervals."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from greenroom.errors import ConfigError
 from greenroom.offline.quality.plan import QualityRule
 from greenroom.store.fresh import Fresh
 from greenroom.store.listing import TraceFilter
-from greenroom.store.scores import Score
+from greenroom.store.scores import MOST_PER_TRACE, Score
 from tests.assembly.experiments import ask, house_of, running, stored
 from tests.assembly.talking import Talking
 
@@ -106,6 +107,28 @@ async def test_a_judge_is_not_asked_past_what_a_day_may_cost(tmp_path: Path, tal
     assert after["scored"] + after["unpaid"] == 21
 
 
+async def test_what_a_judge_cost_is_written_down_before_its_score(
+    tmp_path: Path, talking: Talking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    async with running(tmp_path, JUDGED, talking) as house:
+        scoring = Scoring(house)
+        await scoring.turn(time.time())
+        for text in ("Hello.", "Bye."):
+            await stored(house, await ask(house, text=text))
+
+        def killed(*_: object) -> str:
+            seen.append(house.quality.work(int(time.time() // 86_400))["polite"]["nano"])
+            return "gone"
+
+        monkeypatch.setattr(scoring, "_keep", killed)
+        work = await worked(house, scoring)
+
+    assert len(seen) == 2
+    assert 0 < seen[0] < seen[1] + 1
+    assert work["polite"]["nano"] == seen[1], "and not twice"
+
+
 async def test_a_judge_that_fails_is_left_alone_for_a_while(tmp_path: Path, talking: Talking) -> None:
     async with running(tmp_path, JUDGED.replace('"other"', '"box/none"') + DECLINES, talking) as house:
         scoring = Scoring(house)
@@ -144,6 +167,26 @@ async def test_the_newest_score_of_a_person_is_the_one_that_is_summed_up(
 
         assert first == {("support", "box/sound", "person"): (1, 1.0)}
         assert means(house, "helpful") == {("support", "box/sound", "person"): (1, 0.0)}
+
+
+async def test_an_exchange_that_takes_no_more_scores_holds_up_no_other(
+    tmp_path: Path, talking: Talking
+) -> None:
+    async with running(tmp_path, DECLINES, talking) as house:
+        scoring = Scoring(house)
+        await scoring.turn(time.time())
+        full, other = await ask(house), await ask(house)
+        await stored(house, full)
+        await stored(house, other)
+        with sqlite3.connect(house.folder() / "traces.db") as file:
+            file.executemany(
+                "INSERT INTO scores (seq, at_ns, name, value, source)"
+                " SELECT seq, ?, 'helpful', 1, 'person' FROM traces WHERE id = ?",
+                [(number, full.id) for number in range(MOST_PER_TRACE)],
+            )
+        work = await worked(house, scoring)
+
+    assert work == {"declines": {"failed": 1, "scored": 1}}
 
 
 async def test_a_mean_that_surely_is_past_its_bound_is_told_and_taken_back(

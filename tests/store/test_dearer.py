@@ -61,6 +61,19 @@ def test_an_app_that_is_new_or_gone_is_volume() -> None:
     assert split([], []) == (0, 0, dict.fromkeys(FACTORS, 0.0))
 
 
+def test_costs_of_traces_without_bodies_are_parts_too() -> None:
+    def counted(cost: int) -> Bucket:
+        return Bucket(
+            since_s=0, step_s=60, model="a", requests=10, cost_nano=cost, input_tokens=100, output_tokens=10
+        )
+
+    found = split([counted(1_000)], [counted(3_000)])
+    assert found.parts["price"] == pytest.approx(2_000)
+    assert sum(found.parts.values()) == pytest.approx(2_000)
+    found = split([used("b"), counted(1_000)], [used("b", calls=0), counted(900)])
+    assert sum(found.parts.values()) == pytest.approx(found.change)
+
+
 def test_whatever_changed_the_parts_add_up() -> None:
     chance = random.Random(5)
 

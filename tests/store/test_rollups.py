@@ -1,6 +1,9 @@
 """Rollups: sums by minute, group and process, and the percentiles that come of them."""
 
+import random
+import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +11,10 @@ from typing import Any
 import pytest
 
 from greenroom.exchange import Attempt, StepRecord, Usage, Verdict
+from greenroom.store.cells import Gathered
 from greenroom.store.histogram import TOTAL, Histogram
 from greenroom.store.material import STREAMED, Body, Row
-from greenroom.store.rollups import MINUTE_DAYS, Rollups
+from greenroom.store.rollups import DAYS, SLICE, Rollups
 from greenroom.wire.semconv import DURATION_BOUNDS
 
 NOW_S = int(time.time()) // 86_400 * 86_400 - 3_600  # 23:00 of yesterday
@@ -75,6 +79,16 @@ def test_failures_are_counted_by_their_code_and_status(rollups: Rollups) -> None
     assert one.priced == 1
 
 
+def test_what_was_paid_for_nothing_is_a_part_of_what_is_known_to_be_paid(rollups: Rollups) -> None:
+    attempts = [
+        Attempt(target="openai/x", error="timeout", usage=Usage(input_tokens=9), cost_nano_usd=500),
+        Attempt(target="there/unpriced", status=200, usage=Usage(input_tokens=91)),
+    ]
+    rollups.add([(row(cost_nano=None), Body(attempts=attempts))])
+    (one,) = rollups.read(NOW_S, NOW_S + 60, 60)
+    assert (one.cost_nano, one.priced, one.retry_nano, one.retry_input) == (0, 0, 0, 0)
+
+
 def test_what_several_processes_add_is_one_sum(tmp_path: Path) -> None:
     some = [Rollups(tmp_path / "rollups.db") for _ in range(3)]
     for one in some:
@@ -116,15 +130,65 @@ def test_groups_and_conditions(rollups: Rollups) -> None:
     assert (one.cost_nano, one.requests, one.total.count) == (21, 3, 0)
 
 
-def test_old_minutes_go_and_their_hours_stay(rollups: Rollups) -> None:
-    old = NOW_S - (MINUTE_DAYS + 2) * DAY_S
+def test_minutes_are_kept_as_long_as_all_the_rest(rollups: Rollups) -> None:
+    old = NOW_S - (DAYS - 2) * DAY_S
     rollups.add([(row(old + 60), None), (row(old + 120), None), (row(NOW_S), None)])
     rollups.flush()
-    assert rollups.let_go(NOW_S) > 0
-    assert [one.requests for one in rollups.read(old, old + 3_600, 60)] == [2]
+    assert rollups.let_go(NOW_S) == 0
+    assert [one.requests for one in rollups.read(old, old + 3_600, 60)] == [1, 1]
+    assert rollups.let_go(old + (DAYS + 2) * DAY_S) > 0
+    assert rollups.read(old, old + 3_600, DAY_S) == []
     assert [one.requests for one in rollups.read(NOW_S, NOW_S + 60, 60)] == [1]
+
+
+def test_what_is_too_old_goes_in_slices_that_let_others_write(
+    rollups: Rollups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = NOW_S - 3 * DAY_S
+    rollups.add([(row(old + 60 * minute, app=f"a{minute % 3}"), None) for minute in range(SLICE + 20)])
+    rollups.add([(row(), None)])
+    rollups.flush()
+    other = Rollups(rollups._path)
+    added: list[float] = []
+
+    def write(pause_s: float) -> None:
+        if pause_s and not added:
+            added.append(pause_s)
+            other.add([(row(NOW_S - 60), None)])
+            other.flush()
+
+    monkeypatch.setattr("greenroom.store.rollups.time.sleep", write)
+    gone = rollups.let_go(old + (DAYS + 1) * DAY_S, pause_s=0.01)
+    assert added
+    assert gone >= 2 * (SLICE + 20)
+    assert rollups.read(old, old + DAY_S, 60) == []
+    assert [one.requests for one in rollups.read(NOW_S - 60, NOW_S + 60, 60)] == [1, 1]
+    assert rollups.let_go(NOW_S + 500 * DAY_S, is_unwanted=lambda: True) == 0
     assert rollups.let_go(NOW_S + 500 * DAY_S) > 0
-    assert rollups.read(old, NOW_S + 60, DAY_S) == []
+    other.close()
+
+
+def test_what_is_told_since_the_start_never_falls_while_it_goes_to_the_file(
+    rollups: Rollups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> int:
+        return sum(one.requests for one in rollups.since_start().values())
+
+    seen: list[int] = []
+    write = rollups._write
+
+    def slow(connection: sqlite3.Connection, gathered: Gathered) -> None:
+        seen.append(told())
+        rollups.add([(row(app="b"), None)])
+        seen.append(told())
+        write(connection, gathered)
+
+    monkeypatch.setattr(rollups, "_write", slow)
+    rollups.add([(row(), None)] * 5)
+    seen.append(told())
+    rollups.flush()
+    seen.append(told())
+    assert seen == [5, 5, 6, 6]
 
 
 def test_a_step_is_whole_minutes(rollups: Rollups) -> None:
@@ -143,3 +207,40 @@ def test_percentiles_lie_where_the_values_do() -> None:
     assert Histogram(TOTAL).percentile(0.5) is None
     assert one.up_to(DURATION_BOUNDS)[-1] == 600
     assert one.up_to([0.32]) == [sum(value <= 0.32 for value in values), 600]
+
+
+def test_sums_are_those_of_the_rows_whatever_is_asked(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    stores = [Rollups(tmp_path / "rollups.db") for _ in range(2)]
+    rows = [
+        row(
+            NOW_S - chance.random() * chance.choice([3_600, 40 * DAY_S, 390 * DAY_S]), project=chance.choice("pq"),
+            app=chance.choice("ab"), used=chance.choice(["m/1", None]), cost_nano=chance.choice([None, 7, 900]),
+        )
+        for _ in range(800)
+    ]  # fmt: skip
+    for start in range(0, len(rows), 40):
+        one = chance.choice(stores)
+        one.add([(each, None) for each in rows[start : start + 40]])
+        one.flush()
+    for _ in range(120):
+        step_s = chance.choice([60, 420, 600, 1_200, 3_600, 5_400, DAY_S, 4 * DAY_S])
+        since_s = NOW_S - chance.random() * chance.choice([7_200, 60 * DAY_S, 380 * DAY_S])
+        until_s = min(NOW_S, since_s + chance.random() * step_s * 200)
+        asked = {"app": chance.choice([None, "a"]), "model": chance.choice([None, "m/1", ""])}
+        first, last = int(since_s) - int(since_s) % step_s, -int(-until_s // step_s) * step_s
+        expected: Counter[tuple[int, str, str]] = Counter()
+        for each in rows:
+            at, told = each.created_ns // 10**9, {"app": each.app, "model": each.used or ""}
+            if first <= at < last and all(want in (None, told[name]) for name, want in asked.items()):
+                expected[at - at % step_s, each.project, "requests"] += 1
+                expected[at - at % step_s, each.project, "nano"] += each.cost_nano or 0
+        found: Counter[tuple[int, str, str]] = Counter()
+        for sums in stores[0].read(
+            since_s, until_s, step_s, app=asked["app"], model=asked["model"], by="project", detail=False
+        ):
+            found[sums.since_s, sums.project or "", "requests"] = sums.requests
+            found[sums.since_s, sums.project or "", "nano"] = sums.cost_nano
+        assert +found == +expected, (step_s, since_s, until_s, asked)
+    for one in stores:
+        one.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.errors import MalformedRequest
+from greenroom.store import fresh
 from greenroom.store.listing import TraceFilter
 from greenroom.store.scores import Score
 from greenroom.store.traces import TraceStore
@@ -110,3 +111,23 @@ def test_a_name_that_is_none_or_is_taken_is_refused(store: TraceStore, name: str
 def test_a_value_that_is_no_number_is_refused(store: TraceStore, value: float) -> None:
     with pytest.raises(MalformedRequest, match="finite"):
         store.score(None, "a", Score(name="helpful", value=value))
+
+
+def test_who_reads_new_scores_misses_none_that_comes_after_an_erasure(store: TraceStore) -> None:
+    for _ in range(3):
+        store.score("default", "c", Score(name="helpful", value=1.0))
+    _, seen = fresh.newest(store._path)
+    store.delete(None, user="user-c")
+    store.score("default", "a", Score(name="helpful", value=0.0))
+
+    found, last = fresh.scores(store._path, seen, 10)
+    assert [(one.name, one.value) for one in found] == [("helpful", 0.0)]
+    assert last > seen
+
+
+def test_who_reads_new_exchanges_misses_none_that_comes_after_an_erasure(store: TraceStore) -> None:
+    seen, _ = fresh.newest(store._path)
+    store.delete(None, user="user-c")
+    span = store.write([entry_of(make_exchange("d"))])
+
+    assert span.first > seen

@@ -152,9 +152,10 @@ def _texts(sides: Sides) -> Iterator[Finding | None]:
         "answer_words", [_some([one.said_words for one in side if one.said_words]) for side in sides],
         told_apart,
     )  # fmt: skip
-    yield _apart(
-        "meaning", [_some([one.meaning for one in side if one.meaning]) for side in sides], meanings_apart
-    )
+    # Vectors of another encoder say nothing beside those of this one.
+    size = next((len(one.meaning) for one in reversed(sides.window) if one.meaning), 0)
+    vectors = [[one.meaning for one in side if size and len(one.meaning) == size] for side in sides]
+    yield _apart("meaning", [_some(some) for some in vectors], meanings_apart)
 
 
 def _apart(

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from greenroom.server.pages import access, strips, why
+from greenroom.server.pages import access, scores, strips, why
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer
+from greenroom.server.pages.scores import Scored
 from greenroom.server.pages.sessions import Session
 from greenroom.store.bucket import Bucket
 from greenroom.store.dearer import Ratios
@@ -59,6 +60,7 @@ class Backend(Protocol):
     ) -> list[Bucket]: ...
     def markers(self, since_s: float, until_s: float, app: str | None) -> list[Json]: ...
     def ratios(self, model: str) -> Ratios: ...
+    def scored(self, since_day: int, until_day: int, each: int, *, names: "Names") -> list[Scored]: ...
 
 
 class Names(NamedTuple):
@@ -178,8 +180,10 @@ class OverviewPages:
         changed.sort(key=lambda one: -one.mover.weight)
         grid = strips.Grid(asked.since_s, asked.until_s, step_s, time.time())
         lead = {name: value for name, value in names.said.items() if name != "project"}
+        each = max(1, step_s // scores.DAY_S)
+        scored = backend.scored(*scores.days(asked.since_s, asked.until_s), each, names=names)
         return {
-            "strips": strips.strips(now, before, by_app, grid, lead),
+            "strips": strips.strips(now, before, by_app, grid, lead, scored),
             "movers": changed[:8],
             "markers": backend.markers(asked.since_s, asked.until_s, names.app),
             "has_any": bool(now),

@@ -16,6 +16,7 @@ from greenroom.server.pages import figures
 from greenroom.server.pages.access import own_project, seen
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect, segment
+from greenroom.server.pages.scores import SOURCES
 from greenroom.server.pages.sessions import Session
 from greenroom.server.quality import QualityAdministration, read_days
 from greenroom.store.scores import Score, checked
@@ -23,9 +24,6 @@ from greenroom.store.scores import Score, checked
 Json = dict[str, Any]  # Any: what JSON holds
 _CHOICES = (7, 30, 90)
 _LONGEST = 256
-_SOURCES = {
-    "person": "by people", "code": "by code", "judge": "by a judge", "sample": "measured on a sample of all",
-}  # fmt: skip
 _WORDS = (
     ("scored", "scored"), ("abstained", "no verdict"), ("failed", "failed"), ("over", "past the number"),
     ("unpaid", "past the money"), ("empty", "without an answer"), ("gone", "gone"), ("paused", "paused"),
@@ -132,7 +130,7 @@ def _score(one: Json, place: int, asked: _Asked) -> Json:
     return {
         "id": f"score-{place}",
         "name": one["name"],
-        "source": _SOURCES.get(one["source"], one["source"]),
+        "source": SOURCES.get(one["source"], one["source"]),
         "unit": unit,
         "mean": _figure(one["mean"], unit),
         "between": _between(one, unit),

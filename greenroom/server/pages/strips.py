@@ -6,13 +6,14 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
-from greenroom.server.pages import figures
+from greenroom.server.pages import figures, scores
+from greenroom.server.pages.scores import Scored
+from greenroom.server.pages.tiles import BAD, GOOD, NEUTRAL, Chart, Tile
 from greenroom.store.bucket import Bucket
 from greenroom.store.histogram import Histogram
 
 Json = dict[str, Any]  # Any: what JSON holds
 _MOST_SERIES = 6
-_GOOD, _BAD, _NEUTRAL = "good", "bad", "neutral"
 
 
 class Grid(NamedTuple):
@@ -28,30 +29,14 @@ class Grid(NamedTuple):
         """When the steps begin."""
         return range(self.since_s, self.until_s, self.step_s)
 
+    @property
+    def part(self) -> float:
+        """How much of all of it is over, from 0 to 1."""
+        return max(0.0, min(1.0, (self.now_s - self.since_s) / (self.until_s - self.since_s)))
+
     def lasted_s(self, at: int) -> float:
         """How much of a step is over."""
         return max(1.0, min(self.step_s, self.now_s - at))
-
-
-class Tile(Struct):
-    """One figure, its change, and whether that is good."""
-
-    label: str
-    value: str
-    change: str = ""
-    tone: str = _NEUTRAL
-    note: str = ""
-
-
-class Chart(Struct):
-    """What the chart macro is given."""
-
-    id: str
-    title: str
-    unit: str
-    series: list[Json]
-    note: str = ""
-    href: str = ""
 
 
 class Strip(Struct):
@@ -70,6 +55,7 @@ def strips(
     by_app: Sequence[Bucket],
     grid: Grid,
     lead: Mapping[str, str],
+    scored: Sequence[Scored] = (),
 ) -> list[Strip]:
     """All five. `lead` are the conditions that a click on a point keeps."""
     new, old = _sum(now), _sum(before)
@@ -82,7 +68,7 @@ def strips(
 
     return [
         _speed(plot, new, old, leads),
-        _accuracy(plot, new, old, leads),
+        _accuracy(plot, new, old, leads, scores.chosen(scored)),
         _scalability(plot, new, old, leads),
         _security(plot, new, old, leads),
         _cost(plot, new, old, by_app, leads),
@@ -139,13 +125,14 @@ def _speed(plot: Plot, new: Bucket, old: Bucket, leads: _Leads) -> Strip:
     return Strip("speed", "Speed", "How long does it take?", tiles, charts)
 
 
-def _accuracy(plot: Plot, new: Bucket, old: Bucket, leads: _Leads) -> Strip:
+def _accuracy(plot: Plot, new: Bucket, old: Bucket, leads: _Leads, scored: Sequence[Scored]) -> Strip:
     answered = (new.answered + new.cached, old.answered + old.cached)
     tiles = [
         _share("Answered", answered[0], new.requests, answered[1], old.requests, 1),
         _share("Failed", new.failed, new.requests, old.failed, old.requests, -1),
         _share("Answers we changed", _changed(new), new.requests, _changed(old), old.requests, 0),
         _share("Language known", _known(new), new.requests, _known(old), old.requests, 0),
+        *map(scores.tile, scored),
     ]
     outcomes = [name for name in ("failed", "refused", "cancelled") if getattr(new, name)]
     languages = sorted(new.languages, key=lambda name: -new.languages[name])[:_MOST_SERIES]
@@ -154,6 +141,7 @@ def _accuracy(plot: Plot, new: Bucket, old: Bucket, leads: _Leads) -> Strip:
     charts = [
         Chart("outcomes", "Not answered", "share", told(shares), "part of all requests", leads()),
         Chart("languages", "Languages", "share", told(spoken), "of those a step told", leads()),
+        *(scores.chart(one, place, leads(score=one.name)) for place, one in enumerate(scored)),
     ]
     return Strip("accuracy", "Accuracy", "Is it answered, and rightly?", tiles, charts)
 
@@ -161,8 +149,10 @@ def _accuracy(plot: Plot, new: Bucket, old: Bucket, leads: _Leads) -> Strip:
 def _scalability(plot: Plot, new: Bucket, old: Bucket, leads: _Leads) -> Strip:
     again = (new.attempts - new.calls, old.attempts - old.calls)
     tiles = [
-        Tile("Requests", figures.count(new.requests), *_change(old.requests, new.requests, 0)),
-        Tile("Tokens", figures.count(_tokens(new)), *_change(_tokens(old), _tokens(new), 0)),
+        Tile(
+            "Requests", figures.count(new.requests), *_change(plot.grid.part * old.requests, new.requests, 0)
+        ),
+        Tile("Tokens", figures.count(_tokens(new)), *_change(plot.grid.part * _tokens(old), _tokens(new), 0)),
         _share("Turned away or broken (429, 5xx)", _shed(new), new.requests, _shed(old), old.requests, -1),
         _share("Asked again", again[0], new.calls, again[1], old.calls, -1),
     ]
@@ -194,8 +184,10 @@ def _security(plot: Plot, new: Bucket, old: Bucket, leads: _Leads) -> Strip:
     actions = {done for _, done in new.verdicts}
     tiles = [
         _share("Refused", new.refused, new.requests, old.refused, old.requests, 0),
-        Tile("Findings", figures.count(found(new)), *_change(found(old), found(new), 0)),
-        Tile("Blocked", figures.count(blocked(new)), *_change(blocked(old), blocked(new), 0)),
+        Tile("Findings", figures.count(found(new)), *_change(plot.grid.part * found(old), found(new), 0)),
+        Tile(
+            "Blocked", figures.count(blocked(new)), *_change(plot.grid.part * blocked(old), blocked(new), 0)
+        ),
         _rate("Personal data found, per 100 requests", personal, new, old),
     ]
     by_category = sorted(categories, key=lambda name: -_found(category=name)(new))[:_MOST_SERIES]
@@ -213,7 +205,11 @@ def _cost(plot: Plot, new: Bucket, old: Bucket, by_app: Sequence[Bucket], leads:
     each, before = _a_thousand(new), _a_thousand(old)
     cached = (new.cached_tokens, new.input_tokens, old.cached_tokens, old.input_tokens)
     tiles = [
-        Tile("Cost", figures.dollars(_usd(new.cost_nano)), *_change(old.cost_nano, new.cost_nano, -1)),
+        Tile(
+            "Cost",
+            figures.dollars(_usd(new.cost_nano)),
+            *_change(plot.grid.part * old.cost_nano, new.cost_nano, -1),
+        ),
         Tile(
             "A thousand requests",
             figures.NONE
@@ -304,14 +300,14 @@ def _rate(label: str, count: Callable[[Bucket], int], new: Bucket, old: Bucket) 
 def _change(before: float, after: float, better: int) -> tuple[str, str]:
     """How many percent more or less, and whether that is good: `better` is 1 where more is, -1 where less."""
     if not before or not after or abs(after / before - 1) < 0.005:
-        return "", _NEUTRAL
+        return "", NEUTRAL
     ratio = after / before
     said = f"{ratio:.1f} times" if ratio >= 3 else f"{100 * (ratio - 1):+.0f} %"
-    return said, _tone(after - before, better) if abs(ratio - 1) > 0.05 else _NEUTRAL
+    return said, _tone(after - before, better) if abs(ratio - 1) > 0.05 else NEUTRAL
 
 
 def _tone(change: float, better: int) -> str:
-    return _NEUTRAL if not better else _GOOD if change * better > 0 else _BAD
+    return NEUTRAL if not better else GOOD if change * better > 0 else BAD
 
 
 def _part(part: float, whole: float) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from greenroom.server.pages import figures
-from greenroom.server.pages.strips import Chart
+from greenroom.server.pages.tiles import Chart
 from greenroom.store.bucket import Bucket
 from greenroom.store.dearer import FACTORS, Ratios, Split, split
 from greenroom.store.movers import Mover, What

@@ -2,7 +2,9 @@
 
 from random import Random
 
+import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from greenroom.offline.drift.look import LEAST, Finding, Sides, look
 from greenroom.offline.drift.reading import BUCKETS, Reading, words_of
@@ -196,3 +198,20 @@ def test_words_of_anything_are_few_numbers_in_order(text: str) -> None:
     assert numbers == sorted(set(numbers))
     assert all(number < BUCKETS for number in numbers)
     assert len(numbers) <= 96
+
+
+def test_vectors_of_another_encoder_are_left_out_and_all_else_is_looked_at() -> None:
+    def with_vectors(size: int, seed: int) -> list[Reading]:
+        chance = np.random.default_rng(seed)
+        return [
+            replace(one, meaning=chance.normal(size=size).astype(np.float16).tobytes())
+            for one in readings(2 * LEAST, 0.2, seed)
+        ]
+
+    old, new = with_vectors(8, 1), with_vectors(16, 2)
+    changed = {one.metric for one in look(Sides(new, old, old))}
+    while_changing = {one.metric for one in look(Sides(old[:50] + new, old + new, old + new))}
+
+    assert "meaning" not in changed
+    assert {"language", "topic", "latency"} <= changed
+    assert "meaning" in while_changing

@@ -124,7 +124,8 @@ def test_scripts_are_modules_that_parse_and_tell_figures_with_their_unit(tmp_pat
       import fs from 'node:fs'; import vm from 'node:vm';
       {"".join(lines)}
       globalThis.HTMLElement = class {{}}; globalThis.customElements = {{ define() {{}} }};
-      const {{ figure }} = await import('./gr-chart.mjs');
+      const {{ alone, figure }} = await import('./gr-chart.mjs');
+      if (alone([1, null, 2, 3, undefined, 0, null, null, 4]).join() !== '0,5,8') throw new Error('points alone');
       console.log(JSON.stringify([[0.25, 'ms'], [1532, 'ms'], [12.345, 'ms'], [0.0042, 'USD'], [1234567, 'USD'],
         [0.125, 'share'], [15300, ''], [12, 'tokens'], [null, 'ms'], [0, 'ms']].map((one) => figure(...one))));
     """

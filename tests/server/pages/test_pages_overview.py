@@ -13,8 +13,11 @@ from greenroom.assembly.overviewing import OverviewDesk
 from greenroom.exchange import Attempt, StepRecord, Usage, Verdict
 from greenroom.server.pages.access import Person
 from greenroom.server.pages.overview import RANGES, OverviewPages
+from greenroom.server.pages.strips import Grid, strips
+from greenroom.store.bucket import Bucket
 from greenroom.store.deployments import PROMOTED, DeploymentStore
 from greenroom.store.material import Body, Row
+from greenroom.store.quality import Place, QualityStore
 from greenroom.store.rollups import Rollups
 from tests.server.pages.backend import ADMIN_KEY, VIEWER_KEY, FakeBackend
 from tests.server.pages.browser import Browser, chromium, sign_in
@@ -68,10 +71,11 @@ def desk(rollups: Rollups, tmp_path: Path) -> Iterator[OverviewDesk]:
     deploys = DeploymentStore(tmp_path / "deployments.db")
     house = SimpleNamespace(
         rollups=rollups, deploys=deploys, has_deployed=True, data=tmp_path,
-        models=SimpleNamespace(target=lambda _: None),
+        models=SimpleNamespace(target=lambda _: None), quality=QualityStore(tmp_path / "quality.db"),
     )  # fmt: skip
     yield OverviewDesk(cast("Any", house))
     deploys.close()
+    house.quality.close()
 
 
 class Backend(FakeBackend):
@@ -149,6 +153,52 @@ def test_names_are_text_and_strange_questions_have_answers(admin: Visitor, rollu
     assert "Nothing fits in this time." in admin.see("/overview?model=x").text
 
 
+def test_steady_traffic_is_no_change_though_the_newest_step_is_not_over() -> None:
+    grid = Grid(since_s=0, until_s=3_600, step_s=600, now_s=3_000.0)
+    now, before = (Bucket(since_s=at, step_s=600, requests=count, cost_nano=count * 10**6, priced=count,
+                          input_tokens=count) for at, count in ((0, 1_000), (-3_600, 1_200)))  # fmt: skip
+    tiles = {one.label: one for strip in strips([now], [before], [], grid, {}) for one in strip.tiles}
+    assert [tiles[one].change for one in ("Requests", "Tokens", "Cost")] == ["", "", ""]
+    later = strips([now], [before], [], grid._replace(now_s=9_000.0), {})
+    assert {one.label: one for strip in later for one in strip.tiles}["Requests"].change == "-17 %"
+
+
+def test_groundedness_thumbs_and_scores_stand_with_their_intervals(
+    admin: Visitor, desk: OverviewDesk
+) -> None:
+    today = int(time.time() // DAY_S)
+
+    def place(ago: int, name: str, source: str, **more: str) -> Place:
+        return Place(today - ago, more.get("project", "p"), more.get("app", "support"), "m", "", name, source)
+
+    desk._house.quality.add(
+        {
+            place(1, "grounded", "sample"): (50, 40.0, 40.0, 0),
+            place(0, "grounded", "sample"): (50, 40.0, 40.0, 0),
+            place(8, "grounded", "sample"): (1000, 990.0, 990.0, 0),
+            place(2, "helpful", "person", app="tutor", project="school"): (3, 3.0, 3.0, 0),
+            place(0, "tone", "judge"): (1, 7.0, 49.0, 1),
+            place(40, "gone", "code"): (9, 9.0, 9.0, 0),
+        }
+    )
+    accuracy = next(
+        one for one in admin.get("/overview.json").json()["qualities"] if one["name"] == "accuracy"
+    )
+    tiles = {one["label"]: one for one in accuracy["tiles"]}
+    grounded = tiles["grounded, measured on a sample of all"]
+    assert (grounded["value"], grounded["change"]) == ("80 %", "-19.0 points")
+    assert grounded["note"] == "71 % to 87 % by 100 scores"  # Wilson of 80 in 100, by scipy
+    assert tiles["helpful, by people"]["note"] == "44 % to 100 % by 3 scores"
+    assert (tiles["tone, by a judge"]["value"], tiles["tone, by a judge"]["note"]) == ("7", "1 score")
+    assert not any("gone" in label for label in tiles)
+    chart = next(one for one in accuracy["charts"] if one["title"].startswith("grounded"))
+    assert [at for at, _ in chart["series"][0]["points"]] == [(today - 1) * DAY_S, today * DAY_S]
+    assert chart["series"][0]["low"][0][1] == pytest.approx(0.6696, abs=1e-4)  # of 40 in 50
+    page = admin.see("/overview?app=tutor")
+    assert "helpful, by people" in page.text
+    assert "grounded" not in page.text
+
+
 def test_what_was_deployed_stands_in_the_charts(admin: Visitor, desk: OverviewDesk) -> None:
     store = cast("Any", desk)._house.deploys
     store.begin(
@@ -161,7 +211,10 @@ def test_what_was_deployed_stands_in_the_charts(admin: Visitor, desk: OverviewDe
 
 
 def test_without_traffic_it_says_what_to_do(tmp_path: Path) -> None:
-    house = SimpleNamespace(rollups=Rollups(tmp_path / "none.db"), has_deployed=False, data=tmp_path)
+    house = SimpleNamespace(
+        rollups=Rollups(tmp_path / "none.db"), quality=QualityStore(tmp_path / "quality.db"),
+        has_deployed=False, data=tmp_path,
+    )  # fmt: skip
     with Visitor(
         FakeBackend(), Clock(), more=(OverviewPages(OverviewDesk(cast("Any", house))).routes,)
     ) as one:

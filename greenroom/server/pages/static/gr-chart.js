@@ -95,6 +95,12 @@ function columns(series) {
   return { times, column };
 }
 
+// Places of values with none beside them: no line is drawn to these, so each is a dot.
+export function alone(values) {
+  const has = (place) => values[place] !== null && values[place] !== undefined;
+  return [...values.keys()].filter((place) => has(place) && !has(place - 1) && !has(place + 1));
+}
+
 // Times as the pages write them: UTC, "27 Nov 14:05"; the axis leaves out what all of it shares.
 function moment(at, isWhole, span = 0) {
   const [day, month, , clock] = new Date(at * 1000).toUTCString().slice(5).split(" ");
@@ -164,7 +170,7 @@ class Chart extends HTMLElement {
       data.push(column(one.points));
       shown.push({
         label: one.label, stroke, width: 2, dash: one.dashed ? [6, 5] : undefined,
-        points: { show: one.points.length < 3, size: 7 }, value: (plot, value) => (plot.cursor.idx === null ? "" : figure(value, unit)),
+        points: { show: true, size: 7, filter: (plot, at) => (one.points.length < 3 ? null : alone(plot.data[at])) }, value: (plot, value) => (plot.cursor.idx === null ? "" : figure(value, unit)),
       });
       if (one.low && one.high) {
         const edge = { stroke: "transparent", width: 0, points: { show: false }, label: "", class: "gr-edge" };
