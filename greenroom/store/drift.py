@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from greenroom.store.counted import CountedStore
+from greenroom.store.database import empty_log
 from greenroom.store.material import pseudonym
 
 FILE = "drift.db"
@@ -189,10 +190,14 @@ class DriftStore(CountedStore):
     def forget(self, project: str | None, user: str) -> int:
         """Erase the readings of a user, under the name or what stands for it; how many."""
         with self._changing() as connection:
-            return connection.execute(
+            gone = connection.execute(
                 "DELETE FROM readings WHERE user IN (?, ?) AND (? IS NULL OR project = ?)",
                 (user, pseudonym(user), project, project),
             ).rowcount
+        if gone:
+            with self._reading() as connection:
+                empty_log(connection)
+        return gone
 
     def purge(self, before: int, kept: tuple[int, int] = (0, 0)) -> None:
         """Let go of readings, looks and spans of before an hour; not of readings from one up to another."""

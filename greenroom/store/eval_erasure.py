@@ -6,6 +6,7 @@ A data set's version keeps its number and its digest, so that runs over it are s
 import re
 from collections.abc import Set as AbstractSet
 
+from greenroom.store.database import empty_log
 from greenroom.store.evals import EvalStore
 
 _QUOTED = re.compile(rb'"([\w-]{1,64})"', re.ASCII)
@@ -31,7 +32,7 @@ def erase_exchanges(store: EvalStore, ids: AbstractSet[str]) -> int:
     gone += _erase_answers(store, ids)
     if gone:
         with store.reading() as db:  # what was erased is not to stay in the log
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            empty_log(db)
     return gone
 
 
