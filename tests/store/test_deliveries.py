@@ -198,7 +198,7 @@ def test_a_message_given_up_is_tried_anew_while_its_alert_stands(desk: Desk) -> 
 
 def test_a_clock_put_back_holds_nothing_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time_ns()
-    monkeypatch.setattr(module.time, "time_ns", lambda: now + 30 * 86_400 * 1_000_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: now + 30 * 86_400 * 1_000_000_000)
     for _ in range(4):
         desk.alerts.tell(NOTICE)
         desk.send()
@@ -207,7 +207,7 @@ def test_a_clock_put_back_holds_nothing_back(desk: Desk, monkeypatch: pytest.Mon
     desk.alerts.tell(msgspec.structs.replace(NOTICE, subject="sales"))
     desk.outbox.failed(desk.due(), "no")
 
-    monkeypatch.setattr(module.time, "time_ns", lambda: now)
+    monkeypatch.setattr(time, "time_ns", lambda: now)
     desk.alerts.tell(NOTICE)
 
     assert {one.alert.subject for one in desk.due()} == {"support", "sales"}
