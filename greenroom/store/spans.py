@@ -132,6 +132,9 @@ class SpanStore:
                     (project, before_ns, _STEP),
                 ).rowcount
             erased += step
+        if erased:
+            with self._changing() as connection:
+                connection.execute(_ORPHANS)
         return erased
 
     def projects(self) -> list[str]:
