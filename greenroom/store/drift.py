@@ -199,6 +199,13 @@ class DriftStore(CountedStore):
                 empty_log(connection)
         return gone
 
+    def purge_readings(self, project: str, before: int) -> int:
+        """Let go of a project's readings of before an hour, and of nothing else; how many."""
+        with self._changing() as connection:
+            return connection.execute(
+                "DELETE FROM readings WHERE project = ? AND hour < ?", (project, before)
+            ).rowcount
+
     def purge(self, before: int, kept: tuple[int, int] = (0, 0)) -> None:
         """Let go of readings, looks and spans of before an hour; not of readings from one up to another."""
         with self._changing() as connection:
