@@ -5,6 +5,7 @@ copies made by `greenroom db backup`, and what was exported before.
 """
 
 import logging
+import time
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from msgspec.json import Decoder, Encoder
 
 from greenroom.assembly.lineage import job_folder
 from greenroom.assembly.spans import forget_spans
-from greenroom.errors import GreenroomError
+from greenroom.errors import GreenroomError, StoreError
 from greenroom.server.filtering import read
 from greenroom.store import trained, views
 from greenroom.store.erasure import trace_ids
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenroom")
 
+_SETTLE_S = 10.0
+_OTHERS_S = 0.25
+"""Several times as long as processes let exchanges wait while the store takes them."""
 _LINEAGE = ".lineage.jsonl"
 _json = Decoder(dict)
 _encode = Encoder().encode
@@ -36,6 +40,7 @@ def erase_traces(house: "House", project: str | None, user: str) -> dict[str, in
 
     `models` counts trained models that learnt from what is erased: they cannot unlearn it.
     """
+    _settle(house)
     ids = (
         trace_ids(house.folder() / "traces.db", project, user)
         if (house.data / "traces.db").exists()
@@ -53,6 +58,20 @@ def erase_traces(house: "House", project: str | None, user: str) -> dict[str, in
     beside["models"] = _models_of(house, folders) if folders else 0
     gone["traces"] = house.traces.delete(project, user=user)  # last: they alone say what else is the user's
     return {**gone, **{name: count for name, count in beside.items() if count}}
+
+
+def _settle(house: "House") -> None:
+    """Wait for what was answered already and is not stored yet, here and in other processes."""
+    recorder = vars(house).get("recorder")
+    if recorder is None:  # no server runs in this process
+        return
+    if house.worker is not None:
+        time.sleep(_OTHERS_S)
+    if not recorder.settle(_SETTLE_S):
+        raise StoreError(
+            "Exchanges wait that the store of traces does not take; some may be the user's. See that there "
+            "is space, then erase again."
+        )
 
 
 def _forget_views(house: "House", project: str | None, user: str) -> int:

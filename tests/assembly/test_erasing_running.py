@@ -1,5 +1,6 @@
 """A user's erasure while the server goes on: nothing is left in logs of stores, in names, or by a fault."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -95,3 +96,16 @@ def test_an_erasure_cut_between_two_files_takes_no_row_of_another(house: House) 
     assert (folder / "train.jsonl").read_text() == '{"row":"bea 1"}\n{"row":"bea 2"}\n'
     left = [json.loads(line) for line in (folder / "train.lineage.jsonl").read_text().splitlines()]
     assert [(one["row"], one["trace"]) for one in left] == [(1, BEA), (2, BEA)]
+
+
+async def test_what_waits_to_be_stored_goes_too(tmp_path: Path) -> None:
+    async with House.open(None, tmp_path / "data", {}).running() as house:
+        house.recorder.put(make_exchange(ANA, WORDS, user=NAME))
+        house.recorder.put(make_exchange(BEA, WORDS, user="bea"))
+
+        gone = await asyncio.to_thread(UserDesk(house).forget, "default", NAME)
+
+        await asyncio.sleep(0.5)
+        assert gone["traces"] == 1
+        assert house.traces.get(None, ANA) is None
+        assert house.traces.get(None, BEA) is not None
