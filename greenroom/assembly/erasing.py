@@ -7,6 +7,7 @@ copies made by `greenroom db backup`, and what was exported before.
 import logging
 import time
 from collections.abc import Set as AbstractSet
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,9 @@ from greenroom.assembly.lineage import job_folder
 from greenroom.assembly.spans import forget_spans
 from greenroom.errors import GreenroomError, StoreError
 from greenroom.server.filtering import read
-from greenroom.store import trained, views
+from greenroom.store import trained, trials, views
 from greenroom.store.erasure import trace_ids
-from greenroom.store.eval_erasure import erase_exchanges
+from greenroom.store.eval_erasure import erase_exchanges, keys_of
 from greenroom.store.material import pseudonym
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def erase_traces(house: "House", project: str | None, user: str) -> dict[str, in
     gone = {"spans": forget_spans(house, project, user)}
     beside: dict[str, int] = {"views": _forget_views(house, project, user)}
     if (house.data / "evals.db").exists():
+        if (house.data / trials.FILE).exists():
+            with closing(trials.Trials(house.data)) as found:
+                found.erase_scores(keys_of(house.evals, ids))
         beside["eval_rows"] = erase_exchanges(house.evals, ids)
     folders = _erase_training(house.data, ids)
     beside["training_rows"] = sum(folders.values())

@@ -36,6 +36,21 @@ def erase_exchanges(store: EvalStore, ids: AbstractSet[str]) -> int:
     return gone
 
 
+def keys_of(store: EvalStore, ids: AbstractSet[str]) -> list[str]:
+    """Under which keys answers to samples that are these exchanges are kept."""
+    known, keys = list(ids), set()
+    for at in range(0, len(known), _STEP):
+        some = known[at : at + _STEP]
+        marks = ", ".join("?" * len(some))
+        with store.reading() as db:
+            rows = db.execute(
+                f"SELECT key FROM calls JOIN items ON items.call = calls.number WHERE sample IN ({marks})",  # noqa: S608  # marks alone
+                some,
+            )
+            keys |= {str(row[0]) for row in rows}
+    return sorted(keys)
+
+
 def _erase_answers(store: EvalStore, ids: AbstractSet[str]) -> int:
     """Answers to samples that are these exchanges. That a call was made, and its price, stay."""
     gone, known = 0, list(ids)

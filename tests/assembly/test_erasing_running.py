@@ -4,17 +4,25 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from greenroom.assembly import erasing
 from greenroom.assembly.house import House
 from greenroom.assembly.users import UserDesk
 from greenroom.errors import StoreError
+from greenroom.offline.bench import Bench, key_of
+from greenroom.offline.budget import Budget
+from greenroom.offline.evals.sample import Output, Sample, Score
 from greenroom.store.data_sets import DataSets
+from greenroom.store.database import open_reader
 from greenroom.store.responses import Kept, StoredResponses
+from greenroom.store.trials import FILE, Trials
 from greenroom.wire.otlp.signals import Origin, Span, Spans
+from tests.offline.optimize.scripted import Model, prompt, samples
 from tests.store.exchanges import entry_of, make_exchange
 
 ANA = f"{10:032x}"
@@ -109,3 +117,33 @@ async def test_what_waits_to_be_stored_goes_too(tmp_path: Path) -> None:
         assert gone["traces"] == 1
         assert house.traces.get(None, ANA) is None
         assert house.traces.get(None, BEA) is not None
+
+
+async def test_answers_of_a_search_over_exchanges_and_what_judges_said_of_them_go(tmp_path: Path) -> None:
+    class Judge:
+        name = "judge"
+        higher_is_better = True
+
+        async def score(self, sample: Sample, output: Output) -> Score:
+            return Score(name="judge", value=0.5, reason=f"it says {output.text}", cost_nano_usd=7)
+
+    house = House.open(None, tmp_path / "data", {})
+    house.traces.write([entry_of(make_exchange(ANA, WORDS, user=NAME))])
+    rows = [replace(one, id=id) for one, id in zip(samples(2), (ANA, BEA), strict=True)]
+    trials = Trials(house.data)
+    model = Model(prompt(), 0.5, {})
+    bench = Bench(house.evals, trials, "a", Budget(10**9), [Judge()])
+    await bench.measure(model, rows)
+    hers, others = (key_of(model, one) for one in rows)
+    assert house.evals.newest(hers) is not None
+
+    UserDesk(house).forget("default", NAME)
+
+    assert house.evals.newest(hers) is None
+    assert house.evals.newest(others) is not None
+    with closing(open_reader(house.data / FILE)) as db:
+        left = {row[0]: row[1] for row in db.execute("SELECT call, length(value) > 0 FROM scores")}
+    assert left == {hers: 0, others: 1}
+    assert trials.judged("a") == (14, 2), "that it was paid for stays"
+    trials.close()
+    house.stop()
