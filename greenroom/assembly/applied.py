@@ -1,6 +1,7 @@
 """The configuration in force, kept beside the stores, and how a file differs from it."""
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,11 +26,23 @@ class Difference(NamedTuple):
 
 
 def shown(config: Config) -> dict[str, Any]:  # Any: TOML
-    """A configuration as plain tables. Headers of providers, which may hold secrets, are named only."""
+    """A configuration as plain tables. Headers of providers are named only, addresses of channels told as far
+    as the host: both may hold secrets.
+    """
     tables: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))  # Any: TOML
     for provider in tables.get("providers", {}).values():
         provider["headers"] = dict.fromkeys(provider.get("headers", {}), "…")
+    for channel in (tables.get("alerts") or {}).get("channels", {}).values():
+        if channel.get("url"):
+            channel["url"] = _place(channel["url"])
     return tables
+
+
+def _place(url: str) -> str:
+    """An address as far as its host: whoever knows the rest of Slack's may write there."""
+    scheme, separator, rest = url.partition("://")
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return f"{scheme}://{host}/…" if separator else "…"
 
 
 def keep(folder: Path, config: Config) -> None:

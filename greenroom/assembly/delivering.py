@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from greenroom.assembly.channels import make_channels, wants
 from greenroom.assembly.looking import Looking
-from greenroom.errors import GreenroomError, NotFound
+from greenroom.errors import GreenroomError, InfrastructureError, NotFound
 from greenroom.offline.alerts.settings import AlertsConfig
 from greenroom.store.alerts import Alert, Event
 from greenroom.store.deliveries import Due
@@ -70,6 +70,9 @@ class Delivering(Looking):
                 channel.send(due)
             except GreenroomError as error:
                 self._note_failure(name, due, error)
+            except Exception:  # whatever broke in one channel, the others must be told
+                log.exception("alerts not sent", extra={"channel": name})
+                self._note_failure(name, due, InfrastructureError("The message could not be made."))
             else:
                 outbox.sent([one.id for one in due])
                 log.info("alerts sent", extra={"channel": name, "count": len(due)})

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from greenroom.assembly.audit import Audit
 from greenroom.errors import GreenroomError, MalformedRequest
-from greenroom.store import spans
+from greenroom.store import drift, spans
 from greenroom.store.erasure import project_names
 from greenroom.store.responses import StoredResponses
-from greenroom.store.retention import DAY_NS, FILE, days_of
+from greenroom.store.retention import DAY_NS, FILE, HOUR_NS, days_of
 
 if TYPE_CHECKING:
     from greenroom.assembly.house import House
@@ -49,7 +49,7 @@ def let_go(house: "House") -> None:
     """Erase everything that is past its time. Never raises: what can't be erased is logged, the rest goes."""
     for what, erase in (
         ("traces", _traces), ("responses", _responses), ("spans", _spans), ("findings", _findings),
-        ("alerts", _alerts),
+        ("alerts", _alerts), ("readings of drift", _readings),
     ):  # fmt: skip
         _try(house, what, erase)
 
@@ -89,6 +89,16 @@ def _spans(house: "House") -> int:
         house.spans.erase_before(name, now - own.get(name, days) * DAY_NS) for name in house.spans.projects()
     )
     return gone + house.spans.purge(now - max(days, *own.values()) * DAY_NS)  # and origins nobody names
+
+
+def _readings(house: "House") -> int:
+    """Those of projects with days of their own; others go by drift's own weeks."""
+    if not (house.data / drift.FILE).exists():
+        return 0
+    hour = time.time_ns() // HOUR_NS
+    return sum(
+        house.drift.purge_readings(name, hour - days * 24) for name, days in days_by_project(house).items()
+    )
 
 
 def _findings(house: "House") -> int:

@@ -1,15 +1,17 @@
 """How models fare that are asked and run here: for metrics, the API and the page; and the end of one."""
 
 import asyncio
+from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
 from greenroom.assembly.audit import Audit
 from greenroom.assembly.house import House
 from greenroom.assembly.lineage import lineage
+from greenroom.assembly.models import READER
 from greenroom.errors import ModelNotFound
 from greenroom.exchange import Caller
-from greenroom.gateway.figures import BOUNDS_S, Figures
+from greenroom.gateway.figures import BOUNDS_S, OTHERS, Figures
 from greenroom.gateway.rooms import project_of
 from greenroom.models.attempt import Target
 from greenroom.models.engine import Engine
@@ -136,10 +138,17 @@ def _about(trained: TrainedModel) -> Json:
 
 
 def model_metrics(house: House) -> list[str]:
-    """What every target did, and how the engines of this process fare, in Prometheus' text format."""
+    """What targets did, and how the engines of this process fare, in Prometheus' text format.
+
+    A client may write anything for a model's name: who is neither configured nor ever answered is among the
+    others, and has no figures of its own.
+    """
     lines = []
-    by_target = sorted(house.gateway.figures.by_target.items())
-    health = sorted((one.name, one) for one in house.healths.all())
+    figures = house.gateway.figures.by_target
+    known = {*house.models.names(), house.default_target, READER}
+    known |= {name for name, one in list(figures.items()) if one.answered}
+    by_target = sorted(_folded(list(figures.items()), known))
+    health = sorted((one.name, one) for one in house.healths.all() if one.name in known)
     lines += _samples("model_calls_total", "counter", [
         (f'target="{_label(name)}",result="{_label(result)}"', count)
         for name, one in by_target
@@ -156,6 +165,19 @@ def model_metrics(house: House) -> list[str]:
     lines += _samples("model_at_work", "gauge", [(_target(name), one.at_work) for name, one in health])
     lines += _samples("model_waiting", "gauge", [(_target(name), len(one.queue)) for name, one in health])
     return lines + _engine_metrics(house.engines.all())
+
+
+def _folded(figures: list[tuple[str, Figures]], known: set[str]) -> Iterator[tuple[str, Figures]]:
+    """Figures by target; all that are not known as one, which has errors alone."""
+    others = Figures()
+    for name, one in figures:
+        if name in known:
+            yield name, one
+            continue
+        for error, count in list(one.errors.items()):
+            others.errors[error] = others.errors.get(error, 0) + count
+    if others.errors:
+        yield OTHERS, others
 
 
 def _first_tokens(by_target: list[tuple[str, Figures]]) -> list[str]:

@@ -3,6 +3,7 @@
 Commands are named by import path and loaded when one of them is used. Knows no store and no server.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,9 +15,11 @@ from cyclopts import App, CycloptsError, Parameter
 
 from greenroom import __version__
 from greenroom.cli.output import fail
-from greenroom.cli.place import INCONCLUSIVE, USAGE, Place, exit_code
+from greenroom.cli.place import ENVIRONMENT, INCONCLUSIVE, USAGE, Place, exit_code
 from greenroom.errors import GreenroomError
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""What a disk says that took not all of the output."""
 _HELP = "Every prompt prepared, grounded, checked and looked over: one program around your language models."
 
 COMMANDS = {
@@ -108,9 +111,21 @@ def run(tokens: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INCONCLUSIVE
     except BrokenPipeError:  # the reader left, as in `greenroom trace list | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _drop_output()
+        return fail(
+            f"Not all was written: {error.strerror}. Free some space, then run it again.", ENVIRONMENT
+        )
     return result if isinstance(result, int) else 0
+
+
+def _drop_output() -> None:
+    """What is still to be written to stdout goes nowhere: Python would complain of it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(error: CycloptsError) -> str:

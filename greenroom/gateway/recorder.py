@@ -162,6 +162,18 @@ class Recorder:
         if self._is_asleep:
             self._wake.set()
 
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until all that was put so far is stored, or lost; whether it is. Blocks."""
+        wanted, deadline = self.counts().accepted, monotonic() + timeout_s
+        while self._thread is not None:
+            found = self.counts()
+            if found.stored + found.lost_rows >= wanted:
+                break
+            if monotonic() > deadline:
+                return False
+            sleep(0.01)
+        return True
+
     def _put_row(self, exchange: Exchange) -> None:
         if self._keeps_bodies:
             self._lost_bodies += 1

@@ -20,6 +20,8 @@ LONGEST_BREAK_S = 60.0
 """A breaker stays open so long, twice as long each time its probe fails, up to the longest."""
 HALF_LIFE_S = 60.0
 """In which what was known of a target's latency loses half of its weight."""
+MOST_TARGETS = 1000
+"""Clients choose names of models: of more targets, those that were not named for longest are forgotten."""
 _ALL = (1 << WINDOW) - 1
 
 
@@ -110,7 +112,7 @@ class Health(Struct, eq=False):
 
 
 class Healths:
-    """All targets of one process by name; outlives a reload of the configuration."""
+    """The targets of one process by name, those asked last; outlives a reload of the configuration."""
 
     def __init__(self, share: Callable[[int | None], int | None] = lambda places: places) -> None:
         self._share = share
@@ -119,15 +121,23 @@ class Healths:
 
     def of(self, name: str, parallel: int | None = None) -> Health:
         """The health of a target, under the limit that holds now."""
-        health = self._by_name.get(name)
-        if health is None:
-            health = self._by_name[name] = Health(name)
+        health = self._by_name.pop(name, None) or Health(name)
+        self._by_name[name] = health  # the newest at the end
+        if len(self._by_name) > MOST_TARGETS:
+            self._drop_oldest()
         health.parallel = self._share(parallel)
         return health
 
     def all(self) -> list[Health]:
-        """Every target that was ever named."""
+        """Every target that is known."""
         return list(self._by_name.values())
+
+    def _drop_oldest(self) -> None:
+        """Forget the target that was not named for longest, of those that nobody waits for."""
+        for name, one in self._by_name.items():
+            if not one.at_work and not one.queue:
+                del self._by_name[name]
+                return
 
 
 class RetryBudget:

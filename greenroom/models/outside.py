@@ -10,7 +10,7 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,6 +20,13 @@ from greenroom.models.names import Lookup, look_up
 TIME_S = 10.0
 """For all of one call: the name, the connection, the request, the status."""
 _HEAD_BYTES = 16_384
+_NEVER = frozenset(
+    map(
+        ipaddress.ip_address,
+        ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"),
+    )
+)
+"""Where Azure, Oracle, Alibaba, Amazon and Google hand out credentials, besides link-local addresses."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -78,6 +85,8 @@ def may_reach(address: str, *, is_private_meant: bool) -> bool:
         return may_reach(str(inside), is_private_meant=is_private_meant)
     if ip.is_unspecified or ip.is_multicast or ip.is_link_local or str(ip) == "255.255.255.255":
         return False
+    if ip in _NEVER or (isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local):
+        return False
     if is_private_meant and (ip.is_private or ip.is_loopback):
         return True
     return ip.is_global and not (ip.is_private or ip.is_loopback or ip.is_reserved)
@@ -121,7 +130,7 @@ def post(
         f"Connection: close\r\nUser-Agent: greenroom\r\n{head}\r\n"
     ).encode("ascii") + body
     try:
-        with socket.create_connection((found[0], place.port), _left(deadline)) as plain:
+        with _connected(found, place.port, deadline) as plain:
             if place.scheme == "http":
                 return _exchange(plain, request, deadline)
             plain.settimeout(_left(deadline))
@@ -131,6 +140,19 @@ def post(
         raise InfrastructureError("The receiver's certificate was not accepted.") from None
     except OSError:
         raise InfrastructureError("The receiver did not answer.") from None
+
+
+def _connected(addresses: Sequence[str], port: int, deadline: float) -> socket.socket:
+    """A connection to the first that takes one: a name may have an address that is not reached from here.
+
+    Each but the last has half of the time that is left. Raises: OSError.
+    """
+    for address in addresses[:-1]:
+        try:
+            return socket.create_connection((address, port), _left(deadline) / 2)
+        except OSError:
+            continue
+    return socket.create_connection((addresses[-1], port), _left(deadline))
 
 
 def _tls() -> ssl.SSLContext:

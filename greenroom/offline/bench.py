@@ -152,6 +152,10 @@ class Bench:
         await asyncio.to_thread(self._answers.answered, call, output.outcome, charged, _encode(output))
         if output.outcome == "failed":
             self._failed[key] = output
+        else:  # so that the answer is found when the exchange that was asked is erased
+            await asyncio.to_thread(
+                self._answers.add_item, self.run, call, 0, sample.id, call, _encode(()), 0
+            )
         return output, True
 
     async def _scored(self, scorer: Scorer, sample: Sample, output: Output, key: str) -> Score:

@@ -203,7 +203,7 @@ class Api:
         return _json(b'{"status":"draining"}', 503)
 
     async def _metrics(self, request: Request, caller: Caller | None) -> Response:
-        if request.client is not None and not _is_loopback(request.client.host):
+        if request.client is not None and not _is_here(request):
             self._authorise(request, "viewer")
         text = await run_in_threadpool(self._admin.metrics)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -299,10 +299,17 @@ def _scope(caller: Caller) -> str | None:
     return None if caller.role == "admin" else caller.project
 
 
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+"""Headers by which proxies say for whom they ask."""
+
+
 def _address(request: Request) -> str:
     """Where a request came from, for the audit log."""
     return request.client.host if request.client is not None else ""
 
 
-def _is_loopback(host: str) -> bool:
-    return host == "::1" or host.startswith("127.")
+def _is_here(request: Request) -> bool:
+    """Whether a request comes from this machine itself, and not by a proxy on it for somebody else."""
+    host = request.client.host if request.client is not None else ""
+    is_loopback = host == "::1" or host.startswith("127.")
+    return is_loopback and not any(name in request.headers for name in _FORWARDED)

@@ -287,9 +287,15 @@ class Alerts(CountedStore):
             return connection.execute("DELETE FROM alerts WHERE ended_ns < ?", (before,)).rowcount
 
 
+_TURNS = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Ends of lines and of paragraphs, and what turns the direction of writing."""
+
+
 def _line(text: str, most: int = 200) -> str:
     """A text as one line that any file, page, log or message can hold."""
-    plain = "".join(" " if one < " " or "\x7f" <= one <= "\x9f" else one for one in text[:most])
+    plain = "".join(
+        " " if one < " " or "\x7f" <= one <= "\x9f" or one in _TURNS else one for one in text[:most]
+    )
     return plain.encode("utf-8", "replace").decode()
 
 

@@ -33,6 +33,8 @@ STAGING = ".restoring"
 """Where a copy is put together first; with `READY` in it, it is whole."""
 READY = "ready"
 _PASSING = frozenset({LOCK_NAME, STAGING, MANIFEST, "workers", "shared.db"})
+_LOGS = ("-wal", "-shm", "-journal")
+"""Of stores, beside them: what they hold is in the copy of the store."""
 _MAGIC = b"SQLite format 3\x00"
 _HOLD_S = 1.0
 _TRIES = 20
@@ -96,6 +98,8 @@ def back_up(folder: Path, target: Path, *, without: Collection[str] = ()) -> Cop
     lost, new_files = [], 0
     for path in _plain_files(folder, without):
         name = path.relative_to(folder).as_posix()
+        if not _is_within(target, name):
+            raise StoreError(f"'{name}' would be written through a link in the target. Take another folder.")
         try:
             new_files += _copy_file(path, target / name)
         except FileNotFoundError:  # deleted meanwhile
@@ -103,7 +107,8 @@ def back_up(folder: Path, target: Path, *, without: Collection[str] = ()) -> Cop
             continue
         found[name] = _described(target / name)
     for gone in set(before.files) - set(found) if before is not None else ():
-        (target / gone).unlink(missing_ok=True)  # what was erased since is not to stay in the copy
+        if _may_be_held(gone) and _is_within(target, gone):  # whoever wrote that list
+            (target / gone).unlink(missing_ok=True)  # what was erased since is not to stay in the copy
     made_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     manifest = Manifest(made_at=made_at, held_ms=held_ms, files=dict(sorted(found.items())), lost=lost)
     _write_whole(target / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
@@ -119,15 +124,34 @@ def verify(source: Path) -> Manifest:
             "Make one with `greenroom db backup`."
         )
     for name, file in manifest.files.items():
-        parts = Path(name).parts
-        if Path(name).is_absolute() or ".." in parts or not parts or parts[0] in KEYS | _PASSING:
+        if not _may_be_held(name):
             raise StoreError(f"The copy '{source.name}' names a file that no copy holds: '{name[:100]}'.")
         path = source / name
-        if path.is_symlink() or not path.is_file() or _described(path) != file:
+        if not _is_within(source, name) or not path.is_file() or _described(path) != file:
             raise StoreError(
                 f"The copy '{source.name}' is damaged: '{name}' is not what '{MANIFEST}' says. Take another."
             )
     return manifest
+
+
+def _may_be_held(name: str) -> bool:
+    """Whether a copy may hold a file of this name: what `back_up` puts into none is refused."""
+    path = Path(name)
+    parts = path.parts
+    return (
+        not path.is_absolute()
+        and "\0" not in name
+        and bool(parts)
+        and parts[0] not in KEYS | _PASSING | {READY}
+        and not parts[0].startswith(ASIDE)
+        and not any(part.startswith(".") for part in parts)
+        and not (len(parts) == 1 and name.endswith(_LOGS))
+    )
+
+
+def _is_within(folder: Path, name: str) -> bool:
+    """Whether no link leads from a folder to a file of this name."""
+    return (folder / name).resolve() == folder.resolve() / name
 
 
 def restore(source: Path, folder: Path) -> Path | None:
@@ -254,7 +278,7 @@ def _plain_files(folder: Path, without: Collection[str]) -> Iterator[Path]:
         name = top.name
         if name in KEYS | _PASSING or name in without or name.startswith((".", ASIDE)) or ".backup-v" in name:
             continue
-        if name.endswith(("-wal", "-shm", "-journal")) or (top.is_file() and is_store(top)):
+        if name.endswith(_LOGS) or (top.is_file() and is_store(top)):
             continue
         for path in sorted(top.rglob("*")) if top.is_dir() and not top.is_symlink() else [top]:
             if (

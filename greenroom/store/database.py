@@ -160,6 +160,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
+def empty_log(connection: sqlite3.Connection) -> None:
+    """Move what the log holds into the file: what was erased is not to stay in it. Outside a transaction."""
+    with contextlib.suppress(sqlite3.OperationalError):  # a reader may hold the log a while
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 class FolderLock:
     """Says that this process owns a data folder, until `release` or the end of the process."""
 

@@ -27,6 +27,8 @@ _LONGEST_WAIT_S = 3600.0
 MOST_AN_HOUR = 6
 """Messages about one rule, project and subject in an hour on one channel: one that comes and goes is held."""
 _S = 1_000_000_000
+_FARTHEST_NS = 2 * 3600 * _S
+"""What waits for longer was written before the clock was put back. Moments to come count nowhere."""
 
 Wants = Callable[[Alert, Event], bool]
 
@@ -97,8 +99,12 @@ class Deliveries(CountedStore):
         return made
 
     def remind(self, channel: str, after_s: float) -> None:
-        """Have alerts that stand, unacknowledged, sent once more when the last message is so old."""
-        values = (channel, time.time_ns() - int(after_s * _S), channel)
+        """Have alerts that stand, unacknowledged, sent once more so long after the last message.
+
+        One that was given up counts as a message.
+        """
+        now = time.time_ns()
+        values = (channel, now - int(after_s * _S), now, channel)
         with self._reading() as connection:
             found = connection.execute(_UNHEARD, values).fetchall()
         if found:
@@ -117,15 +123,17 @@ class Deliveries(CountedStore):
                 " h.id, h.alert, h.at_ns, h.what, h.severity, h.summary, h.who, h.why, "
                 + _PREFIXED
                 + " FROM deliveries d JOIN history h ON h.id = d.event JOIN alerts a ON a.id = h.alert"
-                " WHERE d.channel = ? AND d.state IN ('waiting', 'silenced') AND d.next_ns <= ?"
-                " ORDER BY h.id LIMIT ?",
-                (channel, now, limit),
+                " WHERE d.channel = ? AND d.state IN ('waiting', 'silenced')"
+                " AND (d.next_ns <= ? OR d.next_ns > ?) ORDER BY h.id",
+                (channel, now, now + _FARTHEST_NS),
             ).fetchall()
         found = [
             (Due(row[0], read_alert(row[12:]), Event(*row[4:12]), row[1], row[2]), row[3]) for row in rows
         ]
         told: list[Due] = []
         for one, state in found:
+            if len(told) == limit:
+                break
             if self._is_stale(channel, one):
                 self._mark([one.id], "dropped", "it ended before anybody was told")
             elif is_silenced(one.alert):
@@ -153,14 +161,14 @@ class Deliveries(CountedStore):
         """When another message about the same thing may be sent: 0 for now."""
         if one.event.what == "worsened" or one.times:
             return 0
-        alert, hour_ago = one.alert, time.time_ns() - 3600 * _S
+        alert, now = one.alert, time.time_ns()
         with self._reading() as connection:
             rows = connection.execute(
                 "SELECT d.changed_ns FROM deliveries d JOIN history h ON h.id = d.event"
                 " JOIN alerts a ON a.id = h.alert WHERE d.channel = ? AND d.state = 'sent'"
-                " AND d.changed_ns > ? AND a.rule = ? AND a.project = ? AND a.subject = ?"
+                " AND d.changed_ns BETWEEN ? AND ? AND a.rule = ? AND a.project = ? AND a.subject = ?"
                 " ORDER BY d.changed_ns DESC LIMIT ?",
-                (channel, hour_ago, alert.rule, alert.project, alert.subject, MOST_AN_HOUR),
+                (channel, now - 3600 * _S, now, alert.rule, alert.project, alert.subject, MOST_AN_HOUR),
             ).fetchall()
         return rows[-1][0] + 3600 * _S if len(rows) == MOST_AN_HOUR else 0
 
@@ -192,9 +200,9 @@ class Deliveries(CountedStore):
         """When something was last tried on a channel, or with `is_sent` went out; 0 for never."""
         with self._reading() as connection:
             row = connection.execute(
-                "SELECT max(changed_ns) FROM deliveries WHERE channel = ?"
+                "SELECT max(changed_ns) FROM deliveries WHERE channel = ? AND changed_ns <= ?"
                 " AND (times > 0 OR (tries > 0 AND NOT ?))",
-                (channel, is_sent),
+                (channel, time.time_ns(), is_sent),
             ).fetchone()
         return row[0] or 0
 
@@ -220,7 +228,8 @@ class Deliveries(CountedStore):
 
 _PREFIXED = ", ".join(f"a.{name}" for name in COLUMNS.replace(",", " ").split())
 _UNHEARD = (
-    "SELECT id FROM deliveries WHERE channel = ? AND state = 'sent' AND changed_ns < ? AND event IN ("
+    "SELECT id FROM deliveries WHERE channel = ? AND state IN ('sent', 'failed')"
+    " AND (changed_ns < ? OR changed_ns > ?) AND event IN ("
     " SELECT max(h.id) FROM history h JOIN alerts a ON a.id = h.alert"
     " JOIN deliveries d ON d.event = h.id AND d.channel = ?"
     " WHERE a.ended_ns IS NULL AND a.acknowledged_ns IS NULL GROUP BY a.id)"

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from greenroom.store.counted import CountedStore
+from greenroom.store.database import empty_log
 from greenroom.store.material import pseudonym
 
 FILE = "drift.db"
@@ -189,9 +190,20 @@ class DriftStore(CountedStore):
     def forget(self, project: str | None, user: str) -> int:
         """Erase the readings of a user, under the name or what stands for it; how many."""
         with self._changing() as connection:
-            return connection.execute(
+            gone = connection.execute(
                 "DELETE FROM readings WHERE user IN (?, ?) AND (? IS NULL OR project = ?)",
                 (user, pseudonym(user), project, project),
+            ).rowcount
+        if gone:
+            with self._reading() as connection:
+                empty_log(connection)
+        return gone
+
+    def purge_readings(self, project: str, before: int) -> int:
+        """Let go of a project's readings of before an hour, and of nothing else; how many."""
+        with self._changing() as connection:
+            return connection.execute(
+                "DELETE FROM readings WHERE project = ? AND hour < ?", (project, before)
             ).rowcount
 
     def purge(self, before: int, kept: tuple[int, int] = (0, 0)) -> None:

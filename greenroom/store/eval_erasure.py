@@ -6,6 +6,7 @@ A data set's version keeps its number and its digest, so that runs over it are s
 import re
 from collections.abc import Set as AbstractSet
 
+from greenroom.store.database import empty_log
 from greenroom.store.evals import EvalStore
 
 _QUOTED = re.compile(rb'"([\w-]{1,64})"', re.ASCII)
@@ -31,8 +32,23 @@ def erase_exchanges(store: EvalStore, ids: AbstractSet[str]) -> int:
     gone += _erase_answers(store, ids)
     if gone:
         with store.reading() as db:  # what was erased is not to stay in the log
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            empty_log(db)
     return gone
+
+
+def keys_of(store: EvalStore, ids: AbstractSet[str]) -> list[str]:
+    """Under which keys answers to samples that are these exchanges are kept."""
+    known, keys = list(ids), set()
+    for at in range(0, len(known), _STEP):
+        some = known[at : at + _STEP]
+        marks = ", ".join("?" * len(some))
+        with store.reading() as db:
+            rows = db.execute(
+                f"SELECT key FROM calls JOIN items ON items.call = calls.number WHERE sample IN ({marks})",  # noqa: S608  # marks alone
+                some,
+            )
+            keys |= {str(row[0]) for row in rows}
+    return sorted(keys)
 
 
 def _erase_answers(store: EvalStore, ids: AbstractSet[str]) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from greenroom.store.checkpoint import Checkpointer
-from greenroom.store.database import explained, open_database, transaction
+from greenroom.store.database import empty_log, explained, open_database, transaction
 from greenroom.store.lines import ABANDONED, CARRIED, ESTIMATED, Account, Held, Line, Scope, Totals, Window
 from greenroom.store.material import pseudonym
 from greenroom.store.presence import Presence
@@ -354,6 +354,8 @@ class LedgerStore:
                 connection.execute("UPDATE accounts SET user = ? WHERE number = ?", (name, number))
             connection.execute("DELETE FROM balances WHERE json_extract(scope, '$[3]') = ?", (user,))
             self._accounts.clear()
+        with self._reading() as connection:
+            empty_log(connection)
 
     # connections
 

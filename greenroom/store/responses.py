@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 
+from greenroom.store.database import empty_log
 from greenroom.store.material import pseudonym
 from greenroom.store.response_file import ResponseFile
 
@@ -262,11 +263,12 @@ class StoredResponses:
         names = (user, pseudonym(user))
         with self._file.changing() as db:
             at = time.time() + 1  # `created_at` has whole seconds
-            db.executemany(
-                "INSERT OR REPLACE INTO forgotten VALUES (?, ?, ?)", [(project, one, at) for one in names]
-            )
+            # What stands for the name is enough to know it again.
+            db.execute("INSERT OR REPLACE INTO forgotten VALUES (?, ?, ?)", (project, names[1], at))
             gone = db.execute("DELETE FROM responses WHERE project = ? AND user IN (?, ?)", (project, *names))
             db.execute("DELETE FROM items WHERE project = ? AND user IN (?, ?)", (project, *names))
+        with self._file.open() as db:
+            empty_log(db)
         return gone.rowcount
 
     def purge(self, days: int, of_projects: Mapping[str, int] | None = None) -> int:
@@ -291,7 +293,8 @@ class StoredResponses:
 def _is_forgotten(db: sqlite3.Connection, project: str, user: str, since: float) -> bool:
     """Whether a user was forgotten after this was asked."""
     found = db.execute(
-        "SELECT 1 FROM forgotten WHERE project = ? AND user = ? AND at > ?", (project, user, since)
+        "SELECT 1 FROM forgotten WHERE project = ? AND user IN (?, ?) AND at > ?",
+        (project, user, pseudonym(user), since),
     )
     return found.fetchone() is not None
 

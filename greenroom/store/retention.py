@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from greenroom.store.counted import CountedStore
 
 DAY_NS = 86_400_000_000_000
+HOUR_NS = 3_600_000_000_000
 FILE = "retention.db"
 _MIGRATIONS = (
     """

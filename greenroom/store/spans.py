@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from msgspec import msgpack
 
-from greenroom.store.database import explained, open_database, open_reader, transaction
+from greenroom.store.database import empty_log, explained, open_database, open_reader, transaction
 from greenroom.store.material import pseudonym
 from greenroom.wire.otlp.signals import Attributes, Origin, Span, Spans
 
@@ -41,6 +41,7 @@ MOST_SHOWN = 2_000
 _HEX = frozenset("0123456789abcdef")
 _STEP = 500
 """Rows erased in one transaction."""
+_ORPHANS = "DELETE FROM origins WHERE number NOT IN (SELECT origin FROM spans)"
 _NEWER = """INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
 at_ns = excluded.at_ns, start_ns = excluded.start_ns, origin = excluded.origin, user = excluded.user,
 body = excluded.body"""
@@ -131,6 +132,9 @@ class SpanStore:
                     (project, before_ns, _STEP),
                 ).rowcount
             erased += step
+        if erased:
+            with self._changing() as connection:
+                connection.execute(_ORPHANS)
         return erased
 
     def projects(self) -> list[str]:
@@ -153,6 +157,11 @@ class SpanStore:
             with self._changing() as connection:
                 statement = "DELETE FROM spans WHERE trace = ? AND project = ?"
                 erased += connection.execute(statement, place).rowcount
+        if erased:
+            with self._changing() as connection:  # what is said of a sender may name the user, too
+                connection.execute(_ORPHANS)
+            with self._lock, self._explaining():
+                empty_log(self._writer)
         return erased
 
     def purge(self, before_ns: int) -> int:
@@ -168,7 +177,7 @@ class SpanStore:
             erased += step
         if erased:
             with self._changing() as connection:
-                connection.execute("DELETE FROM origins WHERE number NOT IN (SELECT origin FROM spans)")
+                connection.execute(_ORPHANS)
         return erased
 
     def size_bytes(self) -> int:
@@ -233,4 +242,6 @@ def _user_of(attributes: Attributes) -> str | None:
         user = attributes.get(name)
         if isinstance(user, str) and user:
             return user
+        if isinstance(user, int) and not isinstance(user, bool):
+            return str(user)
     return None

@@ -7,14 +7,14 @@ asks. Bytes here are JSON or msgpack that `offline` understands. Methods block; 
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from greenroom.errors import Conflict
-from greenroom.store.database import explained, open_database
+from greenroom.store.database import empty_log, explained, open_database, transaction
 from greenroom.store.presence import Presence
 
 MIGRATIONS = (
@@ -149,6 +149,16 @@ class Trials:
             db.execute(
                 "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?, ?)", (call, scorer, run, cost_nano, value)
             )
+
+    def erase_scores(self, calls: Sequence[str]) -> None:
+        """Erase what scorers said of the answers to these calls; that it was paid for stays."""
+        with self._using() as db:
+            with transaction(db):
+                db.executemany(
+                    "UPDATE scores SET value = x'', scorer = hex(randomblob(16)) WHERE call = ?",
+                    [(one,) for one in calls],
+                )
+            empty_log(db)
 
     def keep_candidate(self, run: str, number: int, value: bytes) -> None:
         """Keep what a run knows of its candidate of this number."""

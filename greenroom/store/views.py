@@ -1,11 +1,13 @@
 """Saved views of the requests: a filter under a name, for whoever holds the key it was saved with."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from greenroom.errors import MalformedRequest
 from greenroom.store.counted import CountedStore
+from greenroom.store.database import empty_log
 
 FILE = "views.db"
 LONGEST_NAME = 60
@@ -62,3 +64,16 @@ class ViewStore(CountedStore):
         with self._changing() as connection:
             gone = connection.execute("DELETE FROM views WHERE key = ? AND name = ?", (key, name))
             return gone.rowcount > 0
+
+    def all(self) -> list[tuple[str, View]]:
+        """All views, each with the key that holds it."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT key, name, filter FROM views").fetchall()
+        return [(key, View(name, filter)) for key, name, filter in found]
+
+    def erase(self, places: Sequence[tuple[str, str]]) -> None:
+        """Delete views by key and name, so that nothing of them stays in the file or its log."""
+        with self._changing() as connection:
+            connection.executemany("DELETE FROM views WHERE key = ? AND name = ?", places)
+        with self._reading() as connection:
+            empty_log(connection)

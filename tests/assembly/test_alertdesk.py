@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from greenroom.assembly import applied
 from greenroom.assembly.alertdesk import AlertDesk
 from greenroom.assembly.house import House
 from greenroom.errors import Conflict, MalformedRequest, NotFound
@@ -75,6 +76,15 @@ def test_channels_are_shown_without_their_addresses(house: House) -> None:
     assert b"chat" in said
     assert b"secret-words" not in said
     assert {one["name"] for one in desk.rules()} == {"failures", "cost"}
+
+
+def test_the_configuration_that_is_shown_and_kept_has_no_secret_of_an_address(house: House) -> None:
+    applied.keep(house.folder(), house.config)
+
+    told = msgspec.json.encode(applied.shown(house.config)) + (house.data / applied.FILE_NAME).read_bytes()
+
+    assert b"https://hooks.example/" in told
+    assert b"secret-words" not in told
 
 
 def test_what_ended_is_told_by_pages(house: House) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ from greenroom.assembly.house import House
 from greenroom.errors import ConfigError, GreenroomError, NotFound
 from greenroom.gateway.figures import Figures
 from greenroom.store.alerts import FILE, Alert, Notice
+from greenroom.store.deliveries import Due
 from greenroom.store.material import Row
 from tests.receivers import Receiver, receiving
 
@@ -226,3 +227,25 @@ async def test_the_threads_do_it_by_themselves(place: Path, receiver: Receiver) 
                 await asyncio.sleep(0.05)
 
     assert told(receiver) == [("opened", "failures")]
+
+
+def test_a_channel_that_breaks_keeps_no_other_from_being_told(house: House, receiver: Receiver) -> None:
+    class Broken:
+        def send(self, due: Sequence[Due]) -> None:
+            raise ZeroDivisionError
+
+    delivering = house.alerting.delivering
+    table = house.config.alerts.channels["ops"]
+    house.alerting.take(
+        msgspec.structs.replace(house.config.alerts, channels={"broken": table, "ops": table})
+    )
+    delivering._channels["broken"] = Broken()
+    house.alerts.tell(Notice("failures", "threshold", "", "support", "warning", "25 % failed."))
+
+    delivering.look()
+
+    assert told(receiver) == [("opened", "failures")]
+    assert {(one.channel, one.state, one.tries) for one in house.deliveries.list()} == {
+        ("broken", "waiting", 1),
+        ("ops", "sent", 0),
+    }

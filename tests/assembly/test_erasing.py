@@ -128,8 +128,15 @@ def test_each_project_keeps_what_it_recorded_as_long_as_it_says(house: House) ->
     house.spans.add("short", [Spans(Origin(), [Span(trace=ANA[0], id="0" * 16)])], now_ns=now - 3 * DAY_NS)
     house.spans.add("long", [Spans(Origin(), [Span(trace=ANA[1], id="0" * 16)])], now_ns=now - 300 * DAY_NS)
 
+    hour = now // 3_600_000_000_000
+    house.drift.add({
+        hour - 24 * days: {(one, "app"): [("ana", f"{one}-{days}", b"")] for one in names} for days in (10, 1)
+    })  # fmt: skip
+
     let_go(house)
 
+    assert sorted(one[0] for one in house.drift.of_hour(hour - 240)) == ["default", "long"]
+    assert len(house.drift.of_hour(hour - 24)) == 3
     left = {one["id"] for one in house.traces.list(TraceFilter(limit=50)).rows}
     assert left == {"default-10", "default-1", "short-1", "long-100", "long-10", "long-1"}
     with house.responses.changing() as db:

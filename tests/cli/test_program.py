@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import urllib.request
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,24 @@ def test_an_argument_that_says_nothing_is_wrong_usage(run: Run, words: tuple[str
     done = run(*words)
 
     assert (done.code, done.err) == (64, said + "\n")
+
+
+@pytest.mark.parametrize("name", sorted(app.COMMANDS))
+def test_every_command_can_be_loaded(name: str) -> None:
+    module, _, found = app.COMMANDS[name][0].partition(":")
+
+    assert hasattr(import_module(f"greenroom.cli.{module}"), found)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="There is no /dev/full here.")
+def test_output_that_a_full_disk_does_not_take_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "greenroom", "trace", "export", "--format", "csv"],
+            cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=50, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 3
+    assert (
+        done.stderr == "Not all was written: No space left on device. Free some space, then run it again.\n"
+    )

@@ -20,7 +20,8 @@ INSIDE = (
 NEVER = (
     "0.0.0.0", "169.254.169.254", "169.254.0.1", "::", "fe80::1", "fe80::1%eth0", "::ffff:169.254.169.254",
     "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "224.0.0.1", "ff02::1", "255.255.255.255", "", "localhost",
-    "::ffff:0.0.0.0",
+    "::ffff:0.0.0.0", "fec0::1", "168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254",
+    "fd20:ce::254", "::ffff:168.63.129.16",
 )  # fmt: skip
 OUTSIDE = (
     "1.1.1.1",
@@ -75,6 +76,17 @@ def test_no_spelling_of_a_host_within_is_called(host: str) -> None:
 def test_a_name_with_one_address_within_is_not_called() -> None:
     with pytest.raises(MalformedRequest, match="private network"):
         post("https://example.com/", b"", {}, lookup=lambda _: ["93.184.216.34", "127.0.0.1"])
+
+
+def test_an_address_that_is_not_reached_from_here_is_passed_over(receiver: Receiver) -> None:
+    """As a name's IPv6 address where there is no IPv6."""
+    began = time.monotonic()
+
+    answered = post(
+        receiver.url, b"{}", {}, is_private_meant=True, lookup=lambda _: ["127.0.0.9", "127.0.0.1"]
+    )
+
+    assert (answered.status, time.monotonic() - began < 5) == (204, True)
 
 
 def test_a_name_is_asked_once_and_what_was_judged_is_connected_to(receiver: Receiver) -> None:

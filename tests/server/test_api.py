@@ -456,6 +456,14 @@ def test_health_metrics_and_the_document_need_no_key_here(office: Office, path: 
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+def test_a_proxy_on_this_machine_opens_metrics_to_nobody(office: Office, header: str) -> None:
+    forwarded = {header: "203.0.113.9"}
+
+    assert office.ask("GET /metrics", headers=forwarded).status == 401
+    assert office.ask("GET /metrics", office.keys["viewer"], headers=forwarded).status == 200
+
+
 def test_metrics_count_what_was_answered(office: Office) -> None:
     office.chat(office.keys["app"], "Count me")
 

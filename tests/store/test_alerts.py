@@ -148,3 +148,9 @@ def test_what_ended_long_ago_is_let_go_of_with_its_history(alerts: Alerts) -> No
     assert [one.id for one in alerts.opened()] == [open_one]
     with pytest.raises(NotFound):
         alerts.alert(old)
+
+
+def test_no_ends_of_lines_and_no_turned_writing_get_into_a_subject(alerts: Alerts) -> None:
+    found = alerts.tell(msgspec.structs.replace(NOTICE, subject="a\u2028b\u202ec"))
+
+    assert found.subject == "a b c"

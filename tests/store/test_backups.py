@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -260,3 +261,63 @@ def test_a_restore_that_is_killed_leaves_the_old_or_is_finished(folder: Path, tm
     assert number > 8
     assert halves > 3
     assert count(folder / "a.db") == 1
+
+
+def test_a_foreign_manifest_in_the_target_deletes_nothing_outside(folder: Path, tmp_path: Path) -> None:
+    target, outside = tmp_path / "copy", tmp_path / "outside"
+    outside.write_text("somebody's")
+    back_up(folder, target)
+    manifest = msgspec.json.decode((target / MANIFEST).read_bytes())
+    for name in ("../outside", str(outside), "files/../../outside"):
+        manifest["files"][name] = {"bytes": 1, "sha256": "0"}
+    (target / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+
+    back_up(folder, target)
+
+    assert outside.read_text() == "somebody's"
+    assert verify(target).files.keys() == {"a.db", "b.db", "files/file-1", "models/big.gguf"}
+
+
+@pytest.mark.parametrize(
+    "name", ["ready", ASIDE + "20260101-000000/a.db", ".restoring/ready", "files/\0", "a.db-wal"]
+)
+def test_a_copy_that_names_what_no_copy_holds_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    target = tmp_path / "copy"
+    back_up(folder, target)
+    manifest = msgspec.json.decode((target / MANIFEST).read_bytes())
+    manifest["files"][name] = {"bytes": 0, "sha256": sha256(b"").hexdigest()}
+    (target / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    with contextlib.suppress(OSError, ValueError):
+        (target / name).parent.mkdir(exist_ok=True)
+        (target / name).write_bytes(b"")
+
+    with pytest.raises(StoreError, match="no copy holds"):
+        restore(target, folder)
+
+    assert (folder / "a.db").exists()
+    assert not is_half(folder)
+
+
+def test_a_link_within_a_copy_leads_nowhere(folder: Path, tmp_path: Path) -> None:
+    """A digest of what lies behind it may be known to who made the copy."""
+    target, outside = tmp_path / "copy", tmp_path / "outside"
+    back_up(folder, target)
+    outside.mkdir()
+    (target / "files" / "file-1").rename(outside / "file-1")
+    (target / "files").rmdir()
+    (target / "files").symlink_to(outside)
+
+    with pytest.raises(StoreError, match="damaged"):
+        restore(target, folder)
+
+
+def test_a_link_in_the_target_is_not_written_through(folder: Path, tmp_path: Path) -> None:
+    target, outside = tmp_path / "copy", tmp_path / "outside"
+    outside.mkdir()
+    target.mkdir()
+    (target / "files").symlink_to(outside)
+
+    with contextlib.suppress(StoreError, OSError):
+        back_up(folder, target)
+
+    assert list(outside.iterdir()) == []

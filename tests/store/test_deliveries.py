@@ -173,3 +173,42 @@ def test_a_crash_between_sending_and_noting_sends_twice_and_loses_nothing(tmp_pa
     second = Desk(tmp_path)
 
     assert [one.event.what for one in second.due()] == ["opened"]
+
+
+def test_many_silenced_alerts_hide_no_other(desk: Desk) -> None:
+    for number in range(210):
+        desk.alerts.tell(msgspec.structs.replace(NOTICE, rule=f"r{number % 3}", subject=f"app {number}"))
+    desk.alerts.tell(msgspec.structs.replace(NOTICE, rule="credentials", severity="critical"))
+
+    found = desk.due(lambda alert: alert.rule != "credentials")
+
+    assert [one.alert.rule for one in found] == ["credentials"]
+
+
+def test_a_message_given_up_is_tried_anew_while_its_alert_stands(desk: Desk) -> None:
+    desk.alerts.tell(NOTICE)
+    (one,) = desk.due()
+    desk.outbox.failed([one._replace(tries=MOST_TRIES - 1)], "no")
+    assert desk.states() == [("opened", "failed")]
+
+    desk.outbox.remind("ops", 0)
+
+    assert desk.send() == ["opened"]
+
+
+def test_a_clock_put_back_holds_nothing_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 30 * 86_400 * 1_000_000_000)
+    for _ in range(4):
+        desk.alerts.tell(NOTICE)
+        desk.send()
+        desk.alerts.clear("failures", "", "support")
+        desk.send()
+    desk.alerts.tell(msgspec.structs.replace(NOTICE, subject="sales"))
+    desk.outbox.failed(desk.due(), "no")
+
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    desk.alerts.tell(NOTICE)
+
+    assert {one.alert.subject for one in desk.due()} == {"support", "sales"}
+    assert desk.outbox.last_ns("ops") <= now

@@ -1,11 +1,13 @@
 """Spans of applications: kept once, found by trace, gone with their time and their user."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from greenroom.store.database import open_reader
 from greenroom.store.spans import SpanStore
 from greenroom.wire.otlp.signals import Event, Origin, Span, Spans
 
@@ -88,3 +90,16 @@ def test_what_is_past_its_time_goes_with_its_origin(store: SpanStore) -> None:
 @pytest.mark.parametrize("trace", ["", "zz", "é" * 32, "0" * 31])
 def test_what_is_no_id_has_no_spans(store: SpanStore, trace: str) -> None:
     assert store.of(None, trace).spans == []
+
+
+def test_who_sent_goes_with_the_last_span_of_a_project_with_days_of_its_own(
+    store: SpanStore, tmp_path: Path
+) -> None:
+    store.add("clinic", [Spans(Origin({"host.name": "ward-7"}), [span(1)])], now_ns=5)
+    store.add("p", [Spans(SHOP, [span(2)])], now_ns=5)
+
+    store.erase_before("clinic", 10)
+
+    with closing(open_reader(tmp_path / "spans.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM origins").fetchone() == (1,)
+    assert store.of("p", TRACE).spans[0].origin == SHOP

@@ -60,6 +60,7 @@ class Exporter:
         self._exchange = self._mark("traces", newest[0])
         self._score = self._mark("scores", newest[1])
         self._batch = BATCH
+        self._scores = SCORES
 
     def close(self) -> None:
         """Stop reading. The rest leaves after the next start."""
@@ -136,17 +137,22 @@ class Exporter:
     def _pass_scores(self) -> bool:
         """Send some scores; whether there may be more."""
         outbox = self._outbox
-        found = self._tail.scores(self._score, SCORES)
+        found = self._tail.scores(self._score, self._scores)
         if not found:
             return False
         sends_content = outbox.plan.content != "none"
         logs = [evaluation_of(one, sends_content=sends_content) for one in found]
-        if outbox.send("logs", outbox.write.logs([Logs(self._origin, logs)]), len(logs)) is not Fate.DONE:
-            return False
+        fate = outbox.send("logs", outbox.write.logs([Logs(self._origin, logs)]), len(logs), len(found))
+        if fate is not Fate.DONE:
+            if fate is Fate.SMALLER:
+                self._scores = len(found) // 2
+            return fate is Fate.SMALLER
         outbox.counts.events += len(logs)
         self._score = found[-1].number
         self._marks.set_progress("scores", self._score)
-        return len(found) == SCORES
+        is_full = len(found) == self._scores
+        self._scores = min(self._scores * 2, SCORES)
+        return is_full
 
 
 class MetricsExport:

@@ -90,7 +90,7 @@ class Outbox:
         if answer.kind == "smaller" and parts > 1:
             return Fate.SMALLER
         self._failures.pop(signal, None)
-        rejected = answer.rejected if answer.kind == "taken" else records
+        rejected = min(answer.rejected, records) if answer.kind == "taken" else records
         self.counts.rejected += rejected
         if rejected:
             self._trouble[signal] = answer.said or f"{self.plan.place} did not take {rejected} records"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from socket import SHUT_RDWR
+from threading import Timer
 from time import monotonic
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -19,8 +20,8 @@ from greenroom.offline.otel.settings import Plan
 from greenroom.wire.otlp.answers import read_json, read_protobuf
 
 MOST_ANSWER_BYTES = 65_536
-_LATER = frozenset({401, 403, 404, 405, 408, 429, 500, 502, 503, 504})
-"""What may be mended there, or here: nothing is given up for it."""
+_LATER = frozenset({401, 403, 404, 405, 407, 408, 421, 425, 429})
+"""What may be mended there, or here: nothing is given up for it. So are redirects and all 5xx."""
 _LONGEST_WAIT_S = 300.0
 
 
@@ -53,6 +54,7 @@ class Sender:
         self._connection: HTTPConnection | None = None
         self._used_at = 0.0
         self._is_waiting = False
+        self._is_late = False
 
     def close(self) -> None:
         """Hang up."""
@@ -68,6 +70,10 @@ class Sender:
             with suppress(OSError):  # it may have closed meanwhile
                 sock.shutdown(SHUT_RDWR)
 
+    def _end(self) -> None:
+        self._is_late = self._is_waiting
+        self.interrupt()
+
     def send(self, path: str, body: bytes, timeout_s: float | None = None) -> Answer:
         """POST a message to `/v1/traces`, `/v1/metrics` or `/v1/logs`."""
         timeout_s = self._plan.config.timeout_s if timeout_s is None else timeout_s
@@ -81,19 +87,27 @@ class Sender:
             packer = zlib.compressobj(6, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()
             headers["content-encoding"] = "gzip"
-        self._is_waiting = True
+        self._is_waiting, self._is_late = True, False
+        timer = Timer(timeout_s, self._end)  # a socket's own time begins anew with each byte
+        timer.daemon = True
+        timer.start()
         try:
             status, found, wait_s = self._post(path, body, headers, timeout_s)
+            if self._is_late:
+                raise TimeoutError
         except (OSError, HTTPException) as error:
             self.close()
-            return Answer("later", said=_said(error, self._host, self._port))
+            return Answer(
+                "later", said=_said(TimeoutError() if self._is_late else error, self._host, self._port)
+            )
         finally:
+            timer.cancel()
             self._is_waiting = False
         if 200 <= status < 300:
             rejected, said = (read_json if is_json else read_protobuf)(found)
             return Answer("taken", rejected, said)
         said = f"{self._host} answered {status}"
-        if status in _LATER:
+        if status in _LATER or 300 <= status < 400 or status >= 500:
             return Answer("later", said=said, wait_s=wait_s)
         return Answer("smaller" if status == 413 else "refused", said=said)
 

@@ -1,6 +1,7 @@
 """[otel]: what leaves by OTLP, what is taken in, and what the usual variables of the environment add."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -87,13 +88,20 @@ class Plan(NamedTuple):
         """Whether nobody on the way can read along: by TLS, or without leaving this machine."""
         parts = urlsplit(self.endpoint)
         host = parts.hostname or ""
-        return parts.scheme == "https" or host in ("localhost", "::1") or host.startswith("127.")
+        return parts.scheme == "https" or host == "localhost" or _is_loopback(host)
 
     @property
     def place(self) -> str:
         """Where to, as it may be shown: without what stands before an @."""
         parts = urlsplit(self.endpoint)
         return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name: one may begin with "127." and be anybody's
+        return False
 
 
 def check_endpoint(config: OtelConfig, source: str) -> None:

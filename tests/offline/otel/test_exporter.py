@@ -1,7 +1,10 @@
 """What is stored leaves once, in order, whatever the collector does: over a real socket, from a real store."""
 
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +119,7 @@ def test_the_first_start_begins_with_what_is_new(tmp_path: Path, collector: Coll
     post.close()
 
 
-@pytest.mark.parametrize("status", [429, 503, 404, 401])
+@pytest.mark.parametrize("status", [429, 503, 404, 401, 308, 407, 520])
 def test_what_a_collector_that_is_away_did_not_get_leaves_later(post: Post, status: int) -> None:
     post.collector.answer = lambda _: (status, b"")
     post.store(1, 2)
@@ -154,6 +157,57 @@ def test_a_message_that_is_too_large_goes_in_smaller_ones(post: Post) -> None:
 
     assert post.roots() == [id_of(number) for number in range(1, 41)]
     assert post.outbox.counts.rejected == 0
+
+
+def test_scores_that_are_too_many_for_one_message_go_in_smaller_ones(post: Post) -> None:
+    post.store(1)
+    for number in range(40):
+        post.traces.score(None, id_of(1), Score(name=f"s{number}", value=1.0))
+    post.collector.answer = lambda message: (200, b"") if len(message.body) < 4_000 else (413, b"")
+
+    post.exporter.look()
+
+    assert sorted(one.attributes["gen_ai.evaluation.name"] for one in post.collector.logs()) == sorted(
+        f"s{number}" for number in range(40)
+    )
+    assert post.outbox.counts.rejected == 0
+
+
+def test_no_collector_says_more_than_it_was_sent(post: Post) -> None:
+    post.collector.answer = lambda _: (200, protobuf.partial_success(2**60, "all"))
+    post.store(1)
+
+    post.exporter.look()
+
+    assert post.outbox.counts.rejected == 3
+
+
+def test_a_collector_that_answers_drop_by_drop_holds_nobody_longer_than_one_that_is_silent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+                for _ in range(100):
+                    time.sleep(0.05)
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        plan = plan_of(
+            OtelConfig(endpoint=f"http://127.0.0.1:{server.getsockname()[1]}", timeout_s=0.3), {}, "f"
+        )
+        assert plan is not None
+        began = time.monotonic()
+        with closing(Sender(plan, Proxies({}))) as sender:
+            answer = sender.send("/v1/traces", b"x")
+        took_s = time.monotonic() - began
+        thread.join()
+
+    assert answer.kind == "later"
+    assert "in time" in answer.said
+    assert took_s < 2
 
 
 def test_what_is_refused_for_good_is_counted_and_holds_up_nobody(post: Post) -> None:
@@ -296,3 +350,15 @@ def test_what_is_wrong_with_the_settings_is_said_without_secrets(
         make()
 
     assert "s3cr3t" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_guarded"),
+    [("http://127.0.0.1:4318", True), ("http://[::1]:4318", True), ("https://o.example", True),
+     ("http://o.example", False), ("http://127.0.0.1.o.example", False)],
+)  # fmt: skip
+def test_who_can_read_along_is_told_by_the_address_alone(endpoint: str, is_guarded: bool) -> None:
+    plan = plan_of(OtelConfig(endpoint=endpoint), {}, "f")
+
+    assert plan is not None
+    assert plan.is_guarded is is_guarded

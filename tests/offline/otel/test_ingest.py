@@ -100,3 +100,15 @@ def test_what_there_is_no_room_for_is_refused_in_words(store: SpanStore) -> None
     assert (taken.taken, taken.refused) == (0, 1)
     assert "otel.ingest_mb" in taken.why
     assert store.count() == 0
+
+
+@pytest.mark.parametrize(
+    "user", ["12345678909", BARE, "+55 11 98765-4321", "4111111111111111", 4_111_111_111_111_111]
+)
+@pytest.mark.parametrize("name", ["user.id", "enduser.id"])
+def test_a_user_whose_name_is_a_number_can_still_be_erased(
+    store: SpanStore, user: str | int, name: str
+) -> None:
+    taken_in(store, attributes={name: user})
+
+    assert store.erase("p", str(user)) == 1
