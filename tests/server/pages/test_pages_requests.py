@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from greenroom.errors import MalformedRequest
 from greenroom.server.pages.journey import VIEWS, Card, journey
 from greenroom.server.pages.record import Record, read_record
 from greenroom.server.pages.requests.application import around
@@ -275,6 +276,19 @@ def test_a_wrong_filter_is_told_and_stays_in_the_bar(admin: Visitor) -> None:
     assert answer.status_code == 400
     assert "Did you mean &#39;model&#39;?" in answer.text
     assert 'value="modle:x"' in answer.text
+
+
+def test_an_export_tells_what_is_wrong_with_the_search_before_it_begins(
+    admin: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(wanted: object) -> object:
+        raise MalformedRequest("These words can't be searched for.")
+
+    monkeypatch.setattr(admin.backend.requests, "browse", refuses)
+    answer = admin.get("/requests/export.jsonl?q=%00")
+
+    assert answer.status_code == 400
+    assert "be searched for" in answer.text
 
 
 def test_links_of_other_pages_become_terms(admin: Visitor) -> None:
