@@ -8,6 +8,8 @@ import pytest
 
 from greenroom.assembly.data_sets import FILE, DataSetDesk
 from greenroom.assembly.house import House
+from greenroom.assembly.keeping import keep_exchange
+from greenroom.errors import NotFound
 from greenroom.offline.evals.kept import extend_data, kept_data
 from greenroom.offline.evals.sample import Sample
 from greenroom.server.pages.data_sets import DataSetPages
@@ -189,3 +191,26 @@ def test_whoever_adds_at_the_same_time_loses_nothing(house: House) -> None:
         thread.join()
 
     assert len(kept_data(store, "shared").samples) == 20
+
+
+@pytest.mark.parametrize("version", ["9" * 19, "9" * 5_000, "²", "٣", "-1", "1.5"])
+def test_a_version_that_is_no_number_of_ours_is_not_there(house: House, version: str) -> None:
+    extend_data(house.evals, "piers", [Sample(id="a", messages=({"role": "user", "content": "?"},))], "test")
+
+    with pytest.raises(NotFound, match="no data set"):
+        kept_data(house.evals, f"piers@{version}")
+
+
+def test_a_kept_exchange_stays_in_its_project_and_takes_nothing_away(house: House) -> None:
+    ids = [f"{n:032x}" for n in range(8)]
+    house.traces.write([entry_of(make_exchange(id, project="north")) for id in ids])
+    store = house.evals
+    threads = [threading.Thread(target=keep_exchange, args=(house, id, "kept", "")) for id in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(one.id for one in kept_data(store, "kept", "north").samples) == ids
+    with pytest.raises(NotFound):
+        kept_data(store, "kept", "default")
