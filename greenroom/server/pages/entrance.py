@@ -66,7 +66,10 @@ class Entrance:
         """Around pages: who is not signed in is sent to do so; an error is a page too."""
 
         async def endpoint(request: Request) -> Response:
-            session = await self._session(request)
+            try:
+                session = await self._session(request)
+            except GreenroomError as error:  # who it is can't be looked up now
+                return self._error_page(error, None)
             if session is None:
                 return self._to_login(request)
             notice = unquote(cookie(request, "said") or "")
@@ -88,7 +91,10 @@ class Entrance:
         """Around JSON twins and streams: who is not signed in gets a 401; an error is JSON."""
 
         async def endpoint(request: Request) -> Response:
-            session = await self._session(request)
+            try:
+                session = await self._session(request)
+            except GreenroomError as error:
+                return _json_error(error.status, error.code, str(error))
             if session is None:
                 return _json_error(401, "not_signed_in", "Sign in at /login first, or use /api with a key.")
             try:
