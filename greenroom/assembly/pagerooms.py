@@ -43,7 +43,7 @@ from greenroom.server.pages.quality import QualityPage
 from greenroom.server.pages.safety import SafetyPage
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.sessions import MOST_ADDRESSES, MOST_SESSIONS, Shelves
-from greenroom.server.pages.settings import SettingsPages
+from greenroom.server.pages.settings import MOST_FORMS, SettingsPages
 from greenroom.server.pages.site import pages
 from greenroom.store.shared import SharedThings
 
@@ -66,7 +66,7 @@ def _rooms_of(behind: Behind) -> tuple[Room, ...]:
         FinetuningPages(TrainingPages(behind.finetuning)).routes,
         DeploymentsPage(DeployDesk(house)).routes,
         OverviewPages(OverviewDesk(house)).routes,
-        SettingsPages(SettingsDesk(behind.desk)).routes,
+        SettingsPages(SettingsDesk(behind.desk), _forms(house)).routes,
         DriftPage(DriftDesk(house)).routes,
         QualityPage(QualityDesk(house)).routes,
         SafetyPage(SafetyDesk(house)).routes,
@@ -91,3 +91,8 @@ def _shelves(house: House) -> Shelves | None:
         SharedThings(shared, "try", MOST_ADDRESSES),
         shared.digest("login form"),
     )
+
+
+def _forms(house: House) -> SharedThings | None:
+    """Where several workers keep which forms were sent, so that none makes a key twice."""
+    return None if house.shared is None else SharedThings(house.shared, "form", MOST_FORMS)
