@@ -23,6 +23,7 @@ from greenroom.assembly.qualitydesk import QualityDesk
 from greenroom.assembly.safety import SafetyDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
+from greenroom.server.pages import once
 from greenroom.server.pages.alerts import AlertPages
 from greenroom.server.pages.batches import BatchPages
 from greenroom.server.pages.comparing import ComparisonPages
@@ -43,7 +44,7 @@ from greenroom.server.pages.quality import QualityPage
 from greenroom.server.pages.safety import SafetyPage
 from greenroom.server.pages.serving import ServingPages
 from greenroom.server.pages.sessions import MOST_ADDRESSES, MOST_SESSIONS, Shelves
-from greenroom.server.pages.settings import MOST_FORMS, SettingsPages
+from greenroom.server.pages.settings import SettingsPages
 from greenroom.server.pages.site import pages
 from greenroom.store.shared import SharedThings
 
@@ -62,7 +63,7 @@ def _rooms_of(behind: Behind) -> tuple[Room, ...]:
         ServingPages(ServingPagesDesk(house)).routes,
         DataSetPages(DataSetDesk(house), house.documents.files, behind.shelves.file_bytes).routes,
         ComparisonPages(ComparisonDesk(house)).routes,
-        NewTrainingPage(NewTrainings(behind.finetuning)).routes,
+        NewTrainingPage(NewTrainings(behind.finetuning), _forms(house)).routes,
         FinetuningPages(TrainingPages(behind.finetuning)).routes,
         DeploymentsPage(DeployDesk(house)).routes,
         OverviewPages(OverviewDesk(house)).routes,
@@ -94,5 +95,5 @@ def _shelves(house: House) -> Shelves | None:
 
 
 def _forms(house: House) -> SharedThings | None:
-    """Where several workers keep which forms were sent, so that none makes a key twice."""
-    return None if house.shared is None else SharedThings(house.shared, "form", MOST_FORMS)
+    """Where several workers keep which forms were sent, so that none makes a thing twice."""
+    return None if house.shared is None else SharedThings(house.shared, "form", once.MOST)
