@@ -252,7 +252,9 @@ def test_deeds_for_many_reach_those_that_are_ticked(admin: Visitor) -> None:
     assert [id for id, _ in admin.backend.requests.scored] == ids
     assert [line.split('"')[3] for line in exported.text.splitlines()] == ids
     assert "attachment" in exported.headers["content-disposition"]
-    assert "Tick the requests" in admin.post("/requests/bulk", {"csrf": token, "do": "score"}).text
+    refused = admin.post("/requests/bulk", {"csrf": token, "do": "score"})
+    assert refused.status_code == 400
+    assert "Tick the requests" in refused.text
 
 
 def test_a_view_is_saved_shown_and_deleted(admin: Visitor) -> None:

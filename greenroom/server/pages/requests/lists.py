@@ -59,8 +59,8 @@ class RequestLists:
         asked = read_asked(request.query_params)
         return await run_in_threadpool(self._page, session, asked)
 
-    def _page(self, session: Session, asked: Asked, trouble: str = "") -> Response:
-        status, terms, sight = 200, [], None
+    def _page(self, session: Session, asked: Asked, trouble: str = "", status: int = 200) -> Response:
+        terms, sight = [], None
         try:
             found = asked.read()
             terms = found.terms
@@ -174,7 +174,7 @@ class RequestLists:
             else:
                 raise MalformedRequest("This form says nothing that can be done.", "do")
         except GreenroomError as error:
-            return await run_in_threadpool(self._page, session, asked, str(error))
+            return await run_in_threadpool(self._page, session, asked, str(error), error.status)
         return redirect(asked.address("/requests"), said)
 
     def _score(self, ids: Sequence[str], score: Score, by: By) -> str:
