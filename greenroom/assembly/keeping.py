@@ -4,8 +4,7 @@ from typing import Any
 
 from greenroom.assembly.house import House
 from greenroom.errors import MalformedRequest, NotFound
-from greenroom.offline.evals.data import DataSet
-from greenroom.offline.evals.kept import keep_data, kept_data
+from greenroom.offline.evals.kept import change_data
 from greenroom.offline.evals.sample import Sample
 from greenroom.server.pages.access import seen
 
@@ -15,13 +14,11 @@ MOST_ROWS = 10_000
 
 
 def keep_exchange(house: House, id: str, name: str, expected: str) -> Record:
-    """Add what an exchange asked, as it was stored, to a data set of a project: the one that may be
-    seen, else "default".
+    """Add what an exchange asked, as it was stored, to a data set of its own project.
 
     What is expected is its answer, unless something else is given. The set is made where it is not there; a
     row that is there already adds nothing. Raises: NotFound; MalformedRequest.
     """
-    project = seen() or "default"
     record = house.traces.get(seen(), id)
     if record is None:
         raise NotFound("There is no request with this id. It may have been erased, or its time is over.")
@@ -34,14 +31,14 @@ def keep_exchange(house: House, id: str, name: str, expected: str) -> Record:
         id=id, messages=messages, variables=values, expected=expected or record["reply"]["text"] or None,
         group=record["session"] or "",
     )  # fmt: skip
-    try:
-        before = kept_data(house.evals, name, project).samples
-    except NotFound:
-        before = ()
-    if len(before) >= MOST_ROWS:
-        raise MalformedRequest(
-            f"'{name}' has {len(before):,} rows. Add more to it from a file: greenroom eval data add.", "name"
-        )
-    rows = (*(one for one in before if one.id != id), sample)
-    kept = keep_data(house.evals, name, DataSet.of(rows, "requests"), project)
+
+    def with_it(held: list[Sample]) -> list[Sample]:
+        if len(held) >= MOST_ROWS:
+            raise MalformedRequest(
+                f"'{name}' has {len(held):,} rows. Add more to it from a file: greenroom eval data add.",
+                "name",
+            )
+        return [*(one for one in held if one.id != id), sample]
+
+    kept = change_data(house.evals, name, with_it, "requests", str(record["project"]))
     return {"name": kept.name, "version": kept.version, "rows": kept.rows}

@@ -23,6 +23,7 @@ from greenroom.assembly.qualitydesk import QualityDesk
 from greenroom.assembly.safety import SafetyDesk
 from greenroom.assembly.serving import ServingPagesDesk
 from greenroom.assembly.settings import SettingsDesk
+from greenroom.server.pages import once
 from greenroom.server.pages.alerts import AlertPages
 from greenroom.server.pages.batches import BatchPages
 from greenroom.server.pages.comparing import ComparisonPages
@@ -62,11 +63,11 @@ def _rooms_of(behind: Behind) -> tuple[Room, ...]:
         ServingPages(ServingPagesDesk(house)).routes,
         DataSetPages(DataSetDesk(house), house.documents.files, behind.shelves.file_bytes).routes,
         ComparisonPages(ComparisonDesk(house)).routes,
-        NewTrainingPage(NewTrainings(behind.finetuning)).routes,
+        NewTrainingPage(NewTrainings(behind.finetuning), _forms(house)).routes,
         FinetuningPages(TrainingPages(behind.finetuning)).routes,
         DeploymentsPage(DeployDesk(house)).routes,
         OverviewPages(OverviewDesk(house)).routes,
-        SettingsPages(SettingsDesk(behind.desk)).routes,
+        SettingsPages(SettingsDesk(behind.desk), _forms(house)).routes,
         DriftPage(DriftDesk(house)).routes,
         QualityPage(QualityDesk(house)).routes,
         SafetyPage(SafetyDesk(house)).routes,
@@ -91,3 +92,8 @@ def _shelves(house: House) -> Shelves | None:
         SharedThings(shared, "try", MOST_ADDRESSES),
         shared.digest("login form"),
     )
+
+
+def _forms(house: House) -> SharedThings | None:
+    """Where several workers keep which forms were sent, so that none makes a thing twice."""
+    return None if house.shared is None else SharedThings(house.shared, "form", once.MOST)

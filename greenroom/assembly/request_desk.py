@@ -111,8 +111,7 @@ class RequestDesk:
     def collect(self, name: str, ids: Sequence[str], *, with_reply: bool, by: By) -> Collected:
         """Add requests to a data set of their project. Raises: MalformedRequest; NotFound."""
         # Evaluations are half a megabyte that most processes never need.
-        from greenroom.offline.evals.data import DataSet  # noqa: PLC0415
-        from greenroom.offline.evals.kept import keep_data, kept_data  # noqa: PLC0415
+        from greenroom.offline.evals.kept import extend_data  # noqa: PLC0415
         from greenroom.offline.evals.recorded import from_records  # noqa: PLC0415
 
         records = [record for id in ids if (record := self.get_trace(id)) is not None]
@@ -125,16 +124,10 @@ class RequestDesk:
                 "choose requests of one."
             )
         fresh = from_records(records, expect_reply=with_reply).samples
-        try:
-            held = kept_data(self._house.evals, name, projects[0]).samples
-        except NotFound:
-            held = ()
-        known = {sample.id for sample in held}
-        added = [sample for sample in fresh if sample.id not in known]
-        kept = keep_data(self._house.evals, name, DataSet.of([*held, *added], "requests"), projects[0])
-        about = {"project": projects[0], "name": kept.name, "version": kept.version, "rows": len(added)}
+        kept, added = extend_data(self._house.evals, name, fresh, "requests", projects[0])
+        about = {"project": projects[0], "name": kept.name, "version": kept.version, "rows": added}
         Audit(self._house).note(by.key, "data.add", about, address=by.address)
-        return Collected(kept.name, kept.version, kept.rows, len(added), len(ids) - len(added))
+        return Collected(kept.name, kept.version, kept.rows, added, len(ids) - added)
 
     async def replay(self, id: str, by: By) -> str:
         """Send a stored request again, masks as they were stored. Raises: NotFound; RequestError."""

@@ -23,11 +23,20 @@ class AsgiCycle:
         self._body_given = False
         self._head: bytes | None = None
         self._chunked = False
+        self._is_whole = False
         self._no_body = request.method == b"HEAD"
 
     async def run(self) -> None:
-        """Call the app. What it raises is the protocol's to report."""
-        await self._protocol.app(self._scope(), self._receive, self._send)
+        """Call the app. What it raises is the protocol's to report, unless it has answered for it.
+
+        Starlette sends its page on an error and raises the error after it: the connection would be cut before
+        the page has left.
+        """
+        try:
+            await self._protocol.app(self._scope(), self._receive, self._send)
+        except Exception:
+            if not self._is_whole:
+                raise
 
     def _scope(self) -> dict[str, Any]:
         request = self._request
@@ -90,4 +99,5 @@ class AsgiCycle:
             data = head + body
         if data:
             self._protocol.raw(data)
+        self._is_whole = not more
         await self._protocol.drained()

@@ -191,14 +191,19 @@ def _moment(term: Term, now: float) -> int:
     if term.sign != "=":
         raise _wrong(term, "'from' and 'to' have no sign")
     if ago is not None and ago[2] in _AGO:
-        return int(max(now - float(ago[1]) * _AGO[ago[2]], 0.0) * 1e9)
+        return _within(now - float(ago[1]) * _AGO[ago[2]])
     try:
         moment = datetime.fromisoformat(term.value)
     except ValueError:
         raise _wrong(term, f"a time is wanted: {FIELDS['from']}") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(min(max(moment.timestamp(), 0.0), 9e9) * 1e9)
+    return _within(moment.timestamp())
+
+
+def _within(unix_s: float) -> int:
+    """Nanoseconds that the store can hold: times before 1970 or after 2255 are the ends."""
+    return int(min(max(unix_s, 0.0), 9e9) * 1e9)
 
 
 def _meaning(field: str) -> str:

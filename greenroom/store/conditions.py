@@ -89,13 +89,18 @@ def where(connection: sqlite3.Connection, names: Names, one: Condition) -> Where
         expression, units = NUMBERS[field]
         assert isinstance(value, (int, float))
         assert sign in SIGNS
-        return f"{expression} {sign} ?", (round(value * units) if units > 1 else value,)
+        return f"{expression} {sign} ?", (_whole(value * units) if units > 1 else value,)
     if field.startswith("score."):
         return scores.condition_at(field[6:], sign, value)
     if field == "tag":
         return _maybe_not(sign, "EXISTS (SELECT 1 FROM tags x WHERE x.project = t.project AND x.tag = ?"
                                 " AND x.seq = t.seq)"), (value,)  # fmt: skip
     return _finding(field, sign, str(value))
+
+
+def _whole(value: float) -> int:
+    """A whole number that SQLite can hold; what is larger compares like the largest."""
+    return min(max(round(value), -(2**63)), 2**63 - 1)
 
 
 def _finding(field: str, sign: Sign, value: str) -> Where:

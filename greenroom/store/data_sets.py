@@ -69,7 +69,7 @@ class DataSets:
                 f"SELECT {_COLUMNS} FROM data_sets WHERE project = ?1 AND ("  # noqa: S608  # constants
                 " (name = ?2 AND (?3 = '' OR version = ?3)) OR digest = ?4)"
                 " ORDER BY version DESC LIMIT 1",
-                (project, name, int(version) if version.isdigit() else version, named),
+                (project, name, _number(version), named),
             ).fetchone()
         if found is None:
             raise NotFound(f"There is no data set '{named}'. 'greenroom eval data list' shows what there is.")
@@ -117,3 +117,8 @@ class DataSets:
         with self._store.changing() as db:
             gone = db.execute("DELETE FROM data_sets WHERE project = ? AND name = ?", (project, name))
         return gone.rowcount
+
+
+def _number(version: str) -> int | str:
+    """The number of a version as the file compares it; what is none finds nothing."""
+    return int(version) if version.isascii() and version.isdecimal() and len(version) < 19 else version

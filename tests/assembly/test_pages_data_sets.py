@@ -8,9 +8,12 @@ import pytest
 
 from greenroom.assembly.data_sets import FILE, DataSetDesk
 from greenroom.assembly.house import House
+from greenroom.assembly.keeping import keep_exchange
+from greenroom.errors import NotFound
+from greenroom.offline.evals.data import MOST_UPLOADED_ROWS
 from greenroom.offline.evals.kept import extend_data, kept_data
 from greenroom.offline.evals.sample import Sample
-from greenroom.server.pages.data_sets import DataSetPages
+from greenroom.server.pages.data_sets import MOST_FILE_BYTES, DataSetPages
 from tests.server.pages.backend import OPERATOR_KEY, VIEWER_KEY, FakeBackend
 from tests.server.pages.visitor import Clock, Seen, Visitor
 from tests.store.exchanges import entry_of, make_exchange
@@ -189,3 +192,40 @@ def test_whoever_adds_at_the_same_time_loses_nothing(house: House) -> None:
         thread.join()
 
     assert len(kept_data(store, "shared").samples) == 20
+
+
+@pytest.mark.parametrize("version", ["9" * 19, "9" * 5_000, "²", "٣", "-1", "1.5"])
+def test_a_version_that_is_no_number_of_ours_is_not_there(house: House, version: str) -> None:
+    extend_data(house.evals, "piers", [Sample(id="a", messages=({"role": "user", "content": "?"},))], "test")
+
+    with pytest.raises(NotFound, match="no data set"):
+        kept_data(house.evals, f"piers@{version}")
+
+
+def test_a_kept_exchange_stays_in_its_project_and_takes_nothing_away(house: House) -> None:
+    ids = [f"{n:032x}" for n in range(8)]
+    house.traces.write([entry_of(make_exchange(id, project="north")) for id in ids])
+    store = house.evals
+    threads = [threading.Thread(target=keep_exchange, args=(house, id, "kept", "")) for id in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(one.id for one in kept_data(store, "kept", "north").samples) == ids
+    with pytest.raises(NotFound):
+        kept_data(store, "kept", "default")
+
+
+def test_a_file_of_more_than_the_page_says_is_refused_with_what_takes_it(house: House) -> None:
+    pages = DataSetPages(DataSetDesk(house), house.documents.files, 512 << 20)
+    with Visitor(FakeBackend(), Clock(), more=(pages.routes,)) as visitor:
+        visitor.sign_in()
+        large = upload(visitor, b'{"question": "?"}\n' + b" " * MOST_FILE_BYTES)
+        many = upload(visitor, b'{"question":"?"}\n' * (MOST_UPLOADED_ROWS + 1))
+
+    assert (large[0], many[0]) == (413, 400)
+    assert "larger than 20 MB" in large[1]
+    assert "at most 100,000 rows" in many[1]
+    assert "greenroom eval data add" in many[1]
+    assert not (house.data / FILE).exists()

@@ -1,6 +1,7 @@
 """The words of filters: what they mean, and what is said of mistakes."""
 
 import contextlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,10 @@ from hypothesis import strategies as st
 
 from greenroom.errors import MalformedRequest
 from greenroom.server.filtering import read, term_of, write
+from greenroom.store.browsing import browse
 from greenroom.store.conditions import Condition
+from greenroom.store.traces import TraceStore
+from tests.store.exchanges import entry_of, make_exchange
 
 
 @pytest.mark.parametrize(
@@ -82,3 +86,25 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         terms = read(text).terms
 
         assert [one.text for one in terms] == [one.text for one in read(write(terms)).terms]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from:-999999999999w", 0), ("to:-999999999999w", 1), ("from:999999999999w", 1),
+        ("to:9999-12-31T23:59-14:00", 1), ("from:0001-01-01T00:00+14:00", 1), ("cost:>999999999999", 0),
+        ("latency:<999999999999m", 1), ("tokens:>-999999999999k", 1), ("status:999999999999", 0),
+        ("score.helpful:>999999999999", 0),
+    ],
+)  # fmt: skip
+def test_the_largest_numbers_are_asked_of_the_store_like_others(
+    tmp_path: Path, text: str, found: int
+) -> None:
+    store = TraceStore(tmp_path / "traces.db")
+    store.write([entry_of(make_exchange("a" * 32))])
+    wanted = read(text).filter
+
+    sight = store.look(lambda connection, names: browse(connection, names, wanted))
+    store.close()
+
+    assert len(sight.rows) == found

@@ -1,6 +1,6 @@
 """Data sets and runs as they are kept: samples to rows and back, a run with the samples it was made with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -79,6 +79,24 @@ def extend_data(
     A sample whose id is there already adds nothing. Whoever else adds at the same time loses nothing.
     Raises: MalformedRequest.
     """
+    added: list[Sample] = []
+
+    def with_new(held: list[Sample]) -> list[Sample]:
+        known = {one.id for one in held}
+        added[:] = [one for one in samples if one.id not in known]
+        return [*held, *added]
+
+    return change_data(store, name, with_new, source, project), len(added)
+
+
+def change_data(
+    store: EvalStore, name: str, change: Callable[[list[Sample]], Sequence[Sample]], source: str,
+    project: str = "default",
+) -> Kept:  # fmt: skip
+    """Keep what `change` makes of the newest version's samples, none where there is no such name yet.
+
+    It is asked again where somebody else was quicker. Raises: MalformedRequest; Conflict.
+    """
     sets = DataSets(store)
     for _ in range(_TRIES):
         held: list[Sample] = []
@@ -86,13 +104,8 @@ def extend_data(
         with suppress(NotFound):
             newest = sets.find(project, name)
             held, version = [_sample(row) for row in sets.rows(newest)], newest.version
-        known = {one.id for one in held}
-        added = [one for one in samples if one.id not in known]
-        whole = DataSet.of((*held, *added), source)
-        try:
-            return keep_data(store, name, whole, project, after=version), len(added)
-        except Conflict:
-            continue
+        with suppress(Conflict):
+            return keep_data(store, name, DataSet.of(change(held), source), project, after=version)
     raise Conflict(f"Others keep adding to the data set '{name}'. Try again in a moment.")
 
 

@@ -26,6 +26,8 @@ from greenroom.server.pages.sessions import Session, is_same
 
 Json = dict[str, Any]  # Any: what JSON holds
 ROWS = 50
+MOST_FILE_BYTES = 20 << 20
+"""What the page says; rows take many times the memory of their file."""
 _LONGEST = 600
 """Characters of a row's text on the page."""
 _FILTERS = ("q", "app", "model", "outcome", "tag", "score", "limit")
@@ -54,7 +56,7 @@ class DataSetPages:
     def __init__(self, backend: Backend, files: Files, most_bytes: int) -> None:
         self._backend = backend
         self._files = files
-        self._most_bytes = most_bytes
+        self._most_bytes = min(most_bytes, MOST_FILE_BYTES)
         self._doors: Doors
 
     def routes(self, doors: Doors) -> list[BaseRoute]:

@@ -1,5 +1,7 @@
 """The way in: who is at the browser, and what stands around every handler of a page."""
 
+import logging
+import sqlite3
 from collections.abc import Callable
 from urllib.parse import quote, unquote, urlencode
 
@@ -8,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from greenroom.errors import Forbidden, GreenroomError
+from greenroom.errors import Forbidden, GreenroomError, StoreError
 from greenroom.server.pages.access import enter
 from greenroom.server.pages.backend import PagesBackend
 from greenroom.server.pages.compression import squeeze
@@ -17,6 +19,8 @@ from greenroom.server.pages.doors import Doors, Endpoint, Handler
 from greenroom.server.pages.forms import local_path, own_address, read_form, require_same_origin
 from greenroom.server.pages.rendering import Redirect, Renderer, json_answer, redirect, said
 from greenroom.server.pages.sessions import IDLE_S, Session, Shelves, gate_of, is_same
+
+log = logging.getLogger("greenroom.server")
 
 _RECHECK_S = 1.0
 """How long a key is taken for good before it is looked up again, so that a revoked one ends its session."""
@@ -66,7 +70,10 @@ class Entrance:
         """Around pages: who is not signed in is sent to do so; an error is a page too."""
 
         async def endpoint(request: Request) -> Response:
-            session = await self._session(request)
+            try:
+                session = await self._session(request)
+            except GreenroomError as error:  # who it is can't be looked up now
+                return self._error_page(error, None)
             if session is None:
                 return self._to_login(request)
             notice = unquote(cookie(request, "said") or "")
@@ -74,8 +81,8 @@ class Entrance:
             try:
                 enter(session.person, request.url.path, request.method)
                 answer = await handler(request, session)
-            except GreenroomError as error:
-                answer = self._error_page(error, session)
+            except (GreenroomError, sqlite3.Error) as error:
+                answer = self._error_page(_told(error), session)
             if notice:
                 drop_cookie(request, answer, "said")
             if isinstance(answer, Redirect) and answer.said:
@@ -88,14 +95,18 @@ class Entrance:
         """Around JSON twins and streams: who is not signed in gets a 401; an error is JSON."""
 
         async def endpoint(request: Request) -> Response:
-            session = await self._session(request)
+            try:
+                session = await self._session(request)
+            except GreenroomError as error:
+                return _json_error(error.status, error.code, str(error))
             if session is None:
                 return _json_error(401, "not_signed_in", "Sign in at /login first, or use /api with a key.")
             try:
                 enter(session.person, request.url.path, request.method)
                 answer = await handler(request, session)
-            except GreenroomError as error:
-                answer = _json_error(error.status, error.code, str(error))
+            except (GreenroomError, sqlite3.Error) as error:
+                told = _told(error)
+                answer = _json_error(told.status, told.code, str(told))
             return await squeeze(request, answer)
 
         return endpoint
@@ -199,6 +210,17 @@ class Entrance:
         return self._render.html(
             "error.html", status=error.status, session=session, code=error.status, sentence=str(error)
         )
+
+
+def _told(error: GreenroomError | sqlite3.Error) -> GreenroomError:
+    """The error to show; one of a store that did not say itself what it means for it is told here."""
+    if isinstance(error, GreenroomError):
+        return error
+    log.error("a store failed under a page", exc_info=error)
+    return StoreError(
+        f"A store of this server could not be used: {error}. Run `greenroom db check` to see which, and what "
+        f"to do."
+    )
 
 
 def _json_error(status: int, code: str, message: str) -> Response:

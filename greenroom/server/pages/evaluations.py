@@ -3,6 +3,7 @@
 Knows the backend by its protocol alone. Looking only: runs are made with `greenroom eval run` or `/v1/evals`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple, Protocol
@@ -98,7 +99,7 @@ class EvaluationPages:
         id, baseline = request.path_params["id"], query.get("baseline") or None
         shown = query.get("show", "")
         shown = shown if shown in SHOWN else SHOWN[0]
-        first = int(query.get("from", "0")) if query.get("from", "0").isdecimal() else 0
+        first = int(query.get("from", "")) if re.fullmatch("[0-9]{1,9}", query.get("from", "")) else 0
 
         def build() -> Response:
             found = self._evaluations.show(id, baseline)

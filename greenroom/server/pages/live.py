@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from greenroom.errors import GreenroomError
 from greenroom.server.pages.headers import HEADERS
 from greenroom.server.pages.rendering import json_answer
 from greenroom.server.pages.sessions import Session
@@ -44,23 +45,35 @@ async def live(request: Request, session: Session, source: Source, *, pause_s: f
     to wait between looks; never less than a quarter of a second.
     """
     after = request.headers.get("last-event-id") or request.query_params.get("after", "")
-    if "text/event-stream" not in request.headers.get("accept", ""):
-        id, rows = await run_in_threadpool(source, after)
-        return json_answer({"id": id, "rows": list(rows)})
-    if _open.total() >= MOST_STREAMS or _open[session.csrf] >= MOST_STREAMS_OF_A_SESSION:
+    is_stream = "text/event-stream" in request.headers.get("accept", "")
+    if is_stream and _is_full(session):
         return Response(
             "Too many pages are being watched.", 503, {**HEADERS, "retry-after": "5"}, "text/plain"
         )
-    events = _events(request, session, source, after, max(pause_s, LEAST_PAUSE_S))
+    first = await run_in_threadpool(source, after)  # what is wrong with the question is said before a stream
+    if not is_stream:
+        id, rows = first
+        return json_answer({"id": id, "rows": list(rows)})
+    events = _events(request, session, source, after, first, max(pause_s, LEAST_PAUSE_S))
     return StreamingResponse(events, 200, HEADERS, "text/event-stream")
 
 
+def _is_full(session: Session) -> bool:
+    return _open.total() >= MOST_STREAMS or _open[session.csrf] >= MOST_STREAMS_OF_A_SESSION
+
+
 async def _events(
-    request: Request, session: Session, source: Source, after: str, pause_s: float
+    request: Request,
+    session: Session,
+    source: Source,
+    after: str,
+    first: tuple[str, Sequence[str]],
+    pause_s: float,
 ) -> AsyncIterator[bytes]:
     _open[session.csrf] += 1
     try:
         began = beat = checked = time.monotonic()
+        found: tuple[str, Sequence[str]] | None = first
         yield b"retry: 1000\n\n"
         while True:
             now = time.monotonic()
@@ -71,7 +84,8 @@ async def _events(
                     return
             if now - began > LONGEST_S or _is_draining(request) or await request.is_disconnected():
                 return
-            id, rows = await run_in_threadpool(source, after)
+            id, rows = await run_in_threadpool(source, after) if found is None else found
+            found = None
             if rows or id != after:
                 after, beat = id, now
                 yield _event(id, rows)
@@ -79,6 +93,8 @@ async def _events(
                 beat = now
                 yield b": still here\n\n"
             await asyncio.sleep(pause_s)
+    except GreenroomError:
+        return  # the store can't be read just now: the browser asks again, and is told so
     finally:
         _open[session.csrf] -= 1
         if _open[session.csrf] <= 0:

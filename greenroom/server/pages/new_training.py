@@ -3,7 +3,6 @@
 Knows the backend by its protocol alone. Nothing is trained before the estimate was seen.
 """
 
-from collections import OrderedDict
 from secrets import token_urlsafe
 from typing import Any, Protocol
 
@@ -20,11 +19,11 @@ from greenroom.server.pages.access import seen
 from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.forms import require_same_origin
+from greenroom.server.pages.once import Once
 from greenroom.server.pages.rendering import json_answer, redirect, segment
-from greenroom.server.pages.sessions import Session, is_same
+from greenroom.server.pages.sessions import Session, Shelf, is_same
 
 Json = dict[str, Any]  # Any: what JSON holds
-_MOST_USED = 1_000
 _PROBLEMS = 20
 _FORM = {
     "file": "", "start": "base", "base": "", "valid": "", "method": "supervised", "tuning": "", "epochs": "",
@@ -57,11 +56,10 @@ class NewTraining(Protocol):
 class NewTrainingPage:
     """`/finetuning/new`, its twin, and the upload of rows."""
 
-    def __init__(self, training: NewTraining) -> None:
+    def __init__(self, training: NewTraining, shelf: Shelf | None = None) -> None:
         self._training = training
         self._doors: Doors
-        self._used = OrderedDict[str, None]()
-        """Marks of forms that made a job: one that is sent twice makes one."""
+        self._once = Once(shelf)
 
     def routes(self, doors: Doors) -> list[BaseRoute]:
         """The routes; they come before those of single jobs."""
@@ -92,15 +90,12 @@ class NewTrainingPage:
         return await self._page(session, asked, found)
 
     async def _created(self, mark: str, body: Json, by: str, address: str) -> str:
-        if not mark or mark in self._used:
+        if not await self._once.take(mark):
             raise Conflict("This form has made its job already. The list of jobs shows it.")
-        self._used[mark] = None
-        while len(self._used) > _MOST_USED:
-            self._used.popitem(last=False)
         try:
             return await run_in_threadpool(self._training.create, body, by, address)
         except GreenroomError:
-            self._used.pop(mark, None)  # it made none
+            await self._once.let_go(mark)  # it made none
             raise
 
     async def _upload(self, request: Request, session: Session) -> Response:

@@ -4,6 +4,7 @@ A form without scripts: every button sends it, and it comes back as it was, with
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, get_args
@@ -128,7 +129,7 @@ class PromptEditor:
                 force=form.get("force") == "yes",
                 by=session.who,
                 address=client_of(request),
-                after=int(draft.after) if draft.after.isdecimal() else 0,
+                after=int(draft.after) if re.fullmatch("[0-9]{1,15}", draft.after) else 0,
             )
 
         try:

@@ -6,7 +6,6 @@ it.
 """
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -19,15 +18,15 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import Conflict, GreenroomError, MalformedRequest, NotFound
 from greenroom.server.keys import NewKey, NewLimits
 from greenroom.server.pages.doors import Doors
+from greenroom.server.pages.once import Once
 from greenroom.server.pages.rendering import json_answer, redirect
-from greenroom.server.pages.sessions import Session
+from greenroom.server.pages.sessions import Session, Shelf
 
 Json = dict[str, Any]  # Any: what JSON holds
 TABS = (
     ("", "Health"), ("models", "Providers and apps"), ("keys", "Keys"), ("projects", "Projects and budgets"),
 )  # fmt: skip
 _RATES = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "parallel")
-_MOST_FORMS = 1_000
 _MOST_KEYS = 100
 """Keys on one page; a search finds the others, and the JSON has all."""
 _GRACES = {"0": 0, "1 hour": 3_600, "1 day": 86_400, "7 days": 7 * 86_400}
@@ -57,11 +56,10 @@ class Backend(Protocol):
 class SettingsPages:
     """`/settings` and what is below."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, shelf: Shelf | None = None) -> None:
         self._backend = backend
+        self._once = Once(shelf)
         self._doors: Doors
-        self._taken: OrderedDict[str, None] = OrderedDict()
-        """Forms that made something; sent again they make nothing."""
 
     def routes(self, doors: Doors) -> list[BaseRoute]:
         """Return the routes."""
@@ -144,8 +142,8 @@ class SettingsPages:
         address = request.client.host if request.client else ""
         id, deed = form.get("id", ""), form.get("do", "")
         backend = self._backend
-        if deed in {"create", "rotate"}:
-            self._take(form.get("once", ""))
+        if deed in {"create", "rotate"} and not await self._once.take(form.get("once", "")):
+            raise Conflict("This form was sent already. Look at the list before you send it again.")
         if deed == "create":
             made = await run_in_threadpool(backend.create, read_new_key(form), session.who, address)
             return await self._keys_page(session, made=made, status=201)
@@ -167,13 +165,6 @@ class SettingsPages:
                 raise NotFound("There is no key with this id that is still valid.")
             return redirect("/settings/keys", "The key is revoked. Nothing answers to it any more.")
         raise MalformedRequest("This form says nothing that can be done.")
-
-    def _take(self, once: str) -> None:
-        if not once or once in self._taken:
-            raise Conflict("This form was sent already. Look at the list before you send it again.")
-        self._taken[once] = None
-        while len(self._taken) > _MOST_FORMS:
-            self._taken.popitem(last=False)
 
 
 def _fits(row: Json, wanted: str) -> bool:

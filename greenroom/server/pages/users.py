@@ -98,17 +98,22 @@ class UserPages:
     async def show_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         user, project = _user(request, ".json"), own_project(_asked(request)) or "default"
-        return await run_in_threadpool(lambda: json_answer(self._people.memory(project, user)))
+        return await run_in_threadpool(lambda: json_answer(self._kept(project, user)))
+
+    def _kept(self, project: str, user: str, *, may_be_empty: bool = False) -> Json:
+        """What is remembered of a user, and the latest requests. Raises: NotFound where there is neither."""
+        found = self._people.memory(project, user)
+        wanted = TraceFilter(project=project, user=user, limit=_LATEST)
+        latest = self._requests.browse(wanted).rows
+        if not may_be_empty and not found["facts"] and not found["turns"] and not latest:
+            raise NotFound("Nothing is kept of this user.")
+        return {**found, "latest": latest}
 
     async def _page(
         self, session: Session, project: str, user: str, trouble: str = "", status: int = 200
     ) -> Response:
         def build() -> Response:
-            found = self._people.memory(project, user)
-            wanted = TraceFilter(project=project, user=user, limit=_LATEST)
-            latest = self._requests.browse(wanted).rows
-            if not trouble and not found["facts"] and not found["turns"] and not latest:
-                raise NotFound("Nothing is kept of this user.")
+            found = self._kept(project, user, may_be_empty=bool(trouble))
             facts = found["facts"]
             return self._render.html(
                 "user.html",
@@ -120,7 +125,7 @@ class UserPages:
                 facts=facts[:_MOST_FACTS],
                 left_out=max(len(facts) - _MOST_FACTS, 0),
                 trouble=trouble,
-                latest=lines_of(latest),
+                latest=lines_of(found["latest"]),
                 requests=_requests(user, project),
                 address=_address(user, project),
                 twin=_address(user, project, ".json"),

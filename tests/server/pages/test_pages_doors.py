@@ -1,3 +1,5 @@
+import sqlite3
+
 import pytest
 
 from greenroom.server.pages.forms import local_path
@@ -227,3 +229,21 @@ def test_a_link_from_another_site_is_asked_again_from_here(visitor: Visitor) -> 
     assert answer.status_code == 200
     assert 'http-equiv="refresh"' in answer.text
     assert "0;url=/requests/old-1?x=" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/requests", "text/html"), ("/requests.json", "application/json")]
+)
+def test_a_damaged_store_is_told_with_what_to_do(
+    admin: Visitor, monkeypatch: pytest.MonkeyPatch, path: str, kind: str
+) -> None:
+    def breaks(wanted: object) -> object:
+        raise sqlite3.DatabaseError("file is not a database")
+
+    monkeypatch.setattr(admin.backend.requests, "browse", breaks)
+    answer = admin.get(path)
+
+    assert answer.status_code == 500
+    assert kind in answer.headers["content-type"]
+    assert "file is not a database" in answer.text
+    assert "greenroom db check" in answer.text

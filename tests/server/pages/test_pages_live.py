@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from greenroom.errors import GreenroomError, MalformedRequest, StoreError
 from greenroom.server.pages import live as live_module
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.live import live
@@ -27,9 +28,12 @@ class Feed:
     def __init__(self) -> None:
         self.rows: list[str] = []
         self.asked = 0
+        self.trouble: GreenroomError | None = None
 
     def since(self, after: str) -> tuple[str, list[str]]:
         self.asked += 1
+        if self.trouble is not None:
+            raise self.trouble
         seen = int(after or 0)
         return str(len(self.rows)), self.rows[seen:]
 
@@ -181,3 +185,23 @@ def test_watching_keeps_no_session_alive(
                     ended.set()
         assert ended.is_set()
         assert urlsplit(one.get("/").headers["location"]).path == "/login"
+
+
+def test_a_question_that_is_wrong_is_told_before_a_stream_begins(client: httpx2.Client, feed: Feed) -> None:
+    feed.trouble = MalformedRequest("These words can't be searched for.")
+
+    answer = client.get("/feed", headers={"accept": "text/event-stream"})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "These words can't be searched for."
+
+
+def test_a_store_that_fails_under_a_stream_ends_it_and_the_next_tells_why(
+    client: httpx2.Client, feed: Feed
+) -> None:
+    with watching(client) as lines:
+        assert next_rows(lines) == ("0", [])
+        feed.trouble = StoreError("The store can't be read.")
+        list(lines)  # it ends, and is not cut
+
+    assert client.get("/feed", headers={"accept": "text/event-stream"}).status_code == 500

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from greenroom.errors import MalformedRequest
 from greenroom.server.pages.journey import VIEWS, Card, journey
 from greenroom.server.pages.record import Record, read_record
 from greenroom.server.pages.requests.application import around
@@ -251,7 +252,9 @@ def test_deeds_for_many_reach_those_that_are_ticked(admin: Visitor) -> None:
     assert [id for id, _ in admin.backend.requests.scored] == ids
     assert [line.split('"')[3] for line in exported.text.splitlines()] == ids
     assert "attachment" in exported.headers["content-disposition"]
-    assert "Tick the requests" in admin.post("/requests/bulk", {"csrf": token, "do": "score"}).text
+    refused = admin.post("/requests/bulk", {"csrf": token, "do": "score"})
+    assert refused.status_code == 400
+    assert "Tick the requests" in refused.text
 
 
 def test_a_view_is_saved_shown_and_deleted(admin: Visitor) -> None:
@@ -275,6 +278,19 @@ def test_a_wrong_filter_is_told_and_stays_in_the_bar(admin: Visitor) -> None:
     assert answer.status_code == 400
     assert "Did you mean &#39;model&#39;?" in answer.text
     assert 'value="modle:x"' in answer.text
+
+
+def test_an_export_tells_what_is_wrong_with_the_search_before_it_begins(
+    admin: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(wanted: object) -> object:
+        raise MalformedRequest("These words can't be searched for.")
+
+    monkeypatch.setattr(admin.backend.requests, "browse", refuses)
+    answer = admin.get("/requests/export.jsonl?q=%00")
+
+    assert answer.status_code == 400
+    assert "be searched for" in answer.text
 
 
 def test_links_of_other_pages_become_terms(admin: Visitor) -> None:

@@ -1,12 +1,14 @@
 """The settings: what they show, what they never show, and what becomes of keys."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from greenroom.server.keys import NewKey, NewLimits
 from greenroom.server.pages.settings import SettingsPages
+from greenroom.store.shared import SharedFile, SharedThings
 from tests.server.pages.backend import VIEWER_KEY, FakeBackend
 from tests.server.pages.visitor import Clock, Visitor
 
@@ -228,3 +230,22 @@ def test_a_form_that_says_nothing_does_nothing(admin: Visitor, settings: Setting
     assert admin.post("/settings/keys", form(admin, do=do, id="k2", name="x")).status_code == 400
     assert admin.post("/settings/keys", {"do": "revoke", "id": "k2", "sure": "yes"}).status_code == 403
     assert settings.done == []
+
+
+def test_a_form_that_reaches_two_processes_makes_one_key(
+    backend: FakeBackend, clock: Clock, settings: Settings, tmp_path: Path
+) -> None:
+    made = []
+    files = [SharedFile(tmp_path / "shared.db", b"s" * 32) for _ in range(2)]
+    for file in files:
+        with Visitor(
+            backend, clock, more=[SettingsPages(settings, SharedThings(file, "form", 3)).routes]
+        ) as one:
+            one.sign_in()
+            sent = form(one, do="create", name="web", role="app") | {"once": "the same form"}
+            made.append([one.post("/settings/keys", sent).status_code for _ in range(2)])
+    for file in files:
+        file.close()
+
+    assert made == [[201, 409], [409, 409]]
+    assert len(settings.done) == 1

@@ -3,6 +3,7 @@
 import pytest
 
 from greenroom.server.pages.users import _address
+from greenroom.store.listing import TraceFilter
 from tests.server.pages.backend import VIEWER_KEY, FakeBackend
 from tests.server.pages.visitor import Visitor
 
@@ -25,6 +26,14 @@ def test_facts_are_shown_with_evidence_and_superseded_ones_struck_out(admin: Vis
     assert "s1:1" in page
     assert "<del>My cat is &lt;b&gt;Mia&lt;/b&gt;.</del>" in page
     assert admin.get("/users/ana.json").json()["facts"][0]["id"] == 1
+
+
+def test_the_twin_tells_what_the_page_does(admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert admin.get("/users/ana.json").json()["latest"] == admin.backend.requests.browse(TraceFilter()).rows
+    monkeypatch.setattr(admin.backend, "records", [])
+
+    assert admin.get("/users/nobody").status_code == 404
+    assert admin.get("/users/nobody.json").status_code == 404
 
 
 @pytest.mark.parametrize(

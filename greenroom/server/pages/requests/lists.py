@@ -59,8 +59,8 @@ class RequestLists:
         asked = read_asked(request.query_params)
         return await run_in_threadpool(self._page, session, asked)
 
-    def _page(self, session: Session, asked: Asked, trouble: str = "") -> Response:
-        status, terms, sight = 200, [], None
+    def _page(self, session: Session, asked: Asked, trouble: str = "", status: int = 200) -> Response:
+        terms, sight = [], None
         try:
             found = asked.read()
             terms = found.terms
@@ -122,17 +122,17 @@ class RequestLists:
         """Whole records of what fits, newest first, a line of JSON each."""
         asked = read_asked(request.query_params)
         wanted = asked._replace(cursor=None, limit=MOST).read().filter
+        first = await run_in_threadpool(self._backend.browse, wanted)  # what is wrong is said before all else
 
         def lines() -> Iterator[bytes]:
-            left, page = MOST_EXPORTED, wanted
-            while left > 0:
-                sight = self._backend.browse(page)
+            left, sight = MOST_EXPORTED, first
+            while True:
                 for row in sight.rows[:left]:
                     yield from self._line(str(row["id"]))
                 left -= len(sight.rows)
-                if sight.next is None:
+                if sight.next is None or left <= 0:
                     return
-                page = msgspec.structs.replace(page, cursor=sight.next)
+                sight = self._backend.browse(msgspec.structs.replace(wanted, cursor=sight.next))
 
         return _download(lines())
 
@@ -174,7 +174,7 @@ class RequestLists:
             else:
                 raise MalformedRequest("This form says nothing that can be done.", "do")
         except GreenroomError as error:
-            return await run_in_threadpool(self._page, session, asked, str(error))
+            return await run_in_threadpool(self._page, session, asked, str(error), error.status)
         return redirect(asked.address("/requests"), said)
 
     def _score(self, ids: Sequence[str], score: Score, by: By) -> str:
