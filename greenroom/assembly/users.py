@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from greenroom.assembly.audit import Audit
 from greenroom.assembly.erasing import erase_traces
 from greenroom.assembly.house import House
 from greenroom.assembly.memories import moment
@@ -17,6 +18,7 @@ from greenroom.server.users import NewSession, NewTurn
 from greenroom.stages.check.candidate import join
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
+from greenroom.store.material import pseudonym
 from greenroom.store.responses import StoredResponses
 from greenroom.store.turns import Turn
 
@@ -108,6 +110,11 @@ class UserDesk:
         gone = self.forget_memory(project, user)
         gone["responses"] = StoredResponses(self._house.responses).forget(project, user)
         return {**gone, **erase_traces(self._house, project, user)}
+
+    def note(self, what: str, project: str, user: str, by: str, address: str) -> None:
+        """Write down that somebody changed what is kept of a user, who is not named."""
+        about = {"project": project, "user": pseudonym(user)}
+        Audit(self._house).note(by, what, about, address=address)
 
     def _kept(self, text: str) -> str:
         """A fact must hold no secret and no personal data, even when a person writes it down."""

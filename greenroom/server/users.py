@@ -56,6 +56,7 @@ class UserAdministration(Protocol):
     def forget_fact(self, project: str, user: str, id: int) -> None: ...
     def forget_memory(self, project: str, user: str) -> dict[str, int]: ...
     def forget(self, project: str, user: str) -> dict[str, int]: ...
+    def note(self, what: str, project: str, user: str, by: str, address: str) -> None: ...
 
 
 _new_session = Decoder(NewSession)
@@ -95,7 +96,9 @@ class UserApi:
     async def _import(self, request: Request, caller: Caller | None) -> Response:
         project = _project(request, caller)
         wanted = await read_body(request, _new_session, SESSION_LIMIT_BYTES)
-        return _encoded(await run_in_threadpool(self._admin.import_session, project, wanted), 201)
+        done = await run_in_threadpool(self._admin.import_session, project, wanted)
+        await self._noted(request, caller, "session.import", wanted.user or "")
+        return _encoded(done, 201)
 
     async def _users(self, request: Request, caller: Caller | None) -> Response:
         return _encoded({"data": await run_in_threadpool(self._admin.users, _project(request, caller))})
@@ -108,27 +111,42 @@ class UserApi:
         user, _ = _named(request)
         project = _project(request, caller)
         text = read_fact((await read_body(request, _new_fact)).text)
-        return _encoded(await run_in_threadpool(self._admin.add_fact, project, user, text), 201)
+        done = await run_in_threadpool(self._admin.add_fact, project, user, text)
+        await self._noted(request, caller, "fact.add", user)
+        return _encoded(done, 201)
 
     async def _edit(self, request: Request, caller: Caller | None) -> Response:
         user, fact = _named(request)
         project = _project(request, caller)
         text = read_fact((await read_body(request, _new_fact)).text)
-        return _encoded(await run_in_threadpool(self._admin.edit_fact, project, user, fact_id(fact), text))
+        done = await run_in_threadpool(self._admin.edit_fact, project, user, fact_id(fact), text)
+        await self._noted(request, caller, "fact.edit", user)
+        return _encoded(done)
 
     async def _forget_fact(self, request: Request, caller: Caller | None) -> Response:
         user, fact = _named(request)
         id = fact_id(fact)
         await run_in_threadpool(self._admin.forget_fact, _project(request, caller), user, id)
+        await self._noted(request, caller, "fact.forget", user)
         return _encoded({"id": id, "object": "fact", "deleted": True})
 
     async def _forget_memory(self, request: Request, caller: Caller | None) -> Response:
         user, _ = _named(request)
-        return _encoded(await run_in_threadpool(self._admin.forget_memory, _project(request, caller), user))
+        done = await run_in_threadpool(self._admin.forget_memory, _project(request, caller), user)
+        await self._noted(request, caller, "memory.forget", user)
+        return _encoded(done)
 
     async def _forget(self, request: Request, caller: Caller | None) -> Response:
         user, _ = _named(request)
-        return _encoded(await run_in_threadpool(self._admin.forget, _project(request, caller), user))
+        done = await run_in_threadpool(self._admin.forget, _project(request, caller), user)
+        await self._noted(request, caller, "user.forget", user)
+        return _encoded(done)
+
+    async def _noted(self, request: Request, caller: Caller | None, what: str, user: str) -> None:
+        """Write a change down: who made it, from where."""
+        by = "" if caller is None else caller.key_id
+        address = request.client.host if request.client is not None else ""
+        await run_in_threadpool(self._admin.note, what, _project(request, caller), user, by, address)
 
 
 def read_fact(text: str) -> str:

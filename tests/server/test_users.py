@@ -146,6 +146,9 @@ def test_one_call_forgets_a_user_with_the_traces(office: Office) -> None:
     assert recalled(office, "Where do I live?", "fay") == []
     assert office.ask("GET /api/traces?user=fay", key).json["data"] == []
     assert "fay" not in [one["user"] for one in office.ask("GET /api/users", key).json["data"]]
+    noted = office.ask("GET /api/audit?kind=change&limit=1", office.keys["admin"]).json["data"]
+    assert [one["what"] for one in noted] == ["user.forget"]
+    assert "fay" not in str(noted)
 
 
 def test_the_whole_conversation_sent_each_time_is_kept_once(office: Office) -> None:

@@ -14,6 +14,7 @@ from greenroom.errors import Forbidden, MalformedRequest, NotFound
 from greenroom.server.filtering import term_of
 from greenroom.server.pages import figures
 from greenroom.server.pages.access import own_project
+from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
 from greenroom.server.pages.requests.backend import Json, RequestsBackend
 from greenroom.server.pages.requests.lists import lines_of
@@ -27,6 +28,8 @@ _MOST_FACTS = 500
 DAYS = (1, 7, 30, 90)
 _MOST_USERS = 100
 _LATEST = 20
+_NOTED = {"add": "fact.add", "edit": "fact.edit", "forget-fact": "fact.forget", "forget": "user.forget"}
+"""What the audit log calls the deeds of the form."""
 
 
 class UserPages:
@@ -89,9 +92,10 @@ class UserPages:
             if not session.may_write:
                 raise Forbidden("This key may look, but not change. Sign in with an admin or operator key.")
             try:
-                await run_in_threadpool(self._change, project, user, form)
+                what = await run_in_threadpool(self._change, project, user, form)
             except (MalformedRequest, NotFound) as error:
                 return await self._page(session, project, user, str(error), error.status)
+            await run_in_threadpool(self._people.note, what, project, user, session.who, address_of(request))
             return redirect("/users" if form.get("do") == "forget" else _address(user, project))
         return await self._page(session, project, user)
 
@@ -133,8 +137,9 @@ class UserPages:
 
         return await run_in_threadpool(build)
 
-    def _change(self, project: str, user: str, form: dict[str, str]) -> None:
-        deed = form.get("do")
+    def _change(self, project: str, user: str, form: dict[str, str]) -> str:
+        """Do what a form says; the name of the deed."""
+        deed = form.get("do", "")
         if deed == "add":
             self._people.add_fact(project, user, read_fact(form.get("text", "")[:2_000]))
         elif deed == "edit":
@@ -149,6 +154,12 @@ class UserPages:
             self._people.forget(project, user)
         else:
             raise MalformedRequest("This form says nothing that can be done.")
+        return {
+            "add": "fact.add",
+            "edit": "fact.edit",
+            "forget-fact": "fact.forget",
+            "forget": "user.forget",
+        }[deed]
 
 
 def _remembered(one: Json) -> Json:

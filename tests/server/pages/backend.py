@@ -65,6 +65,9 @@ class FakePeople:
         self.done.append(("forget", project, user))
         return {"facts": 2, "turns": 2, "traces": 0}
 
+    def note(self, what: str, project: str, user: str, by: str, address: str) -> None:
+        self.done.append((what, project, user, by))
+
 
 def fact(id: int, text: str) -> Json:
     """A fact that a turn says."""

@@ -37,24 +37,25 @@ def test_the_twin_tells_what_the_page_does(admin: Visitor, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("fields", "done"),
+    ("fields", "done", "noted"),
     [
-        ({"do": "add", "text": " I like\nrain. "}, ("add", "default", "ana", "I like rain.")),
+        ({"do": "add", "text": " I like\nrain. "}, ("add", "default", "ana", "I like rain."), "fact.add"),
         (
             {"do": "edit", "fact": "1", "text": "I live in York."},
             ("edit", "default", "ana", 1, "I live in York."),
+            "fact.edit",
         ),
-        ({"do": "forget-fact", "fact": "1"}, ("forget-fact", "default", "ana", 1)),
-        ({"do": "forget", "sure": "yes"}, ("forget", "default", "ana")),
+        ({"do": "forget-fact", "fact": "1"}, ("forget-fact", "default", "ana", 1), "fact.forget"),
+        ({"do": "forget", "sure": "yes"}, ("forget", "default", "ana"), "user.forget"),
     ],
 )
 def test_a_form_changes_what_is_remembered(
-    admin: Visitor, backend: FakeBackend, fields: dict[str, str], done: tuple[object, ...]
+    admin: Visitor, backend: FakeBackend, fields: dict[str, str], done: tuple[object, ...], noted: str
 ) -> None:
     answer = admin.post("/users/ana?project=default", form(admin, **fields))
 
     assert answer.status_code == 303
-    assert backend.people.done == [done]
+    assert backend.people.done == [done, (noted, "default", "ana", "key-admin")]
 
 
 @pytest.mark.parametrize(
