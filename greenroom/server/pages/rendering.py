@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 HERE = Path(__file__).parent
+_NOW = {"iw": "he", "in": "id", "ji": "yi"}
+"""Codes of languages that were replaced, by what they are now (IANA's registry of language subtags)."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
 
 
@@ -133,4 +135,4 @@ def sentence(text: str) -> str:
 
 def language(code: str) -> str:
     """Return a language code fit for a `lang` attribute; "" says that it is unknown."""
-    return code if _LANGUAGE.fullmatch(code) else ""
+    return _NOW.get(code, code) if _LANGUAGE.fullmatch(code) else ""
