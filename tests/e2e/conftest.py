@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.clicks import Clicks
 from tests.furnished import furnish
 from tests.seeded import answering
 from tests.server.pages.browser import Browser, chromium, sign_in
 from tests.server_process import ADMIN, ServerProcess
 
-EXCHANGES = 300
+EXCHANGES = 100_000
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +46,13 @@ def browser(seeded: ServerProcess) -> Iterator[Browser]:
     with Browser() as one:
         sign_in(one, seeded.url, ADMIN)
         yield one
+
+
+@pytest.fixture
+def clicks(seeded: ServerProcess, browser: Browser) -> Clicks:
+    """The first page before a person who is signed in and has clicked nothing."""
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False
+    )
+    browser.go(seeded.url + "/")
+    return Clicks(browser)
