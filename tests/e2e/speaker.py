@@ -189,7 +189,7 @@ class Speaker:
         with httpx2.Client(base_url=self._server.url, headers={"origin": self._server.url}) as client:
             _post(client, "/login", {"key": ADMIN})
             for _ in range(4):
-                _post(client, "/requests/views", {"name": self.plain(60), "filter": f"user:{self.word()}"})
+                _post(client, "/requests/views", {"name": self.plain(60), "filter": f"user:x{self.word()}"})
             _post(client, f"/requests/{request}/collect", {"data_set": "seen", "with_reply": "yes"})
             rows = [{"input": self.next(), "expected": self.next(), self.next(50): self.next()} for _ in range(8)]
             token = _token(client.get("/datasets").text)
