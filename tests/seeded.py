@@ -25,8 +25,9 @@ from greenroom.store.coverage import Span
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.lines import ANSWER, UNPRICED, Account
 from greenroom.store.lines import Line as Paid
+from greenroom.store.material import Row
 from greenroom.store.rollups import Rollups
-from greenroom.store.traces import Entry, Row, TraceStore
+from greenroom.store.traces import Entry, TraceStore
 
 DAYS = 14
 BATCH = 256

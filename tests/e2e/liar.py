@@ -62,7 +62,11 @@ def _handler(turn: Callable[[], str]) -> type[BaseHTTPRequestHandler]:
 
 
 def _completion(turn: Callable[[], str]) -> dict[str, Any]:  # Any: JSON
-    call = {"id": "call_1", "type": "function", "function": {"name": turn(), "arguments": json.dumps({"x": turn()})}}
+    call = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": turn(), "arguments": json.dumps({"x": turn()})},
+    }
     message = {"role": "assistant", "content": turn(), "refusal": None, "tool_calls": [call]}
     return {
         "id": turn(), "object": "chat.completion", "created": 1, "model": turn(), "system_fingerprint": turn(),

@@ -39,6 +39,8 @@ metric = "requests"
 below = 1000000
 over_s = 60
 """
+PER_CHAT = 4
+"""How many payloads one exchange has as questions."""
 _TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -78,19 +80,21 @@ class Speaker:
 
     def chat(self, number: int) -> str:
         """One exchange whose every text is a payload, and what people say of it; its id."""
+        of_user = [PAYLOADS[(number * PER_CHAT + turn) % len(PAYLOADS)] for turn in range(PER_CHAT)]
+        turns = [
+            one for text in of_user
+            for one in ({"role": "assistant", "content": self.next()}, {"role": "user", "content": text})
+        ]  # fmt: skip
         body = {
             "model": ("open", "default", "lied")[number % 3],
-            "messages": [
-                {"role": "system", "content": self.next()},
-                {"role": "user", "content": self.next(), "name": "x"},
-                {"role": "assistant", "content": self.next()},
-                {"role": "user", "content": PAYLOADS[number]},
-            ],
+            "messages": [{"role": "system", "content": self.next()}, *turns[1:]],
             "user": self.next(200),
             "metadata": {"note": self.next(200), "team": self.next(200)},
         }
         parent = f"00-{_TRACE}-b7ad6b71692033{number % 100:02d}-01"
-        _, id = self._send("/v1/chat/completions", body, {"user-agent": self.plain(), "traceparent": parent})
+        _, id = self._send("/v1/chat/completions", body, {
+            "user-agent": self.plain(), "traceparent": parent, "x-greenroom-session": f"talk-{number % 5}",
+        })  # fmt: skip
         self.tell("/api/feedback", {
             "id": id, "name": "helpful", "value": 0, "comment": self.next(), "correction": self.next(),
         })  # fmt: skip
@@ -191,19 +195,21 @@ class Speaker:
             for _ in range(4):
                 _post(client, "/requests/views", {"name": self.plain(60), "filter": f"user:x{self.word()}"})
             _post(client, f"/requests/{request}/collect", {"data_set": "seen", "with_reply": "yes"})
-            rows = [{"input": self.next(), "expected": self.next(), self.next(50): self.next()} for _ in range(8)]
+            rows = [
+                {"input": self.next(), "expected": self.next(), self.next(50): self.next()} for _ in range(8)
+            ]
             token = _token(client.get("/datasets").text)
             sent = {"file": ("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())}
             said = client.post(
                 "/datasets/upload", data={"csrf": token, "name": "loaded", "project": "default"}, files=sent
             )
-            assert said.status_code == 303, said.text.partition('<main')[2]
+            assert said.status_code == 303, said.text.partition("<main")[2]
 
 
 def _post(client: httpx2.Client, path: str, fields: dict[str, str]) -> None:
     page = client.get("/login" if path == "/login" else "/").text
     said = client.post(path, data={"csrf": _token(page), **fields})
-    assert said.status_code == 303, (path, said.status_code, said.text.partition('<main')[2])
+    assert said.status_code == 303, (path, said.status_code, said.text.partition("<main")[2])
 
 
 def _token(page: str) -> str:
