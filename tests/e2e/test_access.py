@@ -25,6 +25,8 @@ def test_axe_finds_nothing_serious(seeded: ServerProcess, browser: Browser) -> N
     for path in walk(browser, seeded.url, of_a_kind=1):
         browser.run(AXE)
         for look, rules in RULES.items():
+            if look == "dark" and "?" in path:
+                continue  # has the colours of the page without a question
             browser.prefer(look)
             browser.run(_SETTLE)
             complaints = browser.promised(_RUN % rules)

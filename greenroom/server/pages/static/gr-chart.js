@@ -57,7 +57,7 @@ function marks(markers) {
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
     ctx.font = `600 ${11 * devicePixelRatio}px system-ui, sans-serif`;
     for (const [index, { at }] of markers.entries()) {
-      const x = Math.round(plot.valToPos(at, "x", true));
+      const x = Math.round(plot.valToPos(Math.min(at, plot.data[0].at(-1)), "x", true)); // the newest step ends after its point
       if (x < bbox.left || x > bbox.left + bbox.width) {
         continue;
       }
