@@ -41,6 +41,7 @@ over_s = 60
 """
 PER_CHAT = 4
 """How many payloads one exchange has as questions."""
+SPANS = 40
 _TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -91,7 +92,7 @@ class Speaker:
             "user": self.next(200),
             "metadata": {"note": self.next(200), "team": self.next(200)},
         }
-        parent = f"00-{_TRACE}-b7ad6b71692033{number % 100:02d}-01"
+        parent = f"00-{_TRACE}-b7ad6b71692033{number % SPANS:02d}-01"
         _, id = self._send("/v1/chat/completions", body, {
             "user-agent": self.plain(), "traceparent": parent, "x-greenroom-session": f"talk-{number % 5}",
         })  # fmt: skip
@@ -167,7 +168,7 @@ class Speaker:
              "events": [{"timeUnixNano": "1760000000500000000", "name": self.next(),
                          "attributes": [{"key": "exception.message", "value": {"stringValue": self.next()}}]}],
              "status": {"code": 2, "message": self.next()}}
-            for number in range(100)
+            for number in range(SPANS)
         ]  # fmt: skip
         self.tell("/v1/traces", {"resourceSpans": [{
             "resource": {"attributes": [{"key": "service.name", "value": kept}]},
