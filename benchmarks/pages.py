@@ -18,7 +18,8 @@ from greenroom.server.pages.navigation import GROUPS
 from tests.seeded import seed
 from tests.server_process import ADMIN, ServerProcess
 
-SEARCHES = ("/requests?q=refund", "/requests?q=pedido", "/requests?outcome=refused", "/requests?app=tutor")
+SEARCHES = ("/requests?q=refund", "/requests?q=pedido", "/requests?outcome=refused", "/requests?app=tutor",
+            "/usage?project=default", "/overview?app=tutor")  # fmt: skip
 STANDING_MS = 100.0
 """The bar: 95 of 100 within this."""
 FIRST_PAGE_KB = 150.0

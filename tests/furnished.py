@@ -75,7 +75,7 @@ def furnish(folder: Path, count: int) -> Path:
         _suite(folder)
         for command in _commands(folder):
             done = greenroom(data, "--config", str(config), *command, environment=environment_of(ADMIN))
-            assert done.returncode in {0, 1, 2}, f"{command}: {done.stderr}"
+            assert done.returncode in {0, 1, 2}, f"{command}: {done.returncode} {done.stdout}{done.stderr}"
         with ServerProcess(data, config.read_text(encoding="utf-8")) as server:
             _use(server)
         config.write_text(kept, encoding="utf-8")

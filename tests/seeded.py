@@ -25,6 +25,7 @@ from greenroom.store.coverage import Span
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.lines import ANSWER, UNPRICED, Account
 from greenroom.store.lines import Line as Paid
+from greenroom.store.material import Row
 from greenroom.store.rollups import Rollups
 from greenroom.store.traces import Entry, TraceStore
 
@@ -33,6 +34,10 @@ BATCH = 256
 _AT_ONCE = 80
 """Batches that the rollups count together."""
 _DAY_S = 86_400.0
+DEARER = "tutor"
+"""The app whose answers are twice as long in the second week."""
+_OUTPUT_NANO = 15_000
+"""Nano-dollars for a token that its model, `there/large`, writes."""
 
 CONFIG = """
 [providers.there]
@@ -243,7 +248,8 @@ def _told(happened: Sequence[Entry], count: int, until_s: float) -> Iterator[Ent
         days = share * DAYS
         at_s = until_s - (DAYS - days - 0.12 * sin(2 * pi * days) / pi) * _DAY_S
         at_ns, id = int(at_s * 1e9), f"{number:032x}"
-        row, group = of.row, number // 97 % 300
+        row = _twice_as_long(of.row) if share >= 0.5 and of.row.app == DEARER else of.row
+        group = number // 97 % 300
         slow = chance.lognormvariate(0.0, 0.5)
         yield of._replace(
             row=row._replace(
@@ -257,6 +263,14 @@ def _told(happened: Sequence[Entry], count: int, until_s: float) -> Iterator[Ent
             ),
             findings=tuple(line._replace(at_ns=at_ns, exchange=id) for line in of.findings),
         )
+
+
+def _twice_as_long(row: Row) -> Row:
+    """The same with an answer of twice the tokens, and what they cost more."""
+    if row.output_tokens is None or row.cost_nano is None:
+        return row
+    more = row.output_tokens * _OUTPUT_NANO
+    return row._replace(output_tokens=2 * row.output_tokens, cost_nano=row.cost_nano + more)
 
 
 def _paid(entry: Entry) -> Paid | None:

@@ -16,16 +16,23 @@ _RUN = """axe.run(%s).then(found => JSON.stringify(found.violations
   .map(one => one.id + ': ' + one.nodes.slice(0, 3).map(node => node.target.join(' ')).join(' | '))))"""
 RULES = {"light": "{resultTypes: ['violations']}", "dark": "{runOnly: ['color-contrast']}"}
 """All of them once; what differs in the dark is colours."""
+_SETTLE = "document.getAnimations().forEach(one => one.finish())"
 
 
-@pytest.mark.parametrize("look", ["light", "dark"])
-def test_axe_finds_nothing_serious(seeded: ServerProcess, browser: Browser, look: str) -> None:
-    browser.prefer(look)
+def test_axe_finds_nothing_serious(seeded: ServerProcess, browser: Browser) -> None:
     found = {}
-    for path in walk(browser, seeded.url, of_a_kind=1, most=60):
+    browser.prefer("light")
+    for path in walk(browser, seeded.url, of_a_kind=1):
         browser.run(AXE)
-        complaints = browser.promised(_RUN % RULES[look])
-        if complaints != "[]":
-            found[path] = complaints
+        for look, rules in RULES.items():
+            if look == "dark" and "?" in path:
+                continue  # has the colours of the page without a question
+            browser.prefer(look)
+            browser.run(_SETTLE)
+            complaints = browser.promised(_RUN % rules)
+            if complaints != "[]":
+                found[path, look] = complaints
+        browser.prefer("light")
 
     assert found == {}
+    assert browser.problems == []

@@ -1,70 +1,13 @@
-"""What a stranger wants to know of requests, in at most three clicks; and what may be done with one."""
+"""What may be done with requests: watched as they come in, scored, collected, compared."""
 
 import time
 
 import pytest
 
-from tests.server.pages.browser import Browser
+from tests.e2e.clicks import Clicks
 from tests.server_process import ADMIN, ServerProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
-
-
-class Clicks:
-    """Presses what a person sees, and counts."""
-
-    def __init__(self, browser: Browser) -> None:
-        self.browser = browser
-        self.count = 0
-
-    def link(self, selector: str, text: str = "") -> None:
-        """Press the first link that fits and says this."""
-        self.count += 1
-        found = (
-            f"[...document.querySelectorAll({selector!r})].find(one => one.textContent.includes({text!r})"
-            " && one.getClientRects().length)"
-        )
-        assert self.browser.value(f"!!{found}"), (selector, text)
-        self.browser.run_and_wait(f"{found}.click()")
-
-    def text(self, selector: str) -> str:
-        return str(self.browser.value(f"document.querySelector({selector!r}).textContent"))
-
-
-@pytest.fixture
-def clicks(seeded: ServerProcess, browser: Browser) -> Clicks:
-    browser.call(
-        "Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False
-    )
-    browser.go(seeded.url + "/")
-    return Clicks(browser)
-
-
-def test_why_was_this_request_refused(clicks: Clicks) -> None:
-    clicks.link("nav a", "Requests")
-    clicks.link(".facets a", "refused")
-    clicks.link("a[data-row]")
-
-    assert clicks.count == 3
-    assert "Why was it refused?" in clicks.text(".because")
-    assert "injection.override" in clicks.text(".because")
-    assert "before any model saw it" in clicks.text(".because")
-    assert clicks.browser.problems == []
-
-
-def test_what_did_we_send_to_the_provider_for_this_user(clicks: Clicks) -> None:
-    clicks.link("nav a", "Users")
-    user = clicks.text("a[data-row]")
-    clicks.link("a[data-row]")
-    clicks.link("a[href$='#sent']")
-
-    assert clicks.count == 3
-    assert user in clicks.text(".minor")
-    assert "What the provider got" in clicks.text("#sent")
-    assert clicks.text("#sent .sent-text").strip()
-    top = clicks.browser.value("document.querySelector('#sent').getBoundingClientRect().top")
-    assert -5 <= top < 400
-    assert clicks.browser.problems == []
 
 
 def test_new_requests_come_in_while_one_looks(seeded: ServerProcess, clicks: Clicks) -> None:

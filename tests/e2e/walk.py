@@ -32,13 +32,12 @@ def walk(browser: Browser, origin: str, *, of_a_kind: int, most: int = 400) -> I
 
 
 def kind_of(path: str) -> str:
-    """A path without its ids and the values that it asks for."""
+    """A path without its ids, and whether it asks for something: with other questions it is the same page."""
     parts = urlsplit(path)
-    names = sorted({one.partition("=")[0] for one in parts.query.split("&") if one})
     segments = [
         "ID" if _ID.fullmatch(one) or place > 1 else one for place, one in enumerate(parts.path.split("/"))
     ]
-    return "/".join(segments) + ("?" + "&".join(names) if names else "")
+    return "/".join(segments) + ("?" if parts.query else "")
 
 
 def _is_page(link: str) -> bool:

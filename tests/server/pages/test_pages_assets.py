@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import tomllib
@@ -142,3 +143,12 @@ def test_scripts_are_modules_that_parse_and_tell_figures_with_their_unit(tmp_pat
     assert json.loads(done.stdout) == [
         "250 µs", "1.53 s", "12.3 ms", "$0.0042", "$1.23 M", "12.5 %", "15.3 k", "12 tokens", "–", "0 ms",
     ]  # fmt: skip
+
+
+def test_a_class_has_its_look_from_one_sheet() -> None:
+    homes: dict[str, set[str]] = {}
+    for sheet in (assets.STATIC / "css").glob("*.css"):
+        for name in re.findall(r"^(\.[\w-]+) \{", sheet.read_text(encoding="utf-8"), re.MULTILINE):
+            homes.setdefault(name, set()).add(sheet.name)
+
+    assert {name: found for name, found in homes.items() if len(found - {"narrow.css"}) > 1} == {}

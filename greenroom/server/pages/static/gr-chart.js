@@ -46,27 +46,37 @@ export function figure(value, unit) {
   }
 }
 
+// A dashed line where something was deployed, with its number in the page's list; those too close to read share one label.
 function marks(markers) {
   return (plot) => {
-    const { ctx } = plot;
+    const { ctx, bbox } = plot;
+    const labels = [];
     ctx.save();
     ctx.strokeStyle = ink("--soft");
     ctx.fillStyle = ink("--soft");
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
-    ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-    for (const [index, { at, label }] of markers.entries()) {
-      const x = Math.round(plot.valToPos(at, "x", true));
-      if (x < plot.bbox.left || x > plot.bbox.left + plot.bbox.width) {
+    ctx.font = `600 ${11 * devicePixelRatio}px system-ui, sans-serif`;
+    for (const [index, { at }] of markers.entries()) {
+      const x = Math.round(plot.valToPos(Math.min(at, plot.data[0].at(-1)), "x", true)); // the newest step ends after its point
+      if (x < bbox.left || x > bbox.left + bbox.width) {
         continue;
       }
       ctx.beginPath();
-      ctx.moveTo(x, plot.bbox.top);
-      ctx.lineTo(x, plot.bbox.top + plot.bbox.height);
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
-      const text = label.slice(0, 40);
-      const isLate = x + ctx.measureText(text).width + 8 * devicePixelRatio > plot.bbox.left + plot.bbox.width;
+      const near = labels.find((one) => Math.abs(one.x - x) < 30 * devicePixelRatio);
+      if (near) {
+        near.numbers.push(index + 1);
+      } else {
+        labels.push({ x, numbers: [index + 1] });
+      }
+    }
+    for (const { x, numbers } of labels) {
+      const text = [...new Set([Math.min(...numbers), Math.max(...numbers)])].join("–");
+      const isLate = x + ctx.measureText(text).width + 8 * devicePixelRatio > bbox.left + bbox.width;
       ctx.textAlign = isLate ? "right" : "left";
-      ctx.fillText(text, x + (isLate ? -5 : 5) * devicePixelRatio, plot.bbox.top + (11 + (index % 3) * 13) * devicePixelRatio);
+      ctx.fillText(text, x + (isLate ? -4 : 4) * devicePixelRatio, bbox.top + 11 * devicePixelRatio);
     }
     ctx.restore();
   };
