@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,13 @@ def is_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def imported_modules(name: str, path: Path) -> Iterator[tuple[str, bool]]:
+@cache
+def imported_modules(name: str, path: Path) -> tuple[tuple[str, bool], ...]:
+    """As `_imported_modules` says; a file is read once for all tests."""
+    return tuple(_imported_modules(name, path))
+
+
+def _imported_modules(name: str, path: Path) -> Iterator[tuple[str, bool]]:
     """Every module of Greenroom that a file imports, and whether it does so while it is loaded itself."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     tree = ast.parse(path.read_text(encoding="utf-8"))
