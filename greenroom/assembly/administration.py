@@ -1,6 +1,7 @@
 """What the administration routes and the pages ask, answered from the house's stores."""
 
 import time
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from greenroom.store.audit import AuditFilter
 from greenroom.store.listing import TraceFilter
 from greenroom.store.material import pseudonym
 from greenroom.store.scores import Score
-from greenroom.store.usage import Asked, usage
+from greenroom.store.usage import Asked, Dimension, usage, usage_by
 
 if TYPE_CHECKING:
     from greenroom.assembly.recommendation import Recommender
@@ -184,6 +185,13 @@ class PagesDesk:
     def usage(self, asked: Asked) -> list[Record]:
         """Sums of the ledger."""
         return usage(self._house.books, asked._replace(project=own_project(asked.project)))
+
+    def usage_by(
+        self, asked: Asked, bys: Sequence[tuple[Dimension, ...]], counts: Sequence[str]
+    ) -> list[list[Record]]:
+        """The same cut up in several ways."""
+        own = asked._replace(project=own_project(asked.project))
+        return usage_by(self._house.books, own, bys, counts)
 
     def recommend(self, wish: Wish) -> Record:
         """Which model to choose, by what the projects that may be seen have seen."""

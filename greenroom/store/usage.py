@@ -16,6 +16,8 @@ from greenroom.store.material import dollars
 Dimension = Literal["project", "key", "model", "app", "user", "tag", "day"]
 DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
 MOST_ROWS = 10_000
+_FEW = 3
+"""Dimensions that are summed up together before they are cut up apart; with more the accounts are."""
 _EPOCH = date(1970, 1, 1).toordinal()
 _LAST_DAY = 10**6
 _COLUMNS: dict[str, str] = {
@@ -58,25 +60,67 @@ def usage(books: LedgerStore, asked: Asked) -> list[Record]:
 
     At most `MOST_ROWS`. Raises: StoreError.
     """
-    names = [_COLUMNS[one] for one in asked.by]
-    with_tags = "tag" in asked.by
-    fields = ", ".join([*names, *(f"sum(d.{one})" for one in _COUNTS)])
+    return usage_by(books, asked, [asked.by])[0]
+
+
+def usage_by(
+    books: LedgerStore,
+    asked: Asked,
+    bys: Sequence[tuple[Dimension, ...]],
+    counts: Sequence[str] = tuple(_COUNTS),
+) -> list[list[Record]]:
+    """The same cut up in several ways at once, whatever `asked.by` says: the days are read once for all.
+
+    `counts` are the columns that are summed, of those the ledger has. Raises: StoreError.
+    """
     wanted = {name: getattr(asked, name) for name in ("project", "key", "model", "app", "user")}
     conditions = [f"a.{name} = :{name}" for name, value in wanted.items() if value is not None]
     conditions += ["d.day >= :since", "d.day < :until"]
     if asked.tag is not None:
         conditions.append("EXISTS (SELECT 1 FROM json_each(a.tags) WHERE value = :tag)")
-    grouped = f" GROUP BY {', '.join(names)}" if names else ""
-    order = "d.day" if "day" in asked.by else "sum(d.cost_nano) DESC, sum(d.calls) DESC"
+    # What the ways have in common is summed first: few rows of it are left, mostly, to be cut up.
+    within = list(dict.fromkeys(one for by in bys for one in by))
+    if len(within) > _FEW or "tag" in within:
+        cut = ["d.account", *(["d.day"] if "day" in within else [])]
+    else:
+        cut = [_COLUMNS[one] for one in within]
+    sums = ", ".join(f"sum(d.{one}) AS {one}" for one in counts)
+    named = "".join(f"{one} AS {one.partition('.')[2]}, " for one in cut)
+    grouped = f" GROUP BY {', '.join(cut)}" if cut else ""
     # CROSS: the days first. Led by the accounts' index, SQLite reads all days again for every account.
-    statement = (
-        f"SELECT {fields} FROM days d CROSS JOIN accounts a ON a.number = d.account"  # noqa: S608  # names of our own
-        f"{' LEFT JOIN json_each(a.tags) t' if with_tags else ''}"
-        f" WHERE {' AND '.join(conditions)}{grouped} ORDER BY {order} LIMIT {MOST_ROWS}"
+    common = (
+        f"WITH d AS MATERIALIZED (SELECT {named}{sums} FROM days d CROSS JOIN accounts a"  # noqa: S608  # own names
+        f" ON a.number = d.account WHERE {' AND '.join(conditions)}{grouped})"
     )
     days = {"since": _number(asked.since, 0), "until": _number(asked.until, _LAST_DAY)}
     values = {**wanted, **days, "tag": asked.tag}
-    return [_row(asked.by, row) for row in books.query(statement, values) if row[-1] is not None]
+    has_accounts = "d.account" in cut
+    width = max(map(len, bys), default=0)
+    statements = [_cut(place, by, counts, width, has_accounts=has_accounts) for place, by in enumerate(bys)]
+    found: list[list[Record]] = [[] for _ in bys]
+    for row in books.query(f"{common} {' UNION ALL '.join(statements)}", values):
+        place = msgspec.convert(row[0], int)
+        by = bys[place]
+        if row[-1] is not None:
+            found[place].append(_row(by, counts, [*row[1 : 1 + len(by)], *row[1 + width :]]))
+    return found
+
+
+def _cut(
+    place: int, by: Sequence[Dimension], counts: Sequence[str], width: int, *, has_accounts: bool
+) -> str:
+    """One way to cut up what all have in common; `place` tells its rows from those of the others."""
+    names = [_COLUMNS[one] if has_accounts or one == "day" else f"d.{one}" for one in by]
+    fields = ", ".join([*names, *["NULL"] * (width - len(by)), *(f"sum(d.{one})" for one in counts)])
+    tables = "d JOIN accounts a ON a.number = d.account" if has_accounts else "d"
+    with_tags = " LEFT JOIN json_each(a.tags) t" if "tag" in by else ""
+    grouped = f" GROUP BY {', '.join(names)}" if names else ""
+    dearest = ", ".join(f"sum(d.{one}) DESC" for one in ("cost_nano", "calls") if one in counts)
+    order = "d.day" if "day" in by or not dearest else dearest
+    return (
+        f"SELECT * FROM (SELECT {place}, {fields} FROM {tables}{with_tags}{grouped}"  # noqa: S608  # own names
+        f" ORDER BY {order} LIMIT {MOST_ROWS})"
+    )
 
 
 def total(rows: Sequence[Record]) -> Record:
@@ -95,12 +139,16 @@ def parse_by(text: str) -> tuple[Dimension, ...]:
     return msgspec.convert(tuple(dict.fromkeys(names)), tuple[Dimension, ...])
 
 
-def _row(by: Sequence[Dimension], row: Sequence[Any]) -> Record:  # Any: columns of SQLite
+def _row(
+    by: Sequence[Dimension],
+    counts: Sequence[str],
+    row: Sequence[Any],  # Any: columns of SQLite
+) -> Record:
     shown: Record = {}
     for one, value in zip(by, row, strict=False):
         shown[one] = date.fromordinal(_EPOCH + value).isoformat() if one == "day" else value or None
-    for name, value in zip(_COUNTS.values(), row[len(by) :], strict=True):
-        shown[name] = dollars(value) if name == "cost_usd" else value
+    for column, value in zip(counts, row[len(by) :], strict=True):
+        shown[_COUNTS[column]] = dollars(value) if column == "cost_nano" else value
     return shown
 
 

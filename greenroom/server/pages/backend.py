@@ -1,12 +1,13 @@
 """What the pages ask of the rest of Greenroom. Knows no store, no gateway, no key."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from greenroom.models.catalogue.wish import Wish
 from greenroom.server.pages.access import Person
 from greenroom.server.pages.requests.backend import RequestsBackend
 from greenroom.server.users import UserAdministration
-from greenroom.store.usage import Asked
+from greenroom.store.usage import Asked, Dimension
 
 
 class PagesBackend(Protocol):
@@ -43,6 +44,12 @@ class PagesBackend(Protocol):
 
     def usage(self, asked: Asked) -> list[dict[str, Any]]:  # Any: JSON
         """Return sums of the ledger: `store.usage.usage`."""
+        ...
+
+    def usage_by(
+        self, asked: Asked, bys: Sequence[tuple[Dimension, ...]], counts: Sequence[str]
+    ) -> list[list[dict[str, Any]]]:  # Any: JSON
+        """Return them cut up in several ways: `store.usage.usage_by`."""
         ...
 
     def recommend(self, wish: Wish) -> dict[str, Any]:  # Any: JSON

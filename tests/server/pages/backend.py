@@ -1,6 +1,7 @@
 """A backend of records made by hand, and a program that serves it: `python -m tests.server.pages.backend 8486`."""
 
 import sys
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from greenroom.models.catalogue.wish import Wish
 from greenroom.models.prices import PriceBook
 from greenroom.server.pages.access import ROLES, Person
 from greenroom.server.users import NewSession
-from greenroom.store.usage import Asked
+from greenroom.store.usage import Asked, Dimension
 from tests.server.pages.fake_requests import FakeRequests
 from tests.server.pages.records import Json, all_records, record
 
@@ -142,6 +143,11 @@ class FakeBackend:
                 row[name] += counts.get(name, 0)
             row["cost_usd"] = str(Decimal(row["cost_usd"]) + Decimal(counts.get("cost_usd", "0")))
         return list(rows.values())
+
+    def usage_by(
+        self, asked: Asked, bys: Sequence[tuple[Dimension, ...]], counts: Sequence[str]
+    ) -> list[list[Json]]:
+        return [self.usage(asked._replace(by=by)) for by in bys]
 
     def recommend(self, wish: Wish) -> Json:
         self.wishes.append(wish)
