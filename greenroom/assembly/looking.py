@@ -1,9 +1,10 @@
 """A thread that looks at something again and again, until it is told to stop."""
 
 import threading
+from abc import ABC, abstractmethod
 
 
-class Looking:
+class Looking(ABC):
     """`start`, `stop`, and what goes on between: `_run`, of whoever is one."""
 
     def __init__(self, name: str) -> None:
@@ -23,5 +24,6 @@ class Looking:
         if self._thread is not None:
             self._thread.join(10.0)
 
+    @abstractmethod
     def _run(self) -> None:
-        raise NotImplementedError
+        """Look until `_stopping` is set."""

@@ -111,8 +111,8 @@ class RequestDesk:
     def collect(self, name: str, ids: Sequence[str], *, with_reply: bool, by: By) -> Collected:
         """Add requests to a data set of their project. Raises: MalformedRequest; NotFound."""
         # Evaluations are half a megabyte that most processes never need.
-        from greenroom.offline.evals.kept import extend_data  # noqa: PLC0415
-        from greenroom.offline.evals.recorded import from_records  # noqa: PLC0415
+        from greenroom.offline.evals.kept import extend_data  # noqa: PLC0415  # see above
+        from greenroom.offline.evals.recorded import from_records  # noqa: PLC0415  # see above
 
         records = [record for id in ids if (record := self.get_trace(id)) is not None]
         if not records:

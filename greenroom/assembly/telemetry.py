@@ -136,9 +136,9 @@ class Telemetry(Looking):
 
     def _made(self, plan: Plan, upstreams: "dict[str, Upstream]") -> "_AtWork":
         # What only an export needs is loaded with it.
-        from greenroom.offline.otel.exporter import Exporter, MetricsExport  # noqa: PLC0415
-        from greenroom.offline.otel.outbox import Outbox  # noqa: PLC0415
-        from greenroom.offline.otel.sender import Sender  # noqa: PLC0415
+        from greenroom.offline.otel.exporter import Exporter, MetricsExport  # noqa: PLC0415  # see above
+        from greenroom.offline.otel.outbox import Outbox  # noqa: PLC0415  # see above
+        from greenroom.offline.otel.sender import Sender  # noqa: PLC0415  # see above
 
         house, origin = self._house, self._origin(plan)
         outbox = Outbox(plan, Sender(plan, proxies_of(house.environment)))

@@ -34,7 +34,7 @@ class AsgiCycle:
         """
         try:
             await self._protocol.app(self._scope(), self._receive, self._send)
-        except Exception:
+        except Exception:  # whatever it was: an app that answered whole has told and logged it
             if not self._is_whole:
                 raise
 

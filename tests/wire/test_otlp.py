@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -225,12 +225,23 @@ def test_of_too_many_spans_the_first_are_taken_and_the_rest_counted(form: Form) 
     assert "10 records" in taken.why
 
 
+def told(read: Callable[[], list[Any]]) -> str | list[Any]:  # Any: groups of spans or of logs
+    """What was read, or the words in which it was refused."""
+    try:
+        return read()
+    except MalformedRequest as error:
+        return str(error)
+
+
 @FORMS
 @given(data=st.binary(max_size=300))
 def test_noise_is_refused_in_words_or_read(form: Form, data: bytes) -> None:
     for read in (form[1].read_traces, form[1].read_logs):
-        with suppress(MalformedRequest):
-            read(data, Taken(), nothing)
+        taken = Taken[Any]()
+        found = told(partial(read, data, taken, nothing))
+
+        assert found or found == []
+        assert taken.refused <= len(data)
 
 
 @FORMS
@@ -239,8 +250,11 @@ def test_a_damaged_body_is_refused_in_words_or_read(form: Form, place: int, byte
     data = bytearray(form[0].traces([Spans(ORIGIN, [EVERYTHING])]))
     data[place % len(data)] = byte
 
-    with suppress(MalformedRequest):
-        read_spans(form, bytes(data[:end]))
+    found = told(partial(read_spans, form, bytes(data[:end])))
+
+    assert found or found == []
+    for group in found if isinstance(found, list) else ():
+        assert {(len(one.trace), len(one.id)) for one in group.spans} <= {(len(TRACE), len(SPAN))}
 
 
 @pytest.mark.parametrize(
