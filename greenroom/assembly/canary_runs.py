@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from greenroom.assembly.looking import LookingTask
 from greenroom.errors import ConfigError, GreenroomError, NotFound
 from greenroom.offline.budget import Budget, BudgetSpent, PriceMissing
 from greenroom.offline.drift.canaries import (
@@ -55,22 +56,12 @@ def check_canaries(config: "Config", source: str) -> None:
             )
 
 
-class CanaryRuns:
-    """The daily runs of one process, from `start` to `stop`."""
+class CanaryRuns(LookingTask):
+    """The daily runs of one process. A run that goes on at the end is given up; what it asked is paid for."""
 
     def __init__(self, house: "House") -> None:
+        super().__init__()
         self._house = house
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to look whether a run is due."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        """End; a run that goes on is given up, and what it asked is paid for."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:

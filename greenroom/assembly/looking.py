@@ -1,5 +1,6 @@
-"""A thread that looks at something again and again, until it is told to stop."""
+"""What looks at something again and again until it is told to stop: a thread, or a task of the event loop."""
 
+import asyncio
 import threading
 from abc import ABC, abstractmethod
 
@@ -27,3 +28,24 @@ class Looking(ABC):
     @abstractmethod
     def _run(self) -> None:
         """Look until `_stopping` is set."""
+
+
+class LookingTask(ABC):
+    """The same on the event loop. What it waits for at its end is given up."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @abstractmethod
+    async def _run(self) -> None:
+        """Look until it is cancelled."""

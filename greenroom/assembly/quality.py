@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from zlib import crc32
 
 from greenroom.assembly.feedback import score_trace
+from greenroom.assembly.looking import LookingTask
 from greenroom.errors import GreenroomError, InfrastructureError, MalformedRequest
 from greenroom.offline.budget import Budget, BudgetSpent, PriceMissing
 from greenroom.offline.quality.estimates import Sums, estimate
@@ -72,28 +73,18 @@ class _Purse:
         return more
 
 
-class Scoring:
-    """The scoring of one process, from `start` to `stop`."""
+class Scoring(LookingTask):
+    """The scoring of one process. What a judge is asked at the end is paid for, and may be asked again."""
 
     def __init__(self, house: "House") -> None:
+        super().__init__()
         self._house = house
         self._traces = house.folder() / "traces.db"
-        self._task: asyncio.Task[None] | None = None
         self._plan: Mapping[str, QualityRule] | None = None
         self._rules: list[_Rule] = []
         self._purses: dict[str, _Purse] = {}
         self._paused: dict[str, float] = {}
         self._alerts_at = 0.0
-
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        """End; what a judge was asked is paid for, and may be asked again after the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
