@@ -29,7 +29,7 @@ LONGEST_REST_S = 60.0
 """The longest wait between two starts of an engine that keeps ending."""
 STEADY_S = 60.0
 """After so long at work an end counts as the first again."""
-SETTLE_S = 0.3
+SETTLE_S = 2.0
 """How long the end of a process may take to be noticed after its socket broke."""
 LOOK_S = 1.0
 """How often it is looked whether the process still lives."""
@@ -189,10 +189,10 @@ class Engine:
     async def settle(self) -> None:
         """After a broken connection: wait a moment, so that the end of the process is known if it was one."""
         broken = self._process
-        for _ in range(10):
-            if broken is None or self._process is not broken:
+        for _ in range(100):
+            if broken is None or broken.is_over or self._process is not broken:
                 return
-            await asyncio.sleep(SETTLE_S / 10)
+            await asyncio.sleep(SETTLE_S / 100)
 
     def begin(self) -> None:
         """A request is at work."""

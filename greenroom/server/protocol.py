@@ -133,6 +133,8 @@ class HttpProtocol(asyncio.Protocol):
         self._since = 0.0
         """When the present wait began: for a head, for body bytes, or idle."""
         self._closing = False
+        self._refusal: Refusal | None = None
+        """What is said, as the last thing, when the requests before were answered."""
         self._parts_at = 0.0
         """When the connection ends whose client is still sending what is not read."""
         self._keep_alive = True
@@ -412,6 +414,8 @@ class HttpProtocol(asyncio.Protocol):
             if len(queue) == PIPELINE_LIMIT - 1:
                 transport.resume_reading()
             self._start(request)
+        elif self._refusal is not None:
+            self._end_with(self._refusal)
         elif self._keep_alive:
             self._since = self.loop.time()
         else:
@@ -578,16 +582,21 @@ class HttpProtocol(asyncio.Protocol):
         """Answer and close: what follows on this connection can't be trusted or is not wanted."""
         if self._closing or self.transport is None:
             return
-        self._keep_alive = False
         self._closing = True
         if self._run is None:
-            self.respond(*refusal)
-            if refusal.status in {413, 503}:
-                self._part()
-            else:
-                self.transport.close()
-        else:
-            self._queue.clear()
+            self._end_with(refusal)
+            return
+        self._refusal = refusal
+        if self._queue and self._queue[-1] is self._request:
+            self._queue.pop()  # it is what is refused
+
+    def _end_with(self, refusal: Refusal) -> None:
+        self._keep_alive = self._is_head = False
+        self.respond(*refusal)
+        if refusal.status in {413, 503}:
+            self._part()
+        elif self.transport is not None:
+            self.transport.close()
 
     def _part(self) -> None:
         """Close behind an answer to a client that is still sending, whom a reset would cost the answer.

@@ -54,6 +54,37 @@ LENGTH = b"Content-Length: %d\r\n" % len(BODY)
 
 
 @pytest.mark.parametrize(
+    ("refused", "status"),
+    [
+        pytest.param(HEAD + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000, 413, id="length too large"),
+        pytest.param(
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"8000\r\n%b\r\n" % (b"x" * 0x8000) * 5,
+            413,
+            id="chunks too large",
+        ),
+        pytest.param(HEAD + LENGTH + LENGTH + b"\r\n" + BODY, 400, id="ambiguous"),
+        pytest.param(b"nonsense\r\n\r\n", 400, id="no HTTP"),
+    ],
+)
+async def test_b7_a_refusal_waits_for_the_answers_before_it(
+    upstream: FaultUpstream, refused: bytes, status: int
+) -> None:
+    for name in ("first", "second"):
+        upstream.script(name, whole(openai_reply(f"the {name}")))
+    limits = Limits(body_bytes=100_000)
+    async with Room([upstream.base_url], limits=limits) as room, room.client() as client:
+        await client.send(chat_bytes("first", key=KEY) + chat_bytes("second", key=KEY) + refused)
+        answers = [await client.answer() for _ in range(3)]
+        assert await client.closed_within(1)
+        assert await works(room)
+
+    assert [answer.status for answer in answers] == [200, 200, status]
+    assert b"the first" in answers[0].body
+    assert b"the second" in answers[1].body
+    assert b'"message"' in answers[2].body
+
+
+@pytest.mark.parametrize(
     "request_head",
     [
         pytest.param(HEAD + LENGTH + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", id="CL and TE"),

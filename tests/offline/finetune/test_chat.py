@@ -43,7 +43,7 @@ def learned(tokenizer: Any, row: dict[str, Any], template: str | None = None) ->
 
 
 @pytest.fixture(autouse=True)
-def template(tokenizer: Any) -> Any:
+def _own_template(tokenizer: Any) -> Any:
     from greenroom.offline.finetune.trainer.chat import CHATML
 
     yield

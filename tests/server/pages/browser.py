@@ -69,7 +69,7 @@ class Browser:
             assert time.monotonic() < until, "Chromium opened no page"
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
                 page = next((one for one in json.load(answer) if one["type"] == "page"), None)
-        socket = connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None)
+        socket = connect(page["webSocketDebuggerUrl"], max_size=None, proxy=None, ping_interval=None)
         self._socket = self._open.enter_context(socket)
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable")
