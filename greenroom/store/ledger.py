@@ -39,12 +39,22 @@ _SUMS = ", ".join(f"sum({name})" for name in _COUNTS)
 _ADDED = ", ".join(
     f"{name} = {name} + excluded.{name}" for name in ("requests", "calls", "unpriced", "estimated", *_COUNTS)
 )
-_FOLD = (  # constants
-    "INSERT INTO days SELECT at_ns / 86400000000000, account, sum(kind = 0 OR kind = 2),"  # noqa: S608  # constants
+_FOLDS = tuple(
+    f"INSERT INTO {days} SELECT at_ns / 86400000000000, {whose}, sum(kind = 0 OR kind = 2),"  # noqa: S608  # constants
     " sum(kind < 3),"
-    f" sum((flags & 2) > 0), sum(flags & 1), {_SUMS} FROM lines"
-    " WHERE number > ? AND number <= ? GROUP BY 1, 2"
-    f" ON CONFLICT (day, account) DO UPDATE SET {_ADDED}"
+    f" sum((flags & 2) > 0), sum(flags & 1), {_SUMS} FROM lines l JOIN accounts a ON a.number = l.account"
+    " WHERE l.number > ? AND l.number <= ? GROUP BY 1, 2"
+    f" ON CONFLICT (day, {whose}) DO UPDATE SET {_ADDED}"
+    for days, whose in (("days", "account"), ("center_days", "center"))
+)
+_CENTER = (
+    "INSERT OR IGNORE INTO centers (project, key, app, model, tags)"
+    " VALUES (:project, :key, :app, :model, :tags)"
+)
+_ACCOUNT = (
+    "INSERT OR IGNORE INTO accounts (project, key, app, model, user, tags, center)"
+    " SELECT project, key, app, model, :user, tags, number FROM centers"
+    " WHERE project = :project AND key = :key AND app = :app AND model = :model AND tags = :tags"
 )
 _LINE = "INSERT INTO lines VALUES (NULL" + ", ?" * 15 + ")"
 _OF_SCOPE = (
@@ -252,7 +262,8 @@ class LedgerStore:
             return known
         if len(self._accounts) >= _KNOWN_ACCOUNTS:
             self._accounts.clear()
-        connection.execute("INSERT OR IGNORE INTO accounts VALUES (NULL, ?, ?, ?, ?, ?, ?)", account)
+        connection.execute(_CENTER, account._asdict())
+        connection.execute(_ACCOUNT, account._asdict())
         number = int(
             connection.execute(
                 "SELECT number FROM accounts WHERE project = ? AND key = ? AND app = ? AND model = ?"
@@ -319,7 +330,7 @@ class LedgerStore:
             return self._sum(connection, window)
 
     def query(self, statement: str, values: Mapping[str, object]) -> list[tuple[object, ...]]:
-        """Rows of a SELECT over `days` and `accounts`, in which every line written so far is counted."""
+        """Rows of a SELECT over days of accounts or cost centers; every line written so far is counted."""
         self.fold()
         with self._reading() as connection:
             return connection.execute(statement, values).fetchall()
@@ -329,7 +340,8 @@ class LedgerStore:
         newest, folded = self._marks(connection)
         last = min(newest, folded + _FOLDED_AT_ONCE)
         if last > folded:
-            connection.execute(_FOLD, (folded, last))
+            for fold in _FOLDS:
+                connection.execute(fold, (folded, last))
             connection.execute("UPDATE marks SET value = ? WHERE name = 'folded'", (last,))
         return last < newest
 

@@ -171,6 +171,32 @@ CREATE TABLE leases (
     PRIMARY KEY (scope, since, process)
 ) WITHOUT ROWID;
 """,
+    """
+-- Cost centers: accounts without their users, and so far fewer. Their days are folded with those of accounts.
+CREATE TABLE centers (
+    number INTEGER PRIMARY KEY, project TEXT NOT NULL, key TEXT NOT NULL, app TEXT NOT NULL,
+    model TEXT NOT NULL, tags TEXT NOT NULL, UNIQUE (project, key, app, model, tags)
+);
+INSERT INTO centers (project, key, app, model, tags)
+SELECT DISTINCT project, key, app, model, tags FROM accounts;
+ALTER TABLE accounts ADD COLUMN center INTEGER NOT NULL DEFAULT 0;
+UPDATE accounts SET center = (
+    SELECT c.number FROM centers c WHERE c.project = accounts.project AND c.key = accounts.key
+    AND c.app = accounts.app AND c.model = accounts.model AND c.tags = accounts.tags
+);
+CREATE TABLE center_days (
+    day INTEGER NOT NULL, center INTEGER NOT NULL, requests INTEGER NOT NULL, calls INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL, estimated INTEGER NOT NULL, cost_nano INTEGER NOT NULL, input INTEGER NOT NULL,
+    cached INTEGER NOT NULL, written INTEGER NOT NULL, written_1h INTEGER NOT NULL, output INTEGER NOT NULL,
+    reasoning INTEGER NOT NULL, input_audio INTEGER NOT NULL, output_audio INTEGER NOT NULL,
+    PRIMARY KEY (day, center)
+) WITHOUT ROWID;
+INSERT INTO center_days
+SELECT day, center, sum(requests), sum(calls), sum(unpriced), sum(estimated), sum(cost_nano), sum(input),
+    sum(cached), sum(written), sum(written_1h), sum(output), sum(reasoning), sum(input_audio),
+    sum(output_audio)
+FROM days JOIN accounts ON number = account GROUP BY day, center;
+""",
 )
 """Migrations of `ledger.db`, oldest first."""
 

@@ -4,7 +4,7 @@ Days are days in UTC. A call with several tags counts under each of them. Costs 
 apart: they are no part of any sum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -16,8 +16,6 @@ from greenroom.store.material import dollars
 Dimension = Literal["project", "key", "model", "app", "user", "tag", "day"]
 DIMENSIONS: Final[tuple[Dimension, ...]] = get_args(Dimension)
 MOST_ROWS = 10_000
-_FEW = 3
-"""Dimensions that are summed up together before they are cut up apart; with more the accounts are."""
 _EPOCH = date(1970, 1, 1).toordinal()
 _LAST_DAY = 10**6
 _COLUMNS: dict[str, str] = {
@@ -39,6 +37,18 @@ _COUNTS = {
 """Columns and what they are called."""
 
 Record = dict[str, Any]  # Any: JSON
+
+
+class _Source(NamedTuple):
+    """Tables of the ledger: sums by day, whose they are, and the column that says so."""
+
+    days: str
+    accounts: str
+    number: str
+
+
+_ACCOUNTS = _Source("days", "accounts", "account")
+_CENTERS = _Source("center_days", "centers", "center")
 
 
 class Asked(NamedTuple):
@@ -73,46 +83,63 @@ def usage_by(
 
     `counts` are the columns that are summed, of those the ledger has. Raises: StoreError.
     """
+    found: list[list[Record]] = [[] for _ in bys]
+    for source in (_ACCOUNTS, _CENTERS):
+        # Only who asks for users needs accounts; there are far fewer cost centers.
+        places = [
+            place
+            for place, by in enumerate(bys)
+            if (source is _ACCOUNTS) == (asked.user is not None or "user" in by)
+        ]
+        if places:
+            _read(books, asked, {place: bys[place] for place in places}, counts, source, found)
+    return found
+
+
+def _read(
+    books: LedgerStore,
+    asked: Asked,
+    bys: Mapping[int, tuple[Dimension, ...]],
+    counts: Sequence[str],
+    source: _Source,
+    found: Sequence[list[Record]],
+) -> None:
+    """Add to each of `found` that has a way to cut it up, by its place."""
+    days, accounts, number = source
     wanted = {name: getattr(asked, name) for name in ("project", "key", "model", "app", "user")}
     conditions = [f"a.{name} = :{name}" for name, value in wanted.items() if value is not None]
-    conditions += ["d.day >= :since", "d.day < :until"]
     if asked.tag is not None:
         conditions.append("EXISTS (SELECT 1 FROM json_each(a.tags) WHERE value = :tag)")
-    # What the ways have in common is summed first: few rows of it are left, mostly, to be cut up.
-    within = list(dict.fromkeys(one for by in bys for one in by))
-    if len(within) > _FEW or "tag" in within:
-        cut = ["d.account", *(["d.day"] if "day" in within else [])]
-    else:
-        cut = [_COLUMNS[one] for one in within]
-    sums = ", ".join(f"sum(d.{one}) AS {one}" for one in counts)
-    named = "".join(f"{one} AS {one.partition('.')[2]}, " for one in cut)
-    grouped = f" GROUP BY {', '.join(cut)}" if cut else ""
     # CROSS: the days first. Led by the accounts' index, SQLite reads all days again for every account.
+    joined = f" CROSS JOIN {accounts} a ON a.number = d.{number}" if conditions else ""
+    conditions += ["d.day >= :since", "d.day < :until"]
+    # What the ways have in common is summed first, by number: few rows of it are left, mostly, to be cut up.
+    cut = f"d.{number}, d.day" if any("day" in by for by in bys.values()) else f"d.{number}"
+    sums = ", ".join(f"sum(d.{one}) AS {one}" for one in counts)
     common = (
-        f"WITH d AS MATERIALIZED (SELECT {named}{sums} FROM days d CROSS JOIN accounts a"  # noqa: S608  # own names
-        f" ON a.number = d.account WHERE {' AND '.join(conditions)}{grouped})"
+        f"WITH d AS MATERIALIZED (SELECT {cut}, {sums} FROM {days} d{joined}"  # noqa: S608  # own names
+        f" WHERE {' AND '.join(conditions)} GROUP BY {cut})"
     )
-    days = {"since": _number(asked.since, 0), "until": _number(asked.until, _LAST_DAY)}
-    values = {**wanted, **days, "tag": asked.tag}
-    has_accounts = "d.account" in cut
-    width = max(map(len, bys), default=0)
-    statements = [_cut(place, by, counts, width, has_accounts=has_accounts) for place, by in enumerate(bys)]
-    found: list[list[Record]] = [[] for _ in bys]
+    values = {
+        **wanted,
+        "since": _number(asked.since, 0),
+        "until": _number(asked.until, _LAST_DAY),
+        "tag": asked.tag,
+    }
+    width = max(map(len, bys.values()))
+    tables = f"d JOIN {accounts} a ON a.number = d.{number}"
+    statements = [_cut(place, by, counts, width, tables) for place, by in bys.items()]
     for row in books.query(f"{common} {' UNION ALL '.join(statements)}", values):
         place = msgspec.convert(row[0], int)
         by = bys[place]
         if row[-1] is not None:
             found[place].append(_row(by, counts, [*row[1 : 1 + len(by)], *row[1 + width :]]))
-    return found
 
 
-def _cut(
-    place: int, by: Sequence[Dimension], counts: Sequence[str], width: int, *, has_accounts: bool
-) -> str:
+def _cut(place: int, by: Sequence[Dimension], counts: Sequence[str], width: int, tables: str) -> str:
     """One way to cut up what all have in common; `place` tells its rows from those of the others."""
-    names = [_COLUMNS[one] if has_accounts or one == "day" else f"d.{one}" for one in by]
+    names = [_COLUMNS[one] for one in by]
     fields = ", ".join([*names, *["NULL"] * (width - len(by)), *(f"sum(d.{one})" for one in counts)])
-    tables = "d JOIN accounts a ON a.number = d.account" if has_accounts else "d"
     with_tags = " LEFT JOIN json_each(a.tags) t" if "tag" in by else ""
     grouped = f" GROUP BY {', '.join(names)}" if names else ""
     dearest = ", ".join(f"sum(d.{one}) DESC" for one in ("cost_nano", "calls") if one in counts)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.store.database import open_database, transaction
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.lines import ANSWER, Account, Line
+from greenroom.store.schema import LEDGER
 from greenroom.store.usage import DIMENSIONS, Asked, Dimension, Record, total, usage, usage_by
 
 _DAY_NS = 86_400 * 10**9
@@ -81,6 +83,34 @@ def test_cut_up_in_several_ways_at_once_is_what_each_way_tells_alone(tmp_path: P
         assert (days, costs) == (sorted(days), sorted(costs, reverse=True))
     finally:
         store.close()
+
+
+def test_a_ledger_without_cost_centers_gets_them_when_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    old = open_database(path, LEDGER[:1])
+    with transaction(old):
+        for number, (app, user) in enumerate([("a", "ana"), ("a", "bob"), ("b", "ana")], start=1):
+            old.execute("INSERT INTO accounts VALUES (?, 'p', 'k', ?, 'm', ?, '[]')", (number, app, user))
+            old.execute(
+                "INSERT INTO days VALUES (20000, ?, 1, 1, 0, 0, ?, 5, 0, 0, 0, 2, 0, 0, 0)",
+                (number, 10**number),
+            )
+        # Of the last account a line has not been folded yet.
+        old.execute(
+            "INSERT INTO lines VALUES (1, ?, x'', 3, 0, 7, 0, 5, 0, 0, 0, 2, 0, 0, 0, '')", (_DAY_NS,)
+        )
+    old.close()
+
+    store = LedgerStore(path)
+    try:
+        store.write([Line(20_000 * _DAY_NS, f"{1:032x}", Account("p", "k", "a", "m", "eva"), ANSWER, 1)])
+        by_app = {one["app"]: (one["calls"], one["cost_usd"]) for one in usage(store, Asked(("app",)))}
+        by_user = {one["user"]: one["calls"] for one in usage(store, Asked(("user",)))}
+    finally:
+        store.close()
+
+    assert by_app == {"a": (3, "0.000000111"), "b": (2, "0.000001007")}
+    assert by_user == {"ana": 3, "bob": 1, "eva": 1}
 
 
 def _by_tag(lines: Iterable[Line]) -> dict[str | None, int]:
