@@ -288,12 +288,13 @@ class LedgerStore:
     # reading
 
     def totals(self) -> Totals:
-        """What all lines cost, what all days add up to, what is reserved, and how many processes spend."""
+        """What all lines cost, and all days of accounts and of centers; what is reserved; how many processes spend."""
         self.fold()
         with self._reading() as connection:
             found = connection.execute(
                 "SELECT (SELECT coalesce(sum(cost_nano), 0) FROM lines),"
                 " (SELECT coalesce(sum(cost_nano), 0) FROM days),"
+                " (SELECT coalesce(sum(cost_nano), 0) FROM center_days),"
                 " (SELECT coalesce(sum(amount), 0) FROM held), (SELECT count(*) FROM processes)"
             ).fetchone()
         return Totals(*found)

@@ -90,5 +90,6 @@ class Totals(NamedTuple):
 
     lines: int
     days: int
+    center_days: int
     held: int
     processes: int

@@ -149,7 +149,7 @@ class Spenders(RuleBasedStateMachine):
         totals = self.books.totals()
         reserved = sum(sum(one.values()) for one in self.open)
         assert held == totals.held == reserved
-        assert settled == totals.lines == totals.days
+        assert settled == totals.lines == totals.days == totals.center_days
         assert self.paid <= settled <= self.paid + self.may_be_more
         assert leased >= held
         assert settled + leased <= LIMIT + LARGEST  # of which nothing was ever given without asking
