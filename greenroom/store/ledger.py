@@ -288,7 +288,7 @@ class LedgerStore:
     # reading
 
     def totals(self) -> Totals:
-        """What all lines cost, and all days of accounts and of centers; what is reserved; how many processes spend."""
+        """The sums of lines and of days, what is reserved, and how many processes spend."""
         self.fold()
         with self._reading() as connection:
             found = connection.execute(
