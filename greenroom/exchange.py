@@ -115,6 +115,17 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     usage: Usage | None = None
     """What has to be paid for a call whose answer was not given (a hedge that lost, say)."""
     cost_nano_usd: int | None = None
+    is_given: bool = False
+    """Whether its answer was given, where several are paid for; noted when they are settled."""
+
+
+def given_of(paid: Sequence[Attempt]) -> Attempt | None:
+    """Of calls that are paid for, the one whose answer was given: the noted, else the last that went well.
+
+    The last is not always the one: of answers that were asked for again, the best may be an earlier one.
+    """
+    noted = (one for one in paid if one.is_given)
+    return next(noted, None) or next((one for one in reversed(paid) if one.error is None), None)
 
 
 class Money(Protocol):
@@ -383,4 +394,5 @@ __all__ = [
     "Usage",
     "Verdict",
     "Where",
+    "given_of",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from greenroom.exchange import Exchange, Usage
+from greenroom.exchange import Exchange, Usage, given_of
 from greenroom.gateway.redact import Redactor, redact_tags
 from greenroom.store.lines import ANSWER, ESTIMATED, EXTRA, UNPRICED, Account, Line
 
@@ -18,7 +18,7 @@ def lines_of(exchange: Exchange) -> list[Line]:
     if len(attempts) > 1:
         paid = [one for one in attempts if one.usage is not None]
         if paid:
-            given = next((one for one in reversed(paid) if one.error is None), None)
+            given = given_of(paid)
             return [
                 _line(exchange, one.target, one.usage, one.cost_nano_usd, ANSWER if one is given else EXTRA)
                 for one in paid

@@ -181,7 +181,9 @@ class Teller:
             found[semconv.PROMPT_VERSION] = str(prompt.get("version"))
         if row.flags & STREAMED:
             found[semconv.STREAM] = True
-        usage = usage_of(row, body) if is_last and row.outcome in _GIVEN | {"cancelled"} else attempt.usage
+        usage = attempt.usage  # its own; that of the exchange is the sum of all that are paid for
+        if usage is None and is_last and row.outcome in _GIVEN | {"cancelled"}:
+            usage = usage_of(row, body)
         if usage is not None:
             found |= self._usage(usage)
         if not is_last or attempt.error is not None:
