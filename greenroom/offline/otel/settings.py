@@ -67,7 +67,9 @@ class OtelConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ingest: bool = True
     """Whether spans and scores of applications are taken in, at `/v1/traces` and `/v1/logs`."""
     ingest_mb: Annotated[int, Meta(ge=1)] = 1024
-    """What spans of applications may take on the disk; beyond, they are refused."""
+    """What spans of applications may take on the disk, about; beyond, a project that has less than an equal
+    share still adds.
+    """
 
 
 class Plan(NamedTuple):
