@@ -342,6 +342,8 @@ class Exchange(Struct, eq=False):
     status: int = 200
     error: str | None = None
     finish_reason: str | None = None
+    onward: bytes = b""
+    """Header lines for the call that is begun, each with its end."""
     sent: bytes | None = None
     """The body the model got, or None if it got the request as it came."""
     reply_raw: list[str] = []

@@ -61,7 +61,7 @@ class Anthropic:
         )
         note_lost(exchange, sent.lost)
         head = self._headed(sent.version, sent.beta) if sent.version or sent.beta else self._head
-        request = b"%b%d\r\n\r\n%b" % (head, len(sent.body), sent.body)
+        request = b"%b%d\r\n%b\r\n%b" % (head, len(sent.body), exchange.onward, sent.body)
         response = await self._pool.request(self._origin, request, limits, whole=not exchange.request.stream)
         if response.status != 200:
             raise await refused(response, anthropic.error_from)

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from greenroom.exchange import Attempt, StepRecord, Usage
+from greenroom.models.onward import NOT_CALLED
 from greenroom.offline.otel.content import as_texts, content_of
 from greenroom.offline.otel.request import asked_of
 from greenroom.store.material import ESTIMATED, SEMANTIC, STREAMED, Body, Row, surface_of
@@ -36,8 +37,6 @@ _ROUTES = {
     "moderations": "/v1/moderations",
 }
 _GIVEN = frozenset({"answered", "cached"})
-NOT_CALLED = frozenset({"circuit_open", "no_place"})
-"""Errors of targets that were passed over: nobody called them."""
 CANCELLED = "cancelled"
 
 

@@ -54,6 +54,8 @@ class OtelConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The share of traces that leave. A caller who says that a trace is not recorded is believed. Metrics and
     scores count all.
     """
+    propagate: bool = False
+    """Whether providers are sent `traceparent`, where the caller sent one or spans are exported."""
     every_s: Annotated[float, Meta(ge=0.2, le=3600)] = 5.0
     """How often spans and scores leave, in seconds."""
     metrics_every_s: Annotated[float, Meta(ge=1, le=3600)] = 60.0
