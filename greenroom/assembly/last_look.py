@@ -1,8 +1,7 @@
 """When the server last looked for what is past its time, and whether the clock may be wrong.
 
 A clock that is set far forward would have all that is kept erased at once. From within nobody can tell that
-from a server that did not run for long, so both wait: what is past its time goes once the clock has stood for a
-day.
+from a server that did not run for long, so both wait: things go once the clock has stood for a day.
 """
 
 import logging
