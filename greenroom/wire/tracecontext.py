@@ -44,7 +44,7 @@ def read(header: bytes) -> str:
 
 def is_within(trace: str, share: float) -> bool:
     """Whether a trace is among a share of all, by its random bits: the same for whoever looks (level 2)."""
-    return int(trace[-_RANDOM_BITS // 4 :], 16) / (1 << _RANDOM_BITS) < share
+    return int(trace[-_RANDOM_BITS // 4 :], 16) < share * (1 << _RANDOM_BITS)
 
 
 def trace_of(id: str, kept: str = "") -> str:
