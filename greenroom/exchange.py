@@ -105,6 +105,10 @@ class Passage(Struct, kw_only=True):
     """Where the piece begins in the document's text."""
 
 
+NOT_CALLED = frozenset({"circuit_open", "no_place", "insufficient_quota", "price_unknown"})
+"""Errors of attempts that called nobody: the target was left alone, or a budget would not have it."""
+
+
 class Attempt(Struct, kw_only=True, omit_defaults=True):
     """One call to one target."""
 
@@ -117,15 +121,6 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     cost_nano_usd: int | None = None
     is_given: bool = False
     """Whether its answer was given, where several are paid for; noted when they are settled."""
-
-
-def given_of(paid: Sequence[Attempt]) -> Attempt | None:
-    """Of calls that are paid for, the one whose answer was given: the noted, else the last that went well.
-
-    The last is not always the one: of answers that were asked for again, the best may be an earlier one.
-    """
-    noted = (one for one in paid if one.is_given)
-    return next(noted, None) or next((one for one in reversed(paid) if one.error is None), None)
 
 
 class Money(Protocol):
@@ -396,5 +391,4 @@ __all__ = [
     "Usage",
     "Verdict",
     "Where",
-    "given_of",
 ]

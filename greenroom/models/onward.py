@@ -5,11 +5,9 @@ Knows the ids of traces; not who exports them.
 
 from collections.abc import Callable
 
-from greenroom.exchange import Exchange
+from greenroom.exchange import NOT_CALLED, Exchange
 from greenroom.wire.tracecontext import is_within, parse, span_of, trace_of
 
-NOT_CALLED = frozenset({"circuit_open", "no_place"})
-"""Errors of attempts that are no calls: their targets were passed over."""
 Onward = Callable[[Exchange], bytes]
 """Header lines for the newest attempt of an exchange."""
 

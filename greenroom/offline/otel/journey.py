@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-from greenroom.exchange import Attempt, StepRecord, Usage
-from greenroom.models.onward import NOT_CALLED
+from greenroom.exchange import NOT_CALLED, Attempt, StepRecord, Usage
 from greenroom.offline.otel.content import as_texts, content_of
 from greenroom.offline.otel.request import asked_of
 from greenroom.store.material import ESTIMATED, SEMANTIC, STREAMED, Body, Row, surface_of
