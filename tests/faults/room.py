@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -24,7 +25,8 @@ from greenroom.models.prices import Price
 from greenroom.models.providers import OpenAICompatible, Provider
 from greenroom.server.fronts import Front
 from greenroom.server.head import Limits
-from greenroom.server.protocol import Shared
+from greenroom.server.protocol import HttpProtocol
+from greenroom.server.shared import Shared
 from greenroom.server.v1 import V1
 from tests.faults.oracle import hold
 from tests.faults.rawclient import Answer, RawClient, chat_bytes
@@ -155,7 +157,7 @@ class Room:
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._asgi,
-            http=self.shared.protocol,  # type: ignore[arg-type]  # a factory, called like the class it wants
+            http=partial(HttpProtocol, self.shared),  # type: ignore[arg-type]  # a factory, called like the class it wants
             lifespan="off",
             log_config=None,
             ws="none",
