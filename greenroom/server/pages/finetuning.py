@@ -60,21 +60,18 @@ class FinetuningPages:
             Route("/finetuning/{id}", doors.page(self._show), methods=["GET", "POST"]),
         ]
 
-    async def _list(self, request: Request, session: Session) -> Response:
-        def build() -> Response:
-            rows = [_row(one) for one in self._training.list()]
-            is_live = any(one["status"] in LIVING for one in rows)
-            return self._doors.render.html("finetuning.html", session=session, rows=rows, is_live=is_live)
+    def _list(self, request: Request, session: Session) -> Response:
+        rows = [_row(one) for one in self._training.list()]
+        is_live = any(one["status"] in LIVING for one in rows)
+        return self._doors.render.html("finetuning.html", session=session, rows=rows, is_live=is_live)
 
-        return await run_in_threadpool(build)
-
-    async def _list_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer({"data": self._training.list()}))
+    def _list_json(self, request: Request, session: Session) -> Response:
+        return json_answer({"data": self._training.list()})
 
     async def _show(self, request: Request, session: Session) -> Response:
         id = request.path_params["id"]
         if request.method != "POST":
-            return await self._page(session, id)
+            return await run_in_threadpool(self._page, session, id)
         form = await self._doors.posted(request, session)
         if not session.may_write:
             raise Forbidden("This key may look, but not change. Sign in with an admin or operator key.")
@@ -87,41 +84,38 @@ class FinetuningPages:
             address = request.client.host if request.client else ""
             await run_in_threadpool(self._training.change, id, deed, session.who, address)
         except GreenroomError as error:
-            return await self._page(session, id, str(error), error.status)
+            return await run_in_threadpool(self._page, session, id, str(error), error.status)
         return redirect("/finetuning/" + segment(id))
 
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         id = request.path_params["id"]
-        return await run_in_threadpool(lambda: json_answer(self._training.show(id)))
+        return json_answer(self._training.show(id))
 
-    async def _page(self, session: Session, id: str, trouble: str = "", status: int = 200) -> Response:
-        def build() -> Response:
-            job = self._training.show(id)
-            ours = job["greenroom"]
-            state = ours["state"]
-            return self._doors.render.html(
-                "finetuning_job.html",
-                status=status,
-                session=session,
-                job=job,
-                row=_row(job["summary"]),
-                state=state,
-                is_live=state in LIVING,
-                may=_may(state, is_planned=ours["start"] is not None),
-                charts=charts(job["points"]),
-                width=WIDTH,
-                height=HEIGHT,
-                facts=_facts(job),
-                problems=(ours["report"] or {}).get("problems") or [],
-                events=[one for one in job["events"] if one["type"] == "message"][:50],
-                checkpoints=job["checkpoints"],
-                card=_card(ours["card"]),
-                trouble=trouble,
-                address="/finetuning/" + segment(id),
-                twin="/finetuning/" + segment(id) + ".json",
-            )
-
-        return await run_in_threadpool(build)
+    def _page(self, session: Session, id: str, trouble: str = "", status: int = 200) -> Response:
+        job = self._training.show(id)
+        ours = job["greenroom"]
+        state = ours["state"]
+        return self._doors.render.html(
+            "finetuning_job.html",
+            status=status,
+            session=session,
+            job=job,
+            row=_row(job["summary"]),
+            state=state,
+            is_live=state in LIVING,
+            may=_may(state, is_planned=ours["start"] is not None),
+            charts=charts(job["points"]),
+            width=WIDTH,
+            height=HEIGHT,
+            facts=_facts(job),
+            problems=(ours["report"] or {}).get("problems") or [],
+            events=[one for one in job["events"] if one["type"] == "message"][:50],
+            checkpoints=job["checkpoints"],
+            card=_card(ours["card"]),
+            trouble=trouble,
+            address="/finetuning/" + segment(id),
+            twin="/finetuning/" + segment(id) + ".json",
+        )
 
 
 def _row(one: Json) -> Json:

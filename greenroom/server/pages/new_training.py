@@ -70,12 +70,14 @@ class NewTrainingPage:
             Route("/finetuning/files", doors.page(self._upload), methods=["POST"]),
         ]
 
-    async def _new_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer(self._training.offers()))
+    def _new_json(self, request: Request, session: Session) -> Response:
+        return json_answer(self._training.offers())
 
     async def _new(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
-            return await self._page(session, {**_FORM, "file": request.query_params.get("file", "")[:64]})
+            return await run_in_threadpool(
+                self._page, session, {**_FORM, "file": request.query_params.get("file", "")[:64]}
+            )
         form = await self._doors.posted(request, session)
         session.require("operator")
         asked = {name: form.get(name, "").strip() for name in _FORM}
@@ -86,8 +88,8 @@ class NewTrainingPage:
                 return redirect("/finetuning/" + segment(id), "The job was made.")
             found = await run_in_threadpool(self._training.estimate, body)
         except GreenroomError as error:
-            return await self._page(session, asked, trouble=error)
-        return await self._page(session, asked, found)
+            return await run_in_threadpool(self._page, session, asked, trouble=error)
+        return await run_in_threadpool(self._page, session, asked, found)
 
     async def _created(self, mark: str, body: Json, by: str, address: str) -> str:
         if not await self._once.take(mark):
@@ -114,30 +116,27 @@ class NewTrainingPage:
                 by, address = session.who, address_of(request)
                 kept = await run_in_threadpool(training.keep, upload, project, name, by, address)
         except GreenroomError as error:
-            return await self._page(session, dict(_FORM), trouble=error)
+            return await run_in_threadpool(self._page, session, dict(_FORM), trouble=error)
         return redirect("/finetuning/new?file=" + segment(kept["id"]), f"{kept['name']} was uploaded.")
 
-    async def _page(
+    def _page(
         self,
         session: Session,
         asked: dict[str, str],
         found: Json | None = None,
         trouble: GreenroomError | None = None,
     ) -> Response:
-        def build() -> Response:
-            offers = self._training.offers()
-            return self._doors.render.html(
-                "finetuning_new.html",
-                status=trouble.status if trouble else 200,
-                session=session,
-                offers=offers,
-                asked=asked,
-                found=None if found is None else _found(found),
-                mark=token_urlsafe(18),
-                trouble=str(trouble or ""),
-            )
-
-        return await run_in_threadpool(build)
+        offers = self._training.offers()
+        return self._doors.render.html(
+            "finetuning_new.html",
+            status=trouble.status if trouble else 200,
+            session=session,
+            offers=offers,
+            asked=asked,
+            found=None if found is None else _found(found),
+            mark=token_urlsafe(18),
+            trouble=str(trouble or ""),
+        )
 
 
 def _body(asked: dict[str, str]) -> Json:

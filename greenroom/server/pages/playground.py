@@ -102,7 +102,7 @@ class Playground:
     async def _show(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
             columns = await run_in_threadpool(self._begun, request, session)
-            return await self._page(session, columns, [])
+            return await run_in_threadpool(self._page, session, columns, [])
         form = await self._doors.posted(request, session)
         _check_may_ask(session)
         count = min(MOST_COLUMNS, max(1, sum(f"model-{place}" in form for place in range(MOST_COLUMNS))))
@@ -111,15 +111,15 @@ class Playground:
             columns = [read_column(form, at) for at in range(count)]
             answers = await asyncio.gather(*(self._whole(session.key, one) for one in columns))
         except GreenroomError as error:
-            return await self._page(session, columns, [], str(error), error.status)
-        return await self._page(session, columns, answers)
+            return await run_in_threadpool(self._page, session, columns, [], str(error), error.status)
+        return await run_in_threadpool(self._page, session, columns, answers)
 
-    async def _show_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer(self._playing.choices(session.key)))
+    def _show_json(self, request: Request, session: Session) -> Response:
+        return json_answer(self._playing.choices(session.key))
 
-    async def _prompt_json(self, request: Request, session: Session) -> Response:
+    def _prompt_json(self, request: Request, session: Session) -> Response:
         reference = request.query_params.get("reference", "")
-        return json_answer(await run_in_threadpool(self._playing.prompt, reference))
+        return json_answer(self._playing.prompt(reference))
 
     async def _run(self, request: Request, session: Session) -> Response:
         column = read_column(await self._asked(request, session))
@@ -177,7 +177,7 @@ class Playground:
         first = next(iter(self._playing.choices(session.key)["models"]), "")
         return [Column(model or first, prompt, "", question, values) for model, prompt in named]
 
-    async def _page(
+    def _page(
         self,
         session: Session,
         columns: list[Column],
@@ -185,27 +185,24 @@ class Playground:
         trouble: str = "",
         status: int = 200,
     ) -> Response:
-        def build() -> Response:
-            choices = self._playing.choices(session.key)
-            first = columns[0]
-            return self._doors.render.html(
-                "playground.html",
-                status=status,
-                session=session,
-                choices=choices,
-                references=_references(choices),
-                columns=columns,
-                answers=[*answers, *[None] * (MOST_COLUMNS - len(answers))],
-                most=MOST_COLUMNS,
-                question=first.question,
-                values=json.dumps(first.values, ensure_ascii=False, indent=2) if first.values else "",
-                settings=first.settings,
-                trouble=trouble,
-                here_address="/playground?"
-                + urlencode([("column", f"{one.model}|{one.prompt}") for one in columns]),
-            )
-
-        return await run_in_threadpool(build)
+        choices = self._playing.choices(session.key)
+        first = columns[0]
+        return self._doors.render.html(
+            "playground.html",
+            status=status,
+            session=session,
+            choices=choices,
+            references=_references(choices),
+            columns=columns,
+            answers=[*answers, *[None] * (MOST_COLUMNS - len(answers))],
+            most=MOST_COLUMNS,
+            question=first.question,
+            values=json.dumps(first.values, ensure_ascii=False, indent=2) if first.values else "",
+            settings=first.settings,
+            trouble=trouble,
+            here_address="/playground?"
+            + urlencode([("column", f"{one.model}|{one.prompt}") for one in columns]),
+        )
 
 
 def read_column(form: Mapping[str, str], place: int | None = None) -> Column:

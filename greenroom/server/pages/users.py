@@ -43,23 +43,19 @@ class UserPages:
         self._render = render
         self._posted = posted
 
-    async def list(self, request: Request, session: Session) -> Response:
+    def list(self, request: Request, session: Session) -> Response:
         """Users by what they cost of late, and those of whom something is remembered."""
         days = _days(request)
-
-        def build() -> Response:
-            rows = self._rows(own_project(_asked(request)), days)
-            return self._render.html(
-                "users.html",
-                session=session,
-                rows=[_shown(row) for row in rows[:_MOST_USERS]],
-                left_out=max(len(rows) - _MOST_USERS, 0),
-                days=days,
-                choices=DAYS,
-                twin=f"/users.json?{urlencode({'days': days})}",
-            )
-
-        return await run_in_threadpool(build)
+        rows = self._rows(own_project(_asked(request)), days)
+        return self._render.html(
+            "users.html",
+            session=session,
+            rows=[_shown(row) for row in rows[:_MOST_USERS]],
+            left_out=max(len(rows) - _MOST_USERS, 0),
+            days=days,
+            choices=DAYS,
+            twin=f"/users.json?{urlencode({'days': days})}",
+        )
 
     def _rows(self, project: str | None, days: int) -> Sequence[Json]:
         """Everyone who cost something in the last days, the dearest first, then who is remembered only."""
@@ -79,10 +75,10 @@ class UserPages:
             for one in known.values()
         ]
 
-    async def list_json(self, request: Request, session: Session) -> Response:
+    def list_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         project, days = own_project(_asked(request)), _days(request)
-        return await run_in_threadpool(lambda: json_answer({"days": days, "data": self._rows(project, days)}))
+        return json_answer({"days": days, "data": self._rows(project, days)})
 
     async def show(self, request: Request, session: Session) -> Response:
         """One user's facts; posted to, it changes one first."""
@@ -94,15 +90,15 @@ class UserPages:
             try:
                 what = await run_in_threadpool(self._change, project, user, form)
             except (MalformedRequest, NotFound) as error:
-                return await self._page(session, project, user, str(error), error.status)
+                return await run_in_threadpool(self._page, session, project, user, str(error), error.status)
             await run_in_threadpool(self._people.note, what, project, user, session.who, address_of(request))
             return redirect("/users" if form.get("do") == "forget" else _address(user, project))
-        return await self._page(session, project, user)
+        return await run_in_threadpool(self._page, session, project, user)
 
-    async def show_json(self, request: Request, session: Session) -> Response:
+    def show_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         user, project = _user(request, ".json"), own_project(_asked(request)) or "default"
-        return await run_in_threadpool(lambda: json_answer(self._kept(project, user)))
+        return json_answer(self._kept(project, user))
 
     def _kept(self, project: str, user: str, *, may_be_empty: bool = False) -> Json:
         """What is remembered of a user, and the latest requests. Raises: NotFound where there is neither."""
@@ -113,29 +109,26 @@ class UserPages:
             raise NotFound("Nothing is kept of this user.")
         return {**found, "latest": latest}
 
-    async def _page(
+    def _page(
         self, session: Session, project: str, user: str, trouble: str = "", status: int = 200
     ) -> Response:
-        def build() -> Response:
-            found = self._kept(project, user, may_be_empty=bool(trouble))
-            facts = found["facts"]
-            return self._render.html(
-                "user.html",
-                status=status,
-                session=session,
-                user=user,
-                project=project,
-                turns=found["turns"],
-                facts=facts[:_MOST_FACTS],
-                left_out=max(len(facts) - _MOST_FACTS, 0),
-                trouble=trouble,
-                latest=lines_of(found["latest"]),
-                requests=_requests(user, project),
-                address=_address(user, project),
-                twin=_address(user, project, ".json"),
-            )
-
-        return await run_in_threadpool(build)
+        found = self._kept(project, user, may_be_empty=bool(trouble))
+        facts = found["facts"]
+        return self._render.html(
+            "user.html",
+            status=status,
+            session=session,
+            user=user,
+            project=project,
+            turns=found["turns"],
+            facts=facts[:_MOST_FACTS],
+            left_out=max(len(facts) - _MOST_FACTS, 0),
+            trouble=trouble,
+            latest=lines_of(found["latest"]),
+            requests=_requests(user, project),
+            address=_address(user, project),
+            twin=_address(user, project, ".json"),
+        )
 
     def _change(self, project: str, user: str, form: dict[str, str]) -> str:
         """Do what a form says; the name of the deed."""
