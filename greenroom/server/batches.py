@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, client_address, json_answer, read_body
 from greenroom.wire.batches import NewBatch
 from greenroom.wire.evals import read_query
 
@@ -51,28 +50,24 @@ class BatchRoutes:
         assert caller is not None
         made = await self._made().create(caller, await read_body(request, _new))
         await self._noted(request, caller, "batch.create", id=made["id"])
-        return _answer(made)
+        return json_answer(made)
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         query = read_query(request.query_params)
-        return _answer(await self._made().list(caller, query.limit, query.after))
+        return json_answer(await self._made().list(caller, query.limit, query.after))
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(await self._made().get(caller, request.path_params["batch_id"]))
+        return json_answer(await self._made().get(caller, request.path_params["batch_id"]))
 
     async def _cancel(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         ended = await self._made().cancel(caller, request.path_params["batch_id"])
         await self._noted(request, caller, "batch.cancel", id=ended["id"])
-        return _answer(ended)
+        return json_answer(ended)
 
     async def _noted(self, request: Request, caller: Caller, what: str, **about: object) -> None:
         """Write a change into the audit log."""
-        address = request.client.host if request.client is not None else ""
+        address = client_address(request)
         await run_in_threadpool(self._note, caller.key_id, what, about, address)
-
-
-def _answer(value: object) -> Response:
-    return json_answer(openai.encode(value))

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from greenroom.errors import MalformedRequest, TooLarge
 from greenroom.exchange import Caller
+from greenroom.wire import openai
 
 T = TypeVar("T")
 Role = Literal["app", "viewer", "operator", "admin"]
@@ -46,6 +47,11 @@ async def read_body(request: Request, decoder: Decoder[T], limit_bytes: int = BO
         raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
 
 
-def json_answer(body: bytes, status: int = 200) -> Response:
-    """Encoded JSON as an answer."""
-    return Response(body, status, media_type="application/json")
+def json_answer(value: object, status: int = 200) -> Response:
+    """A value as JSON."""
+    return Response(openai.encode(value), status, media_type="application/json")
+
+
+def client_address(request: Request) -> str:
+    """Where a request came from, for the audit log; "" where there is no telling."""
+    return request.client.host if request.client is not None else ""

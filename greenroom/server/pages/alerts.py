@@ -18,6 +18,7 @@ from greenroom.server.pages.access import seen
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 PAST = 25
@@ -51,7 +52,7 @@ class AlertPages:
             return await run_in_threadpool(self._list, session, before)
         form = await self._form(request, session)
         try:
-            done = await run_in_threadpool(self._change, session, form, _address(request))
+            done = await run_in_threadpool(self._change, session, form, client_address(request))
         except GreenroomError as error:
             return await run_in_threadpool(self._list, session, before, str(error), error.status)
         return redirect("/alerts", done)
@@ -99,7 +100,7 @@ class AlertPages:
         form = await self._form(request, session)
         try:
             done = await run_in_threadpool(
-                self._change, session, {**form, "alert": str(id)}, _address(request)
+                self._change, session, {**form, "alert": str(id)}, client_address(request)
             )
         except GreenroomError as error:
             return await run_in_threadpool(self._page, session, id, str(error), error.status)
@@ -189,7 +190,3 @@ def _delivery(one: Json) -> Json:
         "time": figures.short_clock(one["at"]),
         "next": figures.short_clock(one["next_at"]) if one["next_at"] else "",
     }
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else ""

@@ -14,11 +14,11 @@ from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import GreenroomError
 from greenroom.server.pages import figures
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.headers import HEADERS
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 LIVING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
@@ -84,7 +84,7 @@ class BatchPages:
         await self._doors.posted(request, session)
         session.require("operator")
         try:
-            await self._batches.cancel(id, session.who, address_of(request))
+            await self._batches.cancel(id, session.who, client_address(request))
         except GreenroomError as error:
             return await run_in_threadpool(self._page, session, id, str(error), error.status)
         return redirect("/batches/" + segment(id), "The batch is being cancelled.")

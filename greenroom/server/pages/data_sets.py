@@ -17,12 +17,12 @@ from greenroom.grounding.files import Files
 from greenroom.server.knowledge.upload import Form
 from greenroom.server.pages import figures
 from greenroom.server.pages.access import seen
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.forms import require_same_origin
 from greenroom.server.pages.headers import HEADERS
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session, is_same
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 ROWS = 50
@@ -82,7 +82,7 @@ class DataSetPages:
             made = await run_in_threadpool(
                 lambda: self._backend.add_requests(
                     name, project, filters, with_reply=form.get("with_reply") == "yes",
-                    extends=form.get("as") != "new", by=session.who, address=address_of(request),
+                    extends=form.get("as") != "new", by=session.who, address=client_address(request),
                 )
             )  # fmt: skip
         except GreenroomError as error:
@@ -108,7 +108,7 @@ class DataSetPages:
                     upload.finish()
                     return self._backend.add_file(
                         name, project, upload.path.read_bytes(), filename, extends=fields.get("as") != "new",
-                        by=session.who, address=address_of(request),
+                        by=session.who, address=client_address(request),
                     )  # fmt: skip
 
                 made = await run_in_threadpool(add)
@@ -140,7 +140,7 @@ class DataSetPages:
             return await run_in_threadpool(self._page, request, session, name, project)
         form = await self._doors.posted(request, session)
         session.require("operator")
-        by, address = session.who, address_of(request)
+        by, address = session.who, client_address(request)
         try:
             if form.get("do") == "split":
                 parts = await run_in_threadpool(self._backend.split, name, project, by, address)

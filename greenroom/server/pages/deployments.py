@@ -17,10 +17,10 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.deployments import NewDeployment
 from greenroom.server.pages import figures
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 _LATEST = 50
@@ -105,7 +105,7 @@ class DeploymentsPage:
         session.require("admin")
         app = form.get("app", "")
         try:
-            await self._do(form, app, session.who, address_of(request))
+            await self._do(form, app, session.who, client_address(request))
         except GreenroomError as error:
             return await run_in_threadpool(self._page, request, session, form, error)
         return redirect("/deployments?" + urlencode({"app": app}), _DONE[form["do"]])

@@ -18,6 +18,7 @@ from greenroom.server.pages.access import check_project, own_project, person, se
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 _MOST_RUNS = 14
@@ -68,7 +69,7 @@ class DriftPage:
             return await run_in_threadpool(self._page, request, session)
         form = await self._doors.posted(request, session)
         session.require("operator")
-        address, who = request.client.host if request.client else "", _who(session)
+        address, who = client_address(request), _who(session)
         try:
             if form.get("sure") != "yes":
                 raise MalformedRequest("Tick the box to say that this is how it is now.")

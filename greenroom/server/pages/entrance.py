@@ -21,6 +21,7 @@ from greenroom.server.pages.doors import Doors, Endpoint, Handler
 from greenroom.server.pages.forms import local_path, own_address, read_form, require_same_origin
 from greenroom.server.pages.rendering import Redirect, Renderer, json_answer, redirect, said
 from greenroom.server.pages.sessions import IDLE_S, Session, Shelves, gate_of, is_same
+from greenroom.server.routing import client_address
 
 log = logging.getLogger("greenroom.server")
 
@@ -166,7 +167,7 @@ class Entrance:
         wanted = local_path(form.get("next", "/"))
         if not self._login_tokens.fits(cookie(request, "login"), form.get("csrf", "")):
             return self._login_page(request, wanted, "The form was too old. Please try again.", 403)
-        address = request.client.host if request.client else ""
+        address = client_address(request)
         wait_s = self._brake.begin(address)
         if wait_s > 0:
             seconds = int(wait_s) + 1

@@ -15,9 +15,9 @@ from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.pages import figures
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.evaluations import Bar, bar
-from greenroom.server.pages.prompts import client_of
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 CONTROL = "control"
@@ -79,7 +79,7 @@ class ExperimentPages:
             return await run_in_threadpool(self._page, session, name)
         form = await self._doors.posted(request, session)
         try:
-            said = await run_in_threadpool(self._change, name, form, session.who, client_of(request))
+            said = await run_in_threadpool(self._change, name, form, session.who, client_address(request))
         except GreenroomError as error:
             return await run_in_threadpool(self._page, session, name, str(error), error.status)
         return redirect(address_of(name), said)

@@ -16,6 +16,7 @@ from greenroom.server.pages.curves import HEIGHT, WIDTH, charts
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 LIVING = frozenset({"validating_files", "queued", "running"})
@@ -81,7 +82,7 @@ class FinetuningPages:
                 raise MalformedRequest("This form says nothing that can be done.")
             if deed == "cancel" and form.get("sure") != "yes":
                 raise MalformedRequest("Tick the box to say that the job shall end for good.")
-            address = request.client.host if request.client else ""
+            address = client_address(request)
             await run_in_threadpool(self._training.change, id, deed, session.who, address)
         except GreenroomError as error:
             return await run_in_threadpool(self._page, session, id, str(error), error.status)

@@ -16,12 +16,12 @@ from greenroom.grounding.files import Files, Upload
 from greenroom.server.knowledge.upload import Form
 from greenroom.server.pages import figures
 from greenroom.server.pages.access import seen
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.forms import require_same_origin
 from greenroom.server.pages.once import Once
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session, Shelf, is_same
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 _PROBLEMS = 20
@@ -84,7 +84,7 @@ class NewTrainingPage:
         try:
             body = _body(asked)
             if form.get("do") == "create":
-                id = await self._created(form.get("mark", ""), body, session.who, address_of(request))
+                id = await self._created(form.get("mark", ""), body, session.who, client_address(request))
                 return redirect("/finetuning/" + segment(id), "The job was made.")
             found = await run_in_threadpool(self._training.estimate, body)
         except GreenroomError as error:
@@ -113,7 +113,7 @@ class NewTrainingPage:
                 project = form.fields.get("project", "").strip() or seen() or "default"
                 if upload is None or not upload.size_bytes or len(project) > 128:
                     raise MalformedRequest("Choose a file that is not empty, and a project.")
-                by, address = session.who, address_of(request)
+                by, address = session.who, client_address(request)
                 kept = await run_in_threadpool(training.keep, upload, project, name, by, address)
         except GreenroomError as error:
             return await run_in_threadpool(self._page, session, dict(_FORM), trouble=error)

@@ -15,9 +15,9 @@ from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.pages import figures
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.prompts import address_of as prompt_address
-from greenroom.server.pages.prompts import client_of
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 WIDTH, HEIGHT = 640, 260
@@ -81,7 +81,9 @@ class OptimizationPages:
             return await run_in_threadpool(self._list_page, session, asked)
         form = await self._doors.posted(request, session)
         try:
-            begun = await run_in_threadpool(self._optimizations.start, form, session.who, client_of(request))
+            begun = await run_in_threadpool(
+                self._optimizations.start, form, session.who, client_address(request)
+            )
         except GreenroomError as error:
             return await run_in_threadpool(self._list_page, session, form, str(error), error.status)
         return redirect(address_of(begun), "It is begun, in a process of its own.")
@@ -109,7 +111,7 @@ class OptimizationPages:
         if request.method != "POST":
             return await run_in_threadpool(self._page, session, id)
         form = await self._doors.posted(request, session)
-        by, address = session.who, client_of(request)
+        by, address = session.who, client_address(request)
         try:
             match form.get("do"):
                 case "stop":

@@ -20,9 +20,10 @@ from greenroom.errors import Forbidden, GreenroomError, MalformedRequest
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.event_stream import EventStream, Tape
 from greenroom.server.pages.prompt_editor import read_values
-from greenroom.server.pages.prompts import address_of, client_of
+from greenroom.server.pages.prompts import address_of
 from greenroom.server.pages.rendering import json_answer
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 MOST_COLUMNS = 4
@@ -127,7 +128,7 @@ class Playground:
 
     async def _save(self, request: Request, session: Session) -> Response:
         form = await self._asked(request, session)
-        column, name, client = read_column(form), form.get("name", "").strip(), client_of(request)
+        column, name, client = read_column(form), form.get("name", "").strip(), client_address(request)
         saved = await run_in_threadpool(self._playing.save, session.key, column, name, client)
         stored, _, number = saved.partition("@")
         return json_answer({"reference": saved, "address": address_of(stored, number)})
@@ -135,7 +136,7 @@ class Playground:
     async def _keep(self, request: Request, session: Session) -> Response:
         form = await self._asked(request, session)
         name, id, expected = form.get("name", "").strip(), form.get("id", ""), form.get("expected", "")
-        client = client_of(request)
+        client = client_address(request)
         return json_answer(
             await run_in_threadpool(self._playing.keep, session.key, id, name, expected, client)
         )

@@ -20,9 +20,10 @@ from greenroom.prompts.diff import diff
 from greenroom.prompts.files import dumps, loads
 from greenroom.prompts.version import Compiled, PromptVersion, Role
 from greenroom.server.pages.doors import Doors
-from greenroom.server.pages.prompts import ADMINS_ONLY, address_of, client_of
+from greenroom.server.pages.prompts import ADMINS_ONLY, address_of
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 if TYPE_CHECKING:
     from greenroom.prompts.lint import Finding
@@ -124,7 +125,7 @@ class PromptEditor:
                 version_of(name, draft),
                 force=form.get("force") == "yes",
                 by=session.who,
-                address=client_of(request),
+                address=client_address(request),
                 after=int(draft.after) if re.fullmatch("[0-9]{1,15}", draft.after) else 0,
             )
 

@@ -18,6 +18,7 @@ from greenroom.server.pages import figures
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 if TYPE_CHECKING:
     from greenroom.prompts.lint import Finding
@@ -103,7 +104,7 @@ class PromptPages:
         if session.role != "admin":
             raise Forbidden(ADMINS_ONLY)
         try:
-            await run_in_threadpool(self._change, name, form, session, client_of(request))
+            await run_in_threadpool(self._change, name, form, session, client_address(request))
         except GreenroomError as error:
             return await run_in_threadpool(self._page, session, name, selector, str(error), error.status)
         return redirect(address_of(name, form.get("version") or selector))
@@ -187,11 +188,6 @@ def address_of(name: str, version: str | None = None) -> str:
     """The page of a prompt, or of one version of it."""
     found = "/prompts/" + segment(name)
     return found if version is None else f"{found}?version={quote(version)}"
-
-
-def client_of(request: Request) -> str:
-    """Where a request came from, for the audit log."""
-    return request.client.host if request.client else ""
 
 
 def _is_moved(moves: list[Json], label: str) -> bool:

@@ -15,10 +15,10 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.pages import figures
 from greenroom.server.pages.audit import ACTIONS, read_lines
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 DAYS = (1, 7, 30, 90)
@@ -63,7 +63,7 @@ class SafetyPage:
         session.require("operator")
         try:
             number, is_false = _marked(form)
-            by, address = session.who, address_of(request)
+            by, address = session.who, client_address(request)
             await run_in_threadpool(
                 lambda: self._backend.mark(number, is_false=is_false, by=by, address=address)
             )

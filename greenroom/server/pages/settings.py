@@ -21,6 +21,7 @@ from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.once import Once
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session, Shelf
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 TABS = (
@@ -134,7 +135,7 @@ class SettingsPages:
         return await run_in_threadpool(self._shown, "settings_keys.html", "keys", session, ask, status)
 
     async def _change(self, request: Request, session: Session, form: dict[str, str]) -> Response:
-        address = request.client.host if request.client else ""
+        address = client_address(request)
         id, deed = form.get("id", ""), form.get("do", "")
         backend = self._backend
         if deed in {"create", "rotate"} and not await self._once.take(form.get("once", "")):

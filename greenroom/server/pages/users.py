@@ -14,11 +14,11 @@ from greenroom.errors import Forbidden, MalformedRequest, NotFound
 from greenroom.server.filtering import term_of
 from greenroom.server.pages import figures
 from greenroom.server.pages.access import own_project
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
 from greenroom.server.pages.requests.backend import Json, RequestsBackend
 from greenroom.server.pages.requests.lists import lines_of
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 from greenroom.server.users import UserAdministration, fact_id, read_fact
 from greenroom.store.listing import TraceFilter
 
@@ -91,7 +91,9 @@ class UserPages:
                 what = await run_in_threadpool(self._change, project, user, form)
             except (MalformedRequest, NotFound) as error:
                 return await run_in_threadpool(self._page, session, project, user, str(error), error.status)
-            await run_in_threadpool(self._people.note, what, project, user, session.who, address_of(request))
+            await run_in_threadpool(
+                self._people.note, what, project, user, session.who, client_address(request)
+            )
             return redirect("/users" if form.get("do") == "forget" else _address(user, project))
         return await run_in_threadpool(self._page, session, project, user)
 

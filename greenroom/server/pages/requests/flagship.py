@@ -26,6 +26,7 @@ from greenroom.server.pages.requests.sent import messages, parameters
 from greenroom.server.pages.requests.stops import stops
 from greenroom.server.pages.sessions import Session
 from greenroom.server.pages.waterfall import waterfall
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -218,7 +219,7 @@ def _payloads(record: Record, request: str, sent: str) -> list[tuple[str, str, s
 
 
 def _by(request: Request, session: Session) -> By:
-    return By(session.who, request.client.host if request.client else "")
+    return By(session.who, client_address(request))
 
 
 def _origin(request: Request) -> str:

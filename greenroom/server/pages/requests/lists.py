@@ -20,6 +20,7 @@ from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.requests.asked import MOST, Asked, chips, choices, read_asked
 from greenroom.server.pages.requests.backend import By, Json, RequestsBackend
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 from greenroom.store.scores import Score, checked
 
 MOST_EXPORTED = 1_000
@@ -159,7 +160,7 @@ class RequestLists:
         if deed == "export":
             return _download(line for id in ids for line in self._line(id))
         session.require("operator")
-        by = By(session.who, request.client.host if request.client else "")
+        by = By(session.who, client_address(request))
         try:
             if not ids:
                 raise MalformedRequest("Tick the requests that are meant first.", "id")
