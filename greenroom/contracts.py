@@ -301,31 +301,3 @@ class Upstream(Protocol):
 def mask(label: str, number: int) -> str:
     """What stands for a sensitive value: `<CPF_1>`."""
     return f"<{label}_{number}>"
-
-
-__all__ = [
-    "PLAIN_NOT",
-    "PLAIN_WORD",
-    "Action",
-    "Again",
-    "Decide",
-    "Decision",
-    "Detector",
-    "Ease",
-    "Encoder",
-    "FileSearch",
-    "Finding",
-    "Mode",
-    "NewestVector",
-    "PostStep",
-    "Reviewer",
-    "Searcher",
-    "Sink",
-    "Step",
-    "StepConfig",
-    "TextFilter",
-    "Upstream",
-    "as_usual",
-    "mask",
-    "verdict_of",
-]

@@ -7,7 +7,8 @@ from greenroom.config import AppConfig, Config
 from greenroom.contracts import Decide, Detector, Encoder, StepConfig, as_usual
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
-from greenroom.gateway.pipeline import PostEntry, StepEntry
+from greenroom.gateway.chain import PostEntry
+from greenroom.gateway.pipeline import StepEntry
 from greenroom.stages.check.canary import Canary
 from greenroom.stages.check.injection import Injection, InjectionConfig
 from greenroom.stages.check.offense import Offense, OffenseConfig, OffenseDetector
@@ -261,6 +262,3 @@ def _decode(name: str, table: Mapping[str, object], source: str, prefix: str) ->
             f"{source}: there is no step '{name}' (at '{prefix}.{name}'). Steps: {', '.join(STEPS)}."
         )
     return decode_table(dict(table), known.config, source, prefix=f"{prefix}.{name}.")
-
-
-__all__ = ["STEPS", "Built", "Parts", "build_steps", "check_tables", "step_configs", "template_of"]

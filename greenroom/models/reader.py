@@ -11,8 +11,9 @@ from itertools import pairwise
 from math import log
 from typing import NamedTuple, Protocol
 
-from greenroom.exchange import Exchange, Passage, Reply, Usage
+from greenroom.exchange import Exchange, Passage, Reply
 from greenroom.models.questions import asked_for, fit
+from greenroom.usage import Usage
 from greenroom.wire import openai
 
 NAME = "greenroom/reader"

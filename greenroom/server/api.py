@@ -15,7 +15,8 @@ from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller
-from greenroom.gateway.access import Access, BudgetExceeded
+from greenroom.gateway.access import Access
+from greenroom.gateway.purse import BudgetExceeded
 from greenroom.server import filtering
 from greenroom.server.feedback import FeedbackAdministration, FeedbackApi
 from greenroom.server.keys import KeyAdministration, KeyApi

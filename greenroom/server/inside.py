@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from greenroom.gateway.access import Key
+from greenroom.gateway.keys import Key
 from greenroom.server.head import Request
 from greenroom.server.repeats import Answered, Tape
 from greenroom.server.v1 import V1

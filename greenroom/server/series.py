@@ -6,8 +6,8 @@ Knows the gateway and the seam of fronts; no dialect.
 from time import perf_counter_ns
 
 from greenroom.exchange import Exchange
-from greenroom.gateway.access import Key
 from greenroom.gateway.gateway import BEGUN, Gateway
+from greenroom.gateway.keys import Key
 from greenroom.gateway.pipeline import App
 from greenroom.server.beat import Beat
 from greenroom.server.fronts import Front, Series, Translated, Turn

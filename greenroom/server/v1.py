@@ -19,10 +19,12 @@ from greenroom.errors import (
     UpstreamError,
 )
 from greenroom.exchange import Exchange, usd
-from greenroom.gateway.access import BudgetExceeded, Grant, Key
+from greenroom.gateway.access import Grant
 from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.keys import Key
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
+from greenroom.gateway.purse import BudgetExceeded
 from greenroom.gateway.relay import Outlet
 from greenroom.server.beat import Beat
 from greenroom.server.fronts import (

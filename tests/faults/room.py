@@ -11,10 +11,12 @@ from typing import Any, Self
 import uvicorn
 
 from greenroom.exchange import Caller, Exchange
-from greenroom.gateway.access import Access, Key
+from greenroom.gateway.access import Access
+from greenroom.gateway.chain import PostEntry
 from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.keys import Key
 from greenroom.gateway.ledger import Ledger
-from greenroom.gateway.pipeline import App, PostEntry, StepEntry
+from greenroom.gateway.pipeline import App, StepEntry
 from greenroom.gateway.rooms import Rooms
 from greenroom.models.attempt import Target
 from greenroom.models.connection import Limits as CallLimits

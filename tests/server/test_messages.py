@@ -10,7 +10,7 @@ import pytest
 from anthropic.types import Message
 
 from greenroom.exchange import Caller
-from greenroom.gateway.access import Key
+from greenroom.gateway.keys import Key
 from greenroom.models.providers import Anthropic, OpenAICompatible
 from greenroom.server.head import Limits
 from greenroom.server.messages import MESSAGES, Messages

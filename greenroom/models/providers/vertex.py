@@ -19,7 +19,8 @@ from greenroom.models.providers.completion import read_completion
 from greenroom.models.providers.gemini import STREAMED, WHOLE, generate
 from greenroom.models.providers.google_token import Source, Tokens
 from greenroom.models.providers.losses import is_native, note_lost
-from greenroom.wire import anthropic
+from greenroom.wire.anthropic import to_messages
+from greenroom.wire.anthropic_answer import error_from, from_message
 from greenroom.wire.anthropic_stream import StreamTranslator
 from greenroom.wire.openai import encode
 
@@ -81,9 +82,7 @@ class Vertex:
 
     async def _claude(self, token: str, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
         native = is_native(exchange)
-        sent = anthropic.to_messages(
-            body, model, DEFAULT_MAX_TOKENS, native=native, hidden=exchange.redactions
-        )
+        sent = to_messages(body, model, DEFAULT_MAX_TOKENS, native=native, hidden=exchange.redactions)
         note_lost(exchange, sent.lost)
         fields = _fields.decode(sent.body)
         fields.pop("model")  # it stands in the address
@@ -96,7 +95,7 @@ class Vertex:
         request = b"%b%d\r\n\r\n%b" % (head, len(made), made)
         response = await self._pool.request(self._origin, request, limits, whole=not is_stream)
         if response.status != 200:
-            raise await refused(response, anthropic.error_from)
+            raise await refused(response, error_from)
         created = exchange.created_ns // 1_000_000_000
         if is_stream:
             expect_events(response)
@@ -106,6 +105,6 @@ class Vertex:
         if not data.lstrip().startswith(b"{"):
             raise UpstreamProtocol("The provider did not answer with JSON.")
         lost: list[str] = []
-        answer = anthropic.from_message(data, asked=exchange.asked, created=created, native=native, lost=lost)
+        answer = from_message(data, asked=exchange.asked, created=created, native=native, lost=lost)
         note_lost(exchange, [*sent.lost, *lost])
         return Reply(body=answer, view=read_completion(answer))

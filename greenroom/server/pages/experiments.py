@@ -196,6 +196,3 @@ def signed(metric: str, value: float | None) -> str:
     if value is None:
         return "open"
     return f"{'−' if value < 0 else '+'}{amount(metric, abs(value))}"
-
-
-__all__ = ["ExperimentPages", "Experiments", "address_of", "amount", "signed"]

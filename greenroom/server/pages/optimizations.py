@@ -226,6 +226,3 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
     least, most = min(values), max(values)
     room = (most - least) * 0.12 or abs(most) * 0.1 or 0.1
     return max(0.0, least - room), most + room
-
-
-__all__ = ["FIELDS", "OptimizationPages", "Optimizations", "front_of"]
