@@ -171,7 +171,7 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
     ):
         for name in names:
             known = _known(name, stage, app_name, source)
-            settings = _settings(name, known, app_name, app, config, source)
+            settings = _settings(name, app_name, app, config, source)
             if settings.mode == "off":
                 continue
             made = known.make(settings, parts if settings.mode == "apply" else _only_looking(parts))
@@ -246,9 +246,7 @@ def _known(name: str, stage: str, app_name: str, source: str) -> Known:
     return known
 
 
-def _settings(
-    name: str, known: Known, app_name: str, app: AppConfig, config: Config, source: str
-) -> StepConfig:
+def _settings(name: str, app_name: str, app: AppConfig, config: Config, source: str) -> StepConfig:
     table: Table = {**config.steps.get(name, {}), **app.steps.get(name, {})}
     if name == "documents" and app.collections is not None and "collections" not in table:
         table["collections"] = list(app.collections)

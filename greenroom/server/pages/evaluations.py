@@ -31,7 +31,7 @@ class Evaluations(Protocol):
 
     def runs(self) -> list[Json]: ...
     def show(self, id: str, baseline: str | None) -> Json: ...
-    def compared(self, id: str, baseline: str) -> Mapping[str, Mapping[str, float | None]]: ...
+    def compared(self, baseline: str) -> Mapping[str, Mapping[str, float | None]]: ...
     def rendered(self, id: str, baseline: str | None, form: str) -> str: ...
 
 
@@ -101,7 +101,7 @@ class EvaluationPages:
         report, run = found["report"], found["report"]["runs"][0]
         changes = report["comparisons"][0]["changes"] if report["comparisons"] else []
         words = found["words"]
-        others = self._evaluations.compared(id, baseline) if baseline else {}
+        others = self._evaluations.compared(baseline) if baseline else {}
         kinds = {one["kind"]["name"]: one["kind"] for one in run["metrics"]}
         cases = [case for one in run["cases"] if (case := _case(one, others, kinds)) and _fits(case, shown)]
         address = address_of(found["run"]["id"])

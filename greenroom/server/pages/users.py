@@ -28,8 +28,6 @@ _MOST_FACTS = 500
 DAYS = (1, 7, 30, 90)
 _MOST_USERS = 100
 _LATEST = 20
-_NOTED = {"add": "fact.add", "edit": "fact.edit", "forget-fact": "fact.forget", "forget": "user.forget"}
-"""What the audit log calls the deeds of the form."""
 
 
 class UserPages:
