@@ -142,6 +142,17 @@ class Reviewer(Protocol):
         ...
 
 
+class Stretch(Protocol):
+    """A part of a text, and what it is: a sentence, a table, the name of a person."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+
+
 class Finding(Struct, kw_only=True, frozen=True):
     """Something a detector saw in a text; offsets count in that text."""
 

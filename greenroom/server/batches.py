@@ -4,19 +4,16 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from msgspec.json import Decoder
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, client_address, json_answer, read_body
+from greenroom.server.routing import Doc, Note, json_answer, noted, read_body
 from greenroom.wire.batches import NewBatch
 from greenroom.wire.evals import read_query
 
 BATCHES = b"/v1/batches"
 Json = dict[str, Any]  # Any: JSON
-Note = Callable[[str, str, object, str], None]
-"""Takes who did what, about what, from which address."""
 _ONE = "/v1/batches/{batch_id}"
 _new = Decoder(NewBatch)
 
@@ -49,7 +46,7 @@ class BatchRoutes:
     async def _create(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         made = await self._made().create(caller, await read_body(request, _new))
-        await self._noted(request, caller, "batch.create", id=made["id"])
+        await noted(self._note, request, caller, "batch.create", id=made["id"])
         return json_answer(made)
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
@@ -64,10 +61,5 @@ class BatchRoutes:
     async def _cancel(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         ended = await self._made().cancel(caller, request.path_params["batch_id"])
-        await self._noted(request, caller, "batch.cancel", id=ended["id"])
+        await noted(self._note, request, caller, "batch.cancel", id=ended["id"])
         return json_answer(ended)
-
-    async def _noted(self, request: Request, caller: Caller, what: str, **about: object) -> None:
-        """Write a change into the audit log."""
-        address = client_address(request)
-        await run_in_threadpool(self._note, caller.key_id, what, about, address)

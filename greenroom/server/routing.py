@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from msgspec import DecodeError, ValidationError
 from msgspec.json import Decoder
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,6 +16,10 @@ from greenroom.wire import openai
 T = TypeVar("T")
 Role = Literal["app", "viewer", "operator", "admin"]
 BODY_LIMIT_BYTES = 1024 * 1024
+
+
+Note = Callable[[str, str, object, str], None]
+"""Writes into the audit log who did what, about what, from which address."""
 
 
 class Doc(NamedTuple):
@@ -55,3 +60,8 @@ def json_answer(value: object, status: int = 200) -> Response:
 def client_address(request: Request) -> str:
     """Where a request came from, for the audit log; "" where there is no telling."""
     return request.client.host if request.client is not None else ""
+
+
+async def noted(note: Note, request: Request, caller: Caller, what: str, **about: object) -> None:
+    """Have a change written into the audit log."""
+    await run_in_threadpool(note, caller.key_id, what, about, client_address(request))

@@ -4,18 +4,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from msgspec.json import Decoder
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, client_address, json_answer, read_body
+from greenroom.server.routing import Doc, Note, json_answer, noted, read_body
 from greenroom.wire.evals import EvalChange, ListQuery, NewEval, NewRun, read_query
 
 EVALS = b"/v1/evals"
 Json = dict[str, Any]  # Any: JSON
-Note = Callable[[str, str, object, str], None]
-"""Takes who did what, about what, from which address."""
 _EVAL = "/v1/evals/{eval_id}"
 _RUNS = _EVAL + "/runs"
 _RUN = _RUNS + "/{run_id}"
@@ -78,7 +75,7 @@ class EvalRoutes:
     async def _create(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         made = await self._evals.create(caller, await read_body(request, _new_eval))
-        await self._noted(request, caller, "eval.create", id=made["id"])
+        await noted(self._note, request, caller, "eval.create", id=made["id"])
         return json_answer(made, 201)
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
@@ -97,7 +94,7 @@ class EvalRoutes:
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         gone = await self._evals.delete(caller, _eval(request))
-        await self._noted(request, caller, "eval.delete", id=gone["eval_id"])
+        await noted(self._note, request, caller, "eval.delete", id=gone["eval_id"])
         return json_answer(gone)
 
     # runs
@@ -130,7 +127,7 @@ class EvalRoutes:
     async def _delete_run(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         gone = await self._evals.delete_run(caller, _eval(request), request.path_params["run_id"])
-        await self._noted(request, caller, "eval.run.delete", id=gone["run_id"])
+        await noted(self._note, request, caller, "eval.run.delete", id=gone["run_id"])
         return json_answer(gone)
 
     # graded rows
@@ -145,11 +142,6 @@ class EvalRoutes:
         assert caller is not None
         run, item = request.path_params["run_id"], request.path_params["output_item_id"]
         return json_answer(await self._evals.get_item(caller, _eval(request), run, item))
-
-    async def _noted(self, request: Request, caller: Caller, what: str, **about: object) -> None:
-        """Write a change into the audit log."""
-        address = client_address(request)
-        await run_in_threadpool(self._note, caller.key_id, what, about, address)
 
 
 def _eval(request: Request) -> str:

@@ -1,6 +1,5 @@
 """`/v1/fine_tuning/…`: jobs, what they told, checkpoints, who may use models, graders. JSON in, JSON out."""
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from msgspec.json import Decoder
@@ -9,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, client_address, json_answer, read_body
+from greenroom.server.routing import Doc, Note, json_answer, noted, read_body
 from greenroom.wire.finetune import (
     GraderRun,
     GraderToValidate,
@@ -21,8 +20,6 @@ from greenroom.wire.finetune import (
 
 FINE_TUNING = b"/v1/fine_tuning/"
 Json = dict[str, Any]  # Any: JSON
-Note = Callable[[str, str, object, str], None]
-"""Takes who did what, about what, from which address."""
 _JOBS = "/v1/fine_tuning/jobs"
 _JOB = _JOBS + "/{fine_tuning_job_id}"
 _PERMISSIONS = "/v1/fine_tuning/checkpoints/{fine_tuned_model_checkpoint}/permissions"
@@ -102,7 +99,7 @@ class FinetuneRoutes:
         assert caller is not None
         wanted = await read_body(request, _new_job)
         made = await run_in_threadpool(lambda: self._all.desk.create(caller, wanted))
-        await self._noted(request, caller, "finetune.create", id=made["id"])
+        await noted(self._note, request, caller, "finetune.create", id=made["id"])
         return json_answer(made)
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
@@ -128,7 +125,7 @@ class FinetuneRoutes:
         desk = self._all.desk
         work = {"cancel": desk.cancel, "pause": desk.pause, "resume": desk.resume}[deed]
         job = await run_in_threadpool(work, caller, _job(request))
-        await self._noted(request, caller, f"finetune.{deed}", id=job["id"])
+        await noted(self._note, request, caller, f"finetune.{deed}", id=job["id"])
         return json_answer(job)
 
     async def _events(self, request: Request, caller: Caller | None) -> Response:
@@ -151,7 +148,7 @@ class FinetuneRoutes:
         wanted = await read_body(request, _new_permissions)
         model = _model(request)
         given = await run_in_threadpool(lambda: self._all.desk.permit(caller, model, wanted.project_ids))
-        await self._noted(request, caller, "finetune.permit", model=model, projects=wanted.project_ids)
+        await noted(self._note, request, caller, "finetune.permit", model=model, projects=wanted.project_ids)
         return json_answer(given)
 
     async def _permissions(self, request: Request, caller: Caller | None) -> Response:
@@ -164,7 +161,7 @@ class FinetuneRoutes:
         assert caller is not None
         model, permission = _model(request), request.path_params["permission_id"]
         gone = await run_in_threadpool(lambda: self._all.desk.revoke(caller, model, permission))
-        await self._noted(request, caller, "finetune.revoke", model=model, permission=permission)
+        await noted(self._note, request, caller, "finetune.revoke", model=model, permission=permission)
         return json_answer(gone)
 
     # graders
@@ -177,11 +174,6 @@ class FinetuneRoutes:
         assert caller is not None
         asked = await read_body(request, _grader)
         return json_answer(await run_in_threadpool(lambda: self._all.validate_grader(caller, asked.grader)))
-
-    async def _noted(self, request: Request, caller: Caller, what: str, **about: object) -> None:
-        """Write a change into the audit log."""
-        address = client_address(request)
-        await run_in_threadpool(self._note, caller.key_id, what, about, address)
 
 
 def _job(request: Request) -> str:

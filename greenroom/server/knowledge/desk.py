@@ -14,12 +14,10 @@ from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.paging import Cursor
 from greenroom.grounding.stems import language_of
 from greenroom.grounding.vectors import Asked
-from greenroom.server.routing import client_address
+from greenroom.server.routing import Note, client_address
 from greenroom.wire.digits import number_in
 
 MOST_LISTED = 100
-Note = Callable[[str, str, object, str], None]
-"""Takes who did what, about what, from which address."""
 
 
 class Desk:
