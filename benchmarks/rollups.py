@@ -20,7 +20,8 @@ from greenroom.server.pages.overview import RANGES, OverviewPages, read_asked
 from greenroom.server.pages.rendering import Renderer
 from greenroom.store.coverage import Span
 from greenroom.store.material import STREAMED, Body, Row
-from greenroom.store.rollups import DAYS, Rollups
+from greenroom.store.rollup_file import DAYS
+from greenroom.store.rollups import Rollups
 
 _HOUR_S, _DAY_S = 3_600, 86_400
 

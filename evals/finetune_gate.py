@@ -17,7 +17,8 @@ from evals.figures import Row, share
 from evals.identifiers import planted
 from evals.training_rows import LANGUAGES, Made, conversation, rewritten, rows
 from greenroom.assembly.training_rows import masks
-from greenroom.offline.finetune.rows.prepare import Asked, Held, Means, Options, prepare
+from greenroom.offline.finetune.rows.options import Asked, Held, Means, Options
+from greenroom.offline.finetune.rows.prepare import prepare
 
 CLEAN = 900
 PERSONAL = 40

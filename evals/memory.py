@@ -16,7 +16,8 @@ from typing import Any
 from evals.figures import Goal, Row, cpu, read_rows, share
 from greenroom.assembly.memories import KeptMemories, hear
 from greenroom.stages.ground.memory import MemoryConfig, Recalled
-from greenroom.store.turns import StoredTurns, Turn
+from greenroom.store.said import Turn
+from greenroom.store.turns import StoredTurns
 
 _TURNS = 10_000
 _GOALS: dict[str, Goal] = {"abstention": (">=", 0.9)}

@@ -142,6 +142,17 @@ class Reviewer(Protocol):
         ...
 
 
+class Stretch(Protocol):
+    """A part of a text, and what it is: a sentence, a table, the name of a person."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+
+
 class Finding(Struct, kw_only=True, frozen=True):
     """Something a detector saw in a text; offsets count in that text."""
 
@@ -301,31 +312,3 @@ class Upstream(Protocol):
 def mask(label: str, number: int) -> str:
     """What stands for a sensitive value: `<CPF_1>`."""
     return f"<{label}_{number}>"
-
-
-__all__ = [
-    "PLAIN_NOT",
-    "PLAIN_WORD",
-    "Action",
-    "Again",
-    "Decide",
-    "Decision",
-    "Detector",
-    "Ease",
-    "Encoder",
-    "FileSearch",
-    "Finding",
-    "Mode",
-    "NewestVector",
-    "PostStep",
-    "Reviewer",
-    "Searcher",
-    "Sink",
-    "Step",
-    "StepConfig",
-    "TextFilter",
-    "Upstream",
-    "as_usual",
-    "mask",
-    "verdict_of",
-]

@@ -368,27 +368,3 @@ def usd(nano: int | None) -> str | None:
         return None
     whole, rest = divmod(nano, 1_000_000_000)
     return f"{whole}.{rest:09d}".rstrip("0") if rest else str(whole)
-
-
-__all__ = [
-    "Action",
-    "Attempt",
-    "Caller",
-    "Change",
-    "ChatRequest",
-    "Edit",
-    "Entity",
-    "Exchange",
-    "Money",
-    "Outcome",
-    "Passage",
-    "Pricing",
-    "Reply",
-    "Stage",
-    "StepOutcome",
-    "StepRecord",
-    "Text",
-    "Usage",
-    "Verdict",
-    "Where",
-]

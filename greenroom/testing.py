@@ -13,7 +13,8 @@ from msgspec.json import encode
 from greenroom.contracts import TextFilter
 from greenroom.exchange import Caller, Exchange, Reply
 from greenroom.gateway.again import reviewers
-from greenroom.gateway.pipeline import App, PostEntry, StepEntry
+from greenroom.gateway.chain import PostEntry
+from greenroom.gateway.pipeline import App, StepEntry
 from greenroom.wire import openai, openai_request
 
 if TYPE_CHECKING:

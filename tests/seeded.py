@@ -8,11 +8,9 @@ import asyncio
 import json
 import random
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from math import pi, sin
 from pathlib import Path
@@ -28,6 +26,7 @@ from greenroom.store.lines import Line as Paid
 from greenroom.store.material import Row
 from greenroom.store.rollups import Rollups
 from greenroom.store.traces import Entry, TraceStore
+from tests.scripted import Json, Reply, ScriptedServer, reply
 
 DAYS = 14
 BATCH = 256
@@ -113,41 +112,23 @@ PROMPTS: Sequence[_Asked] = (
 )
 
 
+class _Answering(ScriptedServer):
+    """Knows a few answers."""
+
+    def answer(self, path: str, body: Json) -> Reply:
+        said = str(body["messages"][-1]["content"])
+        if ("outage" in said and body["model"] == "quick") or "disaster" in said:
+            return reply(_overloaded(), 503)
+        text = next((answer for word, answer in ANSWERS.items() if word in said.lower()), said)
+        whole = _completion(body["model"], said, text)
+        return Reply(_events(whole, text), kind="text/event-stream") if body.get("stream") else reply(whole)
+
+
 @contextmanager
 def answering() -> Iterator[str]:
     """A provider that knows a few answers; its base address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            said = str(body["messages"][-1]["content"])
-            is_out = ("outage" in said and body["model"] == "quick") or "disaster" in said
-            text = next((answer for word, answer in ANSWERS.items() if word in said.lower()), said)
-            whole = _overloaded() if is_out else _completion(body["model"], said, text)
-            is_stream = bool(body.get("stream")) and not is_out
-            answer = _events(whole, text) if is_stream else json.dumps(whole).encode()
-            self.send_response(503 if is_out else 200)
-            self.send_header("content-type", "text/event-stream" if is_stream else "application/json")
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-
-    server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with _Answering() as provider:
+        yield provider.base_url
 
 
 def _events(whole: dict[str, Any], text: str) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from greenroom.assembly.batches import FOLDER
 from greenroom.assembly.house import House
-from greenroom.gateway.access import Key
+from greenroom.gateway.keys import Key
 from greenroom.offline.batches.answer import Answer
 from greenroom.offline.batches.hosted import Hosted
 from greenroom.offline.batches.pace import Pace

@@ -203,6 +203,3 @@ def shown(house: "House") -> list[dict[str, object]]:
         )  # fmt: skip
     names = dict.fromkeys((*targets(house, house.config.canaries), *sorted(by_target)))
     return [{"target": name, "runs": by_target.get(name, [])} for name in names]
-
-
-__all__ = ["RULE", "CanaryRuns", "check_canaries", "run", "shown", "targets"]

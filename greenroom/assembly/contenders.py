@@ -128,6 +128,3 @@ class Reflector(ModelContender):
 
     def _more_tokens(self) -> int:
         return 0
-
-
-__all__ = ["ModelContender", "Reflector", "contender_for"]

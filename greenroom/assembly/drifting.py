@@ -265,6 +265,3 @@ def shown(metric: str, value: float) -> str:
     if metric == "latency":
         return f"{value / 1000:,.0f} ms"
     return f"{value:,.0f} characters"
-
-
-__all__ = ["DriftWatch", "chosen", "ended", "look_at_all", "notice_of", "sample_hours", "told"]

@@ -52,7 +52,7 @@ class EvalPagesDesk:
             "agreement": self._agreement(run),
         }
 
-    def compared(self, id: str, baseline: str) -> dict[str, dict[str, float | None]]:
+    def compared(self, baseline: str) -> dict[str, dict[str, float | None]]:
         """The values of the baseline's cases: case → metric → value. Raises: NotFound."""
         run = self._report(self._row(baseline), None).runs[0]
         return {f"{one['id']}.{one['repeat']}": one["values"] for one in run.cases}

@@ -13,7 +13,7 @@ from greenroom.assembly.subjects import FunctionSubject, PipelineSubject
 from greenroom.errors import MalformedRequest
 from greenroom.offline.evals.kept import Settings, keep_data, kept_run, kinds_of
 from greenroom.offline.evals.reports.report import Report, build
-from greenroom.offline.evals.runner import Progress, run
+from greenroom.offline.evals.runner import Fingerprinted, Progress, run
 from greenroom.offline.evals.sample import Scorer, Subject
 from greenroom.offline.evals.scorers.registry import SCORERS, make_scorers
 from greenroom.offline.evals.scorers.settings import Kind, Lent
@@ -80,7 +80,7 @@ async def run_suite(
     for subject in subjects:
         resume = None
         if is_resumed:
-            fingerprint = getattr(subject, "fingerprint", "")
+            fingerprint = subject.fingerprint if isinstance(subject, Fingerprinted) else ""
             old = store.unfinished(fingerprint, found.digest, _encode(settings))
             resume = None if old is None else old.id
             left = left if left is None or old is None else left + store.spent(old.id).nano_usd

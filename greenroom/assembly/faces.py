@@ -22,12 +22,11 @@ from greenroom.server.drift import DriftApi
 from greenroom.server.evals import EvalRoutes
 from greenroom.server.experiments import ExperimentApi
 from greenroom.server.finetuning import FinetuneRoutes
-from greenroom.server.knowledge.desk import Note
 from greenroom.server.otlp import OtlpApi
 from greenroom.server.prompts import PromptApi
 from greenroom.server.quality import QualityApi
 from greenroom.server.retention import RetentionApi
-from greenroom.server.routing import Doc
+from greenroom.server.routing import Doc, Note
 from greenroom.server.serving import ServingApi
 from greenroom.server.usage import UsageApi
 

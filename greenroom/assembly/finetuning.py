@@ -15,7 +15,8 @@ from msgspec.json import decode
 from greenroom.assembly.house import House
 from greenroom.errors import ModelNotFound, NotFound
 from greenroom.exchange import Caller
-from greenroom.gateway.access import Key, may_use
+from greenroom.gateway.access import may_use
+from greenroom.gateway.keys import Key
 from greenroom.store.jobs import JobRow
 from greenroom.store.trained import TrainedModel
 

@@ -16,7 +16,7 @@ from greenroom.offline.finetune.estimate import estimate
 from greenroom.offline.finetune.outside import Refusal
 from greenroom.offline.finetune.plan import Plan
 from greenroom.offline.finetune.resources import NANO, Estimate, Figure, Machine, TokenCounts
-from greenroom.offline.finetune.rows.prepare import Part, Prepared
+from greenroom.offline.finetune.rows.prepared import Part, Prepared
 from greenroom.offline.finetune.survey import survey
 
 SHORT_S = 300.0

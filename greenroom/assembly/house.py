@@ -37,9 +37,9 @@ from greenroom.assembly.workers import Worker, check_workers
 from greenroom.config import Config
 from greenroom.errors import ConfigError, GreenroomError, Unauthorized
 from greenroom.exchange import Caller, Exchange
-from greenroom.gateway.access import Access, Grant, Key
+from greenroom.gateway.access import Access, Grant
 from greenroom.gateway.gateway import Gateway
-from greenroom.gateway.keys import key_of
+from greenroom.gateway.keys import Key, key_of
 from greenroom.gateway.ledger import Ledger
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.record import to_record
@@ -302,6 +302,3 @@ class House(Stores):
         finally:
             grant.release(0)
         return to_record(exchange, detect)
-
-
-__all__ = ["House"]

@@ -22,6 +22,7 @@ from msgspec.json import Decoder, encode
 from msgspec.structs import replace
 
 from greenroom.errors import Conflict, StoreError
+from greenroom.store.presence import is_locked
 
 _RUN = re.compile(r"^Run (opt_[0-9a-f]{16})\.$", re.MULTILINE)
 _HEAD_BYTES = 4096
@@ -114,17 +115,7 @@ class Launches:
 
     def is_alive(self, launch: Launch) -> bool:
         """Whether its process lives."""
-        try:
-            lock = os.open(self._file(launch, "lock"), os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-        return False
+        return is_locked(self._file(launch, "lock"))
 
     def end(self, launch: Launch) -> bool:
         """Tell its process to end; what was paid for is kept. Whether it lived."""

@@ -17,8 +17,8 @@ from greenroom.stages.ground.history import SaidTurn
 from greenroom.stages.ground.memory import Recalled
 from greenroom.store import memory
 from greenroom.store.memory import ANSWER, QUESTION, STATEMENT, Fact, Heard, HeardFact
+from greenroom.store.said import Turn as StoredTurn
 from greenroom.store.turns import StoredTurns
-from greenroom.store.turns import Turn as StoredTurn
 
 _EXCERPT = 600
 """Characters of a turn that are brought; of a longer one the piece that tells most."""

@@ -163,6 +163,3 @@ def scorers_named(house: House, named: Sequence[str], suite: Path | None) -> lis
 def differences(before: PromptVersion, after: PromptVersion) -> Json:
     """What one version changes in another, word by word, as JSON."""
     return {"changes": decode(encode(diff(before, after)))}
-
-
-__all__ = ["Limits", "compare_models", "differences", "optimize_prompt", "save", "scorers_named"]

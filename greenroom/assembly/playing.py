@@ -18,7 +18,8 @@ from greenroom.assembly.house import House
 from greenroom.assembly.promptpages import PromptPagesDesk
 from greenroom.errors import Forbidden, GreenroomError, NotFound, PromptInvalid, QuotaExceeded
 from greenroom.exchange import Exchange, StepRecord
-from greenroom.gateway.access import Key, may_use
+from greenroom.gateway.access import may_use
+from greenroom.gateway.keys import Key
 from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Outlet
 from greenroom.prompts.compile import compile_prompt

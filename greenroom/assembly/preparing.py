@@ -24,9 +24,11 @@ from greenroom.offline.finetune.bases import Base, find_base
 from greenroom.offline.finetune.job_folder import JobFolder
 from greenroom.offline.finetune.outside import Json, Ready, Refusal
 from greenroom.offline.finetune.plan import Plan, Scratch
+from greenroom.offline.finetune.rows.options import Means as Gates
+from greenroom.offline.finetune.rows.options import Options
 from greenroom.offline.finetune.rows.plain_text import PlainText, prepare_text
-from greenroom.offline.finetune.rows.prepare import Means as Gates
-from greenroom.offline.finetune.rows.prepare import Options, Prepared, prepare
+from greenroom.offline.finetune.rows.prepare import prepare
+from greenroom.offline.finetune.rows.prepared import Prepared
 from greenroom.offline.finetune.rows.problems import Unfit
 from greenroom.store.trained import TrainedModel
 

@@ -15,7 +15,7 @@ from greenroom.prompts.compile import compile_prompt
 from greenroom.prompts.diff import diff
 from greenroom.prompts.files import Form, read_file, read_folder, write_folder
 from greenroom.prompts.registry import Registry
-from greenroom.prompts.version import LATEST, PRODUCTION, Compiled, PromptVersion, parse_reference
+from greenroom.prompts.version import LATEST, Compiled, PromptVersion, parse_reference
 
 if TYPE_CHECKING:
     from greenroom.assembly.promptlint import PromptLint
@@ -228,6 +228,3 @@ def _first(findings: "list[Finding]") -> str:
     said = " ".join(f"{one.place}: {one.message}" for one in errors[:_MOST_TOLD])
     more = len(errors) - _MOST_TOLD
     return f"{said} And {more} more errors." if more > 0 else said
-
-
-__all__ = ["PRODUCTION", "PromptDesk", "plain"]

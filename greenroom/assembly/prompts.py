@@ -242,9 +242,3 @@ def read(ready: Ready, name: str, value: object) -> object:
     except (msgspec.DecodeError, UnicodeEncodeError):
         return value
     return value if variable.fault(found) else found
-
-
-__all__ = [
-    "FilledPrompt", "PromptShelf", "Routes", "body_of", "check_prompts", "model_of", "new_version", "read",
-    "registry_of", "targets_of", "version_of",
-]  # fmt: skip

@@ -319,6 +319,3 @@ def _tell(house: "House", name: str, rule: QualityRule, project: str, app: str, 
             "/quality?" + urlencode({"project": project, "app": app}),
         )
     )  # fmt: skip
-
-
-__all__ = ["SEEN", "SUMMED", "Scoring", "sum_up", "sums_of"]

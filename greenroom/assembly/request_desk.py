@@ -18,7 +18,7 @@ from greenroom.assembly.house import House
 from greenroom.assembly.spans import spans_of
 from greenroom.assembly.telemetry import otlp_of
 from greenroom.errors import GreenroomError, MalformedRequest, NotFound
-from greenroom.exchange import Usage, usd
+from greenroom.exchange import usd
 from greenroom.server.pages.access import Person, check_project, own_project, person, seen
 from greenroom.server.pages.requests.backend import By, Collected, CostPart
 from greenroom.store import browsing, threads
@@ -29,6 +29,7 @@ from greenroom.store.scores import Score
 from greenroom.store.spenders import spenders
 from greenroom.store.usage import today
 from greenroom.store.views import View
+from greenroom.usage import Usage
 
 Record = dict[str, Any]  # Any: JSON
 REPLAY_TAG = "replay_of"

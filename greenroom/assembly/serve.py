@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ from greenroom.gateway.record import to_record
 from greenroom.logs import set_up
 from greenroom.server import knowledge, responses
 from greenroom.server.api import Api
-from greenroom.server.protocol import Shared
+from greenroom.server.protocol import HttpProtocol
+from greenroom.server.shared import Shared
 from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
 from greenroom.store.database import lock_folder
@@ -182,7 +184,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 _with_id(app, house),
-                http=self.shared.protocol,  # type: ignore[arg-type]  # a factory, called like the class it wants
+                http=partial(HttpProtocol, self.shared),  # type: ignore[arg-type]  # a factory, called like the class it wants
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -7,7 +7,8 @@ from greenroom.config import AppConfig, Config
 from greenroom.contracts import Decide, Detector, Encoder, StepConfig, as_usual
 from greenroom.errors import ConfigError
 from greenroom.exchange import Exchange, Stage
-from greenroom.gateway.pipeline import PostEntry, StepEntry
+from greenroom.gateway.chain import PostEntry
+from greenroom.gateway.pipeline import StepEntry
 from greenroom.stages.check.canary import Canary
 from greenroom.stages.check.injection import Injection, InjectionConfig
 from greenroom.stages.check.offense import Offense, OffenseConfig, OffenseDetector
@@ -170,7 +171,7 @@ def build_steps(app_name: str, app: AppConfig, config: Config, parts: Parts, sou
     ):
         for name in names:
             known = _known(name, stage, app_name, source)
-            settings = _settings(name, known, app_name, app, config, source)
+            settings = _settings(name, app_name, app, config, source)
             if settings.mode == "off":
                 continue
             made = known.make(settings, parts if settings.mode == "apply" else _only_looking(parts))
@@ -245,9 +246,7 @@ def _known(name: str, stage: str, app_name: str, source: str) -> Known:
     return known
 
 
-def _settings(
-    name: str, known: Known, app_name: str, app: AppConfig, config: Config, source: str
-) -> StepConfig:
+def _settings(name: str, app_name: str, app: AppConfig, config: Config, source: str) -> StepConfig:
     table: Table = {**config.steps.get(name, {}), **app.steps.get(name, {})}
     if name == "documents" and app.collections is not None and "collections" not in table:
         table["collections"] = list(app.collections)
@@ -261,6 +260,3 @@ def _decode(name: str, table: Mapping[str, object], source: str, prefix: str) ->
             f"{source}: there is no step '{name}' (at '{prefix}.{name}'). Steps: {', '.join(STEPS)}."
         )
     return decode_table(dict(table), known.config, source, prefix=f"{prefix}.{name}.")
-
-
-__all__ = ["STEPS", "Built", "Parts", "build_steps", "check_tables", "step_configs", "template_of"]

@@ -257,6 +257,3 @@ class FunctionSubject:
         output = given if isinstance(given, Output) else Output(text=str(given), cost_nano_usd=0)
         output.latency_ms = output.latency_ms or round((perf_counter_ns() - began) / 1e6, 3)
         return output
-
-
-__all__ = ["FunctionSubject", "PipelineSubject"]

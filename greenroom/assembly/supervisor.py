@@ -188,7 +188,7 @@ class _Supervisor:
             try:
                 self._listeners[place] = bind(self._host, self._port, shared=True)
             except ConfigError as error:
-                log.error("worker has no socket", extra={"worker": number, "reason": str(error)})  # noqa: TRY400
+                log.error("worker has no socket", extra={"worker": number, "reason": str(error)})  # noqa: TRY400  # no stack
 
     async def _live(self, number: int) -> int:
         """One worker's life; its exit code, negative for a signal."""

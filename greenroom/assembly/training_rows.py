@@ -16,7 +16,7 @@ from greenroom.offline.evals.leaks import texts_in
 from greenroom.offline.evals.sample import Sample
 from greenroom.offline.evals.templates import Unfillable
 from greenroom.offline.finetune.rows.form import said
-from greenroom.offline.finetune.rows.prepare import Asked, Held, Means
+from greenroom.offline.finetune.rows.options import Asked, Held, Means
 from greenroom.stages.check.candidate import join
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from greenroom.stages.ground.history import SaidTurn, Turn
+from greenroom.store.said import Turn as StoredTurn
 from greenroom.store.turns import StoredTurns
-from greenroom.store.turns import Turn as StoredTurn
 
 
 class KeptTurns:

@@ -20,7 +20,7 @@ from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector
 from greenroom.store.material import pseudonym
 from greenroom.store.responses import StoredResponses
-from greenroom.store.turns import Turn
+from greenroom.store.said import Turn
 
 Record = dict[str, Any]  # Any: JSON
 _MOST_TURNS = 1_000_000

@@ -20,7 +20,9 @@ from greenroom.offline.finetune.asked import Budget as Most
 from greenroom.offline.finetune.bases import find_base, hub_folder
 from greenroom.offline.finetune.plan import Plan
 from greenroom.offline.finetune.rows.form import said
-from greenroom.offline.finetune.rows.prepare import Options, Prepared, prepare
+from greenroom.offline.finetune.rows.options import Options
+from greenroom.offline.finetune.rows.prepare import prepare
+from greenroom.offline.finetune.rows.prepared import Prepared
 from greenroom.offline.finetune.should.weighing import Weighed, Weighing, weigh
 from greenroom.store.trials import Trials
 

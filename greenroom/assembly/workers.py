@@ -185,15 +185,3 @@ def _read(path: Path) -> str:
 def told(line: bytes) -> Worker:
     """What the parent said. Raises: msgspec.ValidationError, DecodeError."""
     return msgspec.json.decode(line, type=Worker)
-
-
-__all__ = [
-    "Board",
-    "Worker",
-    "added",
-    "check_workers",
-    "fresh_folder",
-    "limits_path",
-    "remove_folder",
-    "told",
-]

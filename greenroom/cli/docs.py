@@ -11,9 +11,9 @@ from greenroom.cli.output import console, fail, print_json, print_table, printab
 from greenroom.cli.place import ENVIRONMENT, FINDINGS, FINE, USAGE, Here
 from greenroom.errors import RequestError
 from greenroom.grounding.database import DocumentRow
-from greenroom.grounding.index import ALL
 from greenroom.grounding.stems import language_of
 from greenroom.grounding.vectors import Asked
+from greenroom.grounding.words import ALL
 
 app = App(name="docs", help="Add, list, search and remove the documents that answers draw on.")
 

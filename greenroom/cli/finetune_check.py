@@ -12,7 +12,8 @@ from greenroom.cli.place import FINDINGS, FINE, USAGE, Here
 from greenroom.errors import RequestError
 
 if TYPE_CHECKING:
-    from greenroom.offline.finetune.rows.prepare import Held, Prepared
+    from greenroom.offline.finetune.rows.options import Held
+    from greenroom.offline.finetune.rows.prepared import Prepared
     from greenroom.offline.finetune.rows.problems import Unfit
 
 Consent = Literal["stated", "not_refused", "any"]
@@ -73,7 +74,8 @@ def check(
     """
     from greenroom.assembly.training_rows import means_of  # noqa: PLC0415  # a large import, as in Place.open
     from greenroom.offline.finetune.rows.first import method_in  # noqa: PLC0415  # as above
-    from greenroom.offline.finetune.rows.prepare import Options, prepare  # noqa: PLC0415  # as above
+    from greenroom.offline.finetune.rows.options import Options  # noqa: PLC0415  # as above
+    from greenroom.offline.finetune.rows.prepare import prepare  # noqa: PLC0415  # as above
     from greenroom.offline.finetune.rows.problems import Unfit  # noqa: PLC0415  # as above
 
     options = Options(mask=mask, duplicates=duplicates, consent=consent, max_tokens=max_tokens)

@@ -16,7 +16,6 @@ from greenroom.exchange import Caller, Exchange
 from greenroom.gateway.keys import Key
 from greenroom.gateway.ledger import Ledger
 from greenroom.gateway.meters import DAY_S, MINUTE_S, LocalMeters, Meter, Meters, Span
-from greenroom.gateway.purse import BudgetExceeded
 
 CLOCK_TOLERANCE_S = 60.0
 """How long a key still counts after it has expired: the clock that set its end may be wrong by so much."""
@@ -207,6 +206,3 @@ def may_use(caller: Caller, name: str) -> None:
     """Raise Forbidden unless the caller may ask for this app or model."""
     if caller.apps and name not in caller.apps:
         raise Forbidden(f"This key may not use '{name}'.", "model")
-
-
-__all__ = ["Access", "BudgetExceeded", "Grant", "Key", "Limits", "Standing", "may_use"]

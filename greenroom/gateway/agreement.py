@@ -67,6 +67,3 @@ def _said(reply: Reply) -> str:
         return message.content
     calls = [[one.function.name, one.function.arguments] for one in message.tool_calls or () if one.function]
     return openai.encode(calls).decode()
-
-
-__all__ = ["ASKS", "most_agreed"]

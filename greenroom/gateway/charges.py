@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from greenroom.exchange import Exchange, Usage
+from greenroom.exchange import Exchange
 from greenroom.gateway.redact import Redactor, redact_tags
 from greenroom.store.lines import ANSWER, ESTIMATED, EXTRA, UNPRICED, Account, Line, given_of
+from greenroom.usage import Usage
 
 _new = tuple.__new__  # a NamedTuple's class costs eight times as much
 _encode = msgspec.json.Encoder().encode

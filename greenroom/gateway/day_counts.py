@@ -102,6 +102,3 @@ class DayCounts:
             self._is_failing = True
         else:
             self._written, self._is_failing = data, False
-
-
-__all__ = ["NAME", "DayCounts", "Days"]

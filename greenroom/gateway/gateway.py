@@ -10,7 +10,7 @@ from time import perf_counter_ns, time_ns
 
 from greenroom.contracts import Sink
 from greenroom.errors import ContentRefused, MalformedRequest, Overloaded, RequestError
-from greenroom.exchange import Caller, ChatRequest, Exchange, Reply, Usage
+from greenroom.exchange import Caller, ChatRequest, Exchange, Reply
 from greenroom.gateway import again, pipeline
 from greenroom.gateway.access import Access, Grant, may_use
 from greenroom.gateway.figures import ModelFigures
@@ -20,6 +20,7 @@ from greenroom.gateway.rooms import Embedder, Rooms
 from greenroom.gateway.settling import settle_unanswered
 from greenroom.store.by_prompt import PROMPT_TAG
 from greenroom.store.observations import TAG
+from greenroom.usage import Usage
 from greenroom.wire import openai, openai_request, tracecontext
 from greenroom.wire.openai_embeddings import EmbeddingRequest, parse_embeddings, summary
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from msgspec import DecodeError, ValidationError
 
 from greenroom.errors import UpstreamDisconnected, UpstreamProtocol, UpstreamRefused
-from greenroom.exchange import Attempt, Exchange, Reply, Usage
+from greenroom.exchange import Attempt, Exchange, Reply
+from greenroom.usage import Usage
 from greenroom.wire import openai
 from greenroom.wire.openai import (
     Chunk,
@@ -115,6 +116,3 @@ def view_of(reply: Reply) -> Completion:
     """A whole answer, decoded."""
     assert isinstance(reply.view, Completion)
     return reply.view
-
-
-__all__ = ["held", "paid_for", "view_of"]

@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 from msgspec.json import Decoder
 
 from greenroom.contracts import Reviewer, Step
-from greenroom.errors import ContentRefused, GreenroomError, RequestError, StepFailed
-from greenroom.exchange import Exchange, Outcome, Reply, StepRecord, Usage
+from greenroom.errors import ContentRefused, RequestError, StepFailed
+from greenroom.exchange import Exchange, Outcome, Reply, StepRecord
 from greenroom.gateway.chain import Chain, PostEntry, open_chain
 from greenroom.gateway.keys import Key
 from greenroom.gateway.settling import estimate_usage, settle
 from greenroom.gateway.splice import spliced
 from greenroom.gateway.tool_calls import judge_whole, leave_out
 from greenroom.stages.check.refusal import SENTENCES
+from greenroom.usage import Usage
 from greenroom.wire import openai
 
 log = logging.getLogger("greenroom.pipeline")
@@ -343,6 +344,3 @@ def _refusal_body(exchange: Exchange, sentence: str, step: str | None) -> bytes:
         usage=exchange.usage,
         greenroom={**facts_of(exchange), "outcome": "refused", "step": step},
     )
-
-
-__all__ = ["App", "GreenroomError", "PostEntry", "StepEntry", "finish_whole", "prepare"]

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from greenroom.errors import Overloaded, QuotaExceeded, RequestError
-from greenroom.exchange import Attempt, Exchange, Pricing
+from greenroom.exchange import Attempt, Exchange
 from greenroom.store.lines import Scope, Window
+from greenroom.usage import Pricing
 
 _DAY_S = 86_400
 _THURSDAY = 3
@@ -254,6 +255,3 @@ class Calendar:
         assert ends is not None
         self._open[period] = since, ends
         return since
-
-
-__all__ = ["USUAL", "Balance", "BudgetExceeded", "Calendar", "Policy", "PriceUnknown", "Purse", "Rule"]

@@ -1,6 +1,7 @@
 """What an exchange has to pay, once it is known what was used, and by which of its calls."""
 
-from greenroom.exchange import Exchange, Usage
+from greenroom.exchange import Exchange
+from greenroom.usage import Usage
 
 
 def estimate_usage(exchange: Exchange, argued: int = 0) -> Usage:

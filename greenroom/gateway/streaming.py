@@ -8,12 +8,8 @@ proper end is an error said in-band. Knows contracts and the dialect; no socket.
 from contextlib import suppress
 from time import perf_counter_ns
 
-from greenroom.errors import (
-    GreenroomError,
-    UpstreamDisconnected,
-    UpstreamRefused,
-)
-from greenroom.exchange import Exchange, Usage
+from greenroom.errors import GreenroomError, UpstreamDisconnected, UpstreamRefused
+from greenroom.exchange import Exchange
 from greenroom.gateway.chain import Chain
 from greenroom.gateway.pipeline import (
     App,
@@ -25,6 +21,7 @@ from greenroom.gateway.pipeline import (
 )
 from greenroom.gateway.settling import estimate_usage, settle
 from greenroom.gateway.tool_calls import HeldCalls, broken_of, note_broken
+from greenroom.usage import Usage
 from greenroom.wire import openai
 from greenroom.wire.mold import Mold
 from greenroom.wire.openai import Chunk, ChunkChoice, ChunkWriter, ToolDelta

@@ -24,7 +24,7 @@ from greenroom.grounding.retrieval import Retrieval, passage_of
 from greenroom.grounding.stores import Stores, insert_collection
 from greenroom.grounding.uploads import Uploads
 from greenroom.grounding.vectors import Asked
-from greenroom.grounding.words import ALL, forget, marks, merge
+from greenroom.grounding.words import forget, marks, merge
 
 _encode = Encoder().encode
 _Documents = list[DocumentRow]
@@ -395,6 +395,3 @@ def _now() -> str:
 def _row(row: tuple[str, str, str, str, str, str, str, int, str, str, int]) -> DocumentRow:
     names = DocumentRow.__struct_fields__
     return DocumentRow(**dict(zip(names, row, strict=True)))  # type: ignore[arg-type]  # columns in field order
-
-
-__all__ = ["ALL", "DocumentIndex"]

@@ -249,6 +249,3 @@ class Uploads:
             with suppress(FileNotFoundError):  # an upload was completed meanwhile
                 if path.name not in known and path.stat().st_mtime < now - max(ORPHAN_S, LIFE_S):
                     path.unlink()
-
-
-__all__ = ["LIFE_S", "MOST_PARTS", "PART_BYTES", "PartRow", "UploadRow", "Uploads"]

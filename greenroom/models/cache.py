@@ -15,9 +15,10 @@ from msgspec import DecodeError, Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
 from greenroom.contracts import NewestVector
-from greenroom.exchange import Exchange, Reply, Usage
+from greenroom.exchange import Exchange, Reply
 from greenroom.models.likeness import LONGEST, Likeness, likeness
 from greenroom.models.prices import FREE
+from greenroom.usage import Usage
 from greenroom.wire import openai
 from greenroom.wire.openai_request import render_chat
 

@@ -14,8 +14,6 @@ from msgspec import Struct
 from greenroom.models.prices import PriceBook
 from greenroom.wire.quirks import Quirks
 
-CHECKED_ON: Final = "2026-11-26"
-
 Kind = Literal["openai", "anthropic", "gemini", "azure", "vertex", "bedrock", "cohere", "openai_compatible"]
 Auth = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "none"]
 

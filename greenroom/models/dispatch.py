@@ -11,11 +11,12 @@ from time import monotonic
 from typing import NamedTuple
 
 from greenroom.errors import Overloaded, QuotaExceeded, UpstreamError, UpstreamRefused, UpstreamUnavailable
-from greenroom.exchange import Attempt, Exchange, Reply, Usage
+from greenroom.exchange import Attempt, Exchange, Reply
 from greenroom.models.attempt import Target, attempt, body_for, passes
 from greenroom.models.connection import Limits
 from greenroom.models.health import RetryBudget
 from greenroom.models.routing import Order, Router
+from greenroom.usage import Usage
 
 _CALLERS_FAULT = frozenset({400, 404, 405, 413, 415, 422})
 _TOO_MANY = 429

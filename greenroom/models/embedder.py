@@ -15,11 +15,12 @@ from greenroom.errors import (
     UpstreamProtocol,
     UpstreamRefused,
 )
-from greenroom.exchange import Attempt, Exchange, Usage
+from greenroom.exchange import Attempt, Exchange
 from greenroom.models.attempt import Target
 from greenroom.models.connection import Limits
 from greenroom.models.encoder import MOST, MiniLM
 from greenroom.models.providers import Embeds
+from greenroom.usage import Usage
 from greenroom.wire.openai_embeddings import (
     EmbeddingRequest,
     decode_answer,

@@ -160,6 +160,3 @@ class RetryBudget:
             return False
         self._held -= 1.0
         return True
-
-
-__all__ = ["Health", "Healths", "RetryBudget"]

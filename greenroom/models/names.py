@@ -85,6 +85,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-__all__ = ["Lookup", "Names", "look_up"]

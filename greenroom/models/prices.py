@@ -18,7 +18,7 @@ from typing import NamedTuple
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from greenroom.exchange import Usage
+from greenroom.usage import Usage
 
 PRICES_FILE = Path(__file__).resolve().parent.parent / "data" / "prices" / "prices.json"
 _CACHED_LOOKUPS = 4096

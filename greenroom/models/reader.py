@@ -9,10 +9,12 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
 from math import log
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from greenroom.exchange import Exchange, Passage, Reply, Usage
+from greenroom.contracts import Stretch
+from greenroom.exchange import Exchange, Passage, Reply
 from greenroom.models.questions import asked_for, fit
+from greenroom.usage import Usage
 from greenroom.wire import openai
 
 NAME = "greenroom/reader"
@@ -75,17 +77,6 @@ citar documentos. Añada algunos con `greenroom docs add RUTA` o configure un mo
 _BLOCKS = frozenset({"list", "table", "code"})
 
 
-class Unit(Protocol):
-    """A stretch of a text that is better not cut; `kind` is sentence, list, table, code or heading."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def kind(self) -> str: ...
-
-
 class _Candidate(NamedTuple):
     passage: int
     place: int
@@ -108,7 +99,7 @@ class Reader:
         self,
         tokens: Callable[[str, str], Sequence[str]],
         language: Callable[[str], str],
-        units: Callable[[str], Sequence[Unit]],
+        units: Callable[[str], Sequence[Stretch]],
     ) -> None:
         self._tokens = tokens
         self._language = language

@@ -12,9 +12,10 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from greenroom.exchange import Exchange, Usage
+from greenroom.exchange import Exchange
 from greenroom.models.health import Health
 from greenroom.models.prices import Price
+from greenroom.usage import Usage
 
 Route = Literal["ordered", "weighted", "cheapest", "fastest", "least_busy", "sticky", "rules", "learned"]
 CHARACTERS_A_TOKEN = 4

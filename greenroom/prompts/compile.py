@@ -274,6 +274,3 @@ def _fields(version: PromptVersion) -> Json:
         form = {"name": output.name, "schema": output.schema, "strict": output.strict}
         fields["response_format"] = {"type": "json_schema", "json_schema": form}
     return fields
-
-
-__all__ = ["as_text", "asked_by", "choose", "compile_prompt", "fill", "question_of"]

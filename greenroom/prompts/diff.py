@@ -94,6 +94,3 @@ def _places(version: PromptVersion) -> dict[str, object]:
     plain = msgspec.json.decode(msgspec.json.encode(version))
     walk("", {key: value for key, value in plain.items() if key not in _NO_CONTENT})
     return found
-
-
-__all__ = ["Difference", "Run", "diff", "words"]

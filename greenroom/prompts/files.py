@@ -151,6 +151,3 @@ def _text(path: Path) -> str:
         raise PromptInvalid(f"{path} is not UTF-8 text (at byte {error.start}). Save it as UTF-8.") from None
     except OSError as error:
         raise PromptInvalid(f"{path} can't be read: {error.strerror or error}.") from None
-
-
-__all__ = ["Folder", "dumps", "form_of", "loads", "read_file", "read_folder", "write_folder"]

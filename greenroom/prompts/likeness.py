@@ -52,6 +52,3 @@ def _stems(text: str, language: Language) -> Counter[str]:
 @cache
 def _stemmer(language: Language) -> Any:  # Any: a C extension without stubs
     return importlib.import_module("Stemmer").Stemmer(_NAMES[language])  # loaded when first compared
-
-
-__all__ = ["Likeness", "by_words", "most_like"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from greenroom.errors import PromptInvalid
 from greenroom.prompts.template import names, parse
-from greenroom.prompts.version import Message, PromptVersion, Role, Variable
+from greenroom.prompts.version import PromptVersion, Role, Variable
 
 Find = Callable[[str], PromptVersion]
 """`prompt@3` or `prompt@label` → the version. Raises PromptNotFound."""
@@ -143,6 +143,3 @@ def partials_of(version: PromptVersion) -> set[str]:
     """The names of partials that stand in its templates. Raises: ValueError."""
     texts = [*(one.text for one in version.messages), version.techniques.role]
     return {name for text in texts for name in names(parse(text), "partial")}
-
-
-__all__ = ["Find", "Laid", "Message", "Ready", "partials_of"]

@@ -69,6 +69,3 @@ class Registry:
         """The labels that stand for a version."""
         known = self.labels.get(version.name, {})
         return [label for label, number in known.items() if number == version.number]
-
-
-__all__ = ["Registry"]

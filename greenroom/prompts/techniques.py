@@ -97,6 +97,3 @@ def majority(answers: Sequence[str]) -> tuple[int, int]:
     essences = [essence(one) for one in answers]
     winner, votes = Counter(essences).most_common(1)[0]  # most_common keeps the order of first sight
     return essences.index(winner), votes
-
-
-__all__ = ["STEPS", "data_sentence", "essence", "majority", "reasons", "schema_sentence"]

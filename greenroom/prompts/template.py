@@ -60,6 +60,3 @@ def names(pieces: Sequence[Piece], kind: str = "variable") -> Iterator[str]:
 def escaped(text: str) -> str:
     """A template that gives just this text."""
     return text.replace("{{", "\\{{")
-
-
-__all__ = ["Piece", "escaped", "names", "parse"]

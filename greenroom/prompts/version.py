@@ -263,19 +263,3 @@ class Compiled(Struct, kw_only=True, frozen=True):
     """How many answers self-consistency wants."""
     notes: tuple[str, ...] = ()
     """What was left out or chosen, and why, for people."""
-
-
-__all__ = [
-    "Compiled",
-    "Example",
-    "Examples",
-    "Message",
-    "OutputSchema",
-    "Part",
-    "PromptVersion",
-    "Reference",
-    "Settings",
-    "Techniques",
-    "Variable",
-    "parse_reference",
-]

@@ -14,8 +14,7 @@ from starlette.responses import Response
 
 from greenroom.errors import MalformedRequest, NotFound
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, client_address, json_answer, read_body
 
 Json = dict[str, Any]  # Any: JSON
 Word = Annotated[str, Meta(max_length=200)]
@@ -96,58 +95,60 @@ class AlertApi:
         project, query = _scope(caller), request.query_params
         state = query.get("state", "standing")
         if state == "standing":
-            return _encoded({"data": await run_in_threadpool(self._admin.standing, project)})
+            return json_answer({"data": await run_in_threadpool(self._admin.standing, project)})
         if state != "ended":
             raise MalformedRequest("'state' must be standing or ended.", "state")
         limit = number(query, "limit", 50, MOST_PAST)
         before = number(query, "before", 0, 2**62) or None
         found = await run_in_threadpool(self._admin.past, project, before, limit)
         after = found[-1]["id"] if len(found) == limit else None
-        return _encoded({"data": found, "next_before": after})
+        return json_answer({"data": found, "next_before": after})
 
     async def _rules(self, request: Request, caller: Caller | None) -> Response:
         def ask() -> Json:
             admin = self._admin
             return {"rules": admin.rules(), "channels": admin.channels(), "deliveries": admin.deliveries()}
 
-        return _encoded(await run_in_threadpool(ask))
+        return json_answer(await run_in_threadpool(ask))
 
     async def _test(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body = await read_body(request, _testing)
-        return _encoded(
-            await run_in_threadpool(self._admin.test, body.channel, caller.key_id, _address(request))
+        return json_answer(
+            await run_in_threadpool(self._admin.test, body.channel, caller.key_id, client_address(request))
         )
 
     async def _silences(self, request: Request, caller: Caller | None) -> Response:
-        return _encoded({"data": await run_in_threadpool(self._admin.silences, _scope(caller))})
+        return json_answer({"data": await run_in_threadpool(self._admin.silences, _scope(caller))})
 
     async def _silence(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body = await read_body(request, _new_silence)
         made = await run_in_threadpool(
-            self._admin.silence, body, _scope(caller), caller.key_id, _address(request)
+            self._admin.silence, body, _scope(caller), caller.key_id, client_address(request)
         )
-        return _encoded(made, 201)
+        return json_answer(made, 201)
 
     async def _unsilence(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         id = id_of(request.path_params["id"], "silence")
-        await run_in_threadpool(self._admin.unsilence, id, _scope(caller), caller.key_id, _address(request))
-        return _encoded({"id": id, "object": "silence", "deleted": True})
+        await run_in_threadpool(
+            self._admin.unsilence, id, _scope(caller), caller.key_id, client_address(request)
+        )
+        return json_answer({"id": id, "object": "silence", "deleted": True})
 
     async def _show(self, request: Request, caller: Caller | None) -> Response:
         id = id_of(request.path_params["id"], "alert")
-        return _encoded(await run_in_threadpool(self._admin.show, id, _scope(caller)))
+        return json_answer(await run_in_threadpool(self._admin.show, id, _scope(caller)))
 
     async def _acknowledge(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         id = id_of(request.path_params["id"], "alert")
         body = await read_body(request, _acknowledging)
         found = await run_in_threadpool(
-            self._admin.acknowledge, id, body.why, _scope(caller), caller.key_id, _address(request)
+            self._admin.acknowledge, id, body.why, _scope(caller), caller.key_id, client_address(request)
         )
-        return _encoded(found)
+        return json_answer(found)
 
 
 def id_of(text: str, what: str) -> int:
@@ -171,12 +172,3 @@ def _scope(caller: Caller | None) -> str | None:
     """Whose alerts a caller has to do with: None for an admin, who has to do with all."""
     assert caller is not None
     return None if caller.role == "admin" else caller.project
-
-
-def _address(request: Request) -> str:
-    """Where a request came from, for the audit log."""
-    return request.client.host if request.client is not None else ""
-
-
-def _encoded(value: object, status: int = 200) -> Response:
-    return json_answer(openai.encode(value), status)

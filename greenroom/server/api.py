@@ -15,14 +15,14 @@ from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import Forbidden, GreenroomError, MalformedRequest, NotFound, QuotaExceeded
 from greenroom.exchange import Caller
-from greenroom.gateway.access import Access, BudgetExceeded
+from greenroom.gateway.access import Access
+from greenroom.gateway.purse import BudgetExceeded
 from greenroom.server import filtering
 from greenroom.server.feedback import FeedbackAdministration, FeedbackApi
 from greenroom.server.keys import KeyAdministration, KeyApi
 from greenroom.server.models import ModelAdministration, ModelApi
 from greenroom.server.openapi import document
-from greenroom.server.routing import Doc, Role
-from greenroom.server.routing import json_answer as _json
+from greenroom.server.routing import Doc, Role, client_address, json_answer
 from greenroom.server.users import UserAdministration, UserApi
 from greenroom.store.audit import AuditFilter
 from greenroom.store.listing import TraceFilter
@@ -129,7 +129,8 @@ class Api:
                 return await doc.endpoint(request, caller)
             except GreenroomError as error:
                 status, kind, code, param = openai.error_of(error)
-                answer = _json(openai.error_body(str(error), kind, code, param), status)
+                body = openai.error_body(str(error), kind, code, param)
+                answer = Response(body, status, media_type="application/json")
                 if isinstance(error, BudgetExceeded):
                     answer.headers["x-should-retry"] = "false"
                 elif isinstance(error, QuotaExceeded):
@@ -150,14 +151,14 @@ class Api:
         assert caller is not None
         wanted = trace_filter(request.query_params, _scope(caller))
         rows, following = await run_in_threadpool(self._admin.list_traces, wanted)
-        return _json(openai.encode({"data": rows, "next": following}))
+        return json_answer({"data": rows, "next": following})
 
     async def _trace(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         record = await run_in_threadpool(self._admin.get_trace, _scope(caller), request.path_params["id"])
         if record is None:
             raise NotFound("There is no trace with this id.")
-        return _json(openai.encode(record))
+        return json_answer(record)
 
     async def _erase(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -165,9 +166,9 @@ class Api:
         if not user:
             raise MalformedRequest("Say whose traces to erase: ?user=…", "user")
         erased = await run_in_threadpool(
-            self._admin.delete_traces, _scope(caller), user, caller.key_id, _address(request)
+            self._admin.delete_traces, _scope(caller), user, caller.key_id, client_address(request)
         )
-        return _json(openai.encode({"deleted": erased}))
+        return json_answer({"deleted": erased})
 
     async def _session(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -175,7 +176,7 @@ class Api:
         turns = await run_in_threadpool(self._admin.session, caller.project, id)
         if not turns:
             raise NotFound("There is no session with this id.")
-        return _json(openai.encode({"id": id, "turns": turns}))
+        return json_answer({"id": id, "turns": turns})
 
     async def _audit(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -185,22 +186,22 @@ class Api:
                 raise Forbidden("Changes are shown to keys with the role 'admin' only.")
             kind = "finding"
         rows, following = await run_in_threadpool(self._admin.audit, kind, wanted, cursor)
-        return _json(openai.encode({"data": rows, "next": following}))
+        return json_answer({"data": rows, "next": following})
 
     # configuration
 
     async def _config(self, request: Request, caller: Caller | None) -> Response:
-        return _json(openai.encode(await run_in_threadpool(self._admin.show_config)))
+        return json_answer(await run_in_threadpool(self._admin.show_config))
 
     # health
 
     async def _healthz(self, request: Request, caller: Caller | None) -> Response:
-        return _json(b'{"status":"ok"}')
+        return json_answer({"status": "ok"})
 
     async def _readyz(self, request: Request, caller: Caller | None) -> Response:
         if self._admin.ready():
-            return _json(b'{"status":"ready"}')
-        return _json(b'{"status":"draining"}', 503)
+            return json_answer({"status": "ready"})
+        return json_answer({"status": "draining"}, 503)
 
     async def _metrics(self, request: Request, caller: Caller | None) -> Response:
         if request.client is not None and not _is_here(request):
@@ -209,7 +210,7 @@ class Api:
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _openapi(self, request: Request, caller: Caller | None) -> Response:
-        return _json(openai.encode(document(self._docs, self._version)))
+        return json_answer(document(self._docs, self._version))
 
 
 def audit_filter(query: Mapping[str, str], project: str | None) -> tuple[str | None, AuditFilter, str | None]:
@@ -303,13 +304,8 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers by which proxies say for whom they ask."""
 
 
-def _address(request: Request) -> str:
-    """Where a request came from, for the audit log."""
-    return request.client.host if request.client is not None else ""
-
-
 def _is_here(request: Request) -> bool:
     """Whether a request comes from this machine itself, and not by a proxy on it for somebody else."""
-    host = request.client.host if request.client is not None else ""
+    host = client_address(request)
     is_loopback = host == "::1" or host.startswith("127.")
     return is_loopback and not any(name in request.headers for name in _FORWARDED)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
+    from greenroom.server.connection import Connection
     from greenroom.server.head import Request
-    from greenroom.server.protocol import HttpProtocol
 
 
 class AsgiCycle:
     """One request handed to the app and its answer written back."""
 
-    def __init__(self, protocol: "HttpProtocol", request: "Request") -> None:
-        self._protocol = protocol
+    def __init__(self, connection: "Connection", request: "Request") -> None:
+        self._connection = connection
         self._request = request
         self._body_given = False
         self._head: bytes | None = None
@@ -33,7 +33,7 @@ class AsgiCycle:
         the page has left.
         """
         try:
-            await self._protocol.app(self._scope(), self._receive, self._send)
+            await self._connection.app(self._scope(), self._receive, self._send)
         except Exception:  # whatever it was: an app that answered whole has told and logged it
             if not self._is_whole:
                 raise
@@ -45,15 +45,15 @@ class AsgiCycle:
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
             "server": None,
-            "client": self._protocol.client,
-            "scheme": "https" if self._protocol.secure else "http",
+            "client": self._connection.client,
+            "scheme": "https" if self._connection.secure else "http",
             "method": request.method.decode("ascii"),
             "root_path": "",
             "path": unquote(request.path.decode("latin-1"), errors="replace"),
             "raw_path": request.path,
             "query_string": request.query,
             "headers": request.raw_headers,
-            "state": self._protocol.app_state.copy(),
+            "state": self._connection.app_state.copy(),
         }
 
     async def _receive(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class AsgiCycle:
         if not has_length and not self._no_body:
             self._chunked = True
             lines.append(b"transfer-encoding: chunked\r\n")
-        lines += (self._protocol.close_after(), b"\r\n")
+        lines += (self._connection.close_after(), b"\r\n")
         self._head = b"".join(lines)
 
     async def _write(self, body: bytes, *, more: bool) -> None:
@@ -98,6 +98,6 @@ class AsgiCycle:
         else:
             data = head + body
         if data:
-            self._protocol.raw(data)
+            self._connection.raw(data)
         self._is_whole = not more
-        await self._protocol.drained()
+        await self._connection.drained()

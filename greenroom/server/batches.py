@@ -4,20 +4,16 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from msgspec.json import Decoder
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, Note, json_answer, noted, read_body
 from greenroom.wire.batches import NewBatch
 from greenroom.wire.evals import read_query
 
 BATCHES = b"/v1/batches"
 Json = dict[str, Any]  # Any: JSON
-Note = Callable[[str, str, object, str], None]
-"""Takes who did what, about what, from which address."""
 _ONE = "/v1/batches/{batch_id}"
 _new = Decoder(NewBatch)
 
@@ -50,29 +46,20 @@ class BatchRoutes:
     async def _create(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         made = await self._made().create(caller, await read_body(request, _new))
-        await self._noted(request, caller, "batch.create", id=made["id"])
-        return _answer(made)
+        await noted(self._note, request, caller, "batch.create", id=made["id"])
+        return json_answer(made)
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         query = read_query(request.query_params)
-        return _answer(await self._made().list(caller, query.limit, query.after))
+        return json_answer(await self._made().list(caller, query.limit, query.after))
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(await self._made().get(caller, request.path_params["batch_id"]))
+        return json_answer(await self._made().get(caller, request.path_params["batch_id"]))
 
     async def _cancel(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         ended = await self._made().cancel(caller, request.path_params["batch_id"])
-        await self._noted(request, caller, "batch.cancel", id=ended["id"])
-        return _answer(ended)
-
-    async def _noted(self, request: Request, caller: Caller, what: str, **about: object) -> None:
-        """Write a change into the audit log."""
-        address = request.client.host if request.client is not None else ""
-        await run_in_threadpool(self._note, caller.key_id, what, about, address)
-
-
-def _answer(value: object) -> Response:
-    return json_answer(openai.encode(value))
+        await noted(self._note, request, caller, "batch.cancel", id=ended["id"])
+        return json_answer(ended)

@@ -4,7 +4,7 @@ import asyncio
 
 from greenroom.exchange import Exchange
 from greenroom.gateway.gateway import BEGUN
-from greenroom.server.protocol import HttpProtocol
+from greenroom.server.outgoing import Outgoing
 
 KEEP_ALIVE_S = 10.0
 
@@ -12,7 +12,7 @@ KEEP_ALIVE_S = 10.0
 class Beat:
     """After ten seconds without content, sends the head and then signs of life, so that nobody hangs up."""
 
-    def __init__(self, exchange: Exchange, out: HttpProtocol, head: bytes, sign: bytes) -> None:
+    def __init__(self, exchange: Exchange, out: Outgoing, head: bytes, sign: bytes) -> None:
         self._context = exchange.context
         self._out = out
         self._head = head

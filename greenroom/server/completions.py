@@ -3,9 +3,10 @@
 Knows exchanges and the seam of fronts; the dialect itself is in `wire`.
 """
 
-from greenroom.exchange import Caller, Exchange, Surface, Usage
+from greenroom.exchange import Caller, Exchange, Surface
 from greenroom.server.fronts import COMMENT, OPENAI, Envelope, Events, Turn
 from greenroom.server.head import Request
+from greenroom.usage import Usage
 from greenroom.wire.completions_answer import CompletionEvents, Told, to_completion
 from greenroom.wire.completions_request import Asked, read_completions
 

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer, read_body
+from greenroom.server.routing import Doc, client_address, json_answer, read_body
 from greenroom.store.scores import NAME
-from greenroom.wire import openai
 
 Why = Annotated[str, Meta(min_length=1, max_length=500)]
 AppName = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -115,42 +114,43 @@ class DeploymentApi:
         )  # fmt: skip
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
-        return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.deployments)}))
+        return json_answer({"data": await run_in_threadpool(self._admin.deployments)})
 
     async def _history(self, request: Request, caller: Caller | None) -> Response:
         found = await run_in_threadpool(self._admin.history, request.path_params["id"])
-        return json_answer(openai.encode({"data": found}))
+        return json_answer({"data": found})
 
     async def _show(self, request: Request, caller: Caller | None) -> Response:
         found = await run_in_threadpool(self._admin.show, request.path_params["id"])
-        return json_answer(openai.encode(found))
+        return json_answer(found)
 
     async def _begin(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         wanted = await read_body(request, _new)
-        found = await self._admin.begin(wanted, caller.key_id, _address(request))
+        found = await self._admin.begin(wanted, caller.key_id, client_address(request))
         await self._admin.follow()
-        return json_answer(openai.encode(found), 201)
+        return json_answer(found, 201)
 
     async def _promote(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body, app = await read_body(request, _promoting), request.path_params["id"]
         found = await run_in_threadpool(
-            self._admin.promote, app, body.why, body.force, caller.key_id, _address(request), body.deployment
+            self._admin.promote,
+            app,
+            body.why,
+            body.force,
+            caller.key_id,
+            client_address(request),
+            body.deployment,
         )
         await self._admin.follow()
-        return json_answer(openai.encode(found))
+        return json_answer(found)
 
     async def _roll_back(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body, app = await read_body(request, _rolling_back), request.path_params["id"]
         found = await run_in_threadpool(
-            self._admin.roll_back, app, body.why, caller.key_id, _address(request), body.deployment
+            self._admin.roll_back, app, body.why, caller.key_id, client_address(request), body.deployment
         )
         await self._admin.follow()
-        return json_answer(openai.encode(found))
-
-
-def _address(request: Request) -> str:
-    """Where a request came from, for the audit log."""
-    return request.client.host if request.client is not None else ""
+        return json_answer(found)

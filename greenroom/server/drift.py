@@ -10,8 +10,7 @@ from starlette.responses import Response
 
 from greenroom.errors import Forbidden, MalformedRequest
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, client_address, json_answer, read_body
 
 Json = dict[str, Any]  # Any: JSON
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -71,7 +70,7 @@ class DriftApi:
     async def _overview(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         project = None if caller.role == "admin" else caller.project
-        return json_answer(openai.encode(await run_in_threadpool(self._admin.overview, project)))
+        return json_answer(await run_in_threadpool(self._admin.overview, project))
 
     async def _show(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -86,28 +85,23 @@ class DriftApi:
         if caller.role != "admin" and project != caller.project:
             raise Forbidden("This key may see its own project only.")
         found = await run_in_threadpool(self._admin.show, project, query["app"], query["metric"])
-        return json_answer(openai.encode(found))
+        return json_answer(found)
 
     async def _accept(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body = await read_body(request, _acceptance)
         found = await run_in_threadpool(
-            self._admin.accept, body.project, body.app, caller.key_id, _address(request)
+            self._admin.accept, body.project, body.app, caller.key_id, client_address(request)
         )
-        return json_answer(openai.encode(found))
+        return json_answer(found)
 
     async def _canaries(self, request: Request, caller: Caller | None) -> Response:
-        return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.canaries)}))
+        return json_answer({"data": await run_in_threadpool(self._admin.canaries)})
 
     async def _accept_canary(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body = await read_body(request, _canary)
         found = await run_in_threadpool(
-            self._admin.accept_canary, body.target, caller.key_id, _address(request)
+            self._admin.accept_canary, body.target, caller.key_id, client_address(request)
         )
-        return json_answer(openai.encode(found))
-
-
-def _address(request: Request) -> str:
-    """Where a request came from, for the audit log."""
-    return request.client.host if request.client is not None else ""
+        return json_answer(found)

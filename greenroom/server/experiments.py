@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, client_address, json_answer, read_body
 
 
 class Ending(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -62,33 +61,28 @@ class ExperimentApi:
         )  # fmt: skip
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
-        return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.experiments)}))
+        return json_answer({"data": await run_in_threadpool(self._admin.experiments)})
 
     async def _show(self, request: Request, caller: Caller | None) -> Response:
         found = await run_in_threadpool(self._admin.show, request.path_params["id"])
-        return json_answer(openai.encode(found))
+        return json_answer(found)
 
     async def _start(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        name, where = request.path_params["id"], _address(request)
+        name, where = request.path_params["id"], client_address(request)
         found = await run_in_threadpool(self._admin.start, name, caller.key_id, where)
-        return json_answer(openai.encode(found))
+        return json_answer(found)
 
     async def _stop(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body = await read_body(request, _ending)
-        name, where = request.path_params["id"], _address(request)
+        name, where = request.path_params["id"], client_address(request)
         found = await run_in_threadpool(self._admin.stop, name, body.why, caller.key_id, where)
-        return json_answer(openai.encode(found))
+        return json_answer(found)
 
     async def _promote(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body = await read_body(request, _promotion)
-        name, where = request.path_params["id"], _address(request)
+        name, where = request.path_params["id"], client_address(request)
         found = await run_in_threadpool(self._admin.promote, name, body.arm, caller.key_id, where)
-        return json_answer(openai.encode(found))
-
-
-def _address(request: Request) -> str:
-    """Where a request came from, for the audit log."""
-    return request.client.host if request.client is not None else ""
+        return json_answer(found)

@@ -13,7 +13,6 @@ from greenroom.errors import NotFound
 from greenroom.exchange import Caller
 from greenroom.server.routing import Doc, json_answer, read_body
 from greenroom.store.scores import LONGEST_COMMENT, LONGEST_CORRECTION, NAME, Score, Source, checked
-from greenroom.wire import openai
 
 _WAITS_S = (0.06, 0.12, 0.3)
 """An exchange is stored within 50 ms of its end: feedback that is quicker than that waits for it."""
@@ -67,7 +66,7 @@ class FeedbackApi:
         for wait_s in (*_WAITS_S, None):
             added = await run_in_threadpool(self._admin.score, project, body.id, score)
             if added is not None:
-                return json_answer(openai.encode({"id": body.id, **added}), 201)
+                return json_answer({"id": body.id, **added}, 201)
             if wait_s is not None:
                 await asyncio.sleep(wait_s)
         raise NotFound("No exchange has this id. Send the x-request-id of an answer of this project.")

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from greenroom.server.incoming import Incoming
-    from greenroom.server.protocol import HttpProtocol
+    from greenroom.server.outgoing import Outgoing
 
 URL_LIMIT_BYTES = 8192
 HEADER_LIMIT_BYTES = 65_536
@@ -68,8 +68,8 @@ class FastRoutes(Protocol):
         """
         ...
 
-    async def answer(self, request: Request, out: "HttpProtocol") -> None:
-        """Answer through `out.respond` or `out.begin`, `out.write`, `out.end`."""
+    async def answer(self, request: Request, out: "Outgoing") -> None:
+        """Answer through `out.respond` or `out.begin`, `out.send`, `out.end`."""
         ...
 
     def refusal(self, status: int, message: str, path: bytes = b"", code: str | None = None) -> Refusal:

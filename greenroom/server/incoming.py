@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable
 
 HIGH_BYTES = 1024 * 1024
-LOW_BYTES = 256 * 1024
 
 
 class Incoming:

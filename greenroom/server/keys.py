@@ -10,9 +10,8 @@ from starlette.responses import Response
 
 from greenroom.errors import NotFound
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, Role, json_answer, read_body
+from greenroom.server.routing import Doc, Role, client_address, json_answer, read_body
 from greenroom.store.keys import Period
-from greenroom.wire import openai
 
 LONGEST_GRACE_S = 30 * 86_400
 
@@ -95,39 +94,34 @@ class KeyApi:
         )  # fmt: skip
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
-        return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.keys)}))
+        return json_answer({"data": await run_in_threadpool(self._admin.keys)})
 
     async def _create(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         wanted = await read_body(request, _new_key)
-        made = await run_in_threadpool(self._admin.create, wanted, caller.key_id, _address(request))
-        return json_answer(openai.encode(made), 201)
+        made = await run_in_threadpool(self._admin.create, wanted, caller.key_id, client_address(request))
+        return json_answer(made, 201)
 
     async def _limit(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         wanted = await read_body(request, _new_limits)
-        id, address = request.path_params["id"], _address(request)
+        id, address = request.path_params["id"], client_address(request)
         changed = await run_in_threadpool(self._admin.limit, id, wanted, caller.key_id, address)
-        return json_answer(openai.encode(changed))
+        return json_answer(changed)
 
     async def _rotate(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         wanted = await read_body(request, _rotation)
-        id, address = request.path_params["id"], _address(request)
+        id, address = request.path_params["id"], client_address(request)
         made = await run_in_threadpool(self._admin.rotate, id, wanted.grace_s, caller.key_id, address)
-        return json_answer(openai.encode(made))
+        return json_answer(made)
 
     async def _revoke(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         id = request.path_params["id"]
-        if not await run_in_threadpool(self._admin.revoke, id, caller.key_id, _address(request)):
+        if not await run_in_threadpool(self._admin.revoke, id, caller.key_id, client_address(request)):
             raise NotFound("There is no key with this id that is still valid.")
-        return json_answer(openai.encode({"id": id, "object": "key", "deleted": True}))
+        return json_answer({"id": id, "object": "key", "deleted": True})
 
     async def _projects(self, request: Request, caller: Caller | None) -> Response:
-        return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.projects)}))
-
-
-def _address(request: Request) -> str:
-    """Where a request came from, for the audit log."""
-    return request.client.host if request.client is not None else ""
+        return json_answer({"data": await run_in_threadpool(self._admin.projects)})

@@ -12,7 +12,6 @@ from greenroom.exchange import Caller
 from greenroom.models.catalogue.wish import Wish
 from greenroom.server.openapi import CHAT_SCHEMA
 from greenroom.server.routing import BODY_LIMIT_BYTES, Doc, json_answer, read_body
-from greenroom.wire import openai
 
 _wish = Decoder(Wish)
 
@@ -48,25 +47,21 @@ class ModelApi:
         )  # fmt: skip
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
-        return json_answer(
-            openai.encode({"data": await run_in_threadpool(self._admin.models, _project(caller))})
-        )
+        return json_answer({"data": await run_in_threadpool(self._admin.models, _project(caller))})
 
     async def _recommend(self, request: Request, caller: Caller | None) -> Response:
         wish = await read_body(request, _wish)
-        return json_answer(
-            openai.encode(await run_in_threadpool(self._admin.recommend, wish, _project(caller)))
-        )
+        return json_answer(await run_in_threadpool(self._admin.recommend, wish, _project(caller)))
 
     async def _facts(self, request: Request, caller: Caller | None) -> Response:
         name = request.query_params.get("name", "")
-        return json_answer(openai.encode(await run_in_threadpool(self._admin.facts, name)))
+        return json_answer(await run_in_threadpool(self._admin.facts, name))
 
     async def _explain(self, request: Request, caller: Caller | None) -> Response:
         body = await request.body()
         if len(body) > BODY_LIMIT_BYTES:
             raise TooLarge("The body is larger than 1 MB.")
-        return json_answer(openai.encode(await self._admin.explain(body)))
+        return json_answer(await self._admin.explain(body))
 
 
 def _project(caller: Caller | None) -> str | None:

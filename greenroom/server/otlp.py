@@ -96,7 +96,7 @@ class OtlpApi:
         found = await run_in_threadpool(read, project, request.path_params["id"])
         if found is None:
             raise NotFound("There is no trace with this id.")
-        return json_answer(openai.encode(found))
+        return json_answer(found)
 
     async def _take(self, request: Request, counted: str, take: Callable[[bytes, bool], Told]) -> Response:
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()

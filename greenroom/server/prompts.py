@@ -26,8 +26,7 @@ from greenroom.prompts.version import (
     Techniques,
     Variable,
 )
-from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, client_address, json_answer, read_body
 
 if TYPE_CHECKING:
     from greenroom.prompts.lint import Finding
@@ -123,11 +122,11 @@ class PromptApi:
         )  # fmt: skip
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
-        return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.prompts)}))
+        return json_answer({"data": await run_in_threadpool(self._admin.prompts)})
 
     async def _show(self, request: Request, caller: Caller | None) -> Response:
         name, selector = request.path_params["id"], request.query_params.get("version")
-        return json_answer(openai.encode(await run_in_threadpool(self._admin.show, name, selector)))
+        return json_answer(await run_in_threadpool(self._admin.show, name, selector))
 
     async def _add(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -143,11 +142,11 @@ class PromptApi:
 
         def store() -> Record:
             return self._admin.add(
-                version, force=wanted.force, by=caller.key_id, address=_address(request),
+                version, force=wanted.force, by=caller.key_id, address=client_address(request),
                 after=wanted.after, label=wanted.label,
             )  # fmt: skip
 
-        return json_answer(openai.encode(await run_in_threadpool(store)), 201)
+        return json_answer(await run_in_threadpool(store), 201)
 
     async def _diff(self, request: Request, caller: Caller | None) -> Response:
         query = request.query_params
@@ -157,16 +156,14 @@ class PromptApi:
         found = await run_in_threadpool(
             self._admin.diff, request.path_params["id"], query["from"], query["to"]
         )
-        return json_answer(openai.encode(found))
+        return json_answer(found)
 
     async def _lint(self, request: Request, caller: Caller | None) -> Response:
         name, selector = request.path_params["id"], request.query_params.get("version")
         version, findings = await run_in_threadpool(
             self._admin.lint_stored, f"{name}@{selector}" if selector else name
         )
-        return json_answer(
-            openai.encode({"name": version.name, "number": version.number, "findings": findings})
-        )
+        return json_answer({"name": version.name, "number": version.number, "findings": findings})
 
     async def _promote(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -175,21 +172,21 @@ class PromptApi:
 
         def move() -> Record:
             return self._admin.promote(
-                path["id"], wanted.version, path["label"], by=caller.key_id, address=_address(request),
+                path["id"], wanted.version, path["label"], by=caller.key_id, address=client_address(request),
                 note=wanted.note,
             )  # fmt: skip
 
-        return json_answer(openai.encode(await run_in_threadpool(move)))
+        return json_answer(await run_in_threadpool(move))
 
     async def _unlabel(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         path = request.path_params
 
         def take() -> Record:
-            by, address = caller.key_id, _address(request)
+            by, address = caller.key_id, client_address(request)
             return self._admin.unlabel(path["id"], path["label"], by=by, address=address)
 
-        return json_answer(openai.encode(await run_in_threadpool(take)))
+        return json_answer(await run_in_threadpool(take))
 
     async def _rollback(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -199,12 +196,7 @@ class PromptApi:
 
         def back() -> Record:
             return self._admin.rollback(
-                path["id"], path["label"], by=caller.key_id, address=_address(request), note=wanted.note
+                path["id"], path["label"], by=caller.key_id, address=client_address(request), note=wanted.note
             )
 
-        return json_answer(openai.encode(await run_in_threadpool(back)))
-
-
-def _address(request: Request) -> str:
-    """Where a request came from, for the audit log."""
-    return request.client.host if request.client is not None else ""
+        return json_answer(await run_in_threadpool(back))

@@ -9,7 +9,6 @@ from starlette.responses import Response
 from greenroom.errors import Forbidden, MalformedRequest
 from greenroom.exchange import Caller
 from greenroom.server.routing import Doc, json_answer
-from greenroom.wire import openai
 
 Json = dict[str, Any]  # Any: JSON
 PARAMETERS = ("project", "app", "model", "prompt", "days")
@@ -54,7 +53,7 @@ class QualityApi:
             self._admin.quality, project, read_days(query.get("days")), query.get("app") or None,
             query.get("model") or None, query.get("prompt") or None,
         )  # fmt: skip
-        return json_answer(openai.encode(found))
+        return json_answer(found)
 
 
 def read_days(text: str | None) -> int:

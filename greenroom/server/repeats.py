@@ -18,7 +18,7 @@ from greenroom.errors import Conflict, MalformedRequest
 from greenroom.server.head import Request
 
 if TYPE_CHECKING:
-    from greenroom.server.protocol import HttpProtocol
+    from greenroom.server.outgoing import Outgoing
 
 HEADER = b"idempotency-key"
 WINDOW_S = 600.0
@@ -87,8 +87,8 @@ class Repeats:
         self,
         request: Request,
         key_id: str,
-        out: "HttpProtocol",
-        answer: Callable[[Request, "HttpProtocol"], Awaitable[None]],
+        out: "Outgoing",
+        answer: Callable[[Request, "Outgoing"], Awaitable[None]],
     ) -> None:
         """Answer a keyed request by `answer`, or as the one that it repeats was answered.
 
@@ -96,7 +96,7 @@ class Repeats:
         """
 
         async def taped(tape: Tape) -> None:
-            await answer(request, cast("HttpProtocol", tape))  # of which it has what whole answers use
+            await answer(request, cast("Outgoing", tape))  # of which it has what whole answers use
 
         answered = await self._whole(request, key_id, taped)
         if answered is not None:

@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, client_address, json_answer, read_body
 
 
 class Retention(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -48,8 +47,8 @@ class RetentionApi:
     async def _set(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         body = await read_body(request, _retention)
-        address = request.client.host if request.client is not None else ""
+        address = client_address(request)
         found = await run_in_threadpool(
             self._admin.set_days, request.path_params["id"], body.retention_days, caller.key_id, address
         )
-        return json_answer(openai.encode(found))
+        return json_answer(found)

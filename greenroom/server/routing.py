@@ -5,15 +5,21 @@ from typing import Literal, NamedTuple, TypeVar
 
 from msgspec import DecodeError, ValidationError
 from msgspec.json import Decoder
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.errors import MalformedRequest, TooLarge
 from greenroom.exchange import Caller
+from greenroom.wire import openai
 
 T = TypeVar("T")
 Role = Literal["app", "viewer", "operator", "admin"]
 BODY_LIMIT_BYTES = 1024 * 1024
+
+
+Note = Callable[[str, str, object, str], None]
+"""Writes into the audit log who did what, about what, from which address."""
 
 
 class Doc(NamedTuple):
@@ -46,6 +52,16 @@ async def read_body(request: Request, decoder: Decoder[T], limit_bytes: int = BO
         raise MalformedRequest(f"The body is not valid JSON: {error}.") from None
 
 
-def json_answer(body: bytes, status: int = 200) -> Response:
-    """Encoded JSON as an answer."""
-    return Response(body, status, media_type="application/json")
+def json_answer(value: object, status: int = 200) -> Response:
+    """A value as JSON."""
+    return Response(openai.encode(value), status, media_type="application/json")
+
+
+def client_address(request: Request) -> str:
+    """Where a request came from, for the audit log; "" where there is no telling."""
+    return request.client.host if request.client is not None else ""
+
+
+async def noted(note: Note, request: Request, caller: Caller, what: str, **about: object) -> None:
+    """Have a change written into the audit log."""
+    await run_in_threadpool(note, caller.key_id, what, about, client_address(request))

@@ -6,13 +6,13 @@ Knows the gateway and the seam of fronts; no dialect.
 from time import perf_counter_ns
 
 from greenroom.exchange import Exchange
-from greenroom.gateway.access import Key
 from greenroom.gateway.gateway import BEGUN, Gateway
+from greenroom.gateway.keys import Key
 from greenroom.gateway.pipeline import App
 from greenroom.server.beat import Beat
 from greenroom.server.fronts import Front, Series, Translated, Turn
 from greenroom.server.head import Request
-from greenroom.server.protocol import HttpProtocol
+from greenroom.server.outgoing import Outgoing
 
 
 def opened(
@@ -54,7 +54,7 @@ class Following:
             cost = None if cost is None or more is None else cost + more
         return cost
 
-    async def stream(self, out: HttpProtocol) -> None:
+    async def stream(self, out: Outgoing) -> None:
         """Have all answered into a stream that has begun, up to one that fails inside its answer.
 
         Raises: GreenroomError for one that fails before.

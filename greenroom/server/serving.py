@@ -7,8 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, client_address, json_answer
 
 Json = dict[str, Any]  # Any: JSON
 
@@ -47,21 +46,17 @@ class ServingApi:
 
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None  # the route needs a role
-        address = request.client.host if request.client is not None else ""
-        return _answer(await self._admin.delete(request.path_params["model"], caller, address))
+        address = client_address(request)
+        return json_answer(await self._admin.delete(request.path_params["model"], caller, address))
 
     async def _all_status(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer({"data": self._admin.all_status(caller)})
+        return json_answer({"data": self._admin.all_status(caller)})
 
     async def _status(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(self._admin.status(request.path_params["id"], caller))
+        return json_answer(self._admin.status(request.path_params["id"], caller))
 
     async def _lineage(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(await run_in_threadpool(self._admin.lineage, request.path_params["id"], caller))
-
-
-def _answer(found: Json) -> Response:
-    return json_answer(openai.encode(found))
+        return json_answer(await run_in_threadpool(self._admin.lineage, request.path_params["id"], caller))

@@ -12,7 +12,6 @@ from greenroom.errors import MalformedRequest
 from greenroom.exchange import Caller
 from greenroom.server.routing import Doc, json_answer
 from greenroom.store.usage import Asked, parse_by, total
-from greenroom.wire import openai
 
 PARAMETERS = ("by", "project", "key", "model", "app", "user", "tag", "from", "to")
 _CONDITIONS = ("project", "key", "model", "app", "user", "tag")
@@ -52,11 +51,11 @@ class UsageApi:
     async def _usage(self, request: Request, caller: Caller | None) -> Response:
         asked = read_asked(request.query_params)
         rows = await run_in_threadpool(self._admin.usage, asked)
-        return json_answer(openai.encode(shown(asked, rows)))
+        return json_answer(shown(asked, rows))
 
     async def _budgets(self, request: Request, caller: Caller | None) -> Response:
         _none(request.query_params)
-        return json_answer(openai.encode({"data": await run_in_threadpool(self._admin.budgets)}))
+        return json_answer({"data": await run_in_threadpool(self._admin.budgets)})
 
 
 def _none(query: Mapping[str, str]) -> None:

@@ -15,8 +15,7 @@ from starlette.responses import Response
 
 from greenroom.errors import Forbidden, MalformedRequest, NotFound
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, client_address, json_answer, read_body
 
 SESSION_LIMIT_BYTES = 8 * 1024 * 1024
 _LONGEST_ID = 128
@@ -98,14 +97,14 @@ class UserApi:
         wanted = await read_body(request, _new_session, SESSION_LIMIT_BYTES)
         done = await run_in_threadpool(self._admin.import_session, project, wanted)
         await self._noted(request, caller, "session.import", wanted.user or "")
-        return _encoded(done, 201)
+        return json_answer(done, 201)
 
     async def _users(self, request: Request, caller: Caller | None) -> Response:
-        return _encoded({"data": await run_in_threadpool(self._admin.users, _project(request, caller))})
+        return json_answer({"data": await run_in_threadpool(self._admin.users, _project(request, caller))})
 
     async def _memory(self, request: Request, caller: Caller | None) -> Response:
         user, _ = _named(request)
-        return _encoded(await run_in_threadpool(self._admin.memory, _project(request, caller), user))
+        return json_answer(await run_in_threadpool(self._admin.memory, _project(request, caller), user))
 
     async def _add(self, request: Request, caller: Caller | None) -> Response:
         user, _ = _named(request)
@@ -113,7 +112,7 @@ class UserApi:
         text = read_fact((await read_body(request, _new_fact)).text)
         done = await run_in_threadpool(self._admin.add_fact, project, user, text)
         await self._noted(request, caller, "fact.add", user)
-        return _encoded(done, 201)
+        return json_answer(done, 201)
 
     async def _edit(self, request: Request, caller: Caller | None) -> Response:
         user, fact = _named(request)
@@ -121,31 +120,31 @@ class UserApi:
         text = read_fact((await read_body(request, _new_fact)).text)
         done = await run_in_threadpool(self._admin.edit_fact, project, user, fact_id(fact), text)
         await self._noted(request, caller, "fact.edit", user)
-        return _encoded(done)
+        return json_answer(done)
 
     async def _forget_fact(self, request: Request, caller: Caller | None) -> Response:
         user, fact = _named(request)
         id = fact_id(fact)
         await run_in_threadpool(self._admin.forget_fact, _project(request, caller), user, id)
         await self._noted(request, caller, "fact.forget", user)
-        return _encoded({"id": id, "object": "fact", "deleted": True})
+        return json_answer({"id": id, "object": "fact", "deleted": True})
 
     async def _forget_memory(self, request: Request, caller: Caller | None) -> Response:
         user, _ = _named(request)
         done = await run_in_threadpool(self._admin.forget_memory, _project(request, caller), user)
         await self._noted(request, caller, "memory.forget", user)
-        return _encoded(done)
+        return json_answer(done)
 
     async def _forget(self, request: Request, caller: Caller | None) -> Response:
         user, _ = _named(request)
         done = await run_in_threadpool(self._admin.forget, _project(request, caller), user)
         await self._noted(request, caller, "user.forget", user)
-        return _encoded(done)
+        return json_answer(done)
 
     async def _noted(self, request: Request, caller: Caller | None, what: str, user: str) -> None:
         """Write a change down: who made it, from where."""
         by = "" if caller is None else caller.key_id
-        address = request.client.host if request.client is not None else ""
+        address = client_address(request)
         await run_in_threadpool(self._admin.note, what, _project(request, caller), user, by, address)
 
 
@@ -185,7 +184,3 @@ def _project(request: Request, caller: Caller | None) -> str:
     if wanted != caller.project and caller.role != "admin":
         raise Forbidden("This key belongs to another project.")
     return wanted
-
-
-def _encoded(value: object, status: int = 200) -> Response:
-    return json_answer(openai.encode(value), status)

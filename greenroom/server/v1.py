@@ -19,10 +19,12 @@ from greenroom.errors import (
     UpstreamError,
 )
 from greenroom.exchange import Exchange, usd
-from greenroom.gateway.access import BudgetExceeded, Grant, Key
+from greenroom.gateway.access import Grant
 from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.keys import Key
 from greenroom.gateway.moderation import moderate
 from greenroom.gateway.pipeline import App
+from greenroom.gateway.purse import BudgetExceeded
 from greenroom.gateway.relay import Outlet
 from greenroom.server.beat import Beat
 from greenroom.server.fronts import (
@@ -40,7 +42,7 @@ from greenroom.server.head import Refusal, Request
 from greenroom.server.incoming import Incoming
 from greenroom.server.listing import Listing
 from greenroom.server.messages import ANTHROPIC, COUNT_TOKENS, MESSAGES, Counter, asked, count_body
-from greenroom.server.protocol import HttpProtocol
+from greenroom.server.outgoing import Outgoing
 from greenroom.server.repeats import HEADER, Repeats
 from greenroom.server.series import Following, opened
 from greenroom.server.slow_paths import MODELS, is_slow, is_upload
@@ -145,7 +147,7 @@ class V1:
             failure = Failure(405, message, "invalid_request_error", "method_not_allowed")
             raise _Misdirected(failure, b"allow: %b\r\n" % wanted)
 
-    async def answer(self, request: Request, out: HttpProtocol) -> None:
+    async def answer(self, request: Request, out: Outgoing) -> None:
         """One request whose key is known."""
         began = perf_counter_ns()
         key = request.context
@@ -153,7 +155,7 @@ class V1:
         gateway = self.gateway
         id = gateway.new_id()
         try:
-            if HEADER in request.headers and type(out) is HttpProtocol:
+            if HEADER in request.headers and isinstance(out, Outgoing):
                 await self._repeats.answer(request, key.caller.key_id, out, self.answer)
             elif request.path == CHAT:
                 exchange, app = gateway.open(id, key.caller, request.body, request.headers)
@@ -190,7 +192,7 @@ class V1:
             out.respond(failure.status, envelope.error(failure, id), head)
 
     async def _translated(
-        self, front: Front, id: str, key: Key, request: Request, out: HttpProtocol, began: int
+        self, front: Front, id: str, key: Key, request: Request, out: Outgoing, began: int
     ) -> None:
         gateway = self.gateway
         turn = await front.read(request, key.caller)
@@ -226,7 +228,7 @@ class V1:
         return envelope.limit_headers(self.gateway.access.limits(key)) if key.is_limited else b""
 
     async def _leave(
-        self, turn: KeptTurn, exchange: Exchange, app: App, grant: Grant, out: HttpProtocol, began: int
+        self, turn: KeptTurn, exchange: Exchange, app: App, grant: Grant, out: Outgoing, began: int
     ) -> None:
         left = await turn.leave(exchange, app, grant, began)
         head = _id_header(exchange.id) + _dropped_header(exchange)
@@ -242,7 +244,7 @@ class V1:
         exchange: Exchange,
         app: App,
         grant: Grant,
-        out: HttpProtocol,
+        out: Outgoing,
         began: int,
         events: Events | None = None,
         front: Front | None = None,
@@ -280,7 +282,7 @@ class V1:
             if stream is not None:
                 stream.finish()
 
-    async def _inspect(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
+    async def _inspect(self, id: str, key: Key, request: Request, out: Outgoing) -> None:
         try:
             extra = _inspect.decode(request.body)
         except (DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -297,7 +299,7 @@ class V1:
             grant.release(0)
         out.respond(200, openai.encode(self._record(exchange)), _id_header(id))
 
-    async def _moderate(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
+    async def _moderate(self, id: str, key: Key, request: Request, out: Outgoing) -> None:
         texts = moderation.parse(request.body)
         grant = self.gateway.access.admit(key)
         try:
@@ -314,7 +316,7 @@ class V1:
             return self._listing.page(names, request.query, rooms.private)
         return self._listing.one(names, request.path[len(MODELS) + 1 :], rooms.private)
 
-    async def _count_tokens(self, id: str, key: Key, request: Request, out: HttpProtocol) -> None:
+    async def _count_tokens(self, id: str, key: Key, request: Request, out: Outgoing) -> None:
         assert self._count is not None, "the route is there only with it"
         read = asked(request, counting=True)
         exchange, app = self.gateway.open(id, key.caller, read.chat, request.headers)

@@ -8,11 +8,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from greenroom.exchange import Attempt, Exchange, StepRecord, Usage
+from greenroom.exchange import Attempt, Exchange, StepRecord
 from greenroom.store.coverage import Span, joined
 from greenroom.store.histogram import FIRST_TOKEN, OVERHEAD, PER_TOKEN, SIZES, STEP, TOTAL
 from greenroom.store.lines import given_of
 from greenroom.store.material import STREAMED, SURFACE_BIT, Row
+from greenroom.usage import Usage
 from greenroom.wire.semconv import DURATION_BOUNDS
 
 MINUTE_NS = 60_000_000_000

@@ -14,7 +14,6 @@ from greenroom.store.material import OUTCOMES, pseudonym
 from greenroom.store.observations import TAG
 
 Side = Literal["canary", "current"]
-SIDES: tuple[Side, ...] = ("current", "canary")
 FLAW = "deploy.flaw"
 """The tag that says what is wrong with an answer, as `ID/empty`."""
 FLAWS = ("empty", "cut", "loop", "language", "json", "unsupported")

@@ -19,6 +19,7 @@ import msgspec
 
 from greenroom.store.checkpoint import Checkpointer
 from greenroom.store.database import empty_log, explained, open_database, transaction
+from greenroom.store.days import fold_some, marks
 from greenroom.store.lines import ABANDONED, CARRIED, ESTIMATED, Account, Held, Line, Scope, Totals, Window
 from greenroom.store.material import pseudonym
 from greenroom.store.presence import Presence
@@ -30,23 +31,6 @@ _LINE_BYTES = 100
 """About what a line adds to the log."""
 _WAIT = "PRAGMA busy_timeout = 250"
 """Milliseconds: requests may wait behind this; what is written in the background is tried again."""
-_FOLDED_AT_ONCE = 50_000
-_COUNTS = (
-    "cost_nano", "input", "cached", "written", "written_1h", "output", "reasoning", "input_audio",
-    "output_audio",
-)  # fmt: skip
-_SUMS = ", ".join(f"sum({name})" for name in _COUNTS)
-_ADDED = ", ".join(
-    f"{name} = {name} + excluded.{name}" for name in ("requests", "calls", "unpriced", "estimated", *_COUNTS)
-)
-_FOLDS = tuple(
-    f"INSERT INTO {days} SELECT at_ns / 86400000000000, {whose}, sum(kind = 0 OR kind = 2),"  # noqa: S608  # constants
-    " sum(kind < 3),"
-    f" sum((flags & 2) > 0), sum(flags & 1), {_SUMS} FROM lines l JOIN accounts a ON a.number = l.account"
-    " WHERE l.number > ? AND l.number <= ? GROUP BY 1, 2"
-    f" ON CONFLICT (day, {whose}) DO UPDATE SET {_ADDED}"
-    for days, whose in (("days", "account"), ("center_days", "center"))
-)
 _CENTER = (
     "INSERT OR IGNORE INTO centers (project, key, app, model, tags)"
     " VALUES (:project, :key, :app, :model, :tags)"
@@ -129,11 +113,11 @@ class LedgerStore:
         is_left = True
         while is_left:
             with self._reading() as connection:
-                newest, folded = self._marks(connection)
+                newest, folded = marks(connection)
             if newest == folded:
                 return
             with self._changing() as connection:
-                is_left = self._fold(connection)
+                is_left = fold_some(connection)
 
     def _others(self, connection: sqlite3.Connection) -> int:
         found = connection.execute("SELECT count(*) FROM processes WHERE number <> ?", (self._number,))
@@ -204,7 +188,7 @@ class LedgerStore:
 
     def _spent_before(self, connection: sqlite3.Connection, window: Window) -> int:
         """What was spent in a window before anything was reserved from it."""
-        while self._fold(connection):
+        while fold_some(connection):
             pass
         return self._sum(connection, window)
 
@@ -335,24 +319,6 @@ class LedgerStore:
         self.fold()
         with self._reading() as connection:
             return connection.execute(statement, values).fetchall()
-
-    def _fold(self, connection: sqlite3.Connection) -> bool:
-        """Add lines that are not in `days` yet; whether there are more."""
-        newest, folded = self._marks(connection)
-        last = min(newest, folded + _FOLDED_AT_ONCE)
-        if last > folded:
-            for fold in _FOLDS:
-                connection.execute(fold, (folded, last))
-            connection.execute("UPDATE marks SET value = ? WHERE name = 'folded'", (last,))
-        return last < newest
-
-    def _marks(self, connection: sqlite3.Connection) -> tuple[int, int]:
-        """The newest line, and the newest in `days`."""
-        found = connection.execute(
-            "SELECT (SELECT coalesce(max(number), 0) FROM lines),"
-            " (SELECT value FROM marks WHERE name = 'folded')"
-        ).fetchone()
-        return found[0], found[1]
 
     def forget(self, project: str | None, user: str) -> None:
         """Put a stand-in for a user's name; what was spent stays, and budgets of that user begin anew."""

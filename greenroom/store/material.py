@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from msgspec import DecodeError, Struct, ValidationError, field, msgpack, to_builtins
 from msgspec.json import Decoder
 
-from greenroom.exchange import SURFACES, Attempt, Entity, Passage, StepRecord, Usage
+from greenroom.exchange import SURFACES, Attempt, Entity, Passage, StepRecord
+from greenroom.usage import Usage
 from greenroom.wire import tracecontext
 
 _UNREADABLE = (DecodeError, ValidationError, UnicodeDecodeError, RecursionError)

@@ -32,18 +32,25 @@ class Presence:
 
     def is_dead(self, number: int) -> bool:
         """Whether nobody holds the file of this number; then it is removed."""
-        try:
-            descriptor = os.open(self._file(number), os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return True
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if is_locked(self._file(number)):
             return False
-        finally:
-            os.close(descriptor)
         self._file(number).unlink(missing_ok=True)
         return True
 
     def _file(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}-process-{number}")
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a file; False where there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

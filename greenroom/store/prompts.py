@@ -250,5 +250,3 @@ class PromptStore(CountedStore):
 
 ROLLED_BACK = "rollback"
 """How the note of a move begins that undid the one before."""
-
-__all__ = ["ROLLED_BACK", "Added", "Move", "NewVersion", "PromptStore", "VersionRow"]

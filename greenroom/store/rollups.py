@@ -20,7 +20,6 @@ from greenroom.store.bucket import COUNTS, Bucket
 from greenroom.store.cells import OTHER, Cell, Gathered, Kind, Told
 from greenroom.store.coverage import Span
 from greenroom.store.database import open_database, transaction
-from greenroom.store.histogram import Histogram
 from greenroom.store.material import Row
 from greenroom.store.presence import Presence
 from greenroom.store.rollup_file import (
@@ -37,7 +36,6 @@ from greenroom.store.rollup_file import (
 from greenroom.store.rollup_reading import (
     PLAIN,
     WITH_DETAILS,
-    Dimension,
     RollupReader,
     add_row,
     minutes_since,
@@ -328,6 +326,3 @@ def _bucket(buckets: dict[_Any, Bucket], key: _Any) -> Bucket:
     if bucket is None:
         bucket = buckets[key] = Bucket(since_s=0, step_s=60)
     return bucket
-
-
-__all__ = ["DAYS", "FLUSH_S", "SPANS", "Bucket", "Dimension", "Histogram", "Rollups"]

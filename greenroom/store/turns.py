@@ -381,6 +381,3 @@ class StoredTurns:
             self.flush()
         except StoreError:
             self.lost += len(self._queue)
-
-
-__all__ = ["MOST_FORGOTTEN", "StoredTurns", "Turn"]

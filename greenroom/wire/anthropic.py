@@ -13,7 +13,6 @@ from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder, Encoder
 
 from greenroom.errors import MalformedRequest, RequestError
-from greenroom.wire.anthropic_answer import error_from, from_message
 from greenroom.wire.anthropic_blocks import Message, blocks_of, result, spoken
 from greenroom.wire.chat_body import Format, Tool
 
@@ -257,6 +256,3 @@ def _put_output(out: _Object, chat: _Chat, lost: list[str]) -> None:
         out["output_config"] = config
     if chat.thinking is not None:
         out["thinking"] = chat.thinking  # Anthropic's own field, as some clients send it
-
-
-__all__ = ["error_from", "from_message", "to_messages"]

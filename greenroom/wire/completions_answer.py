@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 
-from greenroom.exchange import Usage
+from greenroom.usage import Usage
 from greenroom.wire.completions_request import Asked
 from greenroom.wire.openai import encode, error_body, usage_json
 

@@ -10,7 +10,7 @@ from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder, Encoder
 
 from greenroom.errors import RequestError, UpstreamRefused
-from greenroom.exchange import Usage
+from greenroom.usage import Usage
 
 
 class ToolFunction(Struct):

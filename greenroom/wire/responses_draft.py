@@ -366,6 +366,3 @@ def _text(item: Item, part: int) -> str:
         return str(item["arguments"])
     one = item["content"][part]
     return str(one["refusal"] if one["type"] == "refusal" else one["text"])
-
-
-__all__ = ["Draft", "Replay", "Status"]

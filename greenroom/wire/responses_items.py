@@ -291,6 +291,3 @@ def file_ids(items: Iterable[Item]) -> list[str]:
             if part.get("file_id"):
                 found[part["file_id"]] = None
     return list(found)
-
-
-__all__ = ["FOREIGN", "Item", "ItemIds", "Reference", "file_ids", "message", "read_items", "said"]

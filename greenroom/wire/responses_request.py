@@ -321,9 +321,3 @@ def read_new_items(raws: Sequence[Raw], ids: ItemIds) -> list[Item | Reference]:
     if len(raws) > MOST_NEW_ITEMS:
         raise MalformedRequest(f"'items' may hold {MOST_NEW_ITEMS} at a time.", "items")
     return read_items(_encode(list(raws)), ids, field="items")
-
-
-__all__ = [
-    "INCLUDES", "ConversationChange", "FileSearchTool", "FunctionTool", "NewConversation", "NewItems",
-    "ResponsesRequest", "TextConfig", "ToolChoice", "is_given", "read_new_items", "read_request",
-]  # fmt: skip

@@ -213,6 +213,3 @@ def unpacked(text: str | None, kind: Literal["thinking", "summary"]) -> object |
     except (ValueError, DecodeError, RecursionError):
         return None
     return found[1] if isinstance(found, list) and len(found) == 2 and found[0] == kind else None
-
-
-__all__ = ["Talk", "UploadedFile", "packed", "to_messages", "unpacked"]

@@ -6,10 +6,9 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 
 from greenroom.assembly.batches import HostedBatches
 from greenroom.assembly.fronts import FRONTS
@@ -22,15 +21,16 @@ from greenroom.server.v1 import V1
 from greenroom.stages.language import detect
 from greenroom.store.keys import Limits
 from greenroom.wire.batches import Extension, NewBatch
+from tests.scripted import Json, Reply, ScriptedServer
 
-Json = dict[str, Any]  # Any: JSON
 CHAT = "/v1/chat/completions"
 
 
-class BulkModel:
+class BulkModel(ScriptedServer):
     """Repeats the question; each call takes 1,000 tokens each way at a dollar a million: $0.002."""
 
     def __init__(self, delay_s: float = 0.0) -> None:
+        super().__init__()
         self.asked: Counter[str] = Counter()
         """Calls by question."""
         self.failures: dict[str, list[int]] = defaultdict(list)
@@ -39,36 +39,14 @@ class BulkModel:
         self.at_once = 0
         self.most_at_once = 0
         self._lock = threading.Lock()
-        model = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def answer(self, path: str, body: Json) -> Reply:
+        """What is said, over several lines, as OpenAI sends it."""
+        status, answer = self._answer(path, body)
+        headers = {"retry-after": "0.05"} if status == 429 else {}
+        return Reply(json.dumps(answer, indent=2).encode(), status, headers=headers)
 
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                status, answer = model.answer(self.path, body)
-                data = json.dumps(answer, indent=2).encode()  # over several lines, as OpenAI sends it
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(data)))
-                if status == 429:
-                    self.send_header("retry-after", "0.05")
-                self.end_headers()
-                self.wfile.write(data)
-
-            def handle(self) -> None:
-                """Greenroom may be killed, or hang up, meanwhile."""
-                with suppress(ConnectionError):
-                    super().handle()
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-
-    def answer(self, path: str, body: Json) -> tuple[int, Json]:
-        """The status and the body of an answer."""
+    def _answer(self, path: str, body: Json) -> tuple[int, Json]:
         if path.endswith("/embeddings"):
             usage = {"prompt_tokens": 3, "total_tokens": 3}
             data = [{"object": "embedding", "index": 0, "embedding": [0.5, 0.5]}]
@@ -97,7 +75,7 @@ class BulkModel:
         return f"""
             [providers.up]
             kind = "openai_compatible"
-            base_url = "http://127.0.0.1:{self._server.server_address[1]}/v1"
+            base_url = "{self.base_url}"
             [prices."up/m"]
             input_per_mtok_usd = 1.0
             output_per_mtok_usd = 1.0
@@ -106,14 +84,6 @@ class BulkModel:
             retries = 0
             wait_s = 0
         """
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def line(number: int, url: str = CHAT, **body: object) -> bytes:

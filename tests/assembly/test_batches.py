@@ -14,7 +14,8 @@ from greenroom.grounding.paging import Cursor
 from greenroom.offline.batches.hosted import AT_WORK
 from greenroom.store.batches import BatchRow, new_id
 from greenroom.wire.batches import Extension, NewBatch
-from tests.assembly.bulk import CHAT, Json, Shop, line, lines, names, questions, shop_of, until
+from tests.assembly.bulk import CHAT, Shop, line, lines, names, questions, shop_of, until
+from tests.scripted import Json
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # a house takes half a second to open
 

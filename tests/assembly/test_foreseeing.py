@@ -15,7 +15,7 @@ from greenroom.offline.finetune.asked import Budget
 from greenroom.offline.finetune.estimate import TYPICAL
 from greenroom.offline.finetune.plan import Hyperparameters, Plan, Scratch
 from greenroom.offline.finetune.resources import NANO, Survey, TokenCounts
-from greenroom.offline.finetune.rows.prepare import Part, Prepared
+from greenroom.offline.finetune.rows.prepared import Part, Prepared
 from tests.offline.finetune import safe_models
 
 PART = Part(

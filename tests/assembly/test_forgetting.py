@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from greenroom.assembly.forgetting import Forgetting
-from greenroom.exchange import Usage
 from greenroom.models.cache import AnswerCache, Kept
 from greenroom.store.shared import SharedFile
+from greenroom.usage import Usage
 
 
 def cache_of(*users: tuple[str, str]) -> AnswerCache:

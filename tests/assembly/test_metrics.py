@@ -12,9 +12,10 @@ import pytest
 from greenroom.assembly.exposition import lines_of, with_help
 from greenroom.assembly.metrics import MOST_ERRORS, MOST_MODELS, Known, readings
 from greenroom.assembly.workers import added
-from greenroom.exchange import Attempt, Exchange, StepRecord, Usage
+from greenroom.exchange import Attempt, Exchange, StepRecord
 from greenroom.gateway.record import row_of
 from greenroom.store.cells import Cell, Gathered, Kind
+from greenroom.usage import Usage
 from greenroom.wire import semconv
 from tests.seeded import answering
 from tests.server_process import ADMIN, ServerProcess

@@ -6,8 +6,8 @@ import pytest
 
 from greenroom.assembly.house import House
 from greenroom.errors import ConfigError
-from greenroom.exchange import Usage
 from greenroom.store.lines import Scope
+from greenroom.usage import Usage
 
 USAGE = Usage(input_tokens=1_000, cached_tokens=400, output_tokens=10, reasoning_tokens=4)
 

@@ -6,64 +6,44 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.scripted import Json, Reply, ScriptedServer, reply
 from tests.server_process import ADMIN, ServerProcess
 
 Answer = tuple[int, dict[str, str], Any]
 """Status, headers in lower case, decoded JSON or text."""
 
 
-class Model:
+class Model(ScriptedServer):
     """An OpenAI-compatible provider that says back what it was told, after `delay_s`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.delay_s = 0.0
         self.bodies: list[dict[str, Any]] = []
         self.at_work = 0
         self.most_at_work = 0
         self._lock = threading.Lock()
         self._let_go = threading.Event()
-        model = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                with model._lock:
-                    model.bodies.append(body)
-                    model.at_work += 1
-                    model.most_at_work = max(model.most_at_work, model.at_work)
-                model._let_go.wait(model.delay_s)
-                with model._lock:
-                    model.at_work -= 1
-                said = body["messages"][-1]["content"]
-                kind, answer = _streamed(body, said) if body.get("stream") else _whole(body, said)
-                self.send_response(200)
-                self.send_header("content-type", kind)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
-            def handle_error(self, request: object, client_address: object) -> None:
-                pass  # a caller that was killed
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.config = (
-            f'[providers.there]\nkind = "openai_compatible"\nbase_url = "http://127.0.0.1:'
-            f'{self._server.server_address[1]}/v1"\n[models.mock]\ntargets = ["there/mock"]\n'
+            f'[providers.there]\nkind = "openai_compatible"\nbase_url = "{self.base_url}"\n'
+            '[models.mock]\ntargets = ["there/mock"]\n'
         )
+        self.__enter__()
+
+    def answer(self, path: str, body: Json) -> Reply:
+        """The question again, whole or streamed."""
+        with self._lock:
+            self.bodies.append(body)
+            self.at_work += 1
+            self.most_at_work = max(self.most_at_work, self.at_work)
+        self._let_go.wait(self.delay_s)
+        with self._lock:
+            self.at_work -= 1
+        said = body["messages"][-1]["content"]
+        return _streamed(body, said) if body.get("stream") else _whole(body, said)
 
     def forget(self) -> None:
         """Be as new: what still waits, though nobody waits for it any more, ends."""
@@ -73,22 +53,18 @@ class Model:
         self.delay_s, self.most_at_work = 0.0, 0
         self.bodies.clear()
 
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
 
 _USAGE = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
 
 
-def _whole(body: dict[str, Any], said: str) -> tuple[str, bytes]:
+def _whole(body: Json, said: str) -> Reply:
     message = {"role": "assistant", "content": said}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     answer = {"id": "1", "object": "chat.completion", "created": 1, "model": body["model"]}
-    return "application/json", json.dumps({**answer, "choices": [choice], "usage": _USAGE}).encode()
+    return reply({**answer, "choices": [choice], "usage": _USAGE})
 
 
-def _streamed(body: dict[str, Any], said: str) -> tuple[str, bytes]:
+def _streamed(body: Json, said: str) -> Reply:
     chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
     delta = {"role": "assistant", "content": said}
     chunks: list[dict[str, Any]] = [
@@ -97,7 +73,7 @@ def _streamed(body: dict[str, Any], said: str) -> tuple[str, bytes]:
         {**chunk, "choices": [], "usage": _USAGE},
     ]
     events = [f"data: {json.dumps(one)}\n\n" for one in chunks]
-    return "text/event-stream", "".join([*events, "data: [DONE]\n\n"]).encode()
+    return Reply("".join([*events, "data: [DONE]\n\n"]).encode(), kind="text/event-stream")
 
 
 def call(

@@ -8,24 +8,22 @@ import pytest
 
 from greenroom.cli.app import run
 from tests.clients.labelling_model import LabellingModel
+from tests.scripted import Json
 
 
 class JudgingModel(LabellingModel):
     """Passes what names the year, prefers the first of two answers, and says nothing of what is unclear."""
 
-    def answer(self, body: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
-        told: dict[str, Any] = super().answer(body)
+    def said(self, body: Json) -> str:
+        usual = super().said(body)
         text = body["messages"][-1]["content"]
-        if "response_format" in body:
-            is_pair = "«BEGIN first answer" in text
-            verdict = "first" if is_pair else "pass" if "1822" in text else "fail"
-            content = (
-                "I can't tell."
-                if "unclear" in json.dumps(body)
-                else json.dumps({"reason": "r", "verdict": verdict})
-            )
-            told["choices"][0]["message"]["content"] = content
-        return told
+        if "response_format" not in body:
+            return usual
+        if "unclear" in json.dumps(body):
+            return "I can't tell."
+        is_pair = "«BEGIN first answer" in text
+        verdict = "first" if is_pair else "pass" if "1822" in text else "fail"
+        return json.dumps({"reason": "r", "verdict": verdict})
 
 
 def greenroom(folder: Path, *tokens: str) -> int:

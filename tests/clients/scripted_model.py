@@ -8,81 +8,31 @@ repeats what it heard. Knows the dialect and nothing of Greenroom.
 import json
 import re
 import struct
-import sys
-import threading
-import traceback
 from base64 import b64encode
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-# JSON of any shape, looked at by name: Any stands for that throughout this file.
-_Json = dict[str, Any]
+from tests.scripted import Json, Reply, ScriptedServer, reply
+
 _NUMBER = re.compile(r"-?\d+")
 _QUOTED = re.compile(r"['\"“]([^'\"”]+)['\"”]")
 _DIMENSIONS = 8
 
 
-class ScriptedModel:
+class ScriptedModel(ScriptedServer):
     """Serves while entered; `base_url` is what a provider's configuration wants."""
 
-    def __enter__(self) -> Self:
-        self._server = QuietServer(("127.0.0.1", 0), _Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        return self
-
-    @property
-    def base_url(self) -> str:
-        """Where it answers."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class QuietServer(ThreadingHTTPServer):
-    """A server whose clients may hang up: those that close a stream early do."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say what broke, unless it is the connection."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            traceback.print_exc()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
+    def answer(self, path: str, body: Json) -> Reply:
         """Answer a request."""
-        body: _Json = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if self.path.endswith("/embeddings"):
-            self._send("application/json", json.dumps(vectors(body)).encode())
-        elif body.get("stream"):
-            events = [b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in streamed(body)]
-            self._send("text/event-stream", b"".join([*events, b"data: [DONE]\n\n"]))
-        else:
-            self._send("application/json", json.dumps(answered(body)).encode())
-
-    def _send(self, kind: str, data: bytes) -> None:
-        self.send_response(200)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: tests read their own output."""
+        if path.endswith("/embeddings"):
+            return reply(vectors(body))
+        if not body.get("stream"):
+            return reply(answered(body))
+        events = [b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in streamed(body)]
+        return Reply(b"".join([*events, b"data: [DONE]\n\n"]), kind="text/event-stream")
 
 
-def vectors(body: _Json) -> _Json:
+def vectors(body: Json) -> Json:
     """The answer of `/embeddings`: one vector for each input, of its length and place."""
     given = body["input"]
     inputs = [given] if isinstance(given, str) or isinstance(given[0], int) else given
@@ -97,21 +47,21 @@ def vectors(body: _Json) -> _Json:
     return {"object": "list", "data": data, "model": body["model"], "usage": usage}
 
 
-def answered(body: _Json) -> _Json:
+def answered(body: Json) -> Json:
     """A `chat.completion`."""
     message, reason = _reply(body)
-    choice: _Json = {"message": {"role": "assistant", "content": None, "refusal": None, **message}}
+    choice: Json = {"message": {"role": "assistant", "content": None, "refusal": None, **message}}
     choice |= {"finish_reason": reason, "logprobs": _logprobs(body, message.get("content") or "")}
     choices = [{"index": index, **choice} for index in range(body.get("n") or 1)]
     return {**_head(body, "chat.completion"), "choices": choices, "usage": _usage(body, message)}
 
 
-def streamed(body: _Json) -> Iterator[_Json]:
+def streamed(body: Json) -> Iterator[Json]:
     """The same in pieces: `chat.completion.chunk` objects."""
     message, reason = _reply(body)
     head = _head(body, "chat.completion.chunk")
 
-    def piece(index: int, delta: _Json, finish: str | None = None) -> _Json:
+    def piece(index: int, delta: Json, finish: str | None = None) -> Json:
         logprobs = _logprobs(body, delta.get("content") or "")
         choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
         return {**head, "choices": [choice]}
@@ -131,11 +81,11 @@ def streamed(body: _Json) -> Iterator[_Json]:
         yield {**head, "choices": [], "usage": _usage(body, message)}
 
 
-def _head(body: _Json, kind: str) -> _Json:
+def _head(body: Json, kind: str) -> Json:
     return {"id": "chatcmpl-scripted", "object": kind, "created": 1_700_000_000, "model": body["model"]}
 
 
-def _reply(body: _Json) -> tuple[_Json, str]:
+def _reply(body: Json) -> tuple[Json, str]:
     """The message and why it ends."""
     messages = body["messages"]
     heard = _text(messages[-1])
@@ -154,8 +104,8 @@ def _reply(body: _Json) -> tuple[_Json, str]:
     return {"content": f"I heard: {heard}"}, "stop"
 
 
-def _called(body: _Json, heard: str) -> _Json | None:
-    functions: list[_Json] = [one["function"] for one in body.get("tools") or () if "function" in one]
+def _called(body: Json, heard: str) -> Json | None:
+    functions: list[Json] = [one["function"] for one in body.get("tools") or () if "function" in one]
     choice = body.get("tool_choice")
     if not functions or choice == "none":
         return None
@@ -170,18 +120,18 @@ def _called(body: _Json, heard: str) -> _Json | None:
     return None
 
 
-def _text(message: _Json) -> str:
+def _text(message: Json) -> str:
     content = message.get("content") or ""
     if isinstance(content, str):
         return content
     return " ".join(part["text"] for part in content if part.get("type") == "text")
 
 
-def filled(schema: _Json, heard: str, root: _Json | None = None) -> Any:  # Any: JSON
+def filled(schema: Json, heard: str, root: Json | None = None) -> Any:  # Any: JSON
     """A value that obeys a JSON Schema, with numbers and quoted texts of what was heard."""
     root = schema if root is None else root
     if "$ref" in schema:
-        found: _Json = root
+        found: Json = root
         for name in schema["$ref"].removeprefix("#/").split("/"):
             found = found[name]
         return filled(found, heard, root)
@@ -195,7 +145,7 @@ def filled(schema: _Json, heard: str, root: _Json | None = None) -> Any:  # Any:
     number, quoted = _NUMBER.search(heard), _QUOTED.search(heard)
     match schema.get("type"):
         case "object":
-            given: _Json = schema.get("properties") or {}
+            given: Json = schema.get("properties") or {}
             return {name: filled(one, heard, root) for name, one in given.items()}
         case "array":
             return [filled(schema.get("items") or {}, heard, root)]
@@ -211,7 +161,7 @@ def filled(schema: _Json, heard: str, root: _Json | None = None) -> Any:  # Any:
             return quoted[1] if quoted else "text"
 
 
-def _logprobs(body: _Json, content: str) -> _Json | None:
+def _logprobs(body: Json, content: str) -> Json | None:
     if not body.get("logprobs"):
         return None
     alternatives = body.get("top_logprobs") or 0
@@ -227,7 +177,7 @@ def _logprobs(body: _Json, content: str) -> _Json | None:
     }  # fmt: skip
 
 
-def _usage(body: _Json, message: _Json) -> _Json:
+def _usage(body: Json, message: Json) -> Json:
     asked = sum(len(_text(one).split()) for one in body["messages"]) + 3
     said = len(json.dumps(message).split())
     return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}

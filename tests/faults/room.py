@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -10,10 +11,12 @@ from typing import Any, Self
 import uvicorn
 
 from greenroom.exchange import Caller, Exchange
-from greenroom.gateway.access import Access, Key
+from greenroom.gateway.access import Access
+from greenroom.gateway.chain import PostEntry
 from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.keys import Key
 from greenroom.gateway.ledger import Ledger
-from greenroom.gateway.pipeline import App, PostEntry, StepEntry
+from greenroom.gateway.pipeline import App, StepEntry
 from greenroom.gateway.rooms import Rooms
 from greenroom.models.attempt import Target
 from greenroom.models.connection import Limits as CallLimits
@@ -24,7 +27,8 @@ from greenroom.models.prices import Price
 from greenroom.models.providers import OpenAICompatible, Provider
 from greenroom.server.fronts import Front
 from greenroom.server.head import Limits
-from greenroom.server.protocol import Shared
+from greenroom.server.protocol import HttpProtocol
+from greenroom.server.shared import Shared
 from greenroom.server.v1 import V1
 from tests.faults.oracle import hold
 from tests.faults.rawclient import Answer, RawClient, chat_bytes
@@ -155,7 +159,7 @@ class Room:
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._asgi,
-            http=self.shared.protocol,  # type: ignore[arg-type]  # a factory, called like the class it wants
+            http=partial(HttpProtocol, self.shared),  # type: ignore[arg-type]  # a factory, called like the class it wants
             lifespan="off",
             log_config=None,
             ws="none",

@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 from greenroom.gateway.chain import PostEntry
 from greenroom.models.dispatch import Patience
+from greenroom.server.protocol import HttpProtocol
 from greenroom.stages.postprocess.decode import Decode, DecodeConfig
 from tests.faults.oracle import hold
 from tests.faults.rawclient import Answer, RawClient, chat_bytes
@@ -216,7 +217,7 @@ class VirtualRoom(Room):
         """The protocol of a new connection."""
         config = SimpleNamespace(loaded_app=self._asgi)
         state = SimpleNamespace(connections=set())
-        return self.shared.protocol(config, state, {})
+        return HttpProtocol(self.shared, config, state, {})
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

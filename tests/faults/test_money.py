@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from greenroom.exchange import Caller
-from greenroom.gateway.access import Key
+from greenroom.gateway.keys import Key
 from greenroom.gateway.ledger import Ledger
 from greenroom.gateway.purse import Rule
 from greenroom.models.dispatch import Patience

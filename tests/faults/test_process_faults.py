@@ -18,7 +18,8 @@ import pytest
 from greenroom.contracts import Step
 from greenroom.errors import QuotaExceeded, Unauthorized
 from greenroom.exchange import Caller, Exchange, Reply
-from greenroom.gateway.access import Access, Key
+from greenroom.gateway.access import Access
+from greenroom.gateway.keys import Key
 from greenroom.gateway.pipeline import StepEntry
 from greenroom.gateway.recorder import Recorder
 from greenroom.server.head import Limits

@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from greenroom.exchange import Attempt, Caller, ChatRequest, Exchange, Usage
+from greenroom.exchange import Attempt, Caller, ChatRequest, Exchange
 from greenroom.gateway.keys import Key
 from greenroom.gateway.ledger import Ledger
 from greenroom.gateway.purse import BudgetExceeded
 from greenroom.store.ledger import LedgerStore
+from greenroom.usage import Usage
 
 CALLER = Caller(key_id="key_1", project="p")
 

@@ -7,8 +7,9 @@ import pytest
 from greenroom.errors import ResponseNotConforming, UpstreamTimeout
 from greenroom.exchange import Exchange, Reply
 from greenroom.gateway import again
+from greenroom.gateway.chain import PostEntry
 from greenroom.gateway.charges import lines_of
-from greenroom.gateway.pipeline import App, PostEntry, finish_whole
+from greenroom.gateway.pipeline import App, finish_whole
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.postprocess.conform import Conform, ConformConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig

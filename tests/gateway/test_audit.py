@@ -8,7 +8,8 @@ import pytest
 
 from greenroom.exchange import Exchange, Passage, StepRecord, Verdict
 from greenroom.gateway.audit import lines_of
-from greenroom.gateway.pipeline import PostEntry, StepEntry, finish_whole, prepare
+from greenroom.gateway.chain import PostEntry
+from greenroom.gateway.pipeline import StepEntry, finish_whole, prepare
 from greenroom.gateway.recorder import Recorder
 from greenroom.stages.check.pii import Pii, PiiConfig, PiiDetector
 from greenroom.stages.check.policy import Policies, PolicyConfig

@@ -1,7 +1,8 @@
 """Figures of targets: what is counted of an exchange, for whom, and that clients can't make them grow for ever."""
 
-from greenroom.exchange import Attempt, Caller, ChatRequest, Exchange, Usage
+from greenroom.exchange import Attempt, Caller, ChatRequest, Exchange
 from greenroom.gateway.figures import BOUNDS_S, MOST_TARGETS, OTHERS, ModelFigures
+from greenroom.usage import Usage
 
 
 def exchange(*attempts: Attempt, target: str | None, stream: bool = False, tokens: int = 20) -> Exchange:

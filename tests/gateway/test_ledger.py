@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.errors import Overloaded
-from greenroom.exchange import Attempt, Exchange, Usage
+from greenroom.exchange import Attempt, Exchange
 from greenroom.gateway.keys import Key
 from greenroom.gateway.ledger import Ledger
 from greenroom.gateway.purse import BudgetExceeded, Calendar, Policy, PriceUnknown, Rule, end_of, start_of
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.lines import Account, Line, Scope
 from greenroom.store.usage import Asked, usage
+from greenroom.usage import Usage
 from tests.gateway.ledger_worker import CALLER, Flat, Worker, close, exchange_of, reserve
 
 KEY = Key(caller=CALLER, budget_nano_usd=100)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from greenroom.assembly.furnishing import OUTPUT_ENTITIES
 from greenroom.exchange import Edit, Exchange, Passage, Reply, StepRecord
-from greenroom.gateway.chain import open_chain
-from greenroom.gateway.pipeline import App, PostEntry
+from greenroom.gateway.chain import PostEntry, open_chain
+from greenroom.gateway.pipeline import App
 from greenroom.gateway.relay import Relay
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.check.secrets import SecretDetector

@@ -6,7 +6,8 @@ import pytest
 
 from greenroom.errors import ContentRefused
 from greenroom.exchange import Reply, StepRecord, Verdict
-from greenroom.gateway.pipeline import PostEntry, facts_of, finish_whole
+from greenroom.gateway.chain import PostEntry
+from greenroom.gateway.pipeline import facts_of, finish_whole
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
 from greenroom.stages.postprocess.unmask import Unmask, UnmaskConfig

@@ -8,8 +8,8 @@ from threading import Barrier
 import pytest
 
 from greenroom.grounding.database import MIGRATIONS, Database
-from greenroom.grounding.index import ALL, DocumentIndex
-from greenroom.grounding.words import marks
+from greenroom.grounding.index import DocumentIndex
+from greenroom.grounding.words import ALL, marks
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from greenroom.grounding import embedding
 from greenroom.grounding.database import MIGRATIONS
 from greenroom.grounding.embedding import BATCH, Embedding
-from greenroom.grounding.index import ALL, DocumentIndex
+from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.vectors import Asked
+from greenroom.grounding.words import ALL
 from greenroom.testing import WordEncoder
 
 MARKDOWN = b"# Cars\n\n## Garage\n\nIt opens at six.\n"

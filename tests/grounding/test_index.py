@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from greenroom.errors import StoreError
-from greenroom.grounding.index import ALL, DocumentIndex
+from greenroom.grounding.index import DocumentIndex
+from greenroom.grounding.words import ALL
 from tests.grounding.conftest import HANDBOOK, MANUAL
 
 

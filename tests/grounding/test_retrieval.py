@@ -9,8 +9,9 @@ from greenroom.contracts import Encoder
 from greenroom.exchange import Passage
 from greenroom.grounding import retrieval
 from greenroom.grounding.embedding import Embedding
-from greenroom.grounding.index import ALL, DocumentIndex
+from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.vectors import Asked
+from greenroom.grounding.words import ALL
 from greenroom.models.encoder import INSTALL, MiniLM, is_installed
 from greenroom.testing import WordEncoder
 

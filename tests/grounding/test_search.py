@@ -2,8 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenroom.grounding.index import ALL, DocumentIndex
+from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.search import AsyncSearch, rank_documents
+from greenroom.grounding.words import ALL
 from tests.grounding.conftest import HANDBOOK, MANUAL
 
 

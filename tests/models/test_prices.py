@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.exchange import Usage
 from greenroom.models.prices import PRICES_FILE, Period, Price, PriceBook, Rates
+from greenroom.usage import Usage
 
 NOVEMBER = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 RATES = Rates(

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from greenroom.exchange import Usage
 from greenroom.models.prices import PriceBook
+from greenroom.usage import Usage
 from greenroom.wire import openai
 from greenroom.wire.anthropic_answer import from_message
 from greenroom.wire.anthropic_stream import StreamTranslator

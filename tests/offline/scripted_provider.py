@@ -7,15 +7,10 @@ the rule into the text that the expected answers show. Knows the dialect and not
 
 import json
 import re
-import threading
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler
-from types import TracebackType
-from typing import Any, Self
 
-from tests.clients.scripted_model import QuietServer
+from tests.scripted import Json, Reply, ScriptedServer, reply
 
-_Json = dict[str, Any]  # Any: JSON
 RULES = {
     "teams": "Name the team and nothing else.",
     "en": "Write dates as YYYY-MM-DD and nothing else.",
@@ -37,7 +32,7 @@ def due(number: int) -> tuple[int, int, int]:
     return 2020 + number % 7, (1, 3, 5, 7, 10)[number % 5], 1 + number % 28
 
 
-def rows(task: str, count: int) -> list[_Json]:
+def rows(task: str, count: int) -> list[Json]:
     """Rows of a data set: dates and teams asked in English, amounts in Portuguese, coins that nobody can guess;
     or the dates with the rule that tells their form.
     """
@@ -67,49 +62,27 @@ def rows(task: str, count: int) -> list[_Json]:
     ]
 
 
-class ScriptedProvider:
+class ScriptedProvider(ScriptedServer):
     """Serves while entered; `base_url` is what a provider's configuration wants, `asked` what came."""
 
-    def __enter__(self) -> Self:
-        self.asked: list[_Json] = []
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Json] = []
         self.earned_nano = 0
         """By the prices of `config`, in billionths of a dollar."""
         self.dies_after: int | None = None
         """So many answers, then nothing but errors."""
-        provider = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                provider.asked.append(body)
-                is_dead = provider.dies_after is not None and len(provider.asked) > provider.dies_after
-                answer: _Json = {"error": {"message": "no more"}} if is_dead else completion(body)
-                raw = json.dumps(answer).encode()
-                if not is_dead:
-                    rates = (2_000, 8_000) if body["model"] == "worker" else (500, 2_000)
-                    usage = answer["usage"]
-                    provider.earned_nano += usage["prompt_tokens"] * rates[0]
-                    provider.earned_nano += usage["completion_tokens"] * rates[1]
-                self.send_response(500 if is_dead else 200)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        self._server = QuietServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        return self
-
-    @property
-    def base_url(self) -> str:
-        """Where it answers."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+    def answer(self, path: str, body: Json) -> Reply:
+        """A completion, as long as it lives."""
+        self.asked.append(body)
+        if self.dies_after is not None and len(self.asked) > self.dies_after:
+            return reply({"error": {"message": "no more"}}, 500)
+        answer = completion(body)
+        rates = (2_000, 8_000) if body["model"] == "worker" else (500, 2_000)
+        self.earned_nano += answer["usage"]["prompt_tokens"] * rates[0]
+        self.earned_nano += answer["usage"]["completion_tokens"] * rates[1]
+        return reply(answer)
 
     def config(self) -> str:
         """A `greenroom.toml` that knows it and its prices."""
@@ -122,15 +95,8 @@ class ScriptedProvider:
             '[prices."lab/*"]\ninput_per_mtok_usd = 0.5\noutput_per_mtok_usd = 2.0\n'
         )
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
-
-def completion(body: _Json) -> _Json:
+def completion(body: Json) -> Json:
     """The answer to a chat body, with its tokens."""
     said = "\n".join(str(one["content"]) for one in body["messages"])
     is_rewrite = "<new_text>" in said
@@ -146,7 +112,7 @@ def completion(body: _Json) -> _Json:
     }
 
 
-def answer(model: str, messages: list[_Json]) -> str:
+def answer(model: str, messages: list[Json]) -> str:
     """What a worker says: right in its form only where the prompt says the form."""
     system = "\n".join(str(one["content"]) for one in messages if one["role"] == "system")
     question = next(str(one["content"]) for one in reversed(messages) if one["role"] == "user")

@@ -1,3 +1,4 @@
 from tests.faults.conftest import upstream
+from tests.server.office import office
 
-__all__ = ["upstream"]
+__all__ = ["office", "upstream"]

@@ -1,17 +1,14 @@
 """Administration over HTTP, asked of a real server: roles, keys, filters, erasure, health, the document."""
 
-import json
 import time
-from collections.abc import Iterator, Sequence
-from http.client import HTTPConnection
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.server_process import ADMIN, ServerProcess
+from tests.server.office import ROLES, Office
+from tests.server_process import ADMIN
 
-ROLES = ("app", "viewer", "operator", "admin")
 ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "GET /api/traces": ("viewer", 200),
     "GET /api/traces/none": ("viewer", 404),
@@ -88,88 +85,9 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "DELETE /api/collections/none": ("operator", 404),
     "DELETE /api/collections/none/documents/{document}": ("operator", 404),
 }
+
+
 OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json")
-
-
-class Answer(NamedTuple):
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:  # Any: JSON
-        return json.loads(self.body)
-
-    @property
-    def code(self) -> str:
-        """The code in the error envelope, after a look at the envelope itself."""
-        error = self.json["error"]
-        assert set(error) == {"message", "type", "param", "code"}
-        assert error["message"].endswith(".") or "?" in error["message"]
-        return str(error["code"])
-
-
-class Office:
-    """A server and a key of every role in the project `p`."""
-
-    def __init__(self, server: ServerProcess, roles: Sequence[str] = ROLES[:-1]) -> None:
-        self.server = server
-        self.keys = {"admin": ADMIN}
-        for role in roles:
-            self.keys[role] = self.create(name=f"the {role}", project="p", role=role)["key"]
-        for role in roles:
-            self.wait_for("/v1/models", self.keys[role], 200)
-
-    def ask(
-        self, route: str, key: str | None = None, body: object = None, headers: dict[str, str] | None = None
-    ) -> Answer:
-        """Send `METHOD /path`."""
-        method, _, path = route.partition(" ")
-        sent = dict(headers or {})
-        if key is not None:
-            sent["authorization"] = f"Bearer {key}"
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=10)
-        try:
-            connection.request(method, path, data, sent)
-            found = connection.getresponse()
-            named = {name.lower(): value for name, value in found.getheaders()}
-            return Answer(found.status, named, found.read())
-        finally:
-            connection.close()
-
-    def create(self, **fields: object) -> dict[str, Any]:  # Any: JSON
-        """A new key."""
-        made = self.ask("POST /api/keys", ADMIN, fields)
-        assert made.status == 201, made.body
-        row: dict[str, Any] = made.json
-        return row
-
-    def wait_for(self, path: str, key: str, status: int, seconds: float = 5.0) -> float:
-        """Seconds until a key is answered with this status."""
-        began = time.monotonic()
-        while (found := self.ask(f"GET {path}", key)).status != status:
-            assert time.monotonic() - began < seconds, found
-            time.sleep(0.02)
-        return time.monotonic() - began
-
-    def chat(self, key: str, text: str, **headers: str) -> str:
-        """One answered question; the id of its trace, once it is listed."""
-        body = {"model": "default", "messages": [{"role": "user", "content": text}]}
-        named = {f"x-greenroom-{name}": value for name, value in headers.items()}
-        answer = self.ask("POST /v1/chat/completions", key, body, named)
-        assert answer.status == 200, answer.body
-        id = answer.headers["x-request-id"]
-        self.wait_for(f"/api/traces/{id}", ADMIN, 200)
-        return id
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    with ServerProcess(tmp_path_factory.mktemp("api") / "data") as server:
-        yield Office(server)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -193,99 +111,6 @@ def test_a_route_refuses_those_without_a_key(office: Office, route: str, key: st
 
     assert (answer.status, answer.code) == (401, "invalid_api_key")
     assert len(answer.headers["x-request-id"]) == 32
-
-
-def test_a_new_key_works_within_a_second_and_a_revoked_one_stops_within_a_second(office: Office) -> None:
-    made = office.create(name="short-lived", role="viewer", apps=["default"], budget_usd=0.5)
-
-    took_s = office.wait_for("/api/traces", made["key"], 200)
-    revoked = office.ask(f"DELETE /api/keys/{made['id']}", ADMIN)
-    ended_s = office.wait_for("/api/traces", made["key"], 401)
-
-    assert took_s < 1.0
-    assert ended_s < 1.0
-    assert revoked.json == {"id": made["id"], "object": "key", "deleted": True}
-
-
-def test_the_list_of_keys_holds_no_secret(office: Office) -> None:
-    made = office.create(name="listed", requests_per_minute=7, parallel=2, tokens_per_minute=99)
-
-    listed = office.ask("GET /api/keys", ADMIN)
-
-    row = next(row for row in listed.json["data"] if row["id"] == made["id"])
-    assert row["name"] == "listed"
-    assert row["role"] == "app"
-    for secret in (made["key"], *office.keys.values()):
-        assert secret.encode() not in listed.body
-
-
-def test_usage_is_summed_up_by_what_is_asked(office: Office) -> None:
-    made = office.create(
-        name="spender", project="lab", requests_per_day=9, budget_usd=1, budget_period="week"
-    )
-    chat = {
-        "model": "default",
-        "user": "ana",
-        "messages": [{"role": "user", "content": "How do I add a key?"}],
-    }
-    office.wait_for("/v1/models", made["key"], 200)
-
-    answered = office.ask("POST /v1/chat/completions", made["key"], chat)
-    time.sleep(0.2)
-    answer = office.ask("GET /api/usage?by=project,key,user,model&project=lab", ADMIN).json
-
-    (row,) = answer["data"]
-    assert answered.status == 200
-    assert answered.headers["x-ratelimit-remaining-requests"] == "8"
-    assert (row["project"], row["key"], row["user"]) == ("lab", made["id"], "ana")
-    assert row["model"] == "greenroom/reader"
-    assert (row["requests"], row["calls"], row["cost_usd"]) == (1, 1, "0")
-    assert answer["total"]["output_tokens"] == row["output_tokens"] > 0
-    assert made["limits"]["budget_period"] == "week"
-    (budget,) = [
-        one for one in office.ask("GET /api/budgets", ADMIN).json["data"] if one["key"] == made["id"]
-    ]
-    assert (budget["limit_usd"], budget["spent_usd"], budget["left_usd"]) == ("1", "0", "1")
-
-
-@pytest.mark.parametrize("query", ["by=colour", "from=yesterday", "when=now", "to=2026-13-01"])
-def test_what_usage_cannot_be_asked_for_is_named(office: Office, query: str) -> None:
-    answer = office.ask(f"GET /api/usage?{query}", ADMIN)
-
-    assert answer.status == 400
-    assert answer.json["error"]["param"] == query.partition("=")[0]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param({}, id="no name"),
-        pytest.param({"name": "x", "budget_usd": 1, "budget_period": "hour"}, id="unknown period"),
-        pytest.param({"name": ""}, id="empty name"),
-        pytest.param({"name": "x" * 129}, id="long name"),
-        pytest.param({"name": "x", "role": "owner"}, id="unknown role"),
-        pytest.param({"name": "x", "colour": "red"}, id="unknown field"),
-        pytest.param({"name": "x", "parallel": 0}, id="parallel zero"),
-        pytest.param({"name": "x", "budget_usd": -1}, id="budget below zero"),
-        pytest.param({"name": "x", "requests_per_minute": "7"}, id="a string for a number"),
-        pytest.param(b"", id="empty"),
-        pytest.param(b"{", id="cut"),
-        pytest.param(b'{"name": "\xff"}', id="not utf-8"),
-        pytest.param(b"[" * 100_000, id="deep"),
-        pytest.param({"name": "x", "budget_usd": 1e300}, id="budget past counting"),
-        pytest.param({"name": "x", "tokens_per_minute": 10**30}, id="limit past counting"),
-    ],
-)
-def test_a_malformed_key_is_the_callers_error(office: Office, body: object) -> None:
-    answer = office.ask("POST /api/keys", ADMIN, body)
-
-    assert (answer.status, answer.code) == (400, "malformed_request")
-
-
-def test_the_field_that_is_wrong_is_named(office: Office) -> None:
-    error = office.ask("POST /api/keys", ADMIN, {"name": "x", "role": "owner"}).json["error"]
-
-    assert (error["param"], error["message"]) == ("role", "'role': Invalid enum value 'owner'.")
 
 
 def test_a_body_over_a_megabyte_is_too_large(office: Office) -> None:
@@ -618,61 +443,3 @@ def test_an_answer_that_never_fits_is_an_error_streamed_or_not(office: Office) -
     for stream in (False, True):
         answer = office.ask("POST /v1/chat/completions", office.keys["app"], {**body, "stream": stream})
         assert (answer.status, answer.json["error"]["code"]) == (502, "response_not_conforming")
-
-
-def test_a_rotated_key_works_under_both_secrets_until_the_grace_is_over(office: Office) -> None:
-    made = office.create(name="rotating", project="p")
-
-    again = office.ask(f"POST /api/keys/{made['id']}/rotate", ADMIN, {"grace_s": 3600}).json
-    office.wait_for("/v1/models", again["key"], 200)
-    assert office.ask("GET /v1/models", made["key"]).status == 200
-    assert again["id"] == made["id"]
-    assert again["key"] != made["key"]
-
-    last = office.ask(f"POST /api/keys/{made['id']}/rotate", ADMIN, {"grace_s": 0}).json
-    office.wait_for("/v1/models", last["key"], 200)
-    assert [office.ask("GET /v1/models", one["key"]).status for one in (made, again)] == [401, 401]
-    said = json.dumps(office.ask("GET /api/audit?kind=change&limit=20", ADMIN).json)
-    assert "key.rotate" in said
-    assert not any(one["key"] in said for one in (made, again, last))
-
-
-def test_a_revoked_key_ends_with_both_secrets_and_is_not_rotated(office: Office) -> None:
-    made = office.create(name="going", project="p")
-    again = office.ask(f"POST /api/keys/{made['id']}/rotate", ADMIN, {}).json
-    office.wait_for("/v1/models", again["key"], 200)
-    office.ask(f"DELETE /api/keys/{made['id']}", ADMIN)
-
-    office.wait_for("/v1/models", again["key"], 401)
-    office.wait_for("/v1/models", made["key"], 401)
-    assert office.ask(f"POST /api/keys/{made['id']}/rotate", ADMIN, {}).status == 409
-
-
-def test_limits_are_changed_one_by_one_and_null_takes_one_away(office: Office) -> None:
-    made = office.create(name="limited", project="p", requests_per_minute=5, budget_usd=2.5)
-    route = f"PATCH /api/keys/{made['id']}"
-
-    changed = office.ask(route, ADMIN, {"budget_usd": None, "tokens_per_day": 900}).json["limits"]
-
-    assert changed["requests_per_minute"] == 5
-    assert changed["budget_nano_usd"] is None
-    assert changed["tokens_per_day"] == 900
-    assert office.ask(route, ADMIN, {"tokens_per_day": 0}).code == "malformed_request"
-
-
-def test_projects_tell_their_keys_and_what_they_cost(office: Office) -> None:
-    office.create(name="one", project="counted")
-    key = office.create(name="two", project="counted")["key"]
-    office.wait_for("/v1/models", key, 200)
-    office.chat(key, "How do I add a provider?")
-
-    def found() -> dict[str, Any]:
-        rows = office.ask("GET /api/projects", ADMIN).json["data"]
-        return next(one for one in rows if one["id"] == "counted")
-
-    deadline = time.monotonic() + 5
-    while found()["usage"] is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert found()["keys"] == 2
-    assert found()["usage"]["requests"] == 1
-    assert found()["usage"]["cost_usd"] == "0"

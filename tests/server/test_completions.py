@@ -10,7 +10,7 @@ import pytest
 from openai.types import Completion
 
 from greenroom.exchange import Caller
-from greenroom.gateway.access import Key
+from greenroom.gateway.keys import Key
 from greenroom.server.completions import COMPLETIONS, Completions
 from tests.faults.recipes import error, openai_events, openai_reply, streamed, whole
 from tests.faults.room import KEY, Room

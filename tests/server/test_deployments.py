@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.scripted import Load, Scripted
-from tests.server.test_api import Office
+from tests.server.office import Office
 from tests.server_process import ADMIN, ServerProcess, greenroom
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 
 from tests.assembly.experiments import BASE, HALF
 from tests.faults.upstream import FaultUpstream
-from tests.server.test_api import Office
+from tests.server.office import Office
 from tests.server_process import ADMIN, ServerProcess, greenroom
 
 pytestmark = pytest.mark.slow

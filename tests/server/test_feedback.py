@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.server.test_api import Office
+from tests.server.office import Office
 from tests.server_process import ADMIN, ServerProcess
 
 

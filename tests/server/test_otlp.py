@@ -25,7 +25,7 @@ from greenroom.wire.otlp import json as as_json
 from greenroom.wire.otlp import protobuf
 from greenroom.wire.otlp.signals import Log, Logs, Origin, Span, Spans
 from tests.offline.otel.collector import Collector, collecting
-from tests.server.test_api import Answer, Office
+from tests.server.office import Answer, Office
 from tests.server_process import ServerProcess
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

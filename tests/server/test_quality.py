@@ -11,7 +11,7 @@ from greenroom.assembly.drifting import DriftWatch
 from tests.assembly.drift import filled
 from tests.assembly.experiments import BASE
 from tests.assembly.talking import Talking
-from tests.server.test_api import Office
+from tests.server.office import Office
 from tests.server_process import ADMIN, ServerProcess
 
 pytestmark = pytest.mark.slow

@@ -25,7 +25,7 @@ from greenroom.wire.responses_items import ItemIds
 from greenroom.wire.responses_request import read_request
 from tests.faults.recipes import Chunk, Head, Stall, openai_events, openai_reply, recipe, streamed, whole
 from tests.faults.upstream import FaultUpstream
-from tests.server.test_messages import ANSWER, SECRET_THOUGHT, THOUGHT, events_of
+from tests.server.messages import ANSWER, SECRET_THOUGHT, THOUGHT, events_of
 from tests.server_process import ServerProcess
 
 JSON: Any = {"headers": {"content-type": "application/json"}}

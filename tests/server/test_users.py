@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.server.test_api import Office
+from tests.server.office import Office
 from tests.server_process import ADMIN, ServerProcess
 
 DOCS = (Path(__file__).parent.parent.parent / "docs" / "memory.md").read_text(encoding="utf-8")

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from greenroom.exchange import Attempt, Caller, Edit, Exchange, StepRecord, Usage, Verdict
+from greenroom.exchange import Attempt, Caller, Edit, Exchange, StepRecord, Verdict
 from greenroom.gateway.record import body_of, row_of, tags_of
 from greenroom.store.material import encode_body
 from greenroom.store.traces import Entry
+from greenroom.usage import Usage
 from greenroom.wire.openai import encode
 from greenroom.wire.openai_request import parse_chat, render_chat
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from greenroom.exchange import Attempt, StepRecord, Usage, Verdict
+from greenroom.exchange import Attempt, StepRecord, Verdict
 from greenroom.store.cells import Gathered
 from greenroom.store.histogram import TOTAL, Histogram
 from greenroom.store.material import STREAMED, Body, Row
-from greenroom.store.rollups import DAYS, SLICE, Rollups
+from greenroom.store.rollup_file import DAYS
+from greenroom.store.rollups import SLICE, Rollups
+from greenroom.usage import Usage
 from greenroom.wire.semconv import DURATION_BOUNDS
 
 NOW_S = int(time.time()) // 86_400 * 86_400 - 3_600  # 23:00 of yesterday

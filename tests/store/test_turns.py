@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from greenroom.errors import StoreError
-from greenroom.store.turns import REMEMBERED_TURNS, StoredTurns, Turn
+from greenroom.store.said import Turn
+from greenroom.store.turns import REMEMBERED_TURNS, StoredTurns
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.store.said import Turn
 from greenroom.store.shared import SharedFile, SharedThings
-from greenroom.store.turns import StoredTurns, Turn
+from greenroom.store.turns import StoredTurns
 
 SECRET = bytes(32)
 

@@ -16,7 +16,7 @@ from greenroom.errors import (
     UpstreamProtocol,
     UpstreamRefused,
 )
-from greenroom.wire.anthropic import error_from, from_message
+from greenroom.wire.anthropic_answer import error_from, from_message
 from greenroom.wire.anthropic_stream import StreamTranslator
 from greenroom.wire.sse import NamedEventParser
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.test_responses import HARD, Json, chunk, ends, skeleton, told
+from tests.wire.responses import HARD, Json, chunk, ends, skeleton, told
 
 TEXT, NUMBER, FLAG = (str,), (int, float), (bool,)
 MAYBE_TEXT, MAYBE_WHOLE = (str, type(None)), (int, type(None))

@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct, structs
 
-from greenroom.exchange import Usage
 from greenroom.models.catalogue.catalogue import Catalogue
 from greenroom.models.catalogue.facts import Model
 from greenroom.models.catalogue.hardware import Hardware
@@ -19,6 +18,7 @@ from greenroom.models.catalogue.speed import Speed, speed
 from greenroom.models.catalogue.weights import active_bytes, usual, weight_bytes
 from greenroom.models.catalogue.wish import Wish
 from greenroom.models.prices import PriceBook
+from greenroom.usage import Usage
 
 PERMISSIVE: Final = frozenset({"Apache-2.0", "MIT"})
 USUAL_BANDWIDTH: Final = 20e9

@@ -147,7 +147,7 @@ def form(text: str) -> "NDArray[float32]":
     lines = [one for one in seen.split("\n") if one.strip()]
     options = [one for one in lines if _OPTION.match(one)][:_MOST_OPTIONS]
     asked = [one for one in lines if not _OPTION.match(one)]
-    found = [*_looks(text, seen, words, lines), *_choices(seen, options, asked), *_signs(seen, words)]
+    found = [*_looks(text, seen, words, lines), *_choices(options, asked), *_signs(seen, words)]
     return np.array(found, np.float32)
 
 
@@ -192,7 +192,7 @@ def _looks(text: str, seen: str, words: list[str], lines: list[str]) -> list[flo
     ]
 
 
-def _choices(seen: str, options: list[str], asked: list[str]) -> list[float]:
+def _choices(options: list[str], asked: list[str]) -> list[float]:
     """Of the lines that offer a choice and of those that ask; -1 where there is no choice."""
     lengths = [len(one) for one in options]
     sets = [set(_WORD.findall(one.lower())[1:]) for one in options]

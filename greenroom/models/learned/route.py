@@ -8,12 +8,13 @@ target is asked first, and the record says why. Knows no configuration.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from greenroom.exchange import Exchange, Usage
+from greenroom.exchange import Exchange
 from greenroom.models.learned.file import TargetFacts
 from greenroom.models.learned.predictor import Guess, Predictor
 from greenroom.models.learned.training import FEWEST_LABELS
 from greenroom.models.prices import Price
 from greenroom.models.routing import ASSUMED_OUTPUT_TOKENS, Order, has_images, tokens_of
+from greenroom.usage import Usage
 
 _GUESS = "learned_route"
 """Where an exchange's context keeps the guess."""

@@ -3,7 +3,7 @@
 Knows the pool and the dialect's codec; nothing of steps, keys of callers or the store.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from greenroom.errors import UpstreamProtocol
 from greenroom.exchange import Exchange, Reply
@@ -13,7 +13,8 @@ from greenroom.models.pool import Pool
 from greenroom.models.providers.calls import expect_events, refused, request_head
 from greenroom.models.providers.completion import read_completion
 from greenroom.models.providers.losses import note_lost
-from greenroom.wire import anthropic
+from greenroom.wire.anthropic import to_messages
+from greenroom.wire.anthropic_answer import error_from, from_message
 from greenroom.wire.anthropic_stream import StreamTranslator
 from greenroom.wire.sse import NamedEventParser
 
@@ -56,30 +57,35 @@ class Anthropic:
     async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
         """Translate, send, translate back. What Anthropic cannot carry is noted in `context["dropped"]`."""
         native = exchange.surface != "chat"
-        sent = anthropic.to_messages(
-            body, model, self._default_max_tokens, native=native, hidden=exchange.redactions
-        )
+        sent = to_messages(body, model, self._default_max_tokens, native=native, hidden=exchange.redactions)
         note_lost(exchange, sent.lost)
         head = self._headed(sent.version, sent.beta) if sent.version or sent.beta else self._head
         request = b"%b%d\r\n%b\r\n%b" % (head, len(sent.body), exchange.onward, sent.body)
         response = await self._pool.request(self._origin, request, limits, whole=not exchange.request.stream)
-        if response.status != 200:
-            raise await refused(response, anthropic.error_from)
-        created = exchange.created_ns // 1_000_000_000
-        if exchange.request.stream:
-            expect_events(response)
-            translator = StreamTranslator(exchange.asked, created, True, native=native)
-            return Reply(chunks=anthropic_events(response, translator, exchange), close=response.close)
-        data = await response.read()
-        if not data.lstrip().startswith(b"{"):
-            raise UpstreamProtocol("The provider did not answer with JSON.")
-        lost: list[str] = []
-        answer = anthropic.from_message(data, asked=exchange.asked, created=created, native=native, lost=lost)
-        note_lost(exchange, [*sent.lost, *lost])
-        return Reply(body=answer, view=read_completion(answer))
+        return await anthropic_reply(response, exchange, sent.lost, native=native)
 
 
-async def anthropic_events(
+async def anthropic_reply(
+    response: Response, exchange: Exchange, lost: Sequence[str], *, native: bool
+) -> Reply:
+    """The answer, whole or streamed; `lost` is what the question could not carry. Raises: UpstreamError."""
+    if response.status != 200:
+        raise await refused(response, error_from)
+    created = exchange.created_ns // 1_000_000_000
+    if exchange.request.stream:
+        expect_events(response)
+        translator = StreamTranslator(exchange.asked, created, True, native=native)
+        return Reply(chunks=_events(response, translator, exchange), close=response.close)
+    data = await response.read()
+    if not data.lstrip().startswith(b"{"):
+        raise UpstreamProtocol("The provider did not answer with JSON.")
+    lost_back: list[str] = []
+    answer = from_message(data, asked=exchange.asked, created=created, native=native, lost=lost_back)
+    note_lost(exchange, [*lost, *lost_back])
+    return Reply(body=answer, view=read_completion(answer))
+
+
+async def _events(
     response: Response, translator: StreamTranslator, exchange: Exchange
 ) -> AsyncIterator[list[bytes]]:
     """The pieces of a stream as they come, `[DONE]` the last; its own losses are noted at its end."""

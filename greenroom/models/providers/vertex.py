@@ -8,19 +8,17 @@ from collections.abc import Mapping
 from msgspec import Raw
 from msgspec.json import Decoder
 
-from greenroom.errors import RequestError, UpstreamAuth, UpstreamProtocol
+from greenroom.errors import RequestError, UpstreamAuth
 from greenroom.exchange import Exchange, Reply
 from greenroom.models.connection import Limits
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
-from greenroom.models.providers.anthropic import anthropic_events
-from greenroom.models.providers.calls import checked_model, expect_events, refused, request_head
-from greenroom.models.providers.completion import read_completion
+from greenroom.models.providers.anthropic import anthropic_reply
+from greenroom.models.providers.calls import checked_model, request_head
 from greenroom.models.providers.gemini import STREAMED, WHOLE, generate
 from greenroom.models.providers.google_token import Source, Tokens
 from greenroom.models.providers.losses import is_native, note_lost
-from greenroom.wire import anthropic
-from greenroom.wire.anthropic_stream import StreamTranslator
+from greenroom.wire.anthropic import to_messages
 from greenroom.wire.openai import encode
 
 ANTHROPIC_VERSION = "vertex-2023-10-16"
@@ -83,9 +81,7 @@ class Vertex:
 
     async def _claude(self, token: str, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
         native = is_native(exchange)
-        sent = anthropic.to_messages(
-            body, model, DEFAULT_MAX_TOKENS, native=native, hidden=exchange.redactions
-        )
+        sent = to_messages(body, model, DEFAULT_MAX_TOKENS, native=native, hidden=exchange.redactions)
         note_lost(exchange, sent.lost)
         fields = _fields.decode(sent.body)
         fields.pop("model")  # it stands in the address
@@ -97,17 +93,4 @@ class Vertex:
         head = self._head(token, "anthropic", model, verb, beta)
         request = b"%b%d\r\n%b\r\n%b" % (head, len(made), exchange.onward, made)
         response = await self._pool.request(self._origin, request, limits, whole=not is_stream)
-        if response.status != 200:
-            raise await refused(response, anthropic.error_from)
-        created = exchange.created_ns // 1_000_000_000
-        if is_stream:
-            expect_events(response)
-            translator = StreamTranslator(exchange.asked, created, True, native=native)
-            return Reply(chunks=anthropic_events(response, translator, exchange), close=response.close)
-        data = await response.read()
-        if not data.lstrip().startswith(b"{"):
-            raise UpstreamProtocol("The provider did not answer with JSON.")
-        lost: list[str] = []
-        answer = anthropic.from_message(data, asked=exchange.asked, created=created, native=native, lost=lost)
-        note_lost(exchange, [*sent.lost, *lost])
-        return Reply(body=answer, view=read_completion(answer))
+        return await anthropic_reply(response, exchange, sent.lost, native=native)

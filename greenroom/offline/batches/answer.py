@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
-from greenroom.gateway.access import Key
+from greenroom.gateway.keys import Key
 
 Verdict = Literal["done", "wait", "again", "budget"]
 _LATER = frozenset({408, 409})

@@ -16,8 +16,9 @@ from typing import NamedTuple, TypeVar
 from msgspec.json import encode
 
 from greenroom.errors import GreenroomError, StoreError, TooLarge
-from greenroom.gateway.access import Access, Key, may_use
+from greenroom.gateway.access import Access, may_use
 from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.keys import Key
 from greenroom.gateway.purse import Rule
 from greenroom.grounding.files import Files
 from greenroom.offline.batches.answer import Answer, Ask
@@ -375,6 +376,3 @@ class Run:
 
 def _told(code: str, message: str) -> Json:
     return {"code": code, "line": None, "message": message, "param": None}
-
-
-__all__ = ["CANCELLED", "TAG", "Over", "Room", "Run"]

@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from greenroom.errors import MalformedRequest
-from greenroom.offline.evals.comparison import ERRORS, FEWEST, Change, Metric, adjusted, needed_for
+from greenroom.offline.evals.comparison import FEWEST, Change, Metric, adjusted, needed_for
 
 Result = Literal["pass", "regression", "inconclusive", "infrastructure"]
 EXIT_CODES: dict[Result, int] = {"pass": 0, "regression": 1, "inconclusive": 2, "infrastructure": 3}
@@ -145,16 +145,3 @@ def _check_known(rule: Rule, metrics: Sequence[Metric]) -> Metric:
             return metric
     names = ", ".join(one.kind.name for one in metrics)
     raise MalformedRequest(f"The rule '{rule.text}' is about '{rule.metric}'; there are: {names}.", "fail_on")
-
-
-__all__ = [
-    "ERRORS",
-    "EXIT_CODES",
-    "MOST_FAILED",
-    "Result",
-    "Rule",
-    "Verdict",
-    "judge",
-    "overall",
-    "parse_rule",
-]

@@ -265,6 +265,3 @@ def _models(given: Sequence[Json]) -> frozenset[str]:
             parts = one["graders"]
             found |= _models(list(parts.values()) if isinstance(parts, dict) else parts)
     return frozenset(found)
-
-
-__all__ = ["Criteria", "GraderScorer", "Means", "read_criteria"]

@@ -13,8 +13,8 @@ from msgspec.json import decode, encode
 
 from greenroom.contracts import Encoder
 from greenroom.errors import Conflict, GreenroomError, InfrastructureError, NotFound, StoreError
-from greenroom.gateway.access import Key
 from greenroom.gateway.gateway import Gateway
+from greenroom.gateway.keys import Key
 from greenroom.offline.evals.data_source import DataSource, Sampling, read_source
 from greenroom.offline.evals.graders import read_criteria
 from greenroom.offline.evals.keyed import KeyedAsker, PaidOnce

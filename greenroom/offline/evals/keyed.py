@@ -25,9 +25,9 @@ from greenroom.errors import (
     UpstreamAuth,
 )
 from greenroom.exchange import Exchange
-from greenroom.gateway.access import BudgetExceeded, Key
 from greenroom.gateway.gateway import Gateway
-from greenroom.gateway.purse import PriceUnknown
+from greenroom.gateway.keys import Key
+from greenroom.gateway.purse import BudgetExceeded, PriceUnknown
 from greenroom.offline.evals.asking import Asked, Json
 from greenroom.offline.evals.sample import Output
 from greenroom.store.evals import EvalStore

@@ -223,7 +223,7 @@ class _Work:
         self._repeats = repeats
         self._is_fresh = is_fresh
         self._stop = stop or asyncio.Event()
-        self._own = getattr(subject, "fingerprint", None)
+        self._own = subject.fingerprint if isinstance(subject, Fingerprinted) else None
         self._project = ""
         self._digests = [digest_of(sample) for sample in samples]
         often = Counter(self._digests)

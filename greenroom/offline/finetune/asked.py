@@ -9,7 +9,7 @@ from msgspec.structs import asdict, replace
 
 from greenroom.errors import MalformedRequest
 from greenroom.offline.finetune.plan import Format, Hyperparameters, Plan, Positive, Scratch, Start, Tuning
-from greenroom.offline.finetune.rows.prepare import Options
+from greenroom.offline.finetune.rows.options import Options
 from greenroom.wire import finetune as wire
 
 T = TypeVar("T")

@@ -17,6 +17,8 @@ from pathlib import Path
 from msgspec import DecodeError, Struct
 from msgspec.json import decode, encode
 
+from greenroom.store.presence import is_locked
+
 NICE = 10
 """How far a child steps back behind whatever else this machine does."""
 WHO = "child.json"
@@ -173,21 +175,6 @@ def end_left_over(folder: Path) -> None:
 def is_held(folder: Path) -> bool:
     """Whether a process works in a folder."""
     return is_locked(folder / LOCK)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a process holds a file; False where there is none."""
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 def last_words(folder: Path, lines: int = 5) -> str:

@@ -15,12 +15,13 @@ import time
 from msgspec.json import decode
 
 from greenroom.errors import GreenroomError
-from greenroom.offline.finetune.child import is_held, is_locked
+from greenroom.offline.finetune.child import is_held
 from greenroom.offline.finetune.job_folder import ROWS, WEIGHTS, JobFolder
 from greenroom.offline.finetune.outside import Tools
 from greenroom.offline.finetune.plan import Plan
 from greenroom.offline.finetune.work import Work
 from greenroom.store.jobs import JobRow
+from greenroom.store.presence import is_locked
 
 log = logging.getLogger("greenroom.finetune")
 

@@ -23,7 +23,7 @@ from greenroom.offline.optimize.decision import Decision, Pair, decide
 from greenroom.offline.optimize.examples import show_examples
 from greenroom.offline.optimize.rewriting import rewrite
 from greenroom.offline.optimize.search import Make, Quality, Search
-from greenroom.offline.optimize.split import Parts, input_digest, split
+from greenroom.offline.optimize.split import Parts, split
 from greenroom.prompts.version import PromptVersion
 from greenroom.store.evals import EvalStore
 from greenroom.store.trials import Trials
@@ -257,6 +257,3 @@ def _unshown(plan: Plan) -> list[Sample]:
         if not (one.variables and _encode(one.variables) in shown)
         and not (one.messages and one.messages[-1].get("content") in texts)
     ]
-
-
-__all__ = ["METHODS", "Method", "Plan", "Result", "Tools", "input_digest", "optimize", "run_id"]

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-from greenroom.exchange import NOT_CALLED, Attempt, StepRecord, Usage
+from greenroom.exchange import NOT_CALLED, Attempt, StepRecord
 from greenroom.offline.otel.content import as_texts, content_of
 from greenroom.offline.otel.request import asked_of
 from greenroom.store.material import ESTIMATED, SEMANTIC, STREAMED, Body, Row, surface_of
 from greenroom.store.observations import TAG
 from greenroom.store.tail import Stored
+from greenroom.usage import Usage
 from greenroom.wire import semconv
 from greenroom.wire.otlp.signals import CLIENT, ERROR, INTERNAL, SERVER, Attributes, Event, Span
 from greenroom.wire.semconv import Operation, Spoken

@@ -45,8 +45,6 @@ class State(NamedTuple):
     counts: Counts
     waiting: int
     """Exchanges and scores that have not left yet."""
-    sent_at: float | None
-    """Unix time of the last message that was taken."""
     trouble: str
     """What is wrong now; empty while all is well."""
 
@@ -65,7 +63,6 @@ class Outbox:
         self._failures: dict[Signal, int] = {}
         self._not_before: dict[Signal, float] = {}
         self._trouble: dict[Signal, str] = {}
-        self._sent_at: float | None = None
 
     def close(self) -> None:
         """Hang up."""
@@ -96,14 +93,12 @@ class Outbox:
             self._trouble[signal] = answer.said or f"{self.plan.place} did not take {rejected} records"
         else:
             self._trouble.pop(signal, None)
-        if answer.kind == "taken":
-            self._sent_at = time.time()
         return Fate.DONE
 
     def state(self) -> State:
         """How it stands."""
         trouble = "; ".join(sorted(set(self._trouble.values())))
-        return State(self.plan.place, self.counts, self.waiting, self._sent_at, trouble)
+        return State(self.plan.place, self.counts, self.waiting, trouble)
 
     def _wait(self, signal: Signal, answer: Answer) -> None:
         failures = self._failures.get(signal, 0)

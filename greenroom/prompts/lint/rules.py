@@ -275,6 +275,3 @@ def _templates(version: PromptVersion) -> Iterator[tuple[str, str]]:
         yield f"messages[{place}].text", one.text
     if version.techniques.role:
         yield "techniques.role", version.techniques.role
-
-
-__all__ = ["examples", "form", "order", "partials", "sensitive", "size", "undelimited", "variables"]

@@ -196,6 +196,3 @@ def _contradiction(
         remedy="Keep one of them, or say when each holds.",
         start=found.start(), end=found.end(),
     )  # fmt: skip
-
-
-__all__ = ["contradictions", "names_no_form", "steps"]

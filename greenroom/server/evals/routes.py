@@ -4,19 +4,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from msgspec.json import Decoder
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, Note, json_answer, noted, read_body
 from greenroom.wire.evals import EvalChange, ListQuery, NewEval, NewRun, read_query
 
 EVALS = b"/v1/evals"
 Json = dict[str, Any]  # Any: JSON
-Note = Callable[[str, str, object, str], None]
-"""Takes who did what, about what, from which address."""
 _EVAL = "/v1/evals/{eval_id}"
 _RUNS = _EVAL + "/runs"
 _RUN = _RUNS + "/{run_id}"
@@ -79,39 +75,39 @@ class EvalRoutes:
     async def _create(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         made = await self._evals.create(caller, await read_body(request, _new_eval))
-        await self._noted(request, caller, "eval.create", id=made["id"])
-        return _answer(made, 201)
+        await noted(self._note, request, caller, "eval.create", id=made["id"])
+        return json_answer(made, 201)
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(await self._evals.list_evals(caller, read_query(request.query_params)))
+        return json_answer(await self._evals.list_evals(caller, read_query(request.query_params)))
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(await self._evals.get(caller, _eval(request)))
+        return json_answer(await self._evals.get(caller, _eval(request)))
 
     async def _update(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         wanted = await read_body(request, _change)
-        return _answer(await self._evals.change(caller, _eval(request), wanted))
+        return json_answer(await self._evals.change(caller, _eval(request), wanted))
 
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         gone = await self._evals.delete(caller, _eval(request))
-        await self._noted(request, caller, "eval.delete", id=gone["eval_id"])
-        return _answer(gone)
+        await noted(self._note, request, caller, "eval.delete", id=gone["eval_id"])
+        return json_answer(gone)
 
     # runs
 
     async def _create_run(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         wanted = await read_body(request, _new_run)
-        return _answer(await self._evals.create_run(caller, _eval(request), wanted, _base(request)), 201)
+        return json_answer(await self._evals.create_run(caller, _eval(request), wanted, _base(request)), 201)
 
     async def _list_runs(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         query = read_query(request.query_params, _STATUSES)
-        return _answer(await self._evals.list_runs(caller, _eval(request), query, _base(request)))
+        return json_answer(await self._evals.list_runs(caller, _eval(request), query, _base(request)))
 
     async def _get_run(self, request: Request, caller: Caller | None) -> Response:
         return await self._one_run(request, caller, self._evals.get_run)
@@ -126,13 +122,13 @@ class EvalRoutes:
         work: Callable[[Caller, str, str, str], Awaitable[Json]],
     ) -> Response:
         assert caller is not None
-        return _answer(await work(caller, _eval(request), request.path_params["run_id"], _base(request)))
+        return json_answer(await work(caller, _eval(request), request.path_params["run_id"], _base(request)))
 
     async def _delete_run(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         gone = await self._evals.delete_run(caller, _eval(request), request.path_params["run_id"])
-        await self._noted(request, caller, "eval.run.delete", id=gone["run_id"])
-        return _answer(gone)
+        await noted(self._note, request, caller, "eval.run.delete", id=gone["run_id"])
+        return json_answer(gone)
 
     # graded rows
 
@@ -140,17 +136,12 @@ class EvalRoutes:
         assert caller is not None
         query = read_query(request.query_params, ("pass", "fail", "error"))
         run = request.path_params["run_id"]
-        return _answer(await self._evals.list_items(caller, _eval(request), run, query))
+        return json_answer(await self._evals.list_items(caller, _eval(request), run, query))
 
     async def _get_item(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         run, item = request.path_params["run_id"], request.path_params["output_item_id"]
-        return _answer(await self._evals.get_item(caller, _eval(request), run, item))
-
-    async def _noted(self, request: Request, caller: Caller, what: str, **about: object) -> None:
-        """Write a change into the audit log."""
-        address = request.client.host if request.client is not None else ""
-        await run_in_threadpool(self._note, caller.key_id, what, about, address)
+        return json_answer(await self._evals.get_item(caller, _eval(request), run, item))
 
 
 def _eval(request: Request) -> str:
@@ -160,7 +151,3 @@ def _eval(request: Request) -> str:
 
 def _base(request: Request) -> str:
     return str(request.base_url).rstrip("/")
-
-
-def _answer(value: object, status: int = 200) -> Response:
-    return json_answer(openai.encode(value), status)

@@ -1,6 +1,5 @@
 """`/v1/fine_tuning/…`: jobs, what they told, checkpoints, who may use models, graders. JSON in, JSON out."""
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from msgspec.json import Decoder
@@ -9,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from greenroom.exchange import Caller
-from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
+from greenroom.server.routing import Doc, Note, json_answer, noted, read_body
 from greenroom.wire.finetune import (
     GraderRun,
     GraderToValidate,
@@ -22,8 +20,6 @@ from greenroom.wire.finetune import (
 
 FINE_TUNING = b"/v1/fine_tuning/"
 Json = dict[str, Any]  # Any: JSON
-Note = Callable[[str, str, object, str], None]
-"""Takes who did what, about what, from which address."""
 _JOBS = "/v1/fine_tuning/jobs"
 _JOB = _JOBS + "/{fine_tuning_job_id}"
 _PERMISSIONS = "/v1/fine_tuning/checkpoints/{fine_tuned_model_checkpoint}/permissions"
@@ -103,17 +99,17 @@ class FinetuneRoutes:
         assert caller is not None
         wanted = await read_body(request, _new_job)
         made = await run_in_threadpool(lambda: self._all.desk.create(caller, wanted))
-        await self._noted(request, caller, "finetune.create", id=made["id"])
-        return _answer(made)
+        await noted(self._note, request, caller, "finetune.create", id=made["id"])
+        return json_answer(made)
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         query = read_job_query(request.query_params)
-        return _answer(await run_in_threadpool(lambda: self._all.desk.jobs(caller, query)))
+        return json_answer(await run_in_threadpool(lambda: self._all.desk.jobs(caller, query)))
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(await run_in_threadpool(lambda: self._all.desk.get(caller, _job(request))))
+        return json_answer(await run_in_threadpool(lambda: self._all.desk.get(caller, _job(request))))
 
     async def _cancel(self, request: Request, caller: Caller | None) -> Response:
         return await self._changed(request, caller, "cancel")
@@ -129,19 +125,21 @@ class FinetuneRoutes:
         desk = self._all.desk
         work = {"cancel": desk.cancel, "pause": desk.pause, "resume": desk.resume}[deed]
         job = await run_in_threadpool(work, caller, _job(request))
-        await self._noted(request, caller, f"finetune.{deed}", id=job["id"])
-        return _answer(job)
+        await noted(self._note, request, caller, f"finetune.{deed}", id=job["id"])
+        return json_answer(job)
 
     async def _events(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         query = read_job_query(request.query_params)
-        return _answer(await run_in_threadpool(lambda: self._all.desk.events(caller, _job(request), query)))
+        return json_answer(
+            await run_in_threadpool(lambda: self._all.desk.events(caller, _job(request), query))
+        )
 
     async def _checkpoints(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         query = read_job_query(request.query_params)
         work = self._all.desk.checkpoints
-        return _answer(await run_in_threadpool(lambda: work(caller, _job(request), query)))
+        return json_answer(await run_in_threadpool(lambda: work(caller, _job(request), query)))
 
     # permissions
 
@@ -150,37 +148,32 @@ class FinetuneRoutes:
         wanted = await read_body(request, _new_permissions)
         model = _model(request)
         given = await run_in_threadpool(lambda: self._all.desk.permit(caller, model, wanted.project_ids))
-        await self._noted(request, caller, "finetune.permit", model=model, projects=wanted.project_ids)
-        return _answer(given)
+        await noted(self._note, request, caller, "finetune.permit", model=model, projects=wanted.project_ids)
+        return json_answer(given)
 
     async def _permissions(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         query = read_job_query(request.query_params)
         work = self._all.desk.permissions
-        return _answer(await run_in_threadpool(lambda: work(caller, _model(request), query)))
+        return json_answer(await run_in_threadpool(lambda: work(caller, _model(request), query)))
 
     async def _revoke(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         model, permission = _model(request), request.path_params["permission_id"]
         gone = await run_in_threadpool(lambda: self._all.desk.revoke(caller, model, permission))
-        await self._noted(request, caller, "finetune.revoke", model=model, permission=permission)
-        return _answer(gone)
+        await noted(self._note, request, caller, "finetune.revoke", model=model, permission=permission)
+        return json_answer(gone)
 
     # graders
 
     async def _run_grader(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(await self._all.run_grader(caller, await read_body(request, _grader_run)))
+        return json_answer(await self._all.run_grader(caller, await read_body(request, _grader_run)))
 
     async def _validate_grader(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         asked = await read_body(request, _grader)
-        return _answer(await run_in_threadpool(lambda: self._all.validate_grader(caller, asked.grader)))
-
-    async def _noted(self, request: Request, caller: Caller, what: str, **about: object) -> None:
-        """Write a change into the audit log."""
-        address = request.client.host if request.client is not None else ""
-        await run_in_threadpool(self._note, caller.key_id, what, about, address)
+        return json_answer(await run_in_threadpool(lambda: self._all.validate_grader(caller, asked.grader)))
 
 
 def _job(request: Request) -> str:
@@ -191,7 +184,3 @@ def _job(request: Request) -> str:
 def _model(request: Request) -> str:
     found: str = request.path_params["fine_tuned_model_checkpoint"]
     return found
-
-
-def _answer(value: object) -> Response:
-    return json_answer(openai.encode(value))

@@ -17,7 +17,6 @@ from greenroom.grounding.stores import StoreRow
 from greenroom.server.knowledge.desk import Desk
 from greenroom.server.knowledge.shapes import counts_shown
 from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
 
 _ONE = "/api/collections/{id}"
 
@@ -61,7 +60,7 @@ class CollectionRoutes:
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         rows = await run_in_threadpool(self._index.stores.all, _scope(caller))
-        return _answer({"data": [collection_shown(row) for row in rows]})
+        return json_answer({"data": [collection_shown(row) for row in rows]})
 
     async def _create(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -72,18 +71,18 @@ class CollectionRoutes:
         create = partial(self._index.stores.create, name=body.name, description=body.description)
         row = await run_in_threadpool(create, project)
         await self._desk.noted(request, caller, "collection.create", id=row.id, project=project)
-        return _answer(collection_shown(row), 201)
+        return json_answer(collection_shown(row), 201)
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
         row = await self._row(request, caller)
         documents = await run_in_threadpool(self._index.list, row.project, row.id)
-        return _answer({**collection_shown(row), "documents": [document_shown(one) for one in documents]})
+        return json_answer({**collection_shown(row), "documents": [document_shown(one) for one in documents]})
 
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         row = await self._row(request, caller)
         await run_in_threadpool(self._index.remove_collection, row.project, row.id)
         await self._desk.noted(request, caller, "collection.delete", id=row.id, project=row.project)
-        return _answer({"id": row.id, "object": "collection", "deleted": True})
+        return json_answer({"id": row.id, "object": "collection", "deleted": True})
 
     async def _remove(self, request: Request, caller: Caller | None) -> Response:
         row = await self._row(request, caller)
@@ -91,7 +90,7 @@ class CollectionRoutes:
         if not await run_in_threadpool(self._index.remove, row.project, document, row.id):
             raise NotFound("There is no document with this id in the collection.")
         await self._desk.noted(request, caller, "document.delete", id=document, collection=row.id)
-        return _answer({"id": document, "object": "document", "deleted": True})
+        return json_answer({"id": document, "object": "document", "deleted": True})
 
     async def _row(self, request: Request, caller: Caller | None) -> StoreRow:
         row = await run_in_threadpool(self._index.stores.get, _scope(caller), request.path_params["id"])
@@ -138,7 +137,3 @@ def _time(seconds: int) -> str:
 def _scope(caller: Caller | None) -> str | None:
     assert caller is not None, "every route here has a role"
     return None if caller.role == "admin" else caller.project
-
-
-def _answer(value: object, status: int = 200) -> Response:
-    return json_answer(openai.encode(value), status)

@@ -14,11 +14,10 @@ from greenroom.grounding.index import DocumentIndex
 from greenroom.grounding.paging import Cursor
 from greenroom.grounding.stems import language_of
 from greenroom.grounding.vectors import Asked
+from greenroom.server.routing import Note, client_address
 from greenroom.wire.digits import number_in
 
 MOST_LISTED = 100
-Note = Callable[[str, str, object, str], None]
-"""Takes who did what, about what, from which address."""
 
 
 class Desk:
@@ -53,7 +52,7 @@ class Desk:
     async def noted(self, request: Request, who: Caller | str | None, what: str, **about: object) -> None:
         """Write a change into the audit log: whose key, what was done, to what."""
         name = who if isinstance(who, str) else who.key_id if who is not None else "unknown"
-        address = request.client.host if request.client is not None else ""
+        address = client_address(request)
         await run_in_threadpool(self._note, name, what, about, address)
 
     def search(

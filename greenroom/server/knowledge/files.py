@@ -10,7 +10,6 @@ from greenroom.grounding.files import FileRow
 from greenroom.server.knowledge.desk import Desk, cursor_of, listed, project_of
 from greenroom.server.knowledge.upload import Form, expires_s
 from greenroom.server.routing import Doc, json_answer
-from greenroom.wire import openai
 
 PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
 _MOST = 10_000
@@ -70,17 +69,17 @@ class FileRoutes:
                 )
             )
             await self._desk.noted(request, caller, "file.create", id=row.id, bytes=row.bytes)
-        return _answer(shown(row))
+        return json_answer(shown(row))
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         project = project_of(caller)
         cursor = cursor_of(request.query_params, usual=_MOST, most=_MOST)
         purpose = request.query_params.get("purpose") or None
         rows, has_more = await run_in_threadpool(self._files.list, project, cursor, purpose)
-        return _answer(listed([shown(row) for row in rows], has_more=has_more))
+        return json_answer(listed([shown(row) for row in rows], has_more=has_more))
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
-        return _answer(shown(await self._row(request, caller)))
+        return json_answer(shown(await self._row(request, caller)))
 
     async def _content(self, request: Request, caller: Caller | None) -> Response:
         row = await self._row(request, caller)
@@ -92,7 +91,7 @@ class FileRoutes:
         if not await run_in_threadpool(self._desk.index.remove_file, project_of(caller), id):
             raise _missing(id)
         await self._desk.noted(request, caller, "file.delete", id=id)
-        return _answer({"id": id, "object": "file", "deleted": True})
+        return json_answer({"id": id, "object": "file", "deleted": True})
 
     async def _row(self, request: Request, caller: Caller | None) -> FileRow:
         id = request.path_params["file_id"]
@@ -119,7 +118,3 @@ def shown(row: FileRow) -> dict[str, object]:
 
 def _missing(id: str) -> NotFound:
     return NotFound(f"There is no file '{id[:64]}'.", "file_id")
-
-
-def _answer(value: object) -> Response:
-    return json_answer(openai.encode(value))

@@ -28,7 +28,6 @@ from greenroom.server.knowledge.shapes import (
     wanted_by,
 )
 from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
 
 _STATUSES = ("in_progress", "completed", "failed", "cancelled")
 _new_store = Decoder(NewVectorStore)
@@ -109,15 +108,15 @@ class StoreRoutes:
             row = await run_in_threadpool(create)
             await self._desk.noted(request, caller, "vector_store.create", id=row.id, files=len(files))
         self._desk.wake()
-        return _answer(store_shown(row))
+        return json_answer(store_shown(row))
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         project = project_of(caller)
         rows, has_more = await run_in_threadpool(self._stores.list, project, cursor_of(request.query_params))
-        return _answer(listed([store_shown(row) for row in rows], has_more=has_more))
+        return json_answer(listed([store_shown(row) for row in rows], has_more=has_more))
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
-        return _answer(store_shown(await self._store(request, caller)))
+        return json_answer(store_shown(await self._store(request, caller)))
 
     async def _update(self, request: Request, caller: Caller | None) -> Response:
         project, id = project_of(caller), request.path_params["vector_store_id"]
@@ -131,13 +130,13 @@ class StoreRoutes:
         if row is None:
             raise _no_store(id)
         await self._desk.noted(request, caller, "vector_store.update", id=id)
-        return _answer(store_shown(row))
+        return json_answer(store_shown(row))
 
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         store = await self._store(request, caller)
         await run_in_threadpool(self._desk.index.remove_collection, store.project, store.id)
         await self._desk.noted(request, caller, "vector_store.delete", id=store.id)
-        return _answer({"id": store.id, "object": "vector_store.deleted", "deleted": True})
+        return json_answer({"id": store.id, "object": "vector_store.deleted", "deleted": True})
 
     async def _search(self, request: Request, caller: Caller | None) -> Response:
         project = project_of(caller)
@@ -177,7 +176,7 @@ class StoreRoutes:
 
         async with self._desk.at_work(request):
             data = await run_in_threadpool(search)
-        return _answer(
+        return json_answer(
             {
                 "object": "vector_store.search_results.page",
                 "search_query": queries,
@@ -201,7 +200,7 @@ class StoreRoutes:
             row = await run_in_threadpool(attach)
         self._desk.wake()
         await self._desk.noted(request, caller, "vector_store.attach", id=store.id, file=one.file_id)
-        return _answer(attached_shown(_file_of(row, one.file_id)))
+        return json_answer(attached_shown(_file_of(row, one.file_id)))
 
     async def _list_files(self, request: Request, caller: Caller | None) -> Response:
         return await self._listed(request, await self._store(request, caller), None)
@@ -213,10 +212,10 @@ class StoreRoutes:
         fetch = partial(self._attached.list, status=status, batch=batch)
         cursor = cursor_of(request.query_params)
         rows, has_more = await run_in_threadpool(fetch, store.project, store.id, cursor)
-        return _answer(listed([attached_shown(row) for row in rows], has_more=has_more))
+        return json_answer(listed([attached_shown(row) for row in rows], has_more=has_more))
 
     async def _get_file(self, request: Request, caller: Caller | None) -> Response:
-        return _answer(attached_shown(await self._file(request, caller)))
+        return json_answer(attached_shown(await self._file(request, caller)))
 
     async def _describe(self, request: Request, caller: Caller | None) -> Response:
         body = await read_body(request, _attributes)
@@ -224,18 +223,18 @@ class StoreRoutes:
         describe = partial(self._attached.describe, attributes=dict(body.attributes or {}))
         row = await run_in_threadpool(describe, known.project, known.store, known.id)
         await self._desk.noted(request, caller, "vector_store.describe", id=known.store, file=known.id)
-        return _answer(attached_shown(_file_of(row, known.id)))
+        return json_answer(attached_shown(_file_of(row, known.id)))
 
     async def _detach(self, request: Request, caller: Caller | None) -> Response:
         row = await self._file(request, caller)
         await run_in_threadpool(self._desk.index.remove, row.project, row.id, row.store)
         await self._desk.noted(request, caller, "vector_store.detach", id=row.store, file=row.id)
-        return _answer({"id": row.id, "object": "vector_store.file.deleted", "deleted": True})
+        return json_answer({"id": row.id, "object": "vector_store.file.deleted", "deleted": True})
 
     async def _content(self, request: Request, caller: Caller | None) -> Response:
         row = await self._file(request, caller)
         passages = await run_in_threadpool(self._desk.index.passages, row.project, row.id, row.store)
-        return _answer(
+        return json_answer(
             {
                 "object": "vector_store.file_content.page",
                 "data": [{"type": "text", "text": one.text} for one in passages],
@@ -258,17 +257,17 @@ class StoreRoutes:
             row = await run_in_threadpool(attach)
         self._desk.wake()
         await self._desk.noted(request, caller, "vector_store.attach", id=store.id, files=len(files))
-        return _answer(batch_shown(_batch_of(row, "")))
+        return json_answer(batch_shown(_batch_of(row, "")))
 
     async def _get_batch(self, request: Request, caller: Caller | None) -> Response:
-        return _answer(batch_shown(await self._batch(request, caller)))
+        return json_answer(batch_shown(await self._batch(request, caller)))
 
     async def _cancel(self, request: Request, caller: Caller | None) -> Response:
         project, id = project_of(caller), request.path_params["batch_id"]
         store = request.path_params["vector_store_id"]
         row = await run_in_threadpool(self._attached.cancel, project, store, id)
         await self._desk.noted(request, caller, "vector_store.cancel", id=store, batch=id)
-        return _answer(batch_shown(_batch_of(row, id)))
+        return json_answer(batch_shown(_batch_of(row, id)))
 
     async def _list_batch(self, request: Request, caller: Caller | None) -> Response:
         store = await self._store(request, caller)
@@ -307,7 +306,3 @@ def _batch_of(row: BatchRow | None, id: str) -> BatchRow:
     if row is None:
         raise NotFound(f"There is no batch '{id[:64]}' in this vector store.", "batch_id")
     return row
-
-
-def _answer(value: object) -> Response:
-    return json_answer(openai.encode(value))

@@ -17,7 +17,6 @@ from greenroom.server.knowledge.desk import Desk, project_of
 from greenroom.server.knowledge.files import PURPOSES, shown
 from greenroom.server.knowledge.upload import Form
 from greenroom.server.routing import Doc, json_answer, read_body
-from greenroom.wire import openai
 
 _ONE = "/v1/uploads/{upload_id}"
 _PART: dict[str, object] = {
@@ -99,7 +98,7 @@ class UploadRoutes:
                     expires_s=expires,
                 )
             )
-        return _answer(upload_shown(row))
+        return json_answer(upload_shown(row))
 
     async def _part(self, request: Request, caller: Caller | None) -> Response:
         project, id = project_of(caller), request.path_params["upload_id"]
@@ -109,7 +108,7 @@ class UploadRoutes:
             part = form.upload
             assert part is not None, "a form that was read has its file"
             kept = await run_in_threadpool(self._uploads.keep, part, row)
-        return _answer(
+        return json_answer(
             {"id": kept.id, "object": "upload.part", "created_at": kept.created_at, "upload_id": kept.upload}
         )
 
@@ -120,13 +119,13 @@ class UploadRoutes:
             run_in_threadpool(self._uploads.complete, project, id, body.part_ids, body.md5)
         )
         await self._desk.noted(request, caller, "file.create", id=file.id, bytes=file.bytes)
-        return _answer(upload_shown(row, file))
+        return json_answer(upload_shown(row, file))
 
     async def _cancel(self, request: Request, caller: Caller | None) -> Response:
         row = await run_in_threadpool(
             self._uploads.cancel, project_of(caller), request.path_params["upload_id"]
         )
-        return _answer(upload_shown(row))
+        return json_answer(upload_shown(row))
 
 
 def upload_shown(row: UploadRow, file: FileRow | None = None) -> dict[str, object]:
@@ -142,7 +141,3 @@ def upload_shown(row: UploadRow, file: FileRow | None = None) -> dict[str, objec
         "status": row.status,
         "file": None if file is None else shown(file),
     }
-
-
-def _answer(value: object) -> Response:
-    return json_answer(openai.encode(value))

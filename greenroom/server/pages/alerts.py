@@ -18,6 +18,7 @@ from greenroom.server.pages.access import seen
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 PAST = 25
@@ -48,42 +49,35 @@ class AlertPages:
     async def _all(self, request: Request, session: Session) -> Response:
         before = _before(request)
         if request.method != "POST":
-            return await self._list(session, before)
+            return await run_in_threadpool(self._list, session, before)
         form = await self._form(request, session)
         try:
-            done = await run_in_threadpool(self._change, session, form, _address(request))
+            done = await run_in_threadpool(self._change, session, form, client_address(request))
         except GreenroomError as error:
-            return await self._list(session, before, str(error), error.status)
+            return await run_in_threadpool(self._list, session, before, str(error), error.status)
         return redirect("/alerts", done)
 
-    async def _list(
-        self, session: Session, before: int | None, trouble: str = "", status: int = 200
-    ) -> Response:
-        def build() -> Response:
-            found = self._found(before)
-            return self._doors.render.html(
-                "alerts.html",
-                status=status,
-                session=session,
-                standing=[_row(one) for one in found["standing"]],
-                past=[_row(one) for one in found["ended"]],
-                older=found["next_before"],
-                is_first=before is None,
-                silences=[
-                    {**one, "until_shown": figures.short_clock(one["until"])} for one in found["silences"]
-                ],
-                rules=found["rules"],
-                channels=[_channel(one) for one in found["channels"]],
-                deliveries=[_delivery(one) for one in found["deliveries"]],
-                hours=HOURS,
-                trouble=trouble,
-            )
+    def _list(self, session: Session, before: int | None, trouble: str = "", status: int = 200) -> Response:
+        found = self._found(before)
+        return self._doors.render.html(
+            "alerts.html",
+            status=status,
+            session=session,
+            standing=[_row(one) for one in found["standing"]],
+            past=[_row(one) for one in found["ended"]],
+            older=found["next_before"],
+            is_first=before is None,
+            silences=[{**one, "until_shown": figures.short_clock(one["until"])} for one in found["silences"]],
+            rules=found["rules"],
+            channels=[_channel(one) for one in found["channels"]],
+            deliveries=[_delivery(one) for one in found["deliveries"]],
+            hours=HOURS,
+            trouble=trouble,
+        )
 
-        return await run_in_threadpool(build)
-
-    async def _all_json(self, request: Request, session: Session) -> Response:
+    def _all_json(self, request: Request, session: Session) -> Response:
         before = _before(request)
-        return await run_in_threadpool(lambda: json_answer(self._found(before)))
+        return json_answer(self._found(before))
 
     def _found(self, before: int | None) -> Json:
         backend, project = self._backend, seen()
@@ -102,36 +96,33 @@ class AlertPages:
     async def _one(self, request: Request, session: Session) -> Response:
         id = id_of(request.path_params["id"], "alert")
         if request.method != "POST":
-            return await self._page(session, id)
+            return await run_in_threadpool(self._page, session, id)
         form = await self._form(request, session)
         try:
             done = await run_in_threadpool(
-                self._change, session, {**form, "alert": str(id)}, _address(request)
+                self._change, session, {**form, "alert": str(id)}, client_address(request)
             )
         except GreenroomError as error:
-            return await self._page(session, id, str(error), error.status)
+            return await run_in_threadpool(self._page, session, id, str(error), error.status)
         return redirect(f"/alerts/{id}", done)
 
-    async def _page(self, session: Session, id: int, trouble: str = "", status: int = 200) -> Response:
-        def build() -> Response:
-            one = self._backend.show(id, seen())
-            return self._doors.render.html(
-                "alert.html",
-                status=status,
-                session=session,
-                one=_row(one),
-                figures=[(name.replace("_", " "), f"{value:,.6g}") for name, value in one["figures"].items()],
-                history=[{**event, "time": figures.short_clock(event["at"])} for event in one["history"]],
-                deliveries=[_delivery(two) for two in one["deliveries"]],
-                hours=HOURS,
-                trouble=trouble,
-            )
+    def _page(self, session: Session, id: int, trouble: str = "", status: int = 200) -> Response:
+        one = self._backend.show(id, seen())
+        return self._doors.render.html(
+            "alert.html",
+            status=status,
+            session=session,
+            one=_row(one),
+            figures=[(name.replace("_", " "), f"{value:,.6g}") for name, value in one["figures"].items()],
+            history=[{**event, "time": figures.short_clock(event["at"])} for event in one["history"]],
+            deliveries=[_delivery(two) for two in one["deliveries"]],
+            hours=HOURS,
+            trouble=trouble,
+        )
 
-        return await run_in_threadpool(build)
-
-    async def _one_json(self, request: Request, session: Session) -> Response:
+    def _one_json(self, request: Request, session: Session) -> Response:
         id = id_of(request.path_params["id"], "alert")
-        return await run_in_threadpool(lambda: json_answer(self._backend.show(id, seen())))
+        return json_answer(self._backend.show(id, seen()))
 
     async def _form(self, request: Request, session: Session) -> dict[str, str]:
         form = await self._doors.posted(request, session)
@@ -199,7 +190,3 @@ def _delivery(one: Json) -> Json:
         "time": figures.short_clock(one["at"]),
         "next": figures.short_clock(one["next_at"]) if one["next_at"] else "",
     }
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else ""

@@ -14,11 +14,11 @@ from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import GreenroomError
 from greenroom.server.pages import figures
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.headers import HEADERS
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 LIVING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
@@ -62,64 +62,58 @@ class BatchPages:
             Route("/batches/{id}", doors.page(self._show), methods=["GET", "POST"]),
         ]
 
-    async def _list(self, request: Request, session: Session) -> Response:
-        def build() -> Response:
-            found = self._batches.list(request.query_params.get("after") or None)
-            rows = [_row(one) for one in found["data"]]
-            return self._doors.render.html(
-                "batches.html",
-                session=session,
-                rows=rows,
-                is_live=any(one["status"] in LIVING for one in rows),
-                older=f"/batches?after={segment(found['next'])}" if found["next"] else "",
-            )
+    def _list(self, request: Request, session: Session) -> Response:
+        found = self._batches.list(request.query_params.get("after") or None)
+        rows = [_row(one) for one in found["data"]]
+        return self._doors.render.html(
+            "batches.html",
+            session=session,
+            rows=rows,
+            is_live=any(one["status"] in LIVING for one in rows),
+            older=f"/batches?after={segment(found['next'])}" if found["next"] else "",
+        )
 
-        return await run_in_threadpool(build)
-
-    async def _list_json(self, request: Request, session: Session) -> Response:
+    def _list_json(self, request: Request, session: Session) -> Response:
         after = request.query_params.get("after") or None
-        return await run_in_threadpool(lambda: json_answer(self._batches.list(after)))
+        return json_answer(self._batches.list(after))
 
     async def _show(self, request: Request, session: Session) -> Response:
         id = request.path_params["id"]
         if request.method != "POST":
-            return await self._page(session, id)
+            return await run_in_threadpool(self._page, session, id)
         await self._doors.posted(request, session)
         session.require("operator")
         try:
-            await self._batches.cancel(id, session.who, address_of(request))
+            await self._batches.cancel(id, session.who, client_address(request))
         except GreenroomError as error:
-            return await self._page(session, id, str(error), error.status)
+            return await run_in_threadpool(self._page, session, id, str(error), error.status)
         return redirect("/batches/" + segment(id), "The batch is being cancelled.")
 
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         id = request.path_params["id"]
-        return await run_in_threadpool(lambda: json_answer(self._batches.show(id)))
+        return json_answer(self._batches.show(id))
 
-    async def _file(self, request: Request, session: Session) -> Response:
+    def _file(self, request: Request, session: Session) -> Response:
         id, kind = request.path_params["id"], request.path_params["kind"]
-        path, name = await run_in_threadpool(self._batches.file, id, kind)
+        path, name = self._batches.file(id, kind)
         return FileResponse(path, 200, HEADERS, "application/jsonl; charset=utf-8", filename=name)
 
-    async def _page(self, session: Session, id: str, trouble: str = "", status: int = 200) -> Response:
-        def build() -> Response:
-            batch = self._batches.show(id)
-            row = _row(batch)
-            return self._doors.render.html(
-                "batch.html",
-                status=status,
-                session=session,
-                row=row,
-                facts=_facts(batch),
-                errors=((batch["errors"] or {}).get("data") or [])[:50],
-                lines=batch["lines"],
-                files=[kind for kind in ("output", "error") if batch[f"{kind}_file_id"]],
-                is_live=batch["status"] in LIVING,
-                may_end=batch["status"] in _MAY_END,
-                trouble=trouble,
-            )
-
-        return await run_in_threadpool(build)
+    def _page(self, session: Session, id: str, trouble: str = "", status: int = 200) -> Response:
+        batch = self._batches.show(id)
+        row = _row(batch)
+        return self._doors.render.html(
+            "batch.html",
+            status=status,
+            session=session,
+            row=row,
+            facts=_facts(batch),
+            errors=((batch["errors"] or {}).get("data") or [])[:50],
+            lines=batch["lines"],
+            files=[kind for kind in ("output", "error") if batch[f"{kind}_file_id"]],
+            is_live=batch["status"] in LIVING,
+            may_end=batch["status"] in _MAY_END,
+            trouble=trouble,
+        )
 
 
 def _row(one: Json) -> Json:

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
 from msgspec import ValidationError, convert
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -67,37 +66,33 @@ class ChoosingPage:
             Route("/choose.json", doors.twin(self.show_json)),
         ]
 
-    async def show(self, request: Request, session: Session) -> Response:
+    def show(self, request: Request, session: Session) -> Response:
         """The page; an answer once something was asked."""
         asked = read_fields(request.query_params)
+        found, trouble = None, None
+        if asked:
+            try:
+                found = self._backend.recommend(read_wish(asked))
+            except GreenroomError as error:
+                trouble = error
+        return self._render.html(
+            "choose.html",
+            status=trouble.status if trouble else 200,
+            session=session,
+            asked=asked,
+            tasks=TASKS,
+            trouble=str(trouble or ""),
+            found=found,
+            cards=cards(found) if found else [],
+            others=[_row(one) for one in found["others"]] if found else [],
+            filtered=list(found["filtered"]["by_condition"].items()) if found else [],
+            twin="/choose.json?" + urlencode(asked),
+        )
 
-        def build() -> Response:
-            found, trouble = None, None
-            if asked:
-                try:
-                    found = self._backend.recommend(read_wish(asked))
-                except GreenroomError as error:
-                    trouble = error
-            return self._render.html(
-                "choose.html",
-                status=trouble.status if trouble else 200,
-                session=session,
-                asked=asked,
-                tasks=TASKS,
-                trouble=str(trouble or ""),
-                found=found,
-                cards=cards(found) if found else [],
-                others=[_row(one) for one in found["others"]] if found else [],
-                filtered=list(found["filtered"]["by_condition"].items()) if found else [],
-                twin="/choose.json?" + urlencode(asked),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def show_json(self, request: Request, session: Session) -> Response:
+    def show_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         wish = read_wish(read_fields(request.query_params))
-        return json_answer(await run_in_threadpool(self._backend.recommend, wish))
+        return json_answer(self._backend.recommend(wish))
 
 
 def read_fields(query: Mapping[str, str]) -> dict[str, str]:

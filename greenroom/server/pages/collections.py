@@ -56,34 +56,31 @@ class CollectionPages:
 
     async def _list(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
-            return await self._list_page(session)
+            return await run_in_threadpool(self._list_page, session)
         form = await self._doors.posted(request, session)
         _require_writer(session)
         name, project = form.get("name", "").strip(), form.get("project", "").strip()
         project = own_project(project) or "default"
         if not name or len(name) > 256 or len(project) > 128:
             trouble = MalformedRequest("A collection needs a name of at most 256 characters.")
-            return await self._list_page(session, trouble)
+            return await run_in_threadpool(self._list_page, session, trouble)
         made = await run_in_threadpool(lambda: self._index.stores.create(project, name=name))
         await self._desk.noted(request, session.who, "collection.create", id=made.id, project=project)
         return redirect("/collections/" + segment(made.id))
 
-    async def _list_page(self, session: Session, trouble: GreenroomError | None = None) -> Response:
-        def build() -> Response:
-            return self._doors.render.html(
-                "collections.html",
-                status=trouble.status if trouble else 200,
-                session=session,
-                rows=self._index.stores.all(seen()),
-                unread=self._index.attachments.unread(UNREAD, seen()),
-                trouble=str(trouble or ""),
-            )
+    def _list_page(self, session: Session, trouble: GreenroomError | None = None) -> Response:
+        return self._doors.render.html(
+            "collections.html",
+            status=trouble.status if trouble else 200,
+            session=session,
+            rows=self._index.stores.all(seen()),
+            unread=self._index.attachments.unread(UNREAD, seen()),
+            trouble=str(trouble or ""),
+        )
 
-        return await run_in_threadpool(build)
-
-    async def _list_json(self, request: Request, session: Session) -> Response:
-        rows = await run_in_threadpool(self._index.stores.all, seen())
-        unread = await run_in_threadpool(self._index.attachments.unread, UNREAD, seen())
+    def _list_json(self, request: Request, session: Session) -> Response:
+        rows = self._index.stores.all(seen())
+        unread = self._index.attachments.unread(UNREAD, seen())
         failed = [
             {"id": one.id, "collection": one.store, "project": one.project, "filename": one.filename,
              "code": one.error_code, "error": one.error}
@@ -93,45 +90,35 @@ class CollectionPages:
 
     # one
 
-    async def _show(self, request: Request, session: Session) -> Response:
-        return await self._page(request, session)
+    def _show(self, request: Request, session: Session) -> Response:
+        return self._page(request, session)
 
-    async def _page(
-        self, request: Request, session: Session, trouble: GreenroomError | None = None
-    ) -> Response:
+    def _page(self, request: Request, session: Session, trouble: GreenroomError | None = None) -> Response:
         query = request.query_params.get("q", "").strip()[:_LONGEST_QUERY]
+        row = self._row(request)
+        documents = self._index.list(row.project, row.id)
+        return self._doors.render.html(
+            "collection.html",
+            status=trouble.status if trouble else 200,
+            session=session,
+            row=row,
+            documents=documents[:MOST_SHOWN],
+            left_out=max(0, len(documents) - MOST_SHOWN),
+            query=query,
+            results=[(one, passage_address(row.id, one.passage.id)) for one in self._results(row, query)],
+            trouble=str(trouble or ""),
+        )
 
-        def build() -> Response:
-            row = self._row(request)
-            documents = self._index.list(row.project, row.id)
-            return self._doors.render.html(
-                "collection.html",
-                status=trouble.status if trouble else 200,
-                session=session,
-                row=row,
-                documents=documents[:MOST_SHOWN],
-                left_out=max(0, len(documents) - MOST_SHOWN),
-                query=query,
-                results=[(one, passage_address(row.id, one.passage.id)) for one in self._results(row, query)],
-                trouble=str(trouble or ""),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         query = request.query_params.get("q", "").strip()[:_LONGEST_QUERY]
-
-        def build() -> Response:
-            row = self._row(request)
-            documents = [document_shown(one) for one in self._index.list(row.project, row.id)]
-            found = [
-                {"id": one.passage.id, "document": one.passage.document, "title": one.passage.title,
-                 "score": one.passage.score, "text": one.passage.text}
-                for one in self._results(row, query)
-            ]  # fmt: skip
-            return json_answer({**collection_shown(row), "documents": documents, "results": found})
-
-        return await run_in_threadpool(build)
+        row = self._row(request)
+        documents = [document_shown(one) for one in self._index.list(row.project, row.id)]
+        found = [
+            {"id": one.passage.id, "document": one.passage.document, "title": one.passage.title,
+             "score": one.passage.score, "text": one.passage.text}
+            for one in self._results(row, query)
+        ]  # fmt: skip
+        return json_answer({**collection_shown(row), "documents": documents, "results": found})
 
     def _results(self, row: StoreRow, query: str) -> list[Result]:
         if not query or row.is_expired:
@@ -157,7 +144,7 @@ class CollectionPages:
                     )
                 )
         except GreenroomError as error:
-            return await self._page(request, session, error)
+            return await run_in_threadpool(self._page, request, session, error)
         attach = self._index.attachments.attach
         await run_in_threadpool(attach, row.project, row.id, [Wanted(file_id=kept.id)])
         self._desk.wake()

@@ -6,7 +6,6 @@ Knows the backend by its protocol alone.
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -72,35 +71,29 @@ class ComparisonPages:
             Route("/compare/{run}", doors.page(self._show)),
         ]
 
-    async def _list(self, request: Request, session: Session) -> Response:
-        def build() -> Response:
-            rows = [{**one, "address": "/compare/" + segment(one["id"])} for one in self._backend.list()]
-            return self._doors.render.html("comparisons.html", session=session, rows=rows)
+    def _list(self, request: Request, session: Session) -> Response:
+        rows = [{**one, "address": "/compare/" + segment(one["id"])} for one in self._backend.list()]
+        return self._doors.render.html("comparisons.html", session=session, rows=rows)
 
-        return await run_in_threadpool(build)
+    def _list_json(self, request: Request, session: Session) -> Response:
+        return json_answer({"data": self._backend.list()})
 
-    async def _list_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer({"data": self._backend.list()}))
+    def _show(self, request: Request, session: Session) -> Response:
+        run = self._backend.show(request.path_params["run"])
+        found = run["comparison"]
+        return self._doors.render.html(
+            "comparison.html",
+            session=session,
+            run=run,
+            found=found,
+            measures=[] if found is None else _measures(found),
+            facts=[] if found is None else [_facts(one) for one in found["standings"]],
+            twin=f"/compare/{segment(run['id'])}.json",
+        )
 
-    async def _show(self, request: Request, session: Session) -> Response:
-        def build() -> Response:
-            run = self._backend.show(request.path_params["run"])
-            found = run["comparison"]
-            return self._doors.render.html(
-                "comparison.html",
-                session=session,
-                run=run,
-                found=found,
-                measures=[] if found is None else _measures(found),
-                facts=[] if found is None else [_facts(one) for one in found["standings"]],
-                twin=f"/compare/{segment(run['id'])}.json",
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         id = request.path_params["run"]
-        return await run_in_threadpool(lambda: json_answer(self._backend.show(id)))
+        return json_answer(self._backend.show(id))
 
 
 def _measures(found: Json) -> list[Measure]:

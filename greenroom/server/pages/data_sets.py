@@ -17,12 +17,12 @@ from greenroom.grounding.files import Files
 from greenroom.server.knowledge.upload import Form
 from greenroom.server.pages import figures
 from greenroom.server.pages.access import seen
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.forms import require_same_origin
 from greenroom.server.pages.headers import HEADERS
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session, is_same
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 ROWS = 50
@@ -73,7 +73,7 @@ class DataSetPages:
 
     async def _list(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
-            return await self._list_page(session)
+            return await run_in_threadpool(self._list_page, session)
         form = await self._doors.posted(request, session)
         session.require("operator")
         name, project = form.get("name", "").strip(), _project(form.get("project", ""))
@@ -82,11 +82,11 @@ class DataSetPages:
             made = await run_in_threadpool(
                 lambda: self._backend.add_requests(
                     name, project, filters, with_reply=form.get("with_reply") == "yes",
-                    extends=form.get("as") != "new", by=session.who, address=address_of(request),
+                    extends=form.get("as") != "new", by=session.who, address=client_address(request),
                 )
             )  # fmt: skip
         except GreenroomError as error:
-            return await self._list_page(session, form, error)
+            return await run_in_threadpool(self._list_page, session, form, error)
         return redirect(_address(made["name"], project), _said(made))
 
     async def _upload(self, request: Request, session: Session) -> Response:
@@ -108,42 +108,39 @@ class DataSetPages:
                     upload.finish()
                     return self._backend.add_file(
                         name, project, upload.path.read_bytes(), filename, extends=fields.get("as") != "new",
-                        by=session.who, address=address_of(request),
+                        by=session.who, address=client_address(request),
                     )  # fmt: skip
 
                 made = await run_in_threadpool(add)
         except GreenroomError as error:
-            return await self._list_page(session, fields, error)
+            return await run_in_threadpool(self._list_page, session, fields, error)
         return redirect(_address(made["name"], project), _said(made))
 
-    async def _list_page(
+    def _list_page(
         self, session: Session, form: Mapping[str, str] | None = None, trouble: GreenroomError | None = None
     ) -> Response:
-        def build() -> Response:
-            rows = [{**one, "address": _address(one["name"], one["project"])} for one in self._backend.all()]
-            return self._doors.render.html(
-                "datasets.html",
-                status=trouble.status if trouble else 200,
-                session=session,
-                rows=rows,
-                asked=form or {},
-                project=seen() or "default",
-                is_narrow=seen() is not None,
-                trouble=str(trouble or ""),
-            )
+        rows = [{**one, "address": _address(one["name"], one["project"])} for one in self._backend.all()]
+        return self._doors.render.html(
+            "datasets.html",
+            status=trouble.status if trouble else 200,
+            session=session,
+            rows=rows,
+            asked=form or {},
+            project=seen() or "default",
+            is_narrow=seen() is not None,
+            trouble=str(trouble or ""),
+        )
 
-        return await run_in_threadpool(build)
-
-    async def _list_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer({"data": self._backend.all()}))
+    def _list_json(self, request: Request, session: Session) -> Response:
+        return json_answer({"data": self._backend.all()})
 
     async def _show(self, request: Request, session: Session) -> Response:
         name, project = _name(request), _project(request.query_params.get("project", ""))
         if request.method != "POST":
-            return await self._page(request, session, name, project)
+            return await run_in_threadpool(self._page, request, session, name, project)
         form = await self._doors.posted(request, session)
         session.require("operator")
-        by, address = session.who, address_of(request)
+        by, address = session.who, client_address(request)
         try:
             if form.get("do") == "split":
                 parts = await run_in_threadpool(self._backend.split, name, project, by, address)
@@ -154,9 +151,9 @@ class DataSetPages:
                 return redirect("/datasets", f"The data set {name} was erased.")
             raise MalformedRequest("This form says nothing that can be done.")
         except GreenroomError as error:
-            return await self._page(request, session, name, project, error)
+            return await run_in_threadpool(self._page, request, session, name, project, error)
 
-    async def _page(
+    def _page(
         self,
         request: Request,
         session: Session,
@@ -165,39 +162,35 @@ class DataSetPages:
         trouble: GreenroomError | None = None,
     ) -> Response:
         start = _start(request)
+        found = self._backend.show(name, project, start, ROWS)
+        one = f"{found['name']}@{found['version']}"
+        before, after = max(0, start - ROWS), start + ROWS
+        return self._doors.render.html(
+            "dataset.html",
+            status=trouble.status if trouble else 200,
+            session=session,
+            found=found,
+            rows=[_row(row) for row in found["data"]],
+            versions=[
+                {**two, "address": _address(f"{two['name']}@{two['version']}", project)}
+                for two in found["all_versions"]
+            ],
+            address=_address(found["name"], project),
+            export=_address(one, project, ".jsonl"),
+            twin=_address(one, project, ".json"),
+            earlier=_address(one, project, start=before) if start else "",
+            later=_address(one, project, start=after) if after < found["rows"] else "",
+            trouble=str(trouble or ""),
+        )
 
-        def build() -> Response:
-            found = self._backend.show(name, project, start, ROWS)
-            one = f"{found['name']}@{found['version']}"
-            before, after = max(0, start - ROWS), start + ROWS
-            return self._doors.render.html(
-                "dataset.html",
-                status=trouble.status if trouble else 200,
-                session=session,
-                found=found,
-                rows=[_row(row) for row in found["data"]],
-                versions=[
-                    {**two, "address": _address(f"{two['name']}@{two['version']}", project)}
-                    for two in found["all_versions"]
-                ],
-                address=_address(found["name"], project),
-                export=_address(one, project, ".jsonl"),
-                twin=_address(one, project, ".json"),
-                earlier=_address(one, project, start=before) if start else "",
-                later=_address(one, project, start=after) if after < found["rows"] else "",
-                trouble=str(trouble or ""),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         name, project = _name(request), _project(request.query_params.get("project", ""))
         start = _start(request)
-        return await run_in_threadpool(lambda: json_answer(self._backend.show(name, project, start, ROWS)))
+        return json_answer(self._backend.show(name, project, start, ROWS))
 
-    async def _export(self, request: Request, session: Session) -> Response:
+    def _export(self, request: Request, session: Session) -> Response:
         name, project = _name(request), _project(request.query_params.get("project", ""))
-        filename, lines = await run_in_threadpool(self._backend.export, name, project)
+        filename, lines = self._backend.export(name, project)
         kept = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
         return StreamingResponse(
             lines, 200, {**HEADERS, "content-disposition": kept}, "application/jsonl; charset=utf-8"

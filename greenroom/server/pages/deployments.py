@@ -17,10 +17,10 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.deployments import NewDeployment
 from greenroom.server.pages import figures
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 _LATEST = 50
@@ -100,14 +100,14 @@ class DeploymentsPage:
     async def show(self, request: Request, session: Session) -> Response:
         """The page, and what its buttons send."""
         if request.method != "POST":
-            return await self._page(request, session)
+            return await run_in_threadpool(self._page, request, session)
         form = await self._doors.posted(request, session)
         session.require("admin")
         app = form.get("app", "")
         try:
-            await self._do(form, app, session.who, address_of(request))
+            await self._do(form, app, session.who, client_address(request))
         except GreenroomError as error:
-            return await self._page(request, session, form, error)
+            return await run_in_threadpool(self._page, request, session, form, error)
         return redirect("/deployments?" + urlencode({"app": app}), _DONE[form["do"]])
 
     async def _do(self, form: dict[str, str], app: str, by: str, address: str) -> None:
@@ -130,7 +130,7 @@ class DeploymentsPage:
         found = next((one["open"] for one in self._backend.deployments() if one["app"] == app), None)
         return None if found is None else found.get("policy")
 
-    async def _page(
+    def _page(
         self,
         request: Request,
         session: Session,
@@ -139,22 +139,19 @@ class DeploymentsPage:
     ) -> Response:
         form = form or {}
 
-        def build() -> Response:
-            apps, events, app = self._asked(request)
-            return self._doors.render.html(
-                "deployments.html",
-                status=trouble.status if trouble else 200,
-                session=session,
-                apps=[_app(one) for one in apps],
-                events=[_event(one) for one in events],
-                app=app,
-                choices=self._backend.choices(),
-                asked=form if form.get("do") == "begin" else {"app": app},
-                trouble=str(trouble or ""),
-                twin="/deployments.json" + (f"?{urlencode({'app': app})}" if app else ""),
-            )
-
-        return await run_in_threadpool(build)
+        apps, events, app = self._asked(request)
+        return self._doors.render.html(
+            "deployments.html",
+            status=trouble.status if trouble else 200,
+            session=session,
+            apps=[_app(one) for one in apps],
+            events=[_event(one) for one in events],
+            app=app,
+            choices=self._backend.choices(),
+            asked=form if form.get("do") == "begin" else {"app": app},
+            trouble=str(trouble or ""),
+            twin="/deployments.json" + (f"?{urlencode({'app': app})}" if app else ""),
+        )
 
     def _asked(self, request: Request) -> tuple[list[Json], list[Json], str]:
         """Apps, events, and the app alone that is asked for: an unknown one has none of both."""
@@ -164,14 +161,10 @@ class DeploymentsPage:
         events = [] if app and not apps else self._backend.history(app or None, _LATEST)
         return apps, events, app
 
-    async def show_json(self, request: Request, session: Session) -> Response:
+    def show_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
-
-        def build() -> Response:
-            apps, events, _ = self._asked(request)
-            return json_answer({"apps": apps, "history": events})
-
-        return await run_in_threadpool(build)
+        apps, events, _ = self._asked(request)
+        return json_answer({"apps": apps, "history": events})
 
 
 def _wanted(form: dict[str, str], policy: Json | None = None) -> NewDeployment:

@@ -63,53 +63,45 @@ class DocumentPages:
             Route("/passages/{passage:path}", page(self._passage)),
         ]
 
-    async def _show(self, request: Request, session: Session) -> Response:
+    def _show(self, request: Request, session: Session) -> Response:
         query = request.query_params.get("q", "").strip()[:_LONGEST_QUERY]
         start = _start(request)
+        home, row = self._found(request)
+        passages = self._index.passages(row.project, row.id, home.id)
+        first = min(start, max(0, len(passages) - 1)) // PASSAGES * PASSAGES
+        address = f"/collections/{segment(home.id)}/documents/{segment(row.id)}"
+        found = self._results(home, row, query)
+        return self._doors.render.html(
+            "document.html",
+            session=session,
+            home=home,
+            row=row,
+            address=address,
+            query=query,
+            passages=list(enumerate(passages))[first : first + PASSAGES],
+            count=len(passages),
+            earlier=f"{address}?from={first - PASSAGES}" if first else "",
+            later=f"{address}?from={first + PASSAGES}" if first + PASSAGES < len(passages) else "",
+            results=[(one, passage_address(home.id, one.passage.id)) for one in found],
+            has_file=self._index.files.get(row.project, row.id) is not None,
+        )
 
-        def build() -> Response:
-            home, row = self._found(request)
-            passages = self._index.passages(row.project, row.id, home.id)
-            first = min(start, max(0, len(passages) - 1)) // PASSAGES * PASSAGES
-            address = f"/collections/{segment(home.id)}/documents/{segment(row.id)}"
-            found = self._results(home, row, query)
-            return self._doors.render.html(
-                "document.html",
-                session=session,
-                home=home,
-                row=row,
-                address=address,
-                query=query,
-                passages=list(enumerate(passages))[first : first + PASSAGES],
-                count=len(passages),
-                earlier=f"{address}?from={first - PASSAGES}" if first else "",
-                later=f"{address}?from={first + PASSAGES}" if first + PASSAGES < len(passages) else "",
-                results=[(one, passage_address(home.id, one.passage.id)) for one in found],
-                has_file=self._index.files.get(row.project, row.id) is not None,
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         query = request.query_params.get("q", "").strip()[:_LONGEST_QUERY]
-
-        def build() -> Response:
-            home, row = self._found(request)
-            passages = self._index.passages(row.project, row.id, home.id)
-            return json_answer(
-                {
-                    "id": row.id, "collection": home.id, "project": row.project, "filename": row.filename,
-                    "title": row.title, "status": row.status, "code": row.error_code, "error": row.error,
-                    "language": row.language or None, "bytes": row.bytes, "attributes": row.attributes,
-                    "passages": [_told(one) for one in passages],
-                    "results": [
-                        {**_told(one.passage), "score": one.passage.score}
-                        for one in self._results(home, row, query)
-                    ],
-                }
-            )  # fmt: skip
-
-        return await run_in_threadpool(build)
+        home, row = self._found(request)
+        passages = self._index.passages(row.project, row.id, home.id)
+        return json_answer(
+            {
+                "id": row.id, "collection": home.id, "project": row.project, "filename": row.filename,
+                "title": row.title, "status": row.status, "code": row.error_code, "error": row.error,
+                "language": row.language or None, "bytes": row.bytes, "attributes": row.attributes,
+                "passages": [_told(one) for one in passages],
+                "results": [
+                    {**_told(one.passage), "score": one.passage.score}
+                    for one in self._results(home, row, query)
+                ],
+            }
+        )  # fmt: skip
 
     async def _passage(self, request: Request, session: Session) -> Response:
         """To the page where a passage stands, by the id that records have."""

@@ -10,7 +10,8 @@ from starlette.routing import BaseRoute
 from greenroom.server.pages.rendering import Renderer
 from greenroom.server.pages.sessions import Session
 
-Handler = Callable[[Request, Session], Awaitable[Response]]
+Handler = Callable[[Request, Session], Response] | Callable[[Request, Session], Awaitable[Response]]
+"""Answers somebody who is signed in; in a worker thread, where it may ask stores, if it is no coroutine."""
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 

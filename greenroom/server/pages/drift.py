@@ -18,6 +18,7 @@ from greenroom.server.pages.access import check_project, own_project, person, se
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 _MOST_RUNS = 14
@@ -65,10 +66,10 @@ class DriftPage:
 
     async def _show(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
-            return await self._page(request, session)
+            return await run_in_threadpool(self._page, request, session)
         form = await self._doors.posted(request, session)
         session.require("operator")
-        address, who = request.client.host if request.client else "", _who(session)
+        address, who = client_address(request), _who(session)
         try:
             if form.get("sure") != "yes":
                 raise MalformedRequest("Tick the box to say that this is how it is now.")
@@ -82,56 +83,46 @@ class DriftPage:
             else:
                 raise MalformedRequest("This form says nothing that can be done.")
         except GreenroomError as error:
-            return await self._page(request, session, str(error), error.status)
+            return await run_in_threadpool(self._page, request, session, str(error), error.status)
         return redirect("/drift")
 
-    async def _page(
-        self, request: Request, session: Session, trouble: str = "", status: int = 200
-    ) -> Response:
+    def _page(self, request: Request, session: Session, trouble: str = "", status: int = 200) -> Response:
         asked = _asked(request)
+        found = self._backend.overview(seen())
+        detail = self._backend.show(*asked) if asked is not None else None
+        return self._doors.render.html(
+            "drift.html",
+            status=status,
+            session=session,
+            trouble=trouble,
+            watch=found["watch"],
+            window_h=found["window_h"],
+            looks=found["looks"],
+            pinned=found["pinned"],
+            apps=[_app(one, asked) for one in found["apps"]],
+            detail=None if detail is None else _detail(detail),
+            canaries=[_canary(one) for one in found["canaries"]],
+            twin="/drift.json" if asked is None else "/drift.json?" + _query(*asked),
+        )
 
-        def build() -> Response:
-            found = self._backend.overview(seen())
-            detail = self._backend.show(*asked) if asked is not None else None
-            return self._doors.render.html(
-                "drift.html",
-                status=status,
-                session=session,
-                trouble=trouble,
-                watch=found["watch"],
-                window_h=found["window_h"],
-                looks=found["looks"],
-                pinned=found["pinned"],
-                apps=[_app(one, asked) for one in found["apps"]],
-                detail=None if detail is None else _detail(detail),
-                canaries=[_canary(one) for one in found["canaries"]],
-                twin="/drift.json" if asked is None else "/drift.json?" + _query(*asked),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         asked = _asked(request)
         if asked is not None:
-            return await run_in_threadpool(lambda: json_answer(self._backend.show(*asked)))
-        return await run_in_threadpool(lambda: json_answer(self._backend.overview(seen())))
+            return json_answer(self._backend.show(*asked))
+        return json_answer(self._backend.overview(seen()))
 
-    async def _canary(self, request: Request, session: Session) -> Response:
+    def _canary(self, request: Request, session: Session) -> Response:
         session.require("admin")
+        found = self._backend.canary(*_run_asked(request))
+        twin = f"/drift/canary.json?{urlencode({'target': found['target'], 'run': found['number']})}"
+        return self._doors.render.html(
+            "canary.html", session=session, found=found, twin=twin, time=figures.short_clock(found["at"]),
+            state=_STATES[found["state"]],
+        )  # fmt: skip
 
-        def build() -> Response:
-            found = self._backend.canary(*_run_asked(request))
-            twin = f"/drift/canary.json?{urlencode({'target': found['target'], 'run': found['number']})}"
-            return self._doors.render.html(
-                "canary.html", session=session, found=found, twin=twin, time=figures.short_clock(found["at"]),
-                state=_STATES[found["state"]],
-            )  # fmt: skip
-
-        return await run_in_threadpool(build)
-
-    async def _canary_json(self, request: Request, session: Session) -> Response:
+    def _canary_json(self, request: Request, session: Session) -> Response:
         session.require("admin")
-        return await run_in_threadpool(lambda: json_answer(self._backend.canary(*_run_asked(request))))
+        return json_answer(self._backend.canary(*_run_asked(request)))
 
 
 def _asked(request: Request) -> tuple[str, str, str] | None:

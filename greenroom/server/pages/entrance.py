@@ -2,7 +2,9 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
+from typing import cast
 from urllib.parse import quote, unquote, urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +21,7 @@ from greenroom.server.pages.doors import Doors, Endpoint, Handler
 from greenroom.server.pages.forms import local_path, own_address, read_form, require_same_origin
 from greenroom.server.pages.rendering import Redirect, Renderer, json_answer, redirect, said
 from greenroom.server.pages.sessions import IDLE_S, Session, Shelves, gate_of, is_same
+from greenroom.server.routing import client_address
 
 log = logging.getLogger("greenroom.server")
 
@@ -68,6 +71,7 @@ class Entrance:
 
     def page(self, handler: Handler) -> Endpoint:
         """Around pages: who is not signed in is sent to do so; an error is a page too."""
+        handle = _coroutine(handler)
 
         async def endpoint(request: Request) -> Response:
             try:
@@ -80,7 +84,7 @@ class Entrance:
             said.set(notice)
             try:
                 enter(session.person, request.url.path, request.method)
-                answer = await handler(request, session)
+                answer = await handle(request, session)
             except (GreenroomError, sqlite3.Error) as error:
                 answer = self._error_page(_told(error), session)
             if notice:
@@ -93,6 +97,7 @@ class Entrance:
 
     def twin(self, handler: Handler) -> Endpoint:
         """Around JSON twins and streams: who is not signed in gets a 401; an error is JSON."""
+        handle = _coroutine(handler)
 
         async def endpoint(request: Request) -> Response:
             try:
@@ -103,7 +108,7 @@ class Entrance:
                 return _json_error(401, "not_signed_in", "Sign in at /login first, or use /api with a key.")
             try:
                 enter(session.person, request.url.path, request.method)
-                answer = await handler(request, session)
+                answer = await handle(request, session)
             except (GreenroomError, sqlite3.Error) as error:
                 told = _told(error)
                 answer = _json_error(told.status, told.code, str(told))
@@ -162,7 +167,7 @@ class Entrance:
         wanted = local_path(form.get("next", "/"))
         if not self._login_tokens.fits(cookie(request, "login"), form.get("csrf", "")):
             return self._login_page(request, wanted, "The form was too old. Please try again.", 403)
-        address = request.client.host if request.client else ""
+        address = client_address(request)
         wait_s = self._brake.begin(address)
         if wait_s > 0:
             seconds = int(wait_s) + 1
@@ -210,6 +215,17 @@ class Entrance:
         return self._render.html(
             "error.html", status=error.status, session=session, code=error.status, sentence=str(error)
         )
+
+
+def _coroutine(handler: Handler) -> Callable[[Request, Session], Awaitable[Response]]:
+    if iscoroutinefunction(handler):
+        return handler
+    plain = cast("Callable[[Request, Session], Response]", handler)  # what is no coroutine is the other kind
+
+    async def threaded(request: Request, session: Session) -> Response:
+        return await run_in_threadpool(plain, request, session)
+
+    return threaded
 
 
 def _told(error: GreenroomError | sqlite3.Error) -> GreenroomError:

@@ -9,7 +9,6 @@ from math import isfinite
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -32,7 +31,7 @@ class Evaluations(Protocol):
 
     def runs(self) -> list[Json]: ...
     def show(self, id: str, baseline: str | None) -> Json: ...
-    def compared(self, id: str, baseline: str) -> Mapping[str, Mapping[str, float | None]]: ...
+    def compared(self, baseline: str) -> Mapping[str, Mapping[str, float | None]]: ...
     def rendered(self, id: str, baseline: str | None, form: str) -> str: ...
 
 
@@ -83,73 +82,65 @@ class EvaluationPages:
             Route("/evaluations/{id}", doors.page(self._show)),
         ]
 
-    async def _list(self, request: Request, session: Session) -> Response:
-        def build() -> Response:
-            rows = [{**one, "address": address_of(one["id"])} for one in self._evaluations.runs()]
-            is_live = any(one["status"] == "running" for one in rows)
-            return self._doors.render.html("evaluations.html", session=session, rows=rows, is_live=is_live)
+    def _list(self, request: Request, session: Session) -> Response:
+        rows = [{**one, "address": address_of(one["id"])} for one in self._evaluations.runs()]
+        is_live = any(one["status"] == "running" for one in rows)
+        return self._doors.render.html("evaluations.html", session=session, rows=rows, is_live=is_live)
 
-        return await run_in_threadpool(build)
+    def _list_json(self, request: Request, session: Session) -> Response:
+        return json_answer({"data": self._evaluations.runs()})
 
-    async def _list_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer({"data": self._evaluations.runs()}))
-
-    async def _show(self, request: Request, session: Session) -> Response:
+    def _show(self, request: Request, session: Session) -> Response:
         query = request.query_params
         id, baseline = request.path_params["id"], query.get("baseline") or None
         shown = query.get("show", "")
         shown = shown if shown in SHOWN else SHOWN[0]
         first = int(query.get("from", "")) if re.fullmatch("[0-9]{1,9}", query.get("from", "")) else 0
 
-        def build() -> Response:
-            found = self._evaluations.show(id, baseline)
-            report, run = found["report"], found["report"]["runs"][0]
-            changes = report["comparisons"][0]["changes"] if report["comparisons"] else []
-            words = found["words"]
-            others = self._evaluations.compared(id, baseline) if baseline else {}
-            kinds = {one["kind"]["name"]: one["kind"] for one in run["metrics"]}
-            cases = [
-                case for one in run["cases"] if (case := _case(one, others, kinds)) and _fits(case, shown)
-            ]
-            address = address_of(found["run"]["id"])
-            asked = {"baseline": baseline} if baseline else {}
-            return self._doors.render.html(
-                "evaluation.html",
-                session=session,
-                run=found["run"],
-                told=run,
-                result=report["result"],
-                reasons=report["reasons"],
-                facts=words["facts"],
-                metrics=list(zip(words["metrics"], _metric_bars(run["metrics"]), strict=True)),
-                changes=list(
-                    zip(words["changes"], _change_bars(changes, words["standings"]), strict=True)
-                ),
-                against=found["against"],
-                baseline=baseline or "",
-                agreement=found["agreement"],
-                cases=cases[first : first + _PAGE],
-                count=len(cases),
-                shown=shown,
-                choices=SHOWN if baseline else ("all", "failed"),
-                tabs={one: f"{address}?{urlencode({**asked, 'show': one})}#cases" for one in SHOWN},
-                more=f"{address}?{urlencode({**asked, 'show': shown, 'from': str(first + _PAGE)})}#cases"
-                if len(cases) > first + _PAGE else "",
-                address=address,
-                twin=f"{address}.json?{urlencode(asked)}",
-                files={form: f"{address}/report.{form}?{urlencode(asked)}" for form in _TYPES},
-            )  # fmt: skip
+        found = self._evaluations.show(id, baseline)
+        report, run = found["report"], found["report"]["runs"][0]
+        changes = report["comparisons"][0]["changes"] if report["comparisons"] else []
+        words = found["words"]
+        others = self._evaluations.compared(baseline) if baseline else {}
+        kinds = {one["kind"]["name"]: one["kind"] for one in run["metrics"]}
+        cases = [case for one in run["cases"] if (case := _case(one, others, kinds)) and _fits(case, shown)]
+        address = address_of(found["run"]["id"])
+        asked = {"baseline": baseline} if baseline else {}
+        return self._doors.render.html(
+            "evaluation.html",
+            session=session,
+            run=found["run"],
+            told=run,
+            result=report["result"],
+            reasons=report["reasons"],
+            facts=words["facts"],
+            metrics=list(zip(words["metrics"], _metric_bars(run["metrics"]), strict=True)),
+            changes=list(
+                zip(words["changes"], _change_bars(changes, words["standings"]), strict=True)
+            ),
+            against=found["against"],
+            baseline=baseline or "",
+            agreement=found["agreement"],
+            cases=cases[first : first + _PAGE],
+            count=len(cases),
+            shown=shown,
+            choices=SHOWN if baseline else ("all", "failed"),
+            tabs={one: f"{address}?{urlencode({**asked, 'show': one})}#cases" for one in SHOWN},
+            more=f"{address}?{urlencode({**asked, 'show': shown, 'from': str(first + _PAGE)})}#cases"
+            if len(cases) > first + _PAGE else "",
+            address=address,
+            twin=f"{address}.json?{urlencode(asked)}",
+            files={form: f"{address}/report.{form}?{urlencode(asked)}" for form in _TYPES},
+        )  # fmt: skip
 
-        return await run_in_threadpool(build)
-
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         id, baseline = request.path_params["id"], request.query_params.get("baseline") or None
-        return json_answer(await run_in_threadpool(self._evaluations.show, id, baseline))
+        return json_answer(self._evaluations.show(id, baseline))
 
-    async def _file(self, request: Request, session: Session) -> Response:
+    def _file(self, request: Request, session: Session) -> Response:
         id, form = request.path_params["id"], request.path_params["form"]
         baseline = request.query_params.get("baseline") or None
-        text = await run_in_threadpool(self._evaluations.rendered, id, baseline, form)
+        text = self._evaluations.rendered(id, baseline, form)
         name = "".join(one for one in id if one.isalnum() or one in "_-")[:60] or "run"
         headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}.{form}"'}
         return Response(text.encode("utf-8", "replace"), 200, headers, f"{_TYPES[form]}; charset=utf-8")

@@ -15,9 +15,9 @@ from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.pages import figures
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.evaluations import Bar, bar
-from greenroom.server.pages.prompts import client_of
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 CONTROL = "control"
@@ -66,25 +66,22 @@ class ExperimentPages:
             Route("/experiments/{name}", doors.page(self._show), methods=["GET", "POST"]),
         ]
 
-    async def _list(self, request: Request, session: Session) -> Response:
-        def build() -> Response:
-            rows = [{**one, "address": address_of(one["name"])} for one in self._experiments.experiments()]
-            return self._doors.render.html("experiments.html", session=session, rows=rows)
+    def _list(self, request: Request, session: Session) -> Response:
+        rows = [{**one, "address": address_of(one["name"])} for one in self._experiments.experiments()]
+        return self._doors.render.html("experiments.html", session=session, rows=rows)
 
-        return await run_in_threadpool(build)
-
-    async def _list_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer({"data": self._experiments.experiments()}))
+    def _list_json(self, request: Request, session: Session) -> Response:
+        return json_answer({"data": self._experiments.experiments()})
 
     async def _show(self, request: Request, session: Session) -> Response:
         name = request.path_params["name"]
         if request.method != "POST":
-            return await self._page(session, name)
+            return await run_in_threadpool(self._page, session, name)
         form = await self._doors.posted(request, session)
         try:
-            said = await run_in_threadpool(self._change, name, form, session.who, client_of(request))
+            said = await run_in_threadpool(self._change, name, form, session.who, client_address(request))
         except GreenroomError as error:
-            return await self._page(session, name, str(error), error.status)
+            return await run_in_threadpool(self._page, session, name, str(error), error.status)
         return redirect(address_of(name), said)
 
     def _change(self, name: str, form: dict[str, str], by: str, address: str) -> str:
@@ -103,32 +100,29 @@ class ExperimentPages:
                 raise MalformedRequest("Tick the box to say that all traffic shall go to this arm.", "sure")
         raise MalformedRequest("This form says nothing that can be done.", "do")
 
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         name = request.path_params["name"]
-        return await run_in_threadpool(lambda: json_answer(self._experiments.show(name)))
+        return json_answer(self._experiments.show(name))
 
-    async def _page(self, session: Session, name: str, trouble: str = "", status: int = 200) -> Response:
-        def build() -> Response:
-            found = self._experiments.show(name)
-            is_running = found["state"] == "running"
-            return self._doors.render.html(
-                "experiment.html",
-                status=status,
-                session=session,
-                found=found,
-                is_live=is_running and not trouble,
-                arms=[_arm(one, found["metric"]) for one in found["arms"]],
-                comparisons=[_compared(one) for one in found["comparisons"]],
-                guards=[_guarded(one) for one in found["guards"]],
-                promotable=[
-                    one["arm"] for one in found["arms"] if one["arm"] != CONTROL and not one["is_shadow"]
-                ],
-                trouble=trouble,
-                address=address_of(name),
-                twin=f"{address_of(name)}.json",
-            )
-
-        return await run_in_threadpool(build)
+    def _page(self, session: Session, name: str, trouble: str = "", status: int = 200) -> Response:
+        found = self._experiments.show(name)
+        is_running = found["state"] == "running"
+        return self._doors.render.html(
+            "experiment.html",
+            status=status,
+            session=session,
+            found=found,
+            is_live=is_running and not trouble,
+            arms=[_arm(one, found["metric"]) for one in found["arms"]],
+            comparisons=[_compared(one) for one in found["comparisons"]],
+            guards=[_guarded(one) for one in found["guards"]],
+            promotable=[
+                one["arm"] for one in found["arms"] if one["arm"] != CONTROL and not one["is_shadow"]
+            ],
+            trouble=trouble,
+            address=address_of(name),
+            twin=f"{address_of(name)}.json",
+        )
 
 
 def address_of(name: str) -> str:
@@ -202,6 +196,3 @@ def signed(metric: str, value: float | None) -> str:
     if value is None:
         return "open"
     return f"{'−' if value < 0 else '+'}{amount(metric, abs(value))}"
-
-
-__all__ = ["ExperimentPages", "Experiments", "address_of", "amount", "signed"]

@@ -16,6 +16,7 @@ from greenroom.server.pages.curves import HEIGHT, WIDTH, charts
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 LIVING = frozenset({"validating_files", "queued", "running"})
@@ -60,21 +61,18 @@ class FinetuningPages:
             Route("/finetuning/{id}", doors.page(self._show), methods=["GET", "POST"]),
         ]
 
-    async def _list(self, request: Request, session: Session) -> Response:
-        def build() -> Response:
-            rows = [_row(one) for one in self._training.list()]
-            is_live = any(one["status"] in LIVING for one in rows)
-            return self._doors.render.html("finetuning.html", session=session, rows=rows, is_live=is_live)
+    def _list(self, request: Request, session: Session) -> Response:
+        rows = [_row(one) for one in self._training.list()]
+        is_live = any(one["status"] in LIVING for one in rows)
+        return self._doors.render.html("finetuning.html", session=session, rows=rows, is_live=is_live)
 
-        return await run_in_threadpool(build)
-
-    async def _list_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer({"data": self._training.list()}))
+    def _list_json(self, request: Request, session: Session) -> Response:
+        return json_answer({"data": self._training.list()})
 
     async def _show(self, request: Request, session: Session) -> Response:
         id = request.path_params["id"]
         if request.method != "POST":
-            return await self._page(session, id)
+            return await run_in_threadpool(self._page, session, id)
         form = await self._doors.posted(request, session)
         if not session.may_write:
             raise Forbidden("This key may look, but not change. Sign in with an admin or operator key.")
@@ -84,44 +82,41 @@ class FinetuningPages:
                 raise MalformedRequest("This form says nothing that can be done.")
             if deed == "cancel" and form.get("sure") != "yes":
                 raise MalformedRequest("Tick the box to say that the job shall end for good.")
-            address = request.client.host if request.client else ""
+            address = client_address(request)
             await run_in_threadpool(self._training.change, id, deed, session.who, address)
         except GreenroomError as error:
-            return await self._page(session, id, str(error), error.status)
+            return await run_in_threadpool(self._page, session, id, str(error), error.status)
         return redirect("/finetuning/" + segment(id))
 
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         id = request.path_params["id"]
-        return await run_in_threadpool(lambda: json_answer(self._training.show(id)))
+        return json_answer(self._training.show(id))
 
-    async def _page(self, session: Session, id: str, trouble: str = "", status: int = 200) -> Response:
-        def build() -> Response:
-            job = self._training.show(id)
-            ours = job["greenroom"]
-            state = ours["state"]
-            return self._doors.render.html(
-                "finetuning_job.html",
-                status=status,
-                session=session,
-                job=job,
-                row=_row(job["summary"]),
-                state=state,
-                is_live=state in LIVING,
-                may=_may(state, is_planned=ours["start"] is not None),
-                charts=charts(job["points"]),
-                width=WIDTH,
-                height=HEIGHT,
-                facts=_facts(job),
-                problems=(ours["report"] or {}).get("problems") or [],
-                events=[one for one in job["events"] if one["type"] == "message"][:50],
-                checkpoints=job["checkpoints"],
-                card=_card(ours["card"]),
-                trouble=trouble,
-                address="/finetuning/" + segment(id),
-                twin="/finetuning/" + segment(id) + ".json",
-            )
-
-        return await run_in_threadpool(build)
+    def _page(self, session: Session, id: str, trouble: str = "", status: int = 200) -> Response:
+        job = self._training.show(id)
+        ours = job["greenroom"]
+        state = ours["state"]
+        return self._doors.render.html(
+            "finetuning_job.html",
+            status=status,
+            session=session,
+            job=job,
+            row=_row(job["summary"]),
+            state=state,
+            is_live=state in LIVING,
+            may=_may(state, is_planned=ours["start"] is not None),
+            charts=charts(job["points"]),
+            width=WIDTH,
+            height=HEIGHT,
+            facts=_facts(job),
+            problems=(ours["report"] or {}).get("problems") or [],
+            events=[one for one in job["events"] if one["type"] == "message"][:50],
+            checkpoints=job["checkpoints"],
+            card=_card(ours["card"]),
+            trouble=trouble,
+            address="/finetuning/" + segment(id),
+            twin="/finetuning/" + segment(id) + ".json",
+        )
 
 
 def _row(one: Json) -> Json:

@@ -83,35 +83,29 @@ class Pages:
 
     # Home and asking
 
-    async def _home(self, request: Request, session: Session) -> Response:
-        return await self._home_page(session)
+    def _home(self, request: Request, session: Session) -> Response:
+        return self._home_page(session)
 
-    async def _home_page(
+    def _home_page(
         self, session: Session, *, text: str = "", app: str = "", trouble: str = "", status: int = 200
     ) -> Response:
-        def build() -> Response:
-            rows, _ = self._backend.list_traces(limit=_LATEST)
-            return self._render.html(
-                "home.html",
-                status=status,
-                session=session,
-                apps=self._backend.apps(),
-                about=_about(self._backend.about()),
-                rows=read_rows(with_words(rows, self._backend.get_trace)),
-                text=text,
-                app=app,
-                trouble=trouble,
-            )
+        rows, _ = self._backend.list_traces(limit=_LATEST)
+        return self._render.html(
+            "home.html",
+            status=status,
+            session=session,
+            apps=self._backend.apps(),
+            about=_about(self._backend.about()),
+            rows=read_rows(with_words(rows, self._backend.get_trace)),
+            text=text,
+            app=app,
+            trouble=trouble,
+        )
 
-        return await run_in_threadpool(build)
-
-    async def _home_json(self, request: Request, session: Session) -> Response:
-        def build() -> Response:
-            rows, _ = self._backend.list_traces(limit=_LATEST)
-            about, apps = self._backend.about(), self._backend.apps()
-            return json_answer({"about": about, "apps": apps, "latest": rows})
-
-        return await run_in_threadpool(build)
+    def _home_json(self, request: Request, session: Session) -> Response:
+        rows, _ = self._backend.list_traces(limit=_LATEST)
+        about, apps = self._backend.about(), self._backend.apps()
+        return json_answer({"about": about, "apps": apps, "latest": rows})
 
     async def _ask(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
@@ -130,7 +124,9 @@ class Pages:
                 )
             trace = await self._backend.ask(text, app)
         except GreenroomError as error:
-            return await self._home_page(session, text=text, app=app, trouble=str(error), status=error.status)
+            return await run_in_threadpool(
+                self._home_page, session, text=text, app=app, trouble=str(error), status=error.status
+            )
         await self._wait_for(trace)
         return redirect("/requests/" + segment(trace))
 
@@ -143,31 +139,23 @@ class Pages:
 
     # The audit log
 
-    async def _audit(self, request: Request, session: Session) -> Response:
+    def _audit(self, request: Request, session: Session) -> Response:
         asked = read_audit_filters(request.query_params)
+        lines, older = self._backend.list_audit(**asked)
+        return self._render.html(
+            "audit.html",
+            session=session,
+            lines=read_lines(lines),
+            asked=asked,
+            actions=ACTIONS,
+            older=audit_address("/audit", asked, cursor=older) if older else "",
+            twin=audit_address("/audit.json", asked),
+        )
 
-        def build() -> Response:
-            lines, older = self._backend.list_audit(**asked)
-            return self._render.html(
-                "audit.html",
-                session=session,
-                lines=read_lines(lines),
-                asked=asked,
-                actions=ACTIONS,
-                older=audit_address("/audit", asked, cursor=older) if older else "",
-                twin=audit_address("/audit.json", asked),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _audit_json(self, request: Request, session: Session) -> Response:
+    def _audit_json(self, request: Request, session: Session) -> Response:
         asked = read_audit_filters(request.query_params)
-
-        def build() -> Response:
-            lines, older = self._backend.list_audit(**asked)
-            return json_answer({"data": lines, "next": older})
-
-        return await run_in_threadpool(build)
+        lines, older = self._backend.list_audit(**asked)
+        return json_answer({"data": lines, "next": older})
 
 
 def _about(facts: dict[str, Any]) -> dict[str, Any]:  # Any: JSON

@@ -16,12 +16,12 @@ from greenroom.grounding.files import Files, Upload
 from greenroom.server.knowledge.upload import Form
 from greenroom.server.pages import figures
 from greenroom.server.pages.access import seen
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.forms import require_same_origin
 from greenroom.server.pages.once import Once
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session, Shelf, is_same
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 _PROBLEMS = 20
@@ -70,24 +70,26 @@ class NewTrainingPage:
             Route("/finetuning/files", doors.page(self._upload), methods=["POST"]),
         ]
 
-    async def _new_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer(self._training.offers()))
+    def _new_json(self, request: Request, session: Session) -> Response:
+        return json_answer(self._training.offers())
 
     async def _new(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
-            return await self._page(session, {**_FORM, "file": request.query_params.get("file", "")[:64]})
+            return await run_in_threadpool(
+                self._page, session, {**_FORM, "file": request.query_params.get("file", "")[:64]}
+            )
         form = await self._doors.posted(request, session)
         session.require("operator")
         asked = {name: form.get(name, "").strip() for name in _FORM}
         try:
             body = _body(asked)
             if form.get("do") == "create":
-                id = await self._created(form.get("mark", ""), body, session.who, address_of(request))
+                id = await self._created(form.get("mark", ""), body, session.who, client_address(request))
                 return redirect("/finetuning/" + segment(id), "The job was made.")
             found = await run_in_threadpool(self._training.estimate, body)
         except GreenroomError as error:
-            return await self._page(session, asked, trouble=error)
-        return await self._page(session, asked, found)
+            return await run_in_threadpool(self._page, session, asked, trouble=error)
+        return await run_in_threadpool(self._page, session, asked, found)
 
     async def _created(self, mark: str, body: Json, by: str, address: str) -> str:
         if not await self._once.take(mark):
@@ -111,33 +113,30 @@ class NewTrainingPage:
                 project = form.fields.get("project", "").strip() or seen() or "default"
                 if upload is None or not upload.size_bytes or len(project) > 128:
                     raise MalformedRequest("Choose a file that is not empty, and a project.")
-                by, address = session.who, address_of(request)
+                by, address = session.who, client_address(request)
                 kept = await run_in_threadpool(training.keep, upload, project, name, by, address)
         except GreenroomError as error:
-            return await self._page(session, dict(_FORM), trouble=error)
+            return await run_in_threadpool(self._page, session, dict(_FORM), trouble=error)
         return redirect("/finetuning/new?file=" + segment(kept["id"]), f"{kept['name']} was uploaded.")
 
-    async def _page(
+    def _page(
         self,
         session: Session,
         asked: dict[str, str],
         found: Json | None = None,
         trouble: GreenroomError | None = None,
     ) -> Response:
-        def build() -> Response:
-            offers = self._training.offers()
-            return self._doors.render.html(
-                "finetuning_new.html",
-                status=trouble.status if trouble else 200,
-                session=session,
-                offers=offers,
-                asked=asked,
-                found=None if found is None else _found(found),
-                mark=token_urlsafe(18),
-                trouble=str(trouble or ""),
-            )
-
-        return await run_in_threadpool(build)
+        offers = self._training.offers()
+        return self._doors.render.html(
+            "finetuning_new.html",
+            status=trouble.status if trouble else 200,
+            session=session,
+            offers=offers,
+            asked=asked,
+            found=None if found is None else _found(found),
+            mark=token_urlsafe(18),
+            trouble=str(trouble or ""),
+        )
 
 
 def _body(asked: dict[str, str]) -> Json:

@@ -15,9 +15,9 @@ from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.pages import figures
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.prompts import address_of as prompt_address
-from greenroom.server.pages.prompts import client_of
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 WIDTH, HEIGHT = 640, 260
@@ -78,41 +78,40 @@ class OptimizationPages:
     async def _list(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
             asked = {"prompt": request.query_params.get("prompt", "")}
-            return await self._list_page(session, asked)
+            return await run_in_threadpool(self._list_page, session, asked)
         form = await self._doors.posted(request, session)
         try:
-            begun = await run_in_threadpool(self._optimizations.start, form, session.who, client_of(request))
+            begun = await run_in_threadpool(
+                self._optimizations.start, form, session.who, client_address(request)
+            )
         except GreenroomError as error:
-            return await self._list_page(session, form, str(error), error.status)
+            return await run_in_threadpool(self._list_page, session, form, str(error), error.status)
         return redirect(address_of(begun), "It is begun, in a process of its own.")
 
-    async def _list_page(
+    def _list_page(
         self, session: Session, asked: Mapping[str, str], trouble: str = "", status: int = 200
     ) -> Response:
-        def build() -> Response:
-            rows = [{**one, "address": address_of(one["id"])} for one in self._optimizations.runs()]
-            return self._doors.render.html(
-                "optimizations.html",
-                status=status,
-                session=session,
-                rows=rows,
-                is_live=any(one["state"] == "running" for one in rows),
-                choices=self._optimizations.choices(),
-                asked={name: asked.get(name, "") for name in FIELDS},
-                trouble=trouble,
-            )
+        rows = [{**one, "address": address_of(one["id"])} for one in self._optimizations.runs()]
+        return self._doors.render.html(
+            "optimizations.html",
+            status=status,
+            session=session,
+            rows=rows,
+            is_live=any(one["state"] == "running" for one in rows),
+            choices=self._optimizations.choices(),
+            asked={name: asked.get(name, "") for name in FIELDS},
+            trouble=trouble,
+        )
 
-        return await run_in_threadpool(build)
-
-    async def _list_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer({"data": self._optimizations.runs()}))
+    def _list_json(self, request: Request, session: Session) -> Response:
+        return json_answer({"data": self._optimizations.runs()})
 
     async def _show(self, request: Request, session: Session) -> Response:
         id = request.path_params["id"]
         if request.method != "POST":
-            return await self._page(session, id)
+            return await run_in_threadpool(self._page, session, id)
         form = await self._doors.posted(request, session)
-        by, address = session.who, client_of(request)
+        by, address = session.who, client_address(request)
         try:
             match form.get("do"):
                 case "stop":
@@ -123,39 +122,36 @@ class OptimizationPages:
                     return redirect(address_of(begun), "It goes on where it was.")
             raise MalformedRequest("This form says nothing that can be done.", "do")
         except GreenroomError as error:
-            return await self._page(session, id, str(error), error.status)
+            return await run_in_threadpool(self._page, session, id, str(error), error.status)
 
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         id = request.path_params["id"]
-        return await run_in_threadpool(lambda: json_answer(self._optimizations.show(id)))
+        return json_answer(self._optimizations.show(id))
 
-    async def _page(self, session: Session, id: str, trouble: str = "", status: int = 200) -> Response:
-        def build() -> Response:
-            found = self._optimizations.show(id)
-            if found.get("run"):  # it was only begun when this address was given out
-                return redirect(address_of(found["run"]))
-            result, saved = found["result"], found["saved"]
-            tested = result["winner"] if result else None
-            return self._doors.render.html(
-                "optimization.html",
-                status=status,
-                session=session,
-                found=found,
-                is_live=found["state"] == "running" and not trouble,
-                decision=result["decision"] if result else None,
-                parts=None if not result else [result["train"], result["dev"], result["held_back"]],
-                calls=figures.count(result["calls"]) if result else "",
-                candidates=[_candidate(one, tested) for one in found["candidates"]],
-                front=front_of(found["candidates"], tested),
-                size=(WIDTH, HEIGHT),
-                saved=saved and {**saved, "address": prompt_address(saved["name"], str(saved["number"]))},
-                prompt=prompt_address(found["prompt"].partition("@")[0]),
-                trouble=trouble,
-                address=address_of(id),
-                twin=f"{address_of(id)}.json",
-            )
-
-        return await run_in_threadpool(build)
+    def _page(self, session: Session, id: str, trouble: str = "", status: int = 200) -> Response:
+        found = self._optimizations.show(id)
+        if found.get("run"):  # it was only begun when this address was given out
+            return redirect(address_of(found["run"]))
+        result, saved = found["result"], found["saved"]
+        tested = result["winner"] if result else None
+        return self._doors.render.html(
+            "optimization.html",
+            status=status,
+            session=session,
+            found=found,
+            is_live=found["state"] == "running" and not trouble,
+            decision=result["decision"] if result else None,
+            parts=None if not result else [result["train"], result["dev"], result["held_back"]],
+            calls=figures.count(result["calls"]) if result else "",
+            candidates=[_candidate(one, tested) for one in found["candidates"]],
+            front=front_of(found["candidates"], tested),
+            size=(WIDTH, HEIGHT),
+            saved=saved and {**saved, "address": prompt_address(saved["name"], str(saved["number"]))},
+            prompt=prompt_address(found["prompt"].partition("@")[0]),
+            trouble=trouble,
+            address=address_of(id),
+            twin=f"{address_of(id)}.json",
+        )
 
 
 FIELDS = ("prompt", "data", "metric", "method", "app", "model", "reflection_model", "budget_usd", "max_calls")
@@ -230,6 +226,3 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
     least, most = min(values), max(values)
     room = (most - least) * 0.12 or abs(most) * 0.1 or 0.1
     return max(0.0, least - room), most + room
-
-
-__all__ = ["FIELDS", "OptimizationPages", "Optimizations", "front_of"]

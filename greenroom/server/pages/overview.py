@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -124,10 +123,9 @@ class OverviewPages:
             Route("/overview/why.json", doors.twin(self._why_json)),
         ]
 
-    async def _show(self, request: Request, session: Session) -> Response:
+    def _show(self, request: Request, session: Session) -> Response:
         asked = read_asked(request.query_params, time.time())
-
-        return await run_in_threadpool(self.page, asked, session)
+        return self.page(asked, session)
 
     def page(self, asked: Asked, session: Session) -> Response:
         """The overview; reads files."""
@@ -145,28 +143,23 @@ class OverviewPages:
             **found,
         )
 
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         asked = read_asked(request.query_params, time.time())
-
-        def build() -> Response:
-            found = self._found(asked)
-            return json_answer(
-                {
-                    "range": asked.range.name,
-                    "since": asked.since_s,
-                    "until": asked.until_s,
-                    "step_s": asked.range.step_s,
-                    **asked.names.said,
-                    "qualities": [
-                        {"name": one.name, "tiles": one.tiles, "charts": one.charts}
-                        for one in found["strips"]
-                    ],
-                    "movers": [one.told() for one in found["movers"]],
-                    "markers": found["markers"],
-                }
-            )
-
-        return await run_in_threadpool(build)
+        found = self._found(asked)
+        return json_answer(
+            {
+                "range": asked.range.name,
+                "since": asked.since_s,
+                "until": asked.until_s,
+                "step_s": asked.range.step_s,
+                **asked.names.said,
+                "qualities": [
+                    {"name": one.name, "tiles": one.tiles, "charts": one.charts} for one in found["strips"]
+                ],
+                "movers": [one.told() for one in found["movers"]],
+                "markers": found["markers"],
+            }
+        )
 
     def _found(self, asked: Asked) -> Json:
         backend, names, step_s = self._backend, asked.names, asked.range.step_s
@@ -198,27 +191,23 @@ class OverviewPages:
         found = movers(before, after, dimension)
         return [why.shown(one, asked.address, asked.since_s, asked.until_s) for one in found]
 
-    async def _why(self, request: Request, session: Session) -> Response:
+    def _why(self, request: Request, session: Session) -> Response:
         asked = read_asked(request.query_params, time.time())
+        told = self._told(asked)
+        return self._doors.render.html(
+            "why.html",
+            session=session,
+            asked=asked,
+            told=told,
+            ranges=[(one, asked.address("/overview/why", range=one.name)) for one in RANGES],
+            overview=asked.address(),
+            requests="/requests?" + urlencode(why.lead(asked.names.said, asked.since_s, asked.until_s)),
+            twin=asked.address("/overview/why.json"),
+        )
 
-        def build() -> Response:
-            told = self._told(asked)
-            return self._doors.render.html(
-                "why.html",
-                session=session,
-                asked=asked,
-                told=told,
-                ranges=[(one, asked.address("/overview/why", range=one.name)) for one in RANGES],
-                overview=asked.address(),
-                requests="/requests?" + urlencode(why.lead(asked.names.said, asked.since_s, asked.until_s)),
-                twin=asked.address("/overview/why.json"),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _why_json(self, request: Request, session: Session) -> Response:
+    def _why_json(self, request: Request, session: Session) -> Response:
         asked = read_asked(request.query_params, time.time())
-        told = await run_in_threadpool(self._told, asked)
+        told = self._told(asked)
         return json_answer(told.told())
 
     def _told(self, asked: Asked) -> why.Why:

@@ -20,9 +20,10 @@ from greenroom.errors import Forbidden, GreenroomError, MalformedRequest
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.event_stream import EventStream, Tape
 from greenroom.server.pages.prompt_editor import read_values
-from greenroom.server.pages.prompts import address_of, client_of
+from greenroom.server.pages.prompts import address_of
 from greenroom.server.pages.rendering import json_answer
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 MOST_COLUMNS = 4
@@ -102,7 +103,7 @@ class Playground:
     async def _show(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
             columns = await run_in_threadpool(self._begun, request, session)
-            return await self._page(session, columns, [])
+            return await run_in_threadpool(self._page, session, columns, [])
         form = await self._doors.posted(request, session)
         _check_may_ask(session)
         count = min(MOST_COLUMNS, max(1, sum(f"model-{place}" in form for place in range(MOST_COLUMNS))))
@@ -111,15 +112,15 @@ class Playground:
             columns = [read_column(form, at) for at in range(count)]
             answers = await asyncio.gather(*(self._whole(session.key, one) for one in columns))
         except GreenroomError as error:
-            return await self._page(session, columns, [], str(error), error.status)
-        return await self._page(session, columns, answers)
+            return await run_in_threadpool(self._page, session, columns, [], str(error), error.status)
+        return await run_in_threadpool(self._page, session, columns, answers)
 
-    async def _show_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer(self._playing.choices(session.key)))
+    def _show_json(self, request: Request, session: Session) -> Response:
+        return json_answer(self._playing.choices(session.key))
 
-    async def _prompt_json(self, request: Request, session: Session) -> Response:
+    def _prompt_json(self, request: Request, session: Session) -> Response:
         reference = request.query_params.get("reference", "")
-        return json_answer(await run_in_threadpool(self._playing.prompt, reference))
+        return json_answer(self._playing.prompt(reference))
 
     async def _run(self, request: Request, session: Session) -> Response:
         column = read_column(await self._asked(request, session))
@@ -127,7 +128,7 @@ class Playground:
 
     async def _save(self, request: Request, session: Session) -> Response:
         form = await self._asked(request, session)
-        column, name, client = read_column(form), form.get("name", "").strip(), client_of(request)
+        column, name, client = read_column(form), form.get("name", "").strip(), client_address(request)
         saved = await run_in_threadpool(self._playing.save, session.key, column, name, client)
         stored, _, number = saved.partition("@")
         return json_answer({"reference": saved, "address": address_of(stored, number)})
@@ -135,7 +136,7 @@ class Playground:
     async def _keep(self, request: Request, session: Session) -> Response:
         form = await self._asked(request, session)
         name, id, expected = form.get("name", "").strip(), form.get("id", ""), form.get("expected", "")
-        client = client_of(request)
+        client = client_address(request)
         return json_answer(
             await run_in_threadpool(self._playing.keep, session.key, id, name, expected, client)
         )
@@ -177,7 +178,7 @@ class Playground:
         first = next(iter(self._playing.choices(session.key)["models"]), "")
         return [Column(model or first, prompt, "", question, values) for model, prompt in named]
 
-    async def _page(
+    def _page(
         self,
         session: Session,
         columns: list[Column],
@@ -185,27 +186,24 @@ class Playground:
         trouble: str = "",
         status: int = 200,
     ) -> Response:
-        def build() -> Response:
-            choices = self._playing.choices(session.key)
-            first = columns[0]
-            return self._doors.render.html(
-                "playground.html",
-                status=status,
-                session=session,
-                choices=choices,
-                references=_references(choices),
-                columns=columns,
-                answers=[*answers, *[None] * (MOST_COLUMNS - len(answers))],
-                most=MOST_COLUMNS,
-                question=first.question,
-                values=json.dumps(first.values, ensure_ascii=False, indent=2) if first.values else "",
-                settings=first.settings,
-                trouble=trouble,
-                here_address="/playground?"
-                + urlencode([("column", f"{one.model}|{one.prompt}") for one in columns]),
-            )
-
-        return await run_in_threadpool(build)
+        choices = self._playing.choices(session.key)
+        first = columns[0]
+        return self._doors.render.html(
+            "playground.html",
+            status=status,
+            session=session,
+            choices=choices,
+            references=_references(choices),
+            columns=columns,
+            answers=[*answers, *[None] * (MOST_COLUMNS - len(answers))],
+            most=MOST_COLUMNS,
+            question=first.question,
+            values=json.dumps(first.values, ensure_ascii=False, indent=2) if first.values else "",
+            settings=first.settings,
+            trouble=trouble,
+            here_address="/playground?"
+            + urlencode([("column", f"{one.model}|{one.prompt}") for one in columns]),
+        )
 
 
 def read_column(form: Mapping[str, str], place: int | None = None) -> Column:

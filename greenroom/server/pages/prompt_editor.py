@@ -20,9 +20,10 @@ from greenroom.prompts.diff import diff
 from greenroom.prompts.files import dumps, loads
 from greenroom.prompts.version import Compiled, PromptVersion, Role
 from greenroom.server.pages.doors import Doors
-from greenroom.server.pages.prompts import ADMINS_ONLY, address_of, client_of
+from greenroom.server.pages.prompts import ADMINS_ONLY, address_of
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 if TYPE_CHECKING:
     from greenroom.prompts.lint import Finding
@@ -93,29 +94,25 @@ class PromptEditor:
         name, query = request.path_params["name"], request.query_params
         if request.method != "POST":
             draft = await run_in_threadpool(self._begun, name, query.get("version"), query.get("trace"))
-            return await self._page(session, name, draft)
+            return await run_in_threadpool(self._page, session, name, draft)
         form = await self._doors.posted(request, session)
         draft = read_draft(form)
         match form.get("do"):
             case "more" if len(draft.messages) < _MOST_MESSAGES:
-                return await self._page(
-                    session, name, draft._replace(messages=[*draft.messages, ("user", "")])
+                return await run_in_threadpool(
+                    self._page, session, name, draft._replace(messages=[*draft.messages, ("user", "")])
                 )
             case "save":
                 return await self._save(request, session, name, draft, form)
             case "preview" if form.get("trace"):
                 taken = await run_in_threadpool(self._prompts.input_of, form["trace"])
                 draft = draft._replace(values=_json(taken["values"]), question=taken["question"])
-        return await self._page(session, name, draft)
+        return await run_in_threadpool(self._page, session, name, draft)
 
-    async def _edit_json(self, request: Request, session: Session) -> Response:
+    def _edit_json(self, request: Request, session: Session) -> Response:
         name, selector = request.path_params["name"], request.query_params.get("version")
-
-        def build() -> Response:
-            version, found = self._prompts.lint_stored(f"{name}@{selector}" if selector else name)
-            return json_answer({"version": version, "findings": found, "past": self._prompts.past(name)})
-
-        return await run_in_threadpool(build)
+        version, found = self._prompts.lint_stored(f"{name}@{selector}" if selector else name)
+        return json_answer({"version": version, "findings": found, "past": self._prompts.past(name)})
 
     async def _save(
         self, request: Request, session: Session, name: str, draft: Draft, form: Mapping[str, str]
@@ -128,14 +125,14 @@ class PromptEditor:
                 version_of(name, draft),
                 force=form.get("force") == "yes",
                 by=session.who,
-                address=client_of(request),
+                address=client_address(request),
                 after=int(draft.after) if re.fullmatch("[0-9]{1,15}", draft.after) else 0,
             )
 
         try:
             added = await run_in_threadpool(store)
         except GreenroomError as error:
-            return await self._page(session, name, draft, str(error), error.status)
+            return await run_in_threadpool(self._page, session, name, draft, str(error), error.status)
         return redirect(address_of(name, str(added["number"])))
 
     def _begun(self, name: str, selector: str | None, trace: str | None) -> Draft:
@@ -153,46 +150,43 @@ class PromptEditor:
             after=str(newest), values=_json(past["values"]), question=past["question"],
         )  # fmt: skip
 
-    async def _page(
+    def _page(
         self, session: Session, name: str, draft: Draft, trouble: str = "", status: int = 200
     ) -> Response:
-        def build() -> Response:
-            said, missing, compiled, findings, changes = trouble, "", None, list[Json](), list[Any]()
+        said, missing, compiled, findings, changes = trouble, "", None, list[Json](), list[Any]()
+        try:
+            version = version_of(name, draft)
+            findings = self._prompts.lint_draft(version)
+            if draft.after:
+                stored, _ = self._prompts.lint_stored(f"{name}@{draft.after}")
+                changes = diff(stored, version)
+        except GreenroomError as error:
+            said = said or str(error)
+        else:
             try:
-                version = version_of(name, draft)
-                findings = self._prompts.lint_draft(version)
-                if draft.after:
-                    stored, _ = self._prompts.lint_stored(f"{name}@{draft.after}")
-                    changes = diff(stored, version)
+                compiled = self._prompts.preview(version, read_values(draft.values), draft.question)
             except GreenroomError as error:
-                said = said or str(error)
-            else:
-                try:
-                    compiled = self._prompts.preview(version, read_values(draft.values), draft.question)
-                except GreenroomError as error:
-                    missing = str(error)
-            return self._doors.render.html(
-                "prompt_editor.html",
-                status=status,
-                session=session,
-                may_change=session.role == "admin",
-                name=name,
-                draft=draft,
-                roles=ROLES,
-                is_full=len(draft.messages) >= _MOST_MESSAGES,
-                past=self._prompts.past(name),
-                findings=findings,
-                has_errors=any(one["severity"] == "error" for one in findings),
-                changes=changes,
-                compiled=compiled,
-                filled=pieces_of(compiled) if compiled else [],
-                trouble=said,
-                missing=missing,
-                address=f"{address_of(name)}/edit",
-                up=address_of(name),
-            )
-
-        return await run_in_threadpool(build)
+                missing = str(error)
+        return self._doors.render.html(
+            "prompt_editor.html",
+            status=status,
+            session=session,
+            may_change=session.role == "admin",
+            name=name,
+            draft=draft,
+            roles=ROLES,
+            is_full=len(draft.messages) >= _MOST_MESSAGES,
+            past=self._prompts.past(name),
+            findings=findings,
+            has_errors=any(one["severity"] == "error" for one in findings),
+            changes=changes,
+            compiled=compiled,
+            filled=pieces_of(compiled) if compiled else [],
+            trouble=said,
+            missing=missing,
+            address=f"{address_of(name)}/edit",
+            up=address_of(name),
+        )
 
 
 def read_draft(form: Mapping[str, str]) -> Draft:

@@ -18,6 +18,7 @@ from greenroom.server.pages import figures
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 if TYPE_CHECKING:
     from greenroom.prompts.lint import Finding
@@ -84,31 +85,28 @@ class PromptPages:
             Route("/prompts/{name}", doors.page(self._show), methods=["GET", "POST"]),
         ]
 
-    async def _list(self, request: Request, session: Session) -> Response:
+    def _list(self, request: Request, session: Session) -> Response:
         fresh = request.query_params.get("new", "").strip()
         if fresh:
             return redirect(f"{address_of(fresh)}/edit")
 
-        def build() -> Response:
-            rows = [{**one, "address": address_of(one["name"])} for one in self._prompts.prompts()]
-            return self._doors.render.html("prompts.html", session=session, rows=rows)
+        rows = [{**one, "address": address_of(one["name"])} for one in self._prompts.prompts()]
+        return self._doors.render.html("prompts.html", session=session, rows=rows)
 
-        return await run_in_threadpool(build)
-
-    async def _list_json(self, request: Request, session: Session) -> Response:
-        return await run_in_threadpool(lambda: json_answer({"data": self._prompts.prompts()}))
+    def _list_json(self, request: Request, session: Session) -> Response:
+        return json_answer({"data": self._prompts.prompts()})
 
     async def _show(self, request: Request, session: Session) -> Response:
         name, selector = request.path_params["name"], request.query_params.get("version")
         if request.method != "POST":
-            return await self._page(session, name, selector)
+            return await run_in_threadpool(self._page, session, name, selector)
         form = await self._doors.posted(request, session)
         if session.role != "admin":
             raise Forbidden(ADMINS_ONLY)
         try:
-            await run_in_threadpool(self._change, name, form, session, client_of(request))
+            await run_in_threadpool(self._change, name, form, session, client_address(request))
         except GreenroomError as error:
-            return await self._page(session, name, selector, str(error), error.status)
+            return await run_in_threadpool(self._page, session, name, selector, str(error), error.status)
         return redirect(address_of(name, form.get("version") or selector))
 
     def _change(self, name: str, form: dict[str, str], session: Session, address: str) -> None:
@@ -126,69 +124,58 @@ class PromptPages:
             case _:
                 raise MalformedRequest("This form says nothing that can be done.", "do")
 
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         name, selector = request.path_params["name"], request.query_params.get("version")
+        version, found = self._prompts.lint_stored(f"{name}@{selector}" if selector else name)
+        return json_answer({
+            **self._prompts.show(version.name, str(version.number)), "findings": to_builtins(found),
+            "figures": self._prompts.figures(version.name), "uses": self._prompts.uses(version.name),
+        })  # fmt: skip
 
-        def build() -> Response:
-            version, found = self._prompts.lint_stored(f"{name}@{selector}" if selector else name)
-            return json_answer({
-                **self._prompts.show(version.name, str(version.number)), "findings": to_builtins(found),
-                "figures": self._prompts.figures(version.name), "uses": self._prompts.uses(version.name),
-            })  # fmt: skip
-
-        return await run_in_threadpool(build)
-
-    async def _page(
+    def _page(
         self, session: Session, name: str, selector: str | None, trouble: str = "", status: int = 200
     ) -> Response:
-        def build() -> Response:
-            version, findings = self._prompts.lint_stored(f"{name}@{selector}" if selector else name)
-            shown = self._prompts.show(name, str(version.number))
-            labels: dict[str, int] = shown["prompt"]["labels"]
-            return self._doors.render.html(
-                "prompt.html",
-                status=status,
-                session=session,
-                may_change=session.role == "admin",
-                name=name,
-                version=version,
-                shown=shown,
-                labels=labels,
-                choices=sorted({PRODUCTION, *labels}),
-                moved=[one for one in labels if _is_moved(shown["prompt"]["moves"], one)],
-                findings=findings,
-                lines=_lines(shown, self._prompts.figures(name), version.number),
-                moves=[_move(one) for one in shown["prompt"]["moves"][:_MOVES]],
-                uses=self._prompts.uses(name),
-                rest=_rest(version),
-                trouble=trouble,
-                address=address_of(name),
-                here_address=address_of(name, str(version.number)),
-                twin=f"{address_of(name)}.json?version={version.number}",
-            )  # fmt: skip
+        version, findings = self._prompts.lint_stored(f"{name}@{selector}" if selector else name)
+        shown = self._prompts.show(name, str(version.number))
+        labels: dict[str, int] = shown["prompt"]["labels"]
+        return self._doors.render.html(
+            "prompt.html",
+            status=status,
+            session=session,
+            may_change=session.role == "admin",
+            name=name,
+            version=version,
+            shown=shown,
+            labels=labels,
+            choices=sorted({PRODUCTION, *labels}),
+            moved=[one for one in labels if _is_moved(shown["prompt"]["moves"], one)],
+            findings=findings,
+            lines=_lines(shown, self._prompts.figures(name), version.number),
+            moves=[_move(one) for one in shown["prompt"]["moves"][:_MOVES]],
+            uses=self._prompts.uses(name),
+            rest=_rest(version),
+            trouble=trouble,
+            address=address_of(name),
+            here_address=address_of(name, str(version.number)),
+            twin=f"{address_of(name)}.json?version={version.number}",
+        )  # fmt: skip
 
-        return await run_in_threadpool(build)
-
-    async def _diff(self, request: Request, session: Session) -> Response:
+    def _diff(self, request: Request, session: Session) -> Response:
         name, before, after = self._sides(request)
+        found = self._prompts.diff(name, before, after)
+        numbers = [one["number"] for one in self._prompts.show(name, None)["prompt"]["versions"]]
+        return self._doors.render.html(
+            "prompt_diff.html",
+            session=session,
+            name=name,
+            found=found,
+            numbers=sorted(numbers, reverse=True),
+            address=address_of(name),
+            twin=f"{address_of(name)}/diff.json?" + urlencode({"from": before, "to": after}),
+        )
 
-        def build() -> Response:
-            found = self._prompts.diff(name, before, after)
-            numbers = [one["number"] for one in self._prompts.show(name, None)["prompt"]["versions"]]
-            return self._doors.render.html(
-                "prompt_diff.html",
-                session=session,
-                name=name,
-                found=found,
-                numbers=sorted(numbers, reverse=True),
-                address=address_of(name),
-                twin=f"{address_of(name)}/diff.json?" + urlencode({"from": before, "to": after}),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _diff_json(self, request: Request, session: Session) -> Response:
-        return json_answer(await run_in_threadpool(self._prompts.diff, *self._sides(request)))
+    def _diff_json(self, request: Request, session: Session) -> Response:
+        return json_answer(self._prompts.diff(*self._sides(request)))
 
     def _sides(self, request: Request) -> tuple[str, str, str]:
         query = request.query_params
@@ -201,11 +188,6 @@ def address_of(name: str, version: str | None = None) -> str:
     """The page of a prompt, or of one version of it."""
     found = "/prompts/" + segment(name)
     return found if version is None else f"{found}?version={quote(version)}"
-
-
-def client_of(request: Request) -> str:
-    """Where a request came from, for the audit log."""
-    return request.client.host if request.client else ""
 
 
 def _is_moved(moves: list[Json], label: str) -> bool:

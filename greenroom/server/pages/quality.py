@@ -55,29 +55,23 @@ class QualityPage:
             Route("/quality/feedback", doors.page(self._feedback), methods=["POST"]),
         ]
 
-    async def _show(self, request: Request, session: Session) -> Response:
+    def _show(self, request: Request, session: Session) -> Response:
         asked = _Asked(request)
+        found = self._backend.quality(asked.project, asked.days, asked.app, asked.model, asked.prompt)
+        return self._doors.render.html(
+            "quality.html",
+            session=session,
+            choices=[(days, asked.address(days=str(days)), days == asked.days) for days in _CHOICES],
+            conditions=[(name, value, asked.address(**{name: ""})) for name, value in asked.named()],
+            scores=[_score(one, place, asked) for place, one in enumerate(found["scores"])],
+            rules=[_rule(one) for one in found["rules"]],
+            twin=asked.address("/quality.json"),
+        )
 
-        def build() -> Response:
-            found = self._backend.quality(asked.project, asked.days, asked.app, asked.model, asked.prompt)
-            return self._doors.render.html(
-                "quality.html",
-                session=session,
-                choices=[(days, asked.address(days=str(days)), days == asked.days) for days in _CHOICES],
-                conditions=[(name, value, asked.address(**{name: ""})) for name, value in asked.named()],
-                scores=[_score(one, place, asked) for place, one in enumerate(found["scores"])],
-                rules=[_rule(one) for one in found["rules"]],
-                twin=asked.address("/quality.json"),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         asked = _Asked(request)
-        return await run_in_threadpool(
-            lambda: json_answer(
-                self._backend.quality(asked.project, asked.days, asked.app, asked.model, asked.prompt)
-            )
+        return json_answer(
+            self._backend.quality(asked.project, asked.days, asked.app, asked.model, asked.prompt)
         )
 
     async def _feedback(self, request: Request, session: Session) -> Response:

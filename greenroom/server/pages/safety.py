@@ -15,10 +15,10 @@ from starlette.routing import BaseRoute, Route
 from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.server.pages import figures
 from greenroom.server.pages.audit import ACTIONS, read_lines
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 DAYS = (1, 7, 30, 90)
@@ -58,57 +58,48 @@ class SafetyPage:
 
     async def _show(self, request: Request, session: Session) -> Response:
         if request.method != "POST":
-            return await self._page(request, session)
+            return await run_in_threadpool(self._page, request, session)
         form = await self._doors.posted(request, session)
         session.require("operator")
         try:
             number, is_false = _marked(form)
-            by, address = session.who, address_of(request)
+            by, address = session.who, client_address(request)
             await run_in_threadpool(
                 lambda: self._backend.mark(number, is_false=is_false, by=by, address=address)
             )
         except GreenroomError as error:
-            return await self._page(request, session, error)
+            return await run_in_threadpool(self._page, request, session, error)
         said = f"Finding {number} counts as a false alarm." if is_false else f"Finding {number} counts again."
         return redirect(_address(_asked(request)) + "#findings", said)
 
-    async def _page(
-        self, request: Request, session: Session, trouble: GreenroomError | None = None
-    ) -> Response:
+    def _page(self, request: Request, session: Session, trouble: GreenroomError | None = None) -> Response:
         asked = _asked(request)
+        found, findings = self._read(asked)
+        return self._doors.render.html(
+            "safety.html",
+            status=trouble.status if trouble else 200,
+            session=session,
+            asked=asked,
+            found=found,
+            choices=[(days, _address({**asked, "days": days})) for days in DAYS],
+            charts=[
+                ("by-category", "Findings by category", _series(found, "category")),
+                ("by-action", "What was done", _series(found, "action")),
+            ],
+            rules=[_rule(one, found["found"], asked) for one in found["rules"][:_RULES]],
+            left_out=max(0, len(found["rules"]) - _RULES),
+            findings=[(line, one) for line, one in zip(read_lines(findings), findings, strict=True)],
+            actions=ACTIONS,
+            without={name: _address({**asked, name: ""}) for name in _FILTERS if asked[name]},
+            here_address=_address(asked),
+            audit="/audit?" + urlencode({"kind": "finding", **_set(asked)}),
+            trouble=str(trouble or ""),
+            twin=_address(asked, "/safety.json"),
+        )
 
-        def build() -> Response:
-            found, findings = self._read(asked)
-            return self._doors.render.html(
-                "safety.html",
-                status=trouble.status if trouble else 200,
-                session=session,
-                asked=asked,
-                found=found,
-                choices=[(days, _address({**asked, "days": days})) for days in DAYS],
-                charts=[
-                    ("by-category", "Findings by category", _series(found, "category")),
-                    ("by-action", "What was done", _series(found, "action")),
-                ],
-                rules=[_rule(one, found["found"], asked) for one in found["rules"][:_RULES]],
-                left_out=max(0, len(found["rules"]) - _RULES),
-                findings=[(line, one) for line, one in zip(read_lines(findings), findings, strict=True)],
-                actions=ACTIONS,
-                without={name: _address({**asked, name: ""}) for name in _FILTERS if asked[name]},
-                here_address=_address(asked),
-                audit="/audit?" + urlencode({"kind": "finding", **_set(asked)}),
-                trouble=str(trouble or ""),
-                twin=_address(asked, "/safety.json"),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def _show_json(self, request: Request, session: Session) -> Response:
-        def build() -> Response:
-            found, findings = self._read(_asked(request))
-            return json_answer({**found, "findings": findings})
-
-        return await run_in_threadpool(build)
+    def _show_json(self, request: Request, session: Session) -> Response:
+        found, findings = self._read(_asked(request))
+        return json_answer({**found, "findings": findings})
 
     def _read(self, asked: Json) -> tuple[Json, list[Json]]:
         project, app = asked["project"] or None, asked["app"] or None

@@ -21,6 +21,7 @@ from greenroom.server.pages.doors import Doors
 from greenroom.server.pages.once import Once
 from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.sessions import Session, Shelf
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 TABS = (
@@ -76,36 +77,31 @@ class SettingsPages:
             Route("/settings/projects.json", twin(self._projects_json)),
         ]
 
-    async def _health(self, request: Request, session: Session) -> Response:
-        return await self._shown("settings.html", "", session, lambda: {"health": self._backend.health()})
+    def _health(self, request: Request, session: Session) -> Response:
+        return self._shown("settings.html", "", session, lambda: {"health": self._backend.health()})
 
-    async def _health_json(self, request: Request, session: Session) -> Response:
-        return json_answer(await run_in_threadpool(self._backend.health))
+    def _health_json(self, request: Request, session: Session) -> Response:
+        return json_answer(self._backend.health())
 
-    async def _models(self, request: Request, session: Session) -> Response:
-        return await self._shown("settings_models.html", "models", session, self._backend.makings)
+    def _models(self, request: Request, session: Session) -> Response:
+        return self._shown("settings_models.html", "models", session, self._backend.makings)
 
-    async def _models_json(self, request: Request, session: Session) -> Response:
-        return json_answer(await run_in_threadpool(self._backend.makings))
+    def _models_json(self, request: Request, session: Session) -> Response:
+        return json_answer(self._backend.makings())
 
-    async def _projects(self, request: Request, session: Session) -> Response:
-        return await self._shown("settings_projects.html", "projects", session, self._money)
+    def _projects(self, request: Request, session: Session) -> Response:
+        return self._shown("settings_projects.html", "projects", session, self._money)
 
-    async def _projects_json(self, request: Request, session: Session) -> Response:
-        return json_answer(await run_in_threadpool(self._money))
+    def _projects_json(self, request: Request, session: Session) -> Response:
+        return json_answer(self._money())
 
     def _money(self) -> Json:
         return {"projects": self._backend.projects(), "budgets": self._backend.budgets()}
 
-    async def _shown(
+    def _shown(
         self, template: str, tab: str, session: Session, ask: Callable[[], Json], status: int = 200
     ) -> Response:
-        def build() -> Response:
-            return self._doors.render.html(
-                template, status=status, session=session, tabs=TABS, tab=tab, **ask()
-            )
-
-        return await run_in_threadpool(build)
+        return self._doors.render.html(template, status=status, session=session, tabs=TABS, tab=tab, **ask())
 
     # Keys
 
@@ -119,8 +115,8 @@ class SettingsPages:
         except GreenroomError as error:
             return await self._keys_page(session, trouble=str(error), form=form, status=error.status)
 
-    async def _keys_json(self, request: Request, session: Session) -> Response:
-        return json_answer({"data": await run_in_threadpool(self._backend.keys)})
+    def _keys_json(self, request: Request, session: Session) -> Response:
+        return json_answer({"data": self._backend.keys()})
 
     async def _keys_page(
         self, session: Session, *, trouble: str = "", form: dict[str, str] | None = None,
@@ -136,10 +132,10 @@ class SettingsPages:
                 "once": secrets.token_urlsafe(12), "graces": list(_GRACES), "own": session.who,
             }  # fmt: skip
 
-        return await self._shown("settings_keys.html", "keys", session, ask, status)
+        return await run_in_threadpool(self._shown, "settings_keys.html", "keys", session, ask, status)
 
     async def _change(self, request: Request, session: Session, form: dict[str, str]) -> Response:
-        address = request.client.host if request.client else ""
+        address = client_address(request)
         id, deed = form.get("id", ""), form.get("do", "")
         backend = self._backend
         if deed in {"create", "rotate"} and not await self._once.take(form.get("once", "")):

@@ -11,8 +11,6 @@ from greenroom.server.pages.doors import Room
 from greenroom.server.pages.handlers import Pages
 from greenroom.server.pages.sessions import Shelves
 
-__all__ = ["pages"]
-
 
 def pages(
     backend: PagesBackend,

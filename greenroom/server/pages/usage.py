@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -84,50 +83,42 @@ class UsagePage:
             Route("/usage.json", doors.twin(self.show_json)),
         ]
 
-    async def show(self, request: Request, session: Session) -> Response:
+    def show(self, request: Request, session: Session) -> Response:
         """The page."""
         days, asked = read_usage(request.query_params)
+        by_day = self._backend.usage(asked)
+        whole = total(by_day)
+        found = dict(
+            zip(_TABLES, self._backend.usage_by(asked, [(one,) for one in _TABLES], _COUNTS), strict=True)
+        )
+        conditions = usage_conditions(asked)
+        return self._render.html(
+            "usage.html",
+            session=session,
+            days=days,
+            choices=[(one, _address(conditions, one)) for one in DAYS],
+            conditions=[
+                (name, value, _address({k: v for k, v in conditions.items() if k != name}, days))
+                for name, value in conditions.items()
+            ],
+            columns=columns(by_day, days),
+            height=_HEIGHT,
+            first=(today() - timedelta(days=days - 1)).isoformat(),
+            last=today().isoformat(),
+            charts=_charts(self._backend, asked, days),
+            most=figures.dollars(str(max((_usd(row) for row in by_day), default=Decimal(0)))),
+            whole=_figures(whole),
+            tables=[
+                _table(name, rows, conditions, days) for name, rows in found.items() if _tells(rows, name)
+            ],
+            twin="/usage.json" + _address(conditions, days).removeprefix("/usage"),
+        )
 
-        def build() -> Response:
-            by_day = self._backend.usage(asked)
-            whole = total(by_day)
-            found = dict(
-                zip(_TABLES, self._backend.usage_by(asked, [(one,) for one in _TABLES], _COUNTS), strict=True)
-            )
-            conditions = usage_conditions(asked)
-            return self._render.html(
-                "usage.html",
-                session=session,
-                days=days,
-                choices=[(one, _address(conditions, one)) for one in DAYS],
-                conditions=[
-                    (name, value, _address({k: v for k, v in conditions.items() if k != name}, days))
-                    for name, value in conditions.items()
-                ],
-                columns=columns(by_day, days),
-                height=_HEIGHT,
-                first=(today() - timedelta(days=days - 1)).isoformat(),
-                last=today().isoformat(),
-                charts=_charts(self._backend, asked, days),
-                most=figures.dollars(str(max((_usd(row) for row in by_day), default=Decimal(0)))),
-                whole=_figures(whole),
-                tables=[
-                    _table(name, rows, conditions, days) for name, rows in found.items() if _tells(rows, name)
-                ],
-                twin="/usage.json" + _address(conditions, days).removeprefix("/usage"),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def show_json(self, request: Request, session: Session) -> Response:
+    def show_json(self, request: Request, session: Session) -> Response:
         """The same by day, as JSON."""
         days, asked = read_usage(request.query_params)
-
-        def build() -> Response:
-            rows = self._backend.usage(asked)
-            return json_answer({"days": days, "data": rows, "total": total(rows)})
-
-        return await run_in_threadpool(build)
+        rows = self._backend.usage(asked)
+        return json_answer({"days": days, "data": rows, "total": total(rows)})
 
 
 def read_usage(query: Mapping[str, str]) -> tuple[int, Asked]:

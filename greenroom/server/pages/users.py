@@ -14,11 +14,11 @@ from greenroom.errors import Forbidden, MalformedRequest, NotFound
 from greenroom.server.filtering import term_of
 from greenroom.server.pages import figures
 from greenroom.server.pages.access import own_project
-from greenroom.server.pages.deeds import address_of
 from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
 from greenroom.server.pages.requests.backend import Json, RequestsBackend
 from greenroom.server.pages.requests.lists import lines_of
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 from greenroom.server.users import UserAdministration, fact_id, read_fact
 from greenroom.store.listing import TraceFilter
 
@@ -28,8 +28,6 @@ _MOST_FACTS = 500
 DAYS = (1, 7, 30, 90)
 _MOST_USERS = 100
 _LATEST = 20
-_NOTED = {"add": "fact.add", "edit": "fact.edit", "forget-fact": "fact.forget", "forget": "user.forget"}
-"""What the audit log calls the deeds of the form."""
 
 
 class UserPages:
@@ -43,23 +41,19 @@ class UserPages:
         self._render = render
         self._posted = posted
 
-    async def list(self, request: Request, session: Session) -> Response:
+    def list(self, request: Request, session: Session) -> Response:
         """Users by what they cost of late, and those of whom something is remembered."""
         days = _days(request)
-
-        def build() -> Response:
-            rows = self._rows(own_project(_asked(request)), days)
-            return self._render.html(
-                "users.html",
-                session=session,
-                rows=[_shown(row) for row in rows[:_MOST_USERS]],
-                left_out=max(len(rows) - _MOST_USERS, 0),
-                days=days,
-                choices=DAYS,
-                twin=f"/users.json?{urlencode({'days': days})}",
-            )
-
-        return await run_in_threadpool(build)
+        rows = self._rows(own_project(_asked(request)), days)
+        return self._render.html(
+            "users.html",
+            session=session,
+            rows=[_shown(row) for row in rows[:_MOST_USERS]],
+            left_out=max(len(rows) - _MOST_USERS, 0),
+            days=days,
+            choices=DAYS,
+            twin=f"/users.json?{urlencode({'days': days})}",
+        )
 
     def _rows(self, project: str | None, days: int) -> Sequence[Json]:
         """Everyone who cost something in the last days, the dearest first, then who is remembered only."""
@@ -79,10 +73,10 @@ class UserPages:
             for one in known.values()
         ]
 
-    async def list_json(self, request: Request, session: Session) -> Response:
+    def list_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         project, days = own_project(_asked(request)), _days(request)
-        return await run_in_threadpool(lambda: json_answer({"days": days, "data": self._rows(project, days)}))
+        return json_answer({"days": days, "data": self._rows(project, days)})
 
     async def show(self, request: Request, session: Session) -> Response:
         """One user's facts; posted to, it changes one first."""
@@ -94,15 +88,17 @@ class UserPages:
             try:
                 what = await run_in_threadpool(self._change, project, user, form)
             except (MalformedRequest, NotFound) as error:
-                return await self._page(session, project, user, str(error), error.status)
-            await run_in_threadpool(self._people.note, what, project, user, session.who, address_of(request))
+                return await run_in_threadpool(self._page, session, project, user, str(error), error.status)
+            await run_in_threadpool(
+                self._people.note, what, project, user, session.who, client_address(request)
+            )
             return redirect("/users" if form.get("do") == "forget" else _address(user, project))
-        return await self._page(session, project, user)
+        return await run_in_threadpool(self._page, session, project, user)
 
-    async def show_json(self, request: Request, session: Session) -> Response:
+    def show_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         user, project = _user(request, ".json"), own_project(_asked(request)) or "default"
-        return await run_in_threadpool(lambda: json_answer(self._kept(project, user)))
+        return json_answer(self._kept(project, user))
 
     def _kept(self, project: str, user: str, *, may_be_empty: bool = False) -> Json:
         """What is remembered of a user, and the latest requests. Raises: NotFound where there is neither."""
@@ -113,29 +109,26 @@ class UserPages:
             raise NotFound("Nothing is kept of this user.")
         return {**found, "latest": latest}
 
-    async def _page(
+    def _page(
         self, session: Session, project: str, user: str, trouble: str = "", status: int = 200
     ) -> Response:
-        def build() -> Response:
-            found = self._kept(project, user, may_be_empty=bool(trouble))
-            facts = found["facts"]
-            return self._render.html(
-                "user.html",
-                status=status,
-                session=session,
-                user=user,
-                project=project,
-                turns=found["turns"],
-                facts=facts[:_MOST_FACTS],
-                left_out=max(len(facts) - _MOST_FACTS, 0),
-                trouble=trouble,
-                latest=lines_of(found["latest"]),
-                requests=_requests(user, project),
-                address=_address(user, project),
-                twin=_address(user, project, ".json"),
-            )
-
-        return await run_in_threadpool(build)
+        found = self._kept(project, user, may_be_empty=bool(trouble))
+        facts = found["facts"]
+        return self._render.html(
+            "user.html",
+            status=status,
+            session=session,
+            user=user,
+            project=project,
+            turns=found["turns"],
+            facts=facts[:_MOST_FACTS],
+            left_out=max(len(facts) - _MOST_FACTS, 0),
+            trouble=trouble,
+            latest=lines_of(found["latest"]),
+            requests=_requests(user, project),
+            address=_address(user, project),
+            twin=_address(user, project, ".json"),
+        )
 
     def _change(self, project: str, user: str, form: dict[str, str]) -> str:
         """Do what a form says; the name of the deed."""

@@ -179,6 +179,3 @@ class Background:
             live.stop()
         for live in list(self._live.values()):
             await live.ended()
-
-
-__all__ = ["Background", "Followed", "Live"]

@@ -13,7 +13,6 @@ from greenroom.server.responses.desk import Desk
 from greenroom.server.responses.paging import listed, page_of, paged, told_item
 from greenroom.server.routing import Doc, json_answer, read_body
 from greenroom.store.conversations import MOST_ITEMS, Conversation, ConversationFull
-from greenroom.wire import openai
 from greenroom.wire.responses_items import Item, ItemIds, Reference
 from greenroom.wire.responses_request import (
     ConversationChange,
@@ -66,11 +65,11 @@ class ConversationRoutes:
         create = partial(
             self._conversations.create, id, caller.project, caller.key_id, body.metadata or {}, items
         )
-        return _answer(_shown(await run_in_threadpool(create)))
+        return json_answer(_shown(await run_in_threadpool(create)))
 
     async def _get(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
-        return _answer(_shown(await self._found(request, caller)))
+        return json_answer(_shown(await self._found(request, caller)))
 
     async def _update(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -78,13 +77,13 @@ class ConversationRoutes:
         found = await self._found(request, caller)
         metadata = body.metadata or {}
         await run_in_threadpool(self._conversations.update, caller.project, found.id, metadata)
-        return _answer(_shown(found._replace(metadata=metadata)))
+        return json_answer(_shown(found._replace(metadata=metadata)))
 
     async def _delete(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         found = await self._found(request, caller)
         await run_in_threadpool(self._conversations.delete, caller.project, found.id)
-        return _answer({"id": found.id, "object": "conversation.deleted", "deleted": True})
+        return json_answer({"id": found.id, "object": "conversation.deleted", "deleted": True})
 
     # items
 
@@ -104,7 +103,7 @@ class ConversationRoutes:
             ) from None
         if not known:
             raise NotFound(f"There is no conversation '{found.id}'.", "conversation_id")
-        return _answer(listed(self._desk.reveal(caller.project, found.id, items), has_more=False))
+        return json_answer(listed(self._desk.reveal(caller.project, found.id, items), has_more=False))
 
     async def _list(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -114,7 +113,7 @@ class ConversationRoutes:
             self._conversations.items,
             caller.project, found.id, limit=page.limit, newest_first=page.newest_first, after=page.after,
         )  # fmt: skip
-        return _answer(paged(self._desk, caller.project, found.id, items, page, _includes(request)))
+        return json_answer(paged(self._desk, caller.project, found.id, items, page, _includes(request)))
 
     async def _get_item(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -123,7 +122,7 @@ class ConversationRoutes:
         item = await run_in_threadpool(self._conversations.item, caller.project, found.id, id)
         if item is None:
             raise _no_item(id)
-        return _answer(told_item(self._desk.revealed(caller.project, found.id, item), _includes(request)))
+        return json_answer(told_item(self._desk.revealed(caller.project, found.id, item), _includes(request)))
 
     async def _remove(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -131,7 +130,7 @@ class ConversationRoutes:
         id = request.path_params["item_id"]
         if not await run_in_threadpool(self._conversations.remove, caller.project, found.id, id):
             raise _no_item(id)
-        return _answer(_shown(found))
+        return json_answer(_shown(found))
 
     async def _found(self, request: Request, caller: Caller) -> Conversation:
         id = request.path_params["conversation_id"]
@@ -162,7 +161,3 @@ def _no_item(id: str) -> NotFound:
 
 def _includes(request: Request) -> frozenset[str]:
     return frozenset((*request.query_params.getlist("include[]"), *request.query_params.getlist("include")))
-
-
-def _answer(value: object) -> Response:
-    return json_answer(openai.encode(value))

@@ -290,6 +290,3 @@ def _strings(value: object) -> list[str]:
     if isinstance(value, dict):
         return [text for name, one in value.items() if name not in KEPT for text in _strings(one)]
     return [text for one in value for text in _strings(one)] if isinstance(value, list) else []
-
-
-__all__ = ["Before", "Desk", "texts_of"]

@@ -355,6 +355,3 @@ def _user(user: str | None, redactor: Redactor | None) -> str | None:
     if user is None or redactor is None or redactor.text(user) == user:
         return user
     return pseudonym(user)
-
-
-__all__ = ["RESULTS", "ResponsesFront", "ResponsesTurn"]

@@ -19,7 +19,6 @@ from greenroom.server.responses.paging import page_of, paged, told_item
 from greenroom.server.responses.shortening import Talk, compacted, counted
 from greenroom.server.routing import Doc, json_answer
 from greenroom.store.responses import Row
-from greenroom.wire import openai
 from greenroom.wire.responses_draft import Replay
 from greenroom.wire.responses_items import Item
 
@@ -69,8 +68,8 @@ class ResponseRoutes:
         if query.get("stream") in {"true", "1"}:
             return self._stream(row, caller, live, _after(query.get("starting_after")), _includes(request))
         if live is not None:
-            return _answer(live.snapshot())
-        return _answer(_told(await self._whole(row), _includes(request)))
+            return json_answer(live.snapshot())
+        return json_answer(_told(await self._whole(row), _includes(request)))
 
     def _stream(
         self, row: Row, caller: Caller, live: Live | None, after: int, includes: frozenset[str]
@@ -111,7 +110,7 @@ class ResponseRoutes:
         await run_in_threadpool(self._desk.responses.delete, row.project, row.id)
         if live is not None:
             await live.cancel()
-        return _answer({"id": row.id, "object": "response.deleted", "deleted": True})
+        return json_answer({"id": row.id, "object": "response.deleted", "deleted": True})
 
     async def _cancel(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -125,11 +124,11 @@ class ResponseRoutes:
         live = self._background.find(row.id)
         if live is not None:
             await live.cancel()
-            return _answer(live.snapshot())
+            return json_answer(live.snapshot())
         if row.status in AT_WORK:
             await run_in_threadpool(self._desk.responses.end, row.id)
             row = await self._ended(row, caller, CANCEL_S)
-        return _answer(_told(await self._whole(row), frozenset()))
+        return json_answer(_told(await self._whole(row), frozenset()))
 
     async def _input_items(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
@@ -139,20 +138,22 @@ class ResponseRoutes:
             self._desk.responses.input_items,
             row.project, row.id, limit=page.limit, newest_first=page.newest_first, after=page.after,
         )  # fmt: skip
-        return _answer(paged(self._desk, row.project, row.session, found, page, _includes(request)))
+        return json_answer(paged(self._desk, row.project, row.session, found, page, _includes(request)))
 
     async def _count(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         headers = dict(request.scope["headers"])
         count = await counted(self._desk, caller, await request.body(), headers)
-        return _answer({"object": "response.input_tokens", "input_tokens": count})
+        return json_answer({"object": "response.input_tokens", "input_tokens": count})
 
     async def _compact(self, request: Request, caller: Caller | None) -> Response:
         assert caller is not None
         began = perf_counter_ns()
         headers = dict(request.scope["headers"])
         key = self._access.identify(headers)
-        return _answer(await compacted(self._desk, self._access, key, await request.body(), headers, began))
+        return json_answer(
+            await compacted(self._desk, self._access, key, await request.body(), headers, began)
+        )
 
     # looking up
 
@@ -181,7 +182,3 @@ def _includes(request: Request) -> frozenset[str]:
 def _told(response: Item, includes: frozenset[str]) -> Item:
     """A response with no more of its searches than was asked for."""
     return {**response, "output": [told_item(one, includes) for one in response["output"]]}
-
-
-def _answer(value: object) -> Response:
-    return json_answer(openai.encode(value))

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from greenroom.errors import MalformedRequest
 from greenroom.exchange import Caller
-from greenroom.gateway.access import Access, Key
+from greenroom.gateway.access import Access
+from greenroom.gateway.keys import Key
 from greenroom.server.responses.desk import Desk
 from greenroom.wire.responses_answer import whole_answer
 from greenroom.wire.responses_chat import chat_body
@@ -95,6 +96,3 @@ async def _read(
     before = await desk.before(caller, request)
     items = [*before.items, *(one for one in request.items if isinstance(one, dict))]
     return request, to_messages(items, before.files).messages
-
-
-__all__ = ["Talk", "compacted", "counted"]

@@ -31,11 +31,6 @@ class RuleDetector:
         self.signs = frozenset(self._rules)
         """Without one of these hits, and with nothing odd, there is nothing to find."""
 
-    def may_hold(self, text: str) -> bool:
-        """False when `find` would find nothing, told by the anchors alone."""
-        sight = Sight([text])
-        return sight.is_odd or bool(self._asked(sight))
-
     def find(self, text: str) -> list[Finding]:
         """All findings, sorted, not overlapping; offsets in `text` as it is."""
         found = self.find_in(Sight([text]))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
-from greenroom.contracts import Finding
+from greenroom.contracts import Finding, Stretch
 from greenroom.exchange import Exchange
 from greenroom.stages.language import detect
 
@@ -20,21 +20,10 @@ _AT_ONCE = 1_000
 """Characters that are read on the event loop."""
 
 
-class Name(Protocol):
-    """A name that a tagger found."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def kind(self) -> str: ...
-
-
 class NameFinder(Protocol):
-    """Finds names; "PER" is a person. May be called from a thread."""
+    """Finds names; of the kind "PER" is a person. May be called from a thread."""
 
-    def find(self, text: str, language: str) -> Sequence[Name]: ...
+    def find(self, text: str, language: str) -> Sequence[Stretch]: ...
 
 
 class People:

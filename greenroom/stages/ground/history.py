@@ -4,7 +4,6 @@ Turns are kept with masks instead of personal data. Knows nothing of meaning: th
 budget are taken, always in pairs of question and answer.
 """
 
-from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import time
@@ -17,8 +16,6 @@ from greenroom.exchange import Exchange, Reply, Stage
 
 _TOKEN = 4
 """Characters a token, on average."""
-_KEPT_CHARACTERS = 20_000
-"""Of one turn, what is kept in memory."""
 
 
 class Turn(Protocol):
@@ -179,32 +176,3 @@ def _redacted(text: str, exchange: Exchange) -> str:
         if value and value in text:
             text = text.replace(value, shown)
     return text
-
-
-class MemoryTurns:
-    """`Turns` in memory: the sessions used last, 64 turns of each; gone when the process ends."""
-
-    def __init__(self, bound: int = 10_000) -> None:
-        self._bound = bound
-        self._sessions: OrderedDict[tuple[str, str, str | None], deque[SaidTurn]] = OrderedDict()
-        self._counts: dict[tuple[str, str, str | None], int] = {}
-
-    def recent(self, project: str, session: str, user: str | None, limit: int) -> list[SaidTurn]:
-        """The newest turns of this user, oldest first; an unknown session has none."""
-        turns = self._sessions.get((project, session, user))
-        return list(turns)[-limit:] if turns and limit > 0 else []
-
-    def append(self, project: str, session: str, user: str | None, turns: Sequence[Turn]) -> None:
-        """Add turns; the session used longest ago goes when there are too many."""
-        key = (project, session, user)
-        kept = self._sessions.setdefault(key, deque(maxlen=64))
-        number = self._counts.get(key, 0)
-        for turn in turns:
-            role: Literal["user", "assistant"] = "assistant" if turn.role == "assistant" else "user"
-            kept.append(SaidTurn(role, turn.text[:_KEPT_CHARACTERS], turn.at, number, user))
-            number += 1
-        self._counts[key] = number
-        self._sessions.move_to_end(key)
-        if len(self._sessions) > self._bound:
-            oldest, _ = self._sessions.popitem(last=False)
-            del self._counts[oldest]

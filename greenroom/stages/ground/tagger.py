@@ -10,8 +10,9 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
+from greenroom.contracts import Stretch
 from greenroom.stages.ground.clusters import WordClusters
 from greenroom.stages.ground.features import Features
 from greenroom.stages.ground.found import Found
@@ -26,17 +27,6 @@ _NEAREST = {"en": "en", "pt": "pt", "es": "es", "gl": "pt", "ca": "es", "it": "e
 _CODE = frozenset({"code", "inline_code"})
 _LONGEST = 120
 """Words of a sentence that are read together."""
-
-
-class Spanned(Protocol):
-    """Something marked in a text."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def kind(self) -> str: ...
 
 
 class Tagger:
@@ -117,7 +107,7 @@ def _names(words: Sequence[Word], tags: Sequence[str]) -> Iterator[Found]:
             start = place
 
 
-def tags_of(words: Sequence[Word], spans: Iterable[Spanned]) -> list[str]:
+def tags_of(words: Sequence[Word], spans: Iterable[Stretch]) -> list[str]:
     """Tags in form IOB2 of words, by the spans that they touch."""
     tags = ["O"] * len(words)
     place = 0

@@ -207,6 +207,3 @@ class Work:
             else:
                 return self._root
         return found
-
-
-__all__ = ["Schema", "measure"]

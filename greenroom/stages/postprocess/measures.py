@@ -119,5 +119,3 @@ MONTHS = {
     )
     for name in names.split()
 }  # fmt: skip
-
-__all__ = ["JOINED", "MONEY", "MONTHS", "SCALES", "UNITS", "WORDS", "word_set"]

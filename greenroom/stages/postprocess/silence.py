@@ -1,7 +1,8 @@
 """What in an answer claims nothing of its passages: greetings, questions, «I found nothing», asides."""
 
 import re
-from typing import Protocol
+
+from greenroom.contracts import Stretch
 
 _SAYS_NOTHING = re.compile(
     r"""^(?:[*_>#\s¡¿-]*)(?:
@@ -33,17 +34,6 @@ _TALKS = re.compile(
 """How talk between people begins; with a number or a name in it, it may claim something all the same."""
 
 
-class Unit(Protocol):
-    """A stretch of a text; `kind` is sentence, list, table, code or heading."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def kind(self) -> str: ...
-
-
 def is_talk(sentence: str) -> bool:
     """Whether it begins as talk between people does."""
     return _TALKS.match(sentence) is not None
@@ -65,7 +55,7 @@ def may_claim(sentence: str) -> bool:
     return not (bare.startswith("**") and sentence.strip().endswith("**") and "\n" not in bare)
 
 
-def lines_of(text: str, unit: Unit) -> list[tuple[int, int]]:
+def lines_of(text: str, unit: Stretch) -> list[tuple[int, int]]:
     """Where the lines of a list or a table stand that say something."""
     spans: list[tuple[int, int]] = []
     at = unit.start

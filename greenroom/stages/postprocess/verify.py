@@ -14,12 +14,12 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from greenroom.contracts import Again, Ease, StepConfig, TextFilter
+from greenroom.contracts import Again, Ease, StepConfig, Stretch, TextFilter
 from greenroom.exchange import Edit, Exchange, Passage, Verdict
 from greenroom.stages.postprocess.claims import Claim, fold
 from greenroom.stages.postprocess.court import Court, Judgement
 from greenroom.stages.postprocess.meaning import Stems
-from greenroom.stages.postprocess.silence import Unit, is_aside, is_talk, lines_of, may_claim
+from greenroom.stages.postprocess.silence import is_aside, is_talk, lines_of, may_claim
 from greenroom.stages.postprocess.sources import Source, read_source
 from greenroom.stages.postprocess.wording import again_message, listed
 from greenroom.wire.openai import ReplyChoice
@@ -61,7 +61,7 @@ class Words(NamedTuple):
 
     stems: Stems
     language: Callable[[str], str]
-    units: Callable[[str], Sequence[Unit]]
+    units: Callable[[str], Sequence[Stretch]]
 
 
 class Judged(NamedTuple):

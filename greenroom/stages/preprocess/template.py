@@ -264,6 +264,3 @@ def _note(exchange: Exchange, name: str, value: object) -> None:
         request.max_tokens = value
     elif name == "response_format" and isinstance(value, dict):
         request.response_format = str(value["type"])
-
-
-__all__ = ["ASKS", "PINNED", "Filled", "Prompts", "Template", "TemplateConfig"]

@@ -5,12 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from greenroom.exchange import Attempt, Stage, StepRecord, Usage
+from greenroom.exchange import Attempt, Stage, StepRecord
 from greenroom.gateway.record import body_of, row_of
 from greenroom.models.prices import Period, Price, Rates
 from greenroom.offline.otel.journey import Teller, Upstream
 from greenroom.store.material import decode_body, encode_body
 from greenroom.store.tail import Stored
+from greenroom.usage import Usage
 from greenroom.wire import anthropic_answer, openai, semconv
 from greenroom.wire.otlp.signals import Span
 from greenroom.wire.semconv import Spoken

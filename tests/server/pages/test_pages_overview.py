@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from greenroom.assembly.overviewing import OverviewDesk
-from greenroom.exchange import Attempt, StepRecord, Usage, Verdict
+from greenroom.exchange import Attempt, StepRecord, Verdict
 from greenroom.server.pages.access import Person
 from greenroom.server.pages.overview import RANGES, OverviewPages
 from greenroom.server.pages.strips import Grid, strips
@@ -19,6 +19,7 @@ from greenroom.store.deployments import PROMOTED, DeploymentStore
 from greenroom.store.material import Body, Row
 from greenroom.store.quality import Place, QualityStore
 from greenroom.store.rollups import Rollups
+from greenroom.usage import Usage
 from tests.server.pages.backend import ADMIN_KEY, VIEWER_KEY, FakeBackend
 from tests.server.pages.browser import Browser, chromium, sign_in
 from tests.server.pages.serving import served

@@ -1,12 +1,30 @@
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Literal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.json import decode, encode
 
 from greenroom.exchange import Caller, Exchange, StepRecord
-from greenroom.stages.ground.history import History, HistoryConfig, MemoryTurns, SaidTurn
+from greenroom.stages.ground.history import History, HistoryConfig, SaidTurn, Turn
 from greenroom.wire.openai_request import parse_chat, render_chat
+
+
+class MemoryTurns:
+    """`Turns` in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str, str | None], list[SaidTurn]] = {}
+
+    def recent(self, project: str, session: str, user: str | None, limit: int) -> list[SaidTurn]:
+        return self.kept.get((project, session, user), [])[-limit:]
+
+    def append(self, project: str, session: str, user: str | None, turns: Sequence[Turn]) -> None:
+        kept = self.kept.setdefault((project, session, user), [])
+        for turn in turns:
+            role: Literal["user", "assistant"] = "assistant" if turn.role == "assistant" else "user"
+            kept.append(SaidTurn(role, turn.text, turn.at, len(kept), user))
 
 
 def ask(
@@ -156,13 +174,3 @@ def test_budgets_hold_and_no_pair_is_halved(pairs: list[tuple[int, int]], limit:
     assert [one["role"] for one in added] == ["user", "assistant"] * (len(added) // 2)
     assert len(added) <= limit
     assert sum(len(str(one["content"])) for one in added) <= budget * 4
-
-
-def test_the_session_used_longest_ago_is_forgotten_first() -> None:
-    turns = MemoryTurns(bound=2)
-    for session in ("a", "b", "a", "c"):
-        turns.append("p", session, None, [SaidTurn("user", session, 0.0), SaidTurn("assistant", "ok", 0.0)])
-
-    assert turns.recent("p", "b", None, 9) == []
-    assert [turn.number for turn in turns.recent("p", "a", None, 9)] == [0, 1, 2, 3]
-    assert len(turns.recent("p", "a", None, 2)) == 2

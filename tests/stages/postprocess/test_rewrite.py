@@ -4,7 +4,8 @@ import pytest
 
 from greenroom.exchange import Exchange
 from greenroom.gateway import again
-from greenroom.gateway.pipeline import PostEntry, finish_whole
+from greenroom.gateway.chain import PostEntry
+from greenroom.gateway.pipeline import finish_whole
 from greenroom.stages.postprocess.polish import Polish, PolishConfig
 from greenroom.stages.postprocess.rewrite import RewritingPolish, lost_meaning, polish
 from greenroom.testing import EchoUpstream, make_app, make_exchange

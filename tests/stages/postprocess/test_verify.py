@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from greenroom.exchange import Exchange, Passage
 from greenroom.gateway import again
-from greenroom.gateway.pipeline import App, PostEntry, finish_whole
+from greenroom.gateway.chain import PostEntry
+from greenroom.gateway.pipeline import App, finish_whole
 from greenroom.grounding.passages import units
 from greenroom.grounding.stems import language_of, tokens
 from greenroom.stages.postprocess.cite import Cite, CiteConfig

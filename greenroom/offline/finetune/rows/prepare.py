@@ -11,8 +11,8 @@ from pathlib import Path
 from greenroom.errors import InfrastructureError, RequestError
 from greenroom.offline.finetune.plan import Method
 from greenroom.offline.finetune.rows.gate import Gate
-from greenroom.offline.finetune.rows.options import Asked, Consent, Held, Masks, Means, Options
-from greenroom.offline.finetune.rows.prepared import Part, Prepared, Removed
+from greenroom.offline.finetune.rows.options import Means, Options
+from greenroom.offline.finetune.rows.prepared import Prepared
 from greenroom.offline.finetune.rows.problems import Problems
 from greenroom.offline.finetune.rows.staged import Staged
 
@@ -71,6 +71,3 @@ def prepare(
         masked=dict(gate.masked), masked_rows=gate.masked_rows, warnings=warnings,
         warning_counts={kind: problems.counts[kind] for kind in sorted({one.kind for one in warnings})},
     )  # fmt: skip
-
-
-__all__ = ["Asked", "Consent", "Held", "Masks", "Means", "Options", "Part", "Prepared", "Removed", "prepare"]

@@ -26,6 +26,7 @@ from greenroom.server.pages.requests.sent import messages, parameters
 from greenroom.server.pages.requests.stops import stops
 from greenroom.server.pages.sessions import Session
 from greenroom.server.pages.waterfall import waterfall
+from greenroom.server.routing import client_address
 
 Json = dict[str, Any]  # Any: what JSON holds
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -57,46 +58,42 @@ class RequestPage:
             Route("/requests/{id}", page(self.show)),
         ]
 
-    async def show(self, request: Request, session: Session) -> Response:
+    def show(self, request: Request, session: Session) -> Response:
         """The page."""
         view = request.query_params.get("view", "diff")
         view = view if view in VIEWS else "diff"
-        return await run_in_threadpool(self._page, request, session, request.path_params["id"], view)
+        return self._page(request, session, request.path_params["id"], view)
 
-    async def show_json(self, request: Request, session: Session) -> Response:
+    def show_json(self, request: Request, session: Session) -> Response:
         """The record; as a file with `?download`."""
         id = request.path_params["id"]
-        answer = await run_in_threadpool(lambda: json_answer(self._trace(id)))
+        answer = json_answer(self._trace(id))
         if "download" in request.query_params:
             answer.headers["content-disposition"] = f'attachment; filename="request-{_file_name(id)}.json"'
         return answer
 
-    async def otlp(self, request: Request, session: Session) -> Response:
+    def otlp(self, request: Request, session: Session) -> Response:
         """It as OTLP, for tools that read spans."""
         id = request.path_params["id"]
-        told = await run_in_threadpool(self._backend.otlp, id)
+        told = self._backend.otlp(id)
         if told is None:
             raise NotFound("There is no request with this id. It may have been erased, or its time is over.")
         answer = json_answer(told)
         answer.headers["content-disposition"] = f'attachment; filename="request-{_file_name(id)}.otlp.json"'
         return answer
 
-    async def compare(self, request: Request, session: Session) -> Response:
+    def compare(self, request: Request, session: Session) -> Response:
         """Two requests side by side."""
         id, other = request.path_params["id"], request.query_params.get("with", "").strip()[-128:]
-
-        def build() -> Response:
-            if not other:
-                raise MalformedRequest("Name the other request: its id, or its address.", "with")
-            one, two = (read_record(self._trace(name)) for name in (id, other.rpartition("/")[2]))
-            if one is None or two is None:
-                raise MalformedRequest("One of these records has a shape that this version does not know.")
-            return self._doors.render.html(
-                "compare.html", session=session, one=one, other=two,
-                facts=comparison.facts(one, two), texts=comparison.texts(one, two),
-            )  # fmt: skip
-
-        return await run_in_threadpool(build)
+        if not other:
+            raise MalformedRequest("Name the other request: its id, or its address.", "with")
+        one, two = (read_record(self._trace(name)) for name in (id, other.rpartition("/")[2]))
+        if one is None or two is None:
+            raise MalformedRequest("One of these records has a shape that this version does not know.")
+        return self._doors.render.html(
+            "compare.html", session=session, one=one, other=two,
+            facts=comparison.facts(one, two), texts=comparison.texts(one, two),
+        )  # fmt: skip
 
     async def score(self, request: Request, session: Session) -> Response:
         """Score it: thumbs, a number, a comment, or what it should have said."""
@@ -222,7 +219,7 @@ def _payloads(record: Record, request: str, sent: str) -> list[tuple[str, str, s
 
 
 def _by(request: Request, session: Session) -> By:
-    return By(session.who, request.client.host if request.client else "")
+    return By(session.who, client_address(request))
 
 
 def _origin(request: Request) -> str:

@@ -20,6 +20,7 @@ from greenroom.server.pages.rendering import json_answer, redirect
 from greenroom.server.pages.requests.asked import MOST, Asked, chips, choices, read_asked
 from greenroom.server.pages.requests.backend import By, Json, RequestsBackend
 from greenroom.server.pages.sessions import Session
+from greenroom.server.routing import client_address
 from greenroom.store.scores import Score, checked
 
 MOST_EXPORTED = 1_000
@@ -54,10 +55,10 @@ class RequestLists:
             Route("/requests/bulk", page(self.do_many), methods=["POST"]),
         ]
 
-    async def show(self, request: Request, session: Session) -> Response:
+    def show(self, request: Request, session: Session) -> Response:
         """The page."""
         asked = read_asked(request.query_params)
-        return await run_in_threadpool(self._page, session, asked)
+        return self._page(session, asked)
 
     def _page(self, session: Session, asked: Asked, trouble: str = "", status: int = 200) -> Response:
         terms, sight = [], None
@@ -91,18 +92,14 @@ class RequestLists:
             twin=asked.address("/requests.json", cursor=asked.cursor),
         )  # fmt: skip
 
-    async def show_json(self, request: Request, session: Session) -> Response:
+    def show_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         asked = read_asked(request.query_params)
-
-        def build() -> Response:
-            sight = self._backend.browse(asked.read().filter)
-            told: Json = {"data": sight.rows, "next": sight.next, "reached": sight.reached}
-            if sight.facets is not None:
-                told["facets"] = sight.facets._asdict()
-            return json_answer(told)
-
-        return await run_in_threadpool(build)
+        sight = self._backend.browse(asked.read().filter)
+        told: Json = {"data": sight.rows, "next": sight.next, "reached": sight.reached}
+        if sight.facets is not None:
+            told["facets"] = sight.facets._asdict()
+        return json_answer(told)
 
     async def follow(self, request: Request, session: Session) -> Response:
         """Rows as they come."""
@@ -118,11 +115,11 @@ class RequestLists:
 
         return await live(request, session, source)
 
-    async def export(self, request: Request, session: Session) -> Response:
+    def export(self, request: Request, session: Session) -> Response:
         """Whole records of what fits, newest first, a line of JSON each."""
         asked = read_asked(request.query_params)
         wanted = asked._replace(cursor=None, limit=MOST).read().filter
-        first = await run_in_threadpool(self._backend.browse, wanted)  # what is wrong is said before all else
+        first = self._backend.browse(wanted)  # what is wrong is said before all else
 
         def lines() -> Iterator[bytes]:
             left, sight = MOST_EXPORTED, first
@@ -163,7 +160,7 @@ class RequestLists:
         if deed == "export":
             return _download(line for id in ids for line in self._line(id))
         session.require("operator")
-        by = By(session.who, request.client.host if request.client else "")
+        by = By(session.who, client_address(request))
         try:
             if not ids:
                 raise MalformedRequest("Tick the requests that are meant first.", "id")

@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlencode
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -59,72 +58,52 @@ class SessionPages:
             Route("/sessions/{id:path}", doors.page(self.show)),
         ]
 
-    async def list(self, request: Request, session: Session) -> Response:
+    def list(self, request: Request, session: Session) -> Response:
         """The sessions in which something happened last."""
         cursor = request.query_params.get("cursor") or None
+        found = self._backend.sessions(cursor, _PAGE)
+        return self._doors.render.html(
+            "sessions.html",
+            session=session,
+            rows=[_row(one) for one in found.rows],
+            cursor=cursor,
+            older=f"/sessions?{urlencode({'cursor': found.next})}" if found.next else "",
+            reached=found.reached if len(found.rows) < _PAGE else None,
+            twin="/sessions.json" + (f"?{urlencode({'cursor': cursor})}" if cursor else ""),
+        )
 
-        def build() -> Response:
-            found = self._backend.sessions(cursor, _PAGE)
-            return self._doors.render.html(
-                "sessions.html",
-                session=session,
-                rows=[_row(one) for one in found.rows],
-                cursor=cursor,
-                older=f"/sessions?{urlencode({'cursor': found.next})}" if found.next else "",
-                reached=found.reached if len(found.rows) < _PAGE else None,
-                twin="/sessions.json" + (f"?{urlencode({'cursor': cursor})}" if cursor else ""),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def list_json(self, request: Request, session: Session) -> Response:
+    def list_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         cursor = request.query_params.get("cursor") or None
+        found = self._backend.sessions(cursor, _PAGE)
+        return json_answer({"data": found.rows, "next": found.next, "reached": found.reached})
 
-        def build() -> Response:
-            found = self._backend.sessions(cursor, _PAGE)
-            return json_answer({"data": found.rows, "next": found.next, "reached": found.reached})
-
-        return await run_in_threadpool(build)
-
-    async def show(self, request: Request, session: Session) -> Response:
+    def show(self, request: Request, session: Session) -> Response:
         """One session, its newest turns."""
         id, project, cursor = _asked(request)
+        found = self._backend.session(project, id, cursor, _PAGE)
+        if found is None:
+            raise NotFound("There is no session of this name. It may have been erased, or its time is over.")
+        return self._doors.render.html(
+            "session.html",
+            session=session,
+            id=id,
+            project=project,
+            summary=_row(found.summary),
+            turns=_turns(found.turns),
+            is_part=cursor is not None or found.earlier is not None,
+            earlier=_address(id, project, cursor=found.earlier) if found.earlier else "",
+            newest=_address(id, project) if cursor else "",
+            twin=_address(id, project, ending=".json", cursor=cursor),
+        )
 
-        def build() -> Response:
-            found = self._backend.session(project, id, cursor, _PAGE)
-            if found is None:
-                raise NotFound(
-                    "There is no session of this name. It may have been erased, or its time is over."
-                )
-            return self._doors.render.html(
-                "session.html",
-                session=session,
-                id=id,
-                project=project,
-                summary=_row(found.summary),
-                turns=_turns(found.turns),
-                is_part=cursor is not None or found.earlier is not None,
-                earlier=_address(id, project, cursor=found.earlier) if found.earlier else "",
-                newest=_address(id, project) if cursor else "",
-                twin=_address(id, project, ending=".json", cursor=cursor),
-            )
-
-        return await run_in_threadpool(build)
-
-    async def show_json(self, request: Request, session: Session) -> Response:
+    def show_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         id, project, cursor = _asked(request, ".json")
-
-        def build() -> Response:
-            found = self._backend.session(project, id, cursor, _PAGE)
-            if found is None:
-                raise NotFound(
-                    "There is no session of this name. It may have been erased, or its time is over."
-                )
-            return json_answer({"session": found.summary, "turns": found.turns, "earlier": found.earlier})
-
-        return await run_in_threadpool(build)
+        found = self._backend.session(project, id, cursor, _PAGE)
+        if found is None:
+            raise NotFound("There is no session of this name. It may have been erased, or its time is over.")
+        return json_answer({"session": found.summary, "turns": found.turns, "earlier": found.earlier})
 
 
 def _row(one: Json) -> Json:

@@ -11,7 +11,9 @@ from greenroom.assembly.training_rows import masks
 from greenroom.errors import RequestError
 from greenroom.offline.finetune.plan import Method
 from greenroom.offline.finetune.rows.lines import MOST_LINE_BYTES
-from greenroom.offline.finetune.rows.prepare import Means, Options, Prepared, prepare
+from greenroom.offline.finetune.rows.options import Means, Options
+from greenroom.offline.finetune.rows.prepare import prepare
+from greenroom.offline.finetune.rows.prepared import Prepared
 from greenroom.offline.finetune.rows.problems import KINDS, MOST_OF_A_KIND, Unfit
 
 Message = dict[str, Any]

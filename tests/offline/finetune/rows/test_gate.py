@@ -11,8 +11,9 @@ from greenroom.assembly import House
 from greenroom.assembly.training_rows import masks, means_of
 from greenroom.offline.evals.data import DataSet, to_sample
 from greenroom.offline.evals.kept import keep_data
-from greenroom.offline.finetune.rows.options import has_consent
-from greenroom.offline.finetune.rows.prepare import Asked, Held, Means, Options, Prepared, prepare
+from greenroom.offline.finetune.rows.options import Asked, Held, Means, Options, has_consent
+from greenroom.offline.finetune.rows.prepare import prepare
+from greenroom.offline.finetune.rows.prepared import Prepared
 from greenroom.store.evals import RunRow
 from greenroom.store.openai_evals import EvalRow, HostedRun, OpenAIEvals, new_id
 

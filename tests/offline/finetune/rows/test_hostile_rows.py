@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from greenroom.assembly.training_rows import masks
 from greenroom.offline.finetune.plan import Method
 from greenroom.offline.finetune.rows.held_out import held_out
-from greenroom.offline.finetune.rows.prepare import Asked, Held, Means, Options, prepare
+from greenroom.offline.finetune.rows.options import Asked, Held, Means, Options
+from greenroom.offline.finetune.rows.prepare import prepare
 from greenroom.offline.finetune.rows.problems import Problem, Unfit
 from greenroom.offline.finetune.rows.wording import is_exchanged, wording
 
