@@ -5,10 +5,6 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import uvloop
-from hypothesis import settings
-
-settings.register_profile("greenroom", parent=settings(), deadline=None)  # a busy machine is no fault
-settings.load_profile("greenroom")
 
 
 def pytest_asyncio_loop_factories(
