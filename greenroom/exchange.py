@@ -105,6 +105,10 @@ class Passage(Struct, kw_only=True):
     """Where the piece begins in the document's text."""
 
 
+NOT_CALLED = frozenset({"circuit_open", "no_place", "insufficient_quota", "price_unknown"})
+"""Errors of attempts that called nobody: the target was left alone, or a budget would not have it."""
+
+
 class Attempt(Struct, kw_only=True, omit_defaults=True):
     """One call to one target."""
 
@@ -115,6 +119,8 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     usage: Usage | None = None
     """What has to be paid for a call whose answer was not given (a hedge that lost, say)."""
     cost_nano_usd: int | None = None
+    is_given: bool = False
+    """Whether its answer was given, where several are paid for; noted when they are settled."""
 
 
 class Money(Protocol):
@@ -331,6 +337,8 @@ class Exchange(Struct, eq=False):
     status: int = 200
     error: str | None = None
     finish_reason: str | None = None
+    onward: bytes = b""
+    """Header lines for the call that is begun, each with its end."""
     sent: bytes | None = None
     """The body the model got, or None if it got the request as it came."""
     reply_raw: list[str] = []

@@ -81,6 +81,8 @@ class House(Stores):
         self.search: AsyncSearch
         self.models: Models
         self.local_key = f"gr-local-{token_urlsafe(24)}" if worker is None else worker.local_key
+        self.asks_as: str | None = None
+        """The id of the key that this process asks as by itself; None: the local key, which has no limits."""
         self.vault: Vault = MemoryVault() if self.shared is None else StoredMasks(self.shared)
         self.canary = Canary(None if worker is None else worker.canary)
         self.healths = Healths(lambda places: places if worker is None else worker.share(places))
@@ -251,11 +253,24 @@ class House(Stores):
 
     # asking in process
 
+    def own_key(self) -> Key:
+        """The key that this process asks as by itself. Raises Unauthorized for one that may ask no more."""
+        if self.asks_as is None:
+            return self.access.find(self.local_key.encode())
+        self.refresh_keys()
+        key = self.access.find_id(self.asks_as)
+        if key is None:
+            raise Unauthorized(
+                f"There is no key with the id '{self.asks_as}', or it was revoked or has expired. "
+                "'greenroom keys list' shows those there are."
+            )
+        return key
+
     def begin(
         self, body: bytes, headers: Mapping[bytes, bytes], key_id: str | None = None
     ) -> tuple[Exchange, App, Grant]:
-        """What the gateway needs to run one chat body as the local key, or another. Raises RequestError."""
-        key = self.access.find(self.local_key.encode()) if key_id is None else self.access.find_id(key_id)
+        """What the gateway needs to run one chat body as `own_key`, or another. Raises RequestError."""
+        key = self.own_key() if key_id is None else self.access.find_id(key_id)
         if key is None:
             raise Unauthorized("The key was revoked or has expired.")
         exchange, app = self.gateway.open(self.gateway.new_id(), key.caller, body, headers)

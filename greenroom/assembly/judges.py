@@ -11,8 +11,7 @@ from greenroom.offline.evals.scorers.settings import Kind
 
 def judge_ask(house: House) -> Ask:
     """Ask as the house's own key, through the pipeline; the records have the tag `eval=judge`."""
-    key = house.access.find(house.local_key.encode())
-    return Asking(KeyedAsker(house.gateway, lambda: key, {"eval": "judge"}))
+    return Asking(KeyedAsker(house.gateway, house.own_key, {"eval": "judge"}))
 
 
 def kinds_with_judges(house: House) -> dict[str, Kind]:

@@ -19,10 +19,12 @@ from greenroom.models.dispatch import Dispatch, Patience
 from greenroom.models.embedder import RemoteEmbedder
 from greenroom.models.health import Healths
 from greenroom.models.llama import Llama
+from greenroom.models.onward import Onward, traceparent
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook, free
 from greenroom.models.providers import BuiltIn, Embeds, Provider
 from greenroom.models.routing import Candidate, Router
+from greenroom.offline.otel.settings import plan_of
 from greenroom.stages.language import language_of as language_of_exchange
 
 READER = "greenroom/reader"
@@ -71,6 +73,7 @@ class Models:
         self._environment = environment
         self._source = source
         self._sealed = sealed
+        self._onward = _onward(config, environment, source)
 
     def add(self, name: str, provider: ProviderConfig) -> None:
         """Take in a provider that was found on loopback."""
@@ -100,14 +103,15 @@ class Models:
         health = self._healths.of(name, configured.parallel if configured is not None else None)
         own = self._own_prices.get(name) or self._own_prices.get(f"{provider_name}/*")
         if own is not None:
-            return Target(name, provider, model, own, health)
+            return Target(name, provider, model, own, health, self._onward)
         if isinstance(provider, Llama):
-            return Target(name, provider, model, free(name), health)
+            return Target(name, provider, model, free(name), health, self._onward)
         family: str | None = provider_name
         if configured is not None:
             # A price belongs to who sells, not to what the operator calls it.
             family = seller(configured.base_url) if configured.base_url else configured.kind
-        return Target(name, provider, model, self._prices.price(family, model) if family else None, health)
+        price = self._prices.price(family, model) if family else None
+        return Target(name, provider, model, price, health, self._onward)
 
     def context_window(self, target: str) -> int | None:
         """How many tokens a target takes in all, or None when that is not known."""
@@ -244,6 +248,14 @@ def check_route(where: str, model: ModelConfig) -> None:
     if (model.route == "rules") != bool(model.rules):
         raise ConfigError(f'{where}: rules and route = "rules" need each other.')
     check_learned(where, model)
+
+
+def _onward(config: Config, environment: Mapping[str, str], source: str) -> Onward | None:
+    """What tells providers of traces; None unless that is asked for. Raises ConfigError."""
+    if not config.otel.propagate:
+        return None
+    leaves = config.otel.traces and plan_of(config.otel, environment, source) is not None
+    return traceparent(config.otel.sample if leaves else None)
 
 
 def _limits(model: ModelConfig) -> Limits:

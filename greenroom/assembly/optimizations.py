@@ -109,7 +109,8 @@ class OptimizationDesk:
     def _begin(self, arguments: tuple[str, ...], by: str, address: str, run: str | None = None) -> str:
         house = self._house
         env = {**os.environ, **house.environment}
-        launch = self._launched.begin(self._command, arguments, by, env, run)
+        command = [*self._command, "--key", by]  # whoever begins it pays, or goes on with it
+        launch = self._launched.begin(command, arguments, by, env, run)
         Audit(house).note(
             by, "optimize.start", {"launch": launch.id, "asked": list(arguments)}, address=address
         )

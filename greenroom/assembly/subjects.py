@@ -4,6 +4,7 @@ What a subject's fingerprint holds decides which answers of earlier runs are use
 steps, policies, models and providers it uses, the settings, the documents, and the version of Greenroom.
 """
 
+import asyncio
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -23,15 +24,18 @@ from greenroom.errors import (
     GreenroomError,
     InfrastructureError,
     ModelNotFound,
+    QuotaExceeded,
     RequestError,
     StoreError,
     Unauthorized,
     UpstreamAuth,
 )
 from greenroom.exchange import Exchange
+from greenroom.gateway.access import Grant
 from greenroom.gateway.purse import BudgetExceeded, PriceUnknown, worst_cost
 from greenroom.gateway.record import to_record
 from greenroom.models.attempt import Target
+from greenroom.offline.evals.keyed import LONGEST_WAIT_S
 from greenroom.offline.evals.sample import Json, Output, Sample
 from greenroom.offline.evals.scorers.functions import call, fingerprint_of, load_function
 from greenroom.prompts.ready import Ready
@@ -51,7 +55,7 @@ _KEPT_OUT = ((b"cache-control", b"no-store"),)
 class PipelineSubject:
     """An app, a model before the default app's steps, or an app with another model; and a prompt, if so.
 
-    Every call is an exchange like any other: recorded, charged to the project "default", tagged `eval=NAME`.
+    Every call is an exchange like any other: recorded, charged to `House.own_key`, tagged `eval=NAME`.
     `prompt` is `name`, `name@3` or `name@label`, what it means is settled at once, and it stands in the place
     of the app's own. Raises: InfrastructureError where there is no such app, model or prompt.
     """
@@ -97,7 +101,7 @@ class PipelineSubject:
             )
         began = perf_counter_ns()
         try:
-            exchange, _, grant = self._house.begin(self._body(sample), self._headers)
+            exchange, grant = await self._admitted(sample)
         except GreenroomError as error:
             return _failed(error)
         exchange.tags["eval"] = self.name[:512]
@@ -112,6 +116,20 @@ class PipelineSubject:
             failed = _failed(error)
             return _with_facts(failed, exchange)
         return self._output(exchange, decode(body))
+
+    async def _admitted(self, sample: Sample) -> tuple[Exchange, Grant]:
+        """An exchange that may run, once it is its turn under the key's limits. Raises: RequestError."""
+        while True:
+            try:
+                exchange, _, grant = self._house.begin(self._body(sample), self._headers)
+            except BudgetExceeded:
+                raise
+            except QuotaExceeded as error:
+                if error.retry_after_s > LONGEST_WAIT_S:
+                    raise InfrastructureError(str(error)) from error
+                await asyncio.sleep(error.retry_after_s + 0.05)
+            else:
+                return exchange, grant
 
     def worst_nano_usd(self, sample: Sample) -> int | None:
         """By the price book and `max_tokens`; None where the settings do not bound the answer."""
@@ -177,7 +195,14 @@ class PipelineSubject:
             "settings": self._settings,
             "prompt": None if self._prompt is None else (self._prompt.version, self._prompt.pinned),
             "documents": self._house.documents.generation() if is_grounded else None,
+            **self._project(),
         }  # fmt: skip
+
+    def _project(self) -> Json:
+        """The project, where it is another than usual: it has collections of its own."""
+        house = self._house
+        project = "default" if house.asks_as is None else house.own_key().caller.project
+        return {} if project == "default" else {"project": project}
 
 
 def _filling(prompt: Ready, sample: Sample) -> tuple[Json, tuple[Json, ...]]:

@@ -166,11 +166,12 @@ def _telemetry(place: Place, config: Config) -> Finding:
         plan = plan_of(config.otel, place.environment, "the configuration")
     except ConfigError as error:
         return Finding(what, "wrong", str(error), "greenroom config explain otel")
+    told = "; providers are told ids of traces (otel.propagate)" if config.otel.propagate else ""
     if plan is None:
-        said = "nothing leaves: no otel.endpoint and no OTEL_EXPORTER_OTLP_ENDPOINT"
+        said = f"nothing leaves: no otel.endpoint and no OTEL_EXPORTER_OTLP_ENDPOINT{told}"
         return Finding(what, "fine", said)
     texts = "without texts" if plan.content == "none" else f"with texts (in {plan.content})"
-    said = f"leaves to {plan.place} as {plan.protocol}, {texts}"
+    said = f"leaves to {plan.place} as {plan.protocol}, {texts}{told}"
     if not plan.is_guarded and (plan.content != "none" or plan.headers):
         said += "; not encrypted on its way to another machine"
         return Finding(what, "warning", said, "greenroom config explain otel.endpoint")

@@ -12,7 +12,7 @@ from greenroom.errors import InfrastructureError, RequestError
 from greenroom.offline.budget import dollars
 
 BY = "command line"
-"""Who saves, in the audit log."""
+"""Who saves, in the audit log, where no key is named."""
 
 if TYPE_CHECKING:
     from greenroom.offline.optimize.optimizer import Result
@@ -33,6 +33,7 @@ def optimize(
     max_tokens: int | None = None,
     concurrency: int = 8,
     seed: int = 0,
+    key: str | None = None,
     json: bool = False,
     place: Here,
 ) -> int:
@@ -70,6 +71,8 @@ def optimize(
         How many calls are made at a time.
     seed
         Another seed divides the samples and draws anew.
+    key
+        The id of the key whose project, limits and budgets the calls count in; without it, no key's.
     json
         Print all candidates and the decision as JSON.
     """
@@ -77,7 +80,7 @@ def optimize(
         result, saved = asyncio.run(
             _optimize(
                 place, prompt, data, metric, budget_usd, max_calls, app, model, reflection_model, method,
-                suite, max_tokens, concurrency, seed, quiet=json,
+                suite, max_tokens, concurrency, seed, key, quiet=json,
             )
         )  # fmt: skip
     except RequestError as error:
@@ -108,6 +111,7 @@ async def _optimize(
     max_tokens: int | None,
     concurrency: int,
     seed: int,
+    key: str | None,
     *,
     quiet: bool,
 ) -> "tuple[Result, str | None]":
@@ -123,6 +127,7 @@ async def _optimize(
         budget_usd=budget_usd, max_calls=max_calls, max_tokens=max_tokens, concurrency=concurrency
     )
     house = place.open()
+    house.asks_as = key
     async with house.running(as_guest=True):
         samples = samples_of(house, data)
         (scorer,) = scorers_named(house, [metric], suite)
@@ -135,7 +140,7 @@ async def _optimize(
         adopted = result.adopted
         if adopted is None:
             return result, None
-        return result, save(house, adopted, BY)
+        return result, save(house, adopted, key or BY)
 
 
 def _print(result: "Result", saved: str | None) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from greenroom.exchange import Exchange
 from greenroom.gateway.redact import Redactor, redact_tags
-from greenroom.store.lines import ANSWER, ESTIMATED, EXTRA, UNPRICED, Account, Line
+from greenroom.store.lines import ANSWER, ESTIMATED, EXTRA, UNPRICED, Account, Line, given_of
 from greenroom.usage import Usage
 
 _new = tuple.__new__  # a NamedTuple's class costs eight times as much
@@ -19,7 +19,7 @@ def lines_of(exchange: Exchange) -> list[Line]:
     if len(attempts) > 1:
         paid = [one for one in attempts if one.usage is not None]
         if paid:
-            given = next((one for one in reversed(paid) if one.error is None), None)
+            given = given_of(paid)
             return [
                 _line(exchange, one.target, one.usage, one.cost_nano_usd, ANSWER if one is given else EXTRA)
                 for one in paid

@@ -48,7 +48,7 @@ def _add_extra(exchange: Exchange) -> None:
         given = (one for one in reversed(exchange.attempts) if one.usage is None and one.error is None)
         answering = next(given, None)
         if answering is not None:
-            answering.usage, answering.cost_nano_usd = total, cost
+            answering.usage, answering.cost_nano_usd, answering.is_given = total, cost, True
     for one in extra:
         assert one.usage is not None
         total = total.plus(one.usage)

@@ -22,6 +22,7 @@ from greenroom.errors import (
 from greenroom.exchange import Attempt, Exchange, Reply
 from greenroom.models.connection import Limits
 from greenroom.models.health import Health
+from greenroom.models.onward import Onward
 from greenroom.models.prices import Price
 from greenroom.models.providers import Provider
 from greenroom.wire.openai import decode_chunk
@@ -41,6 +42,8 @@ class Target(NamedTuple):
     model: str
     price: Price | None
     health: Health
+    onward: Onward | None = None
+    """Headers that tell it of the trace; None where it is to know of none."""
 
 
 async def attempt(exchange: Exchange, target: Target, limits: Limits, first_token_s: float) -> Reply:
@@ -65,6 +68,8 @@ async def attempt(exchange: Exchange, target: Target, limits: Limits, first_toke
     body = body_for(exchange, target)
     if body is not exchange.request.raw:
         exchange.sent = body
+    if target.onward is not None:
+        exchange.onward = target.onward(exchange)
     health.begin(started)
     try:
         began = perf_counter_ns()

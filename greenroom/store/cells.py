@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from greenroom.exchange import Attempt, Exchange, StepRecord
 from greenroom.store.coverage import Span, joined
 from greenroom.store.histogram import FIRST_TOKEN, OVERHEAD, PER_TOKEN, SIZES, STEP, TOTAL
+from greenroom.store.lines import given_of
 from greenroom.store.material import STREAMED, SURFACE_BIT, Row
 from greenroom.usage import Usage
 from greenroom.wire.semconv import DURATION_BOUNDS
@@ -145,7 +146,7 @@ class Cell:
 
     def _put_retries(self, attempts: list[Attempt]) -> None:
         paid = [one for one in attempts if one.usage is not None]
-        given = next((one for one in reversed(paid) if one.error is None), None)
+        given = given_of(paid)
         for one in paid:
             if one is not given and one.usage is not None:
                 self.retry_nano += one.cost_nano_usd or 0

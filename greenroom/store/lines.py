@@ -3,9 +3,12 @@
 Money is in nano-dollars; times are in nanoseconds since 1970, windows in seconds, at midnight in UTC.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
+
+from greenroom.exchange import Attempt
 
 ANSWER: Final = 0
 """A call whose answer was given, or as much of it as came."""
@@ -21,6 +24,15 @@ UNPRICED: Final = 2
 """Flags of a line: tokens we counted ourselves; a cost that is not known, and stands as 0."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+def given_of(paid: Sequence[Attempt]) -> Attempt | None:
+    """Of calls that are paid for, the one whose answer was given: the noted, else the last that went well.
+
+    The last is not always the one: of answers that were asked for again, the best may be an earlier one.
+    """
+    noted = (one for one in paid if one.is_given)
+    return next(noted, None) or next((one for one in reversed(paid) if one.error is None), None)
 
 
 class Scope(NamedTuple):

@@ -34,6 +34,29 @@ CREATE INDEX spans_by_user ON spans (project, user) WHERE user IS NOT NULL;
 -- How far an export has come.
 CREATE TABLE progress (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """,
+    """
+-- What each project takes: bodies, and of each span 400 bytes for its keys, indexes and free parts of pages.
+CREATE TABLE held (project TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO held SELECT project, sum(length(body) + 400) FROM spans GROUP BY project;
+ALTER TABLE origins ADD COLUMN project TEXT NOT NULL DEFAULT '';
+CREATE TRIGGER span_comes AFTER INSERT ON spans BEGIN
+    INSERT INTO held VALUES (new.project, length(new.body) + 400)
+    ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER span_changes AFTER UPDATE OF body ON spans BEGIN
+    UPDATE held SET bytes = bytes + length(new.body) - length(old.body) WHERE project = new.project;
+END;
+CREATE TRIGGER span_goes AFTER DELETE ON spans BEGIN
+    UPDATE held SET bytes = bytes - length(old.body) - 400 WHERE project = old.project;
+END;
+CREATE TRIGGER origin_comes AFTER INSERT ON origins BEGIN
+    INSERT INTO held VALUES (new.project, length(new.body))
+    ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER origin_goes AFTER DELETE ON origins WHEN old.project != '' BEGIN
+    UPDATE held SET bytes = bytes - length(old.body) WHERE project = old.project;
+END;
+""",
 )
 USER = ("enduser.pseudo.id", "enduser.id", "user.id")
 """Attributes that name the user, of a span or of its origin."""
@@ -85,7 +108,7 @@ class SpanStore:
         with self._changing() as connection:
             kept = 0
             for origin, spans in groups:
-                number = _number_of(connection, origin)
+                number = _number_of(connection, project, origin)
                 common = _user_of(origin.resource)
                 connection.executemany(
                     _NEWER,
@@ -180,14 +203,16 @@ class SpanStore:
                 connection.execute(_ORPHANS)
         return erased
 
-    def size_bytes(self) -> int:
-        """What the spans take, free pages aside."""
+    def has_room(self, project: str, most_bytes: int) -> bool:
+        """Whether a project may add spans where all together may take so much.
+
+        While there is room for all, it may; else as long as it has less than an equal share: so nobody fills
+        it up for others, and what all take is below twice the most, until the time of the oldest is over.
+        """
         with self._reading() as connection:
-            pages, free, size = (
-                int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-        return (pages - free) * size
+            rows = connection.execute("SELECT project, bytes FROM held WHERE bytes > 0").fetchall()
+        held: dict[str, int] = {project: 0, **dict(rows)}
+        return sum(held.values()) < most_bytes or held[project] * len(held) < most_bytes
 
     def count(self) -> int:
         """How many spans there are; reads an index of all of them."""
@@ -226,10 +251,12 @@ class SpanStore:
             raise explained(self._path, error) from error
 
 
-def _number_of(connection: sqlite3.Connection, origin: Origin) -> int:
+def _number_of(connection: sqlite3.Connection, project: str, origin: Origin) -> int:
     body = _encode(origin)
-    digest = sha256(body).digest()[:16]
-    connection.execute("INSERT OR IGNORE INTO origins (digest, body) VALUES (?, ?)", (digest, body))
+    digest = sha256(_encode(project) + body).digest()[:16]
+    connection.execute(
+        "INSERT OR IGNORE INTO origins (digest, body, project) VALUES (?, ?, ?)", (digest, body, project)
+    )
     return int(connection.execute("SELECT number FROM origins WHERE digest = ?", (digest,)).fetchone()[0])
 
 

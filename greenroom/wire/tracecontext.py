@@ -10,6 +10,9 @@ _HEX = frozenset("0123456789abcdef")
 _LENGTH = 55
 """Characters of version 00; later ones may go on after a dash."""
 
+_RANDOM_BITS = 56
+"""Of a trace id, from its end."""
+
 
 class TraceParent(NamedTuple):
     """What called us: its trace, its span, and whether it is recorded there."""
@@ -37,6 +40,11 @@ def read(header: bytes) -> str:
     """A header's value as it is kept: version 00's form, empty for one that is malformed."""
     found = parse(header.decode("latin-1").strip(" \t"))
     return "" if found is None else f"00-{found.trace}-{found.span}-{'01' if found.is_sampled else '00'}"
+
+
+def is_within(trace: str, share: float) -> bool:
+    """Whether a trace is among a share of all, by its random bits: the same for whoever looks (level 2)."""
+    return int(trace[-_RANDOM_BITS // 4 :], 16) < share * (1 << _RANDOM_BITS)
 
 
 def trace_of(id: str, kept: str = "") -> str:

@@ -61,16 +61,33 @@ def test_nothing_that_was_made_of_a_users_exchanges_stays(house: House) -> None:
         db.execute(
             "INSERT INTO openai_rows VALUES ('evalrun_1', 0, ?)", (f'{{"trace":"{ANA[1]}"}}'.encode(),)
         )
+        db.execute(
+            "INSERT INTO openai_rows VALUES ('evalrun_1', 1, ?)", (f'{{"trace":"{BEA[0]}"}}'.encode(),)
+        )
+    for place, name in ((0, "ana"), (1, "bea")):
+        graded = house.evals.ask("evalrun_1", f"row {place}")
+        house.evals.answered(graded, "answered", 3, f"{WORDS}, says {name}".encode())
+        house.evals.add_item("evalrun_1", place, 0, str(place), graded, b"{}", 0)
+    for run, key in (
+        ("evalrun_1#judge", "judge 1"),
+        ("evalrun_1", "not graded"),
+        ("evalrun_2#judge", "judge 2"),
+    ):
+        said = "bea" if run == "evalrun_2#judge" else "ana"
+        house.evals.answered(house.evals.ask(run, key), "answered", 2, f"says {said}".encode())
     for trace, user in ((ANA[2], "ana"), (BEA[0], "bea")):
         span = Span(trace=trace, id="0" * 15 + "1", name=WORDS, attributes={"enduser.id": user})
         house.spans.add("default", [Spans(Origin(), [span])])
 
     gone = UserDesk(house).forget("default", "ana")
 
-    assert (gone["traces"], gone["eval_rows"], gone["spans"]) == (3, 5, 1)
+    assert (gone["traces"], gone["eval_rows"], gone["spans"]) == (3, 6, 1)
     rows = [json.loads(row)["id"] for row in sets.rows(kept)]
     assert sorted(rows) == sorted(BEA)
     assert house.evals.newest("key") is None
+    kept_keys = [key for key in ("row 0", "row 1", "judge 1", "judge 2") if house.evals.newest(key)]
+    assert kept_keys == ["row 1", "judge 2"]
+    assert house.evals.spent("evalrun_1").nano_usd == 8
     assert house.evals.spent("run_1").nano_usd == 5  # that it was paid for stays
     assert len(house.spans.of(None, BEA[0]).spans) == 1
     house.stop()

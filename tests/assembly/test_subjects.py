@@ -1,5 +1,6 @@
 """Subjects of evaluations: the path of any request, and fingerprints that change with what may change answers."""
 
+import asyncio
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from greenroom.assembly.house import House
 from greenroom.assembly.subjects import FunctionSubject, PipelineSubject
 from greenroom.errors import InfrastructureError
 from greenroom.offline.evals.sample import Output, Sample
+from greenroom.store.keys import Limits
 from tests.models.scripted import Answer, Scripted
 
 ASK = Sample(id="1", messages=({"role": "user", "content": "Say yes. My e-mail is ana@example.org."},))
@@ -101,6 +103,25 @@ async def test_a_key_that_is_not_accepted_ends_the_run(tmp_path: Path) -> None:
     ):
         with pytest.raises(InfrastructureError):
             await PipelineSubject(opened, app="plain").answer(ASK)
+
+
+async def test_a_run_of_a_key_keeps_to_its_project_and_limits_until_it_is_revoked(tmp_path: Path) -> None:
+    async with (
+        Scripted(completion("Yes.")) as upstream,
+        house(tmp_path, upstream.origin).running(as_guest=True) as opened,
+    ):
+        usual = PipelineSubject(opened, app="plain").fingerprint
+        row, _ = opened.keys.create("team", "mine", limits=Limits(parallel=1))
+        opened.asks_as = row.id
+        subject = PipelineSubject(opened, app="plain")
+        outputs = await asyncio.gather(subject.answer(ASK), subject.answer(ASK))
+        opened.keys.revoke(row.id)
+        with pytest.raises(InfrastructureError, match="revoked"):
+            await subject.answer(ASK)
+
+    assert [one.outcome for one in outputs] == ["answered", "answered"]  # one after the other
+    assert {(one.record["project"], one.record["key"]) for one in outputs} == {("team", row.id)}
+    assert subject.fingerprint != usual  # another project, other documents
 
 
 async def test_who_is_not_there_is_said_before_anything_is_asked(tmp_path: Path) -> None:

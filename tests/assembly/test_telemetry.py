@@ -12,6 +12,9 @@ from greenroom.assembly.house import House
 from greenroom.assembly.spans import spans_of
 from greenroom.errors import ConfigError
 from greenroom.store.listing import TraceFilter
+from greenroom.wire.otlp.signals import CLIENT, Span
+from tests.assembly.test_subjects import completion
+from tests.models.scripted import Answer, Scripted
 from tests.offline.otel.collector import Collector, collecting
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -66,6 +69,58 @@ async def test_a_callers_trace_is_kept_whatever_else_is(
     assert record["trace"] == {"id": TRACE, "parent": CALLER}
     assert "trace" not in record["tags"]
     assert [one["id"] for one in listed] == [id]
+
+
+PROVIDER = """
+[providers.here]
+kind = "openai_compatible"
+base_url = "{origin}/v1"
+[models.one]
+targets = ["here/bad", "here/good"]
+retries = 0
+[apps.default]
+model = "one"
+"""
+
+
+async def test_a_provider_learns_which_span_of_the_callers_trace_calls_it_where_that_is_wanted(
+    tmp_path: Path, collector: Collector
+) -> None:
+    async with Scripted(Answer(b"{}", 500), completion("Yes.")) as upstream:
+        text = exporting(collector.url, "propagate = true\n") + PROVIDER.format(origin=upstream.origin)
+        async with house_of(tmp_path, text).running() as house:
+            await until(lambda: house.telemetry.state() is not None)
+            await asked(house, traceparent=PARENT)
+            await asked(house)
+            await until(lambda: len(calls_in(collector)) == 3)
+
+    told = [one.headers["traceparent"] for one in upstream.asked]
+    assert told == [f"00-{span.trace}-{span.id}-01" for span in calls_in(collector)]
+    assert [header[3:35] for header in told[:2]] == [TRACE, TRACE]
+
+
+@pytest.mark.parametrize(
+    ("settings", "caller", "told"),
+    [
+        pytest.param("", PARENT, False, id="nobody asked for it"),
+        pytest.param("propagate = true", "", False, id="nobody traces"),
+        pytest.param("propagate = true", PARENT, True, id="the caller traces"),
+    ],
+)
+async def test_providers_learn_no_ids_that_nobody_needs(
+    tmp_path: Path, settings: str, caller: str, told: bool
+) -> None:
+    async with Scripted(completion("Yes.")) as upstream:
+        text = f"[otel]\n{settings}\n" + PROVIDER.format(origin=upstream.origin)
+        async with house_of(tmp_path, text).running() as house:
+            await asked(house, **({"traceparent": caller} if caller else {}))
+
+    (sent,) = upstream.asked
+    assert ("traceparent" in sent.headers) is told
+
+
+def calls_in(collector: Collector) -> list[Span]:
+    return [one for one in collector.spans() if one.kind == CLIENT]
 
 
 async def test_a_malformed_traceparent_counts_as_none(tmp_path: Path) -> None:

@@ -8,13 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from greenroom.assembly.prompts import new_version, registry_of
+from greenroom.exchange import usd
 from greenroom.prompts.version import Message, PromptVersion, Variable
+from greenroom.store.keys import KeyStore
+from greenroom.store.ledger import LedgerStore
 from greenroom.store.prompts import PromptStore
+from greenroom.store.usage import Asked, usage
 from tests.cli.conftest import Run
 from tests.offline.scripted_provider import RULES, ScriptedProvider, rows
 
@@ -82,13 +87,21 @@ def test_a_gain_is_found_saved_without_a_label_and_not_paid_twice(
 
 
 @pytest.mark.slow  # as above
-def test_where_nothing_helps_nothing_is_saved_and_the_code_is_2(run: Run, provider: ScriptedProvider) -> None:
-    ran = run(*arguments("coins", "0.04"))
+def test_where_nothing_helps_nothing_is_saved_and_the_key_that_was_named_has_paid(
+    run: Run, provider: ScriptedProvider, folder: Path
+) -> None:
+    with closing(KeyStore(folder / "data" / "keys.db")) as keys:
+        key, _ = keys.create("team", "mine")
+
+    ran = run(*arguments("coins", "0.04"), "--key", key.id)
 
     assert ran.code == 2
     assert "No better than what you have" in ran.out
     assert "Saved" not in ran.out
     assert provider.earned_nano <= 40_000_000
+    with closing(LedgerStore(folder / "data" / "ledger.db")) as books:
+        (paid,) = usage(books, Asked(("project", "key")))
+    assert (paid["project"], paid["key"], paid["cost_usd"]) == ("team", key.id, usd(provider.earned_nano))
 
 
 @pytest.mark.slow  # starts a process
@@ -134,6 +147,7 @@ def test_a_provider_that_dies_is_no_verdict(run: Run, provider: ScriptedProvider
         pytest.param(("--data", "traces:apps=x"), "'apps=x' is no condition for traces", id="condition"),
         pytest.param(("--metric", "exacto"), "Did you mean 'exact'?", id="metric"),
         pytest.param(("--metric", "latency"), "Choose a metric of quality", id="goal"),
+        pytest.param(("--key", "key_x"), "There is no key with the id 'key_x'", id="key"),
         pytest.param(("--budget-usd", "0"), "must be greater than zero", id="budget"),
     ],
 )

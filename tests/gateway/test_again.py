@@ -8,10 +8,12 @@ from greenroom.errors import ResponseNotConforming, UpstreamTimeout
 from greenroom.exchange import Exchange, Reply
 from greenroom.gateway import again
 from greenroom.gateway.chain import PostEntry
+from greenroom.gateway.charges import lines_of
 from greenroom.gateway.pipeline import App, finish_whole
 from greenroom.stages.check.pii import PiiDetector
 from greenroom.stages.postprocess.conform import Conform, ConformConfig
 from greenroom.stages.postprocess.guard import Guard, GuardConfig
+from greenroom.store.lines import ANSWER, EXTRA
 from greenroom.testing import EchoUpstream, make_app, make_exchange
 from greenroom.wire import openai
 from tests.gateway.test_streaming import relayed, text_of
@@ -84,6 +86,16 @@ async def test_all_answers_are_paid_for() -> None:
     assert exchange.usage is not None
     assert (exchange.usage.input_tokens, exchange.usage.output_tokens) == (30, 6)
     assert answer["usage"]["total_tokens"] == 36  # type: ignore[index]  # JSON
+
+
+async def test_the_ledger_says_which_answer_was_given_where_an_earlier_one_was_the_best() -> None:
+    exchange = make_exchange(response_format=FORMAT)
+    upstream = Priced(['{"n": "x"}', "no at all"])
+
+    answer = await whole(exchange, app_of(upstream, on_failure="pass"))
+
+    assert content(answer) == {"n": "x"}
+    assert [one.kind for one in lines_of(exchange)] == [ANSWER, EXTRA]
 
 
 async def test_it_is_an_error_in_the_end_and_the_record_says_what_was_wrong() -> None:

@@ -21,7 +21,16 @@ from greenroom.errors import (
 from greenroom.exchange import Exchange
 from greenroom.models.connection import Limits
 from greenroom.models.pool import Pool
-from greenroom.models.providers import Azure, Bedrock, Cohere, Gemini, OpenAICompatible, Provider, Vertex
+from greenroom.models.providers import (
+    Anthropic,
+    Azure,
+    Bedrock,
+    Cohere,
+    Gemini,
+    OpenAICompatible,
+    Provider,
+    Vertex,
+)
 from greenroom.models.providers.google_token import Machine, source_of
 from greenroom.models.providers.sigv4 import Signer
 from greenroom.testing import make_exchange
@@ -114,6 +123,14 @@ def bedrock(origin: str, pool: Pool) -> Provider:
 
 def cohere(origin: str, pool: Pool) -> Provider:
     return Cohere("p", origin, KEY, pool, {})
+
+
+def openai(origin: str, pool: Pool) -> Provider:
+    return OpenAICompatible("p", origin, KEY, pool, {})
+
+
+def anthropic(origin: str, pool: Pool) -> Provider:
+    return Anthropic("p", origin, KEY, pool, {})
 
 
 Make = Callable[[str, Pool], Provider]
@@ -209,6 +226,19 @@ async def test_an_error_status_is_an_error_and_says_no_key(
     assert upstream.origin not in str(caught.value)
     if isinstance(caught.value, UpstreamRefused):
         assert (caught.value.upstream_status, caught.value.retry_after_s) == (status, 3.0)
+
+
+@pytest.mark.parametrize("make", [openai, anthropic, gemini, azure, bedrock, cohere])
+async def test_headers_of_a_trace_go_with_the_call_they_are_for(pool: Pool, make: Make) -> None:
+    exchange = make_exchange()
+    async with Scripted(Answer(b"{}", 503)) as upstream:
+        for lines in (b"traceparent: told\r\n", b""):
+            exchange.onward = lines
+            with pytest.raises(UpstreamRefused):
+                await call(make(upstream.origin, pool), "m", exchange)
+
+    assert [one.headers.get("traceparent") for one in upstream.asked] == ["told", None]
+    assert upstream.asked[0].body == upstream.asked[1].body
 
 
 async def test_gemini_names_the_wait_and_the_wrong_key_in_the_body(pool: Pool) -> None:
@@ -358,9 +388,12 @@ async def test_vertex_speaks_each_models_dialect_with_a_token(
     async with Scripted(Answer(body)) as upstream, Scripted(token()) as tokens:
         provider = vertex(upstream.origin, pool, tokens.origin)
         answer, _ = await call(provider, model)
-        await call(provider, model)
+        traced = make_exchange()
+        traced.onward = b"traceparent: told\r\n"
+        await call(provider, model, traced)
 
     asked = upstream.asked[0]
+    assert [one.headers.get("traceparent") for one in upstream.asked] == [None, "told"]
     assert asked.path == f"/v1beta1/projects/proj/locations/global/{path}"
     assert asked.headers["authorization"] == "Bearer ya29.t"
     assert answer["choices"][0]["message"]["content"] == "Hello"

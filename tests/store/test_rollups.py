@@ -71,6 +71,21 @@ def test_an_exchange_is_counted_with_all_that_is_known_of_it(rollups: Rollups) -
     assert one.first_token.count == one.overhead.count == 1
 
 
+def test_what_was_asked_again_is_told_apart_from_the_answer_that_was_given(rollups: Rollups) -> None:
+    body = Body(
+        attempts=[
+            Attempt(target="a/x", usage=Usage(input_tokens=9), cost_nano_usd=500, is_given=True),
+            Attempt(target="a/x", usage=Usage(input_tokens=91), cost_nano_usd=1_500),
+        ],
+        usage=Usage(input_tokens=100),
+    )
+
+    rollups.add([(row(), body)])
+
+    (one,) = rollups.read(NOW_S, NOW_S + 60, 60)
+    assert (one.retry_nano, one.retry_input) == (1_500, 91)
+
+
 def test_failures_are_counted_by_their_code_and_status(rollups: Rollups) -> None:
     rollups.add([(row(outcome="failed", status=504, cost_nano=None), Body(error="upstream_timeout"))] * 3)
     rollups.add([(row(), None)])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from greenroom.store.database import open_reader
-from greenroom.store.spans import SpanStore
+from greenroom.store.database import open_database, open_reader
+from greenroom.store.spans import MIGRATIONS, SpanStore
 from greenroom.wire.otlp.signals import Event, Origin, Span, Spans
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -103,3 +103,42 @@ def test_who_sent_goes_with_the_last_span_of_a_project_with_days_of_its_own(
     with closing(open_reader(tmp_path / "spans.db")) as connection:
         assert connection.execute("SELECT count(*) FROM origins").fetchone() == (1,)
     assert store.of("p", TRACE).spans[0].origin == SHOP
+
+
+def test_where_there_is_no_room_for_all_each_has_an_equal_share(store: SpanStore, tmp_path: Path) -> None:
+    store.add("big", [Spans(SHOP, [span(number) for number in range(4)])])
+    store.add("small", [Spans(SHOP, [span(9)])])
+    big, small = taken(tmp_path)
+
+    assert store.has_room("big", big + small + 1)
+    assert not store.has_room("big", big + small)
+    assert store.has_room("small", 2 * small + 1)
+    assert not store.has_room("small", 2 * small)
+
+
+def test_what_a_project_takes_follows_what_it_has(store: SpanStore, tmp_path: Path) -> None:
+    store.add("big", [Spans(SHOP, [span(1, message="no")])], now_ns=1)
+    (before,) = taken(tmp_path)
+    store.add("big", [Spans(SHOP, [span(1, message="longer now")])], now_ns=1)
+    (after,) = taken(tmp_path)
+
+    assert after == before + len("longer now") - len("no")
+    store.purge(2)
+    assert taken(tmp_path) == [0]
+
+
+def test_a_file_of_before_knows_what_its_projects_take(tmp_path: Path) -> None:
+    old = open_database(tmp_path / "spans.db", MIGRATIONS[:1])
+    old.execute("INSERT INTO origins VALUES (1, x'00', x'80')")
+    old.execute("INSERT INTO spans VALUES ('p', x'01', x'02', 1, 1, 1, NULL, x'8080')")
+    old.close()
+
+    with closing(SpanStore(tmp_path / "spans.db")) as store:
+        assert taken(tmp_path) == [402]
+        store.purge(2)
+        assert taken(tmp_path) == [0]
+
+
+def taken(folder: Path) -> list[int]:
+    with closing(open_reader(folder / "spans.db")) as connection:
+        return [row[0] for row in connection.execute("SELECT bytes FROM held ORDER BY project")]

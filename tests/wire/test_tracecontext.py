@@ -30,6 +30,13 @@ def test_a_malformed_header_counts_as_none(header: str) -> None:
     assert tracecontext.read(header.encode()) == ""
 
 
+def test_a_share_of_traces_is_taken_by_their_random_bits() -> None:
+    assert not tracecontext.is_within("f" * 18 + "80000000000000", 0.5)
+    assert tracecontext.is_within("f" * 18 + "7fffffffffffff", 0.5)
+    assert tracecontext.is_within("f" * 32, 1.0)
+    assert not tracecontext.is_within("f" * 18 + "0" * 14, 0.0)
+
+
 def test_without_a_caller_an_exchange_is_a_trace_of_its_own() -> None:
     id = "0193a1b2c3d4e5f60718293a4b5c6d7e"
 

@@ -60,7 +60,7 @@ class Anthropic:
         sent = to_messages(body, model, self._default_max_tokens, native=native, hidden=exchange.redactions)
         note_lost(exchange, sent.lost)
         head = self._headed(sent.version, sent.beta) if sent.version or sent.beta else self._head
-        request = b"%b%d\r\n\r\n%b" % (head, len(sent.body), sent.body)
+        request = b"%b%d\r\n%b\r\n%b" % (head, len(sent.body), exchange.onward, sent.body)
         response = await self._pool.request(self._origin, request, limits, whole=not exchange.request.stream)
         return await anthropic_reply(response, exchange, sent.lost, native=native)
 

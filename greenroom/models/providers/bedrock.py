@@ -45,13 +45,13 @@ class Bedrock:
         note_lost(exchange, lost)
         is_stream = exchange.request.stream
         path = f"/model/{quote(model, safe='')}/{'converse-stream' if is_stream else 'converse'}"
-        extra = self._extra
+        extra, onward = self._extra, exchange.onward  # before any wait: another target may be asked meanwhile
         if self._signer is not None:
             url = f"{self._origin.scheme}://{self._origin.netloc}{self._origin.path}{path}"
             signed = await self._signer.headers(url, made, dict(_TYPE))
             extra = {**extra, **{one: value for one, value in signed.items() if one not in _TYPE}}
         head = request_head(self._origin, path, extra)
-        request = b"%b%d\r\n\r\n%b" % (head, len(made), made)
+        request = b"%b%d\r\n%b\r\n%b" % (head, len(made), onward, made)
         response = await self._pool.request(self._origin, request, limits, whole=not is_stream)
         if response.status != 200:
             error = await refused(response, lambda _, data: error_from(data))

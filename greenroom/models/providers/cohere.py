@@ -42,7 +42,7 @@ class Cohere:
         """Translate, send, translate back. What Cohere cannot carry is noted in `context["dropped"]`."""
         made, lost = to_chat(body, model, hidden=exchange.redactions)
         note_lost(exchange, lost)
-        request = b"%b%d\r\n\r\n%b" % (self._head, len(made), made)
+        request = b"%b%d\r\n%b\r\n%b" % (self._head, len(made), exchange.onward, made)
         is_stream = exchange.request.stream
         response = await self._pool.request(self._origin, request, limits, whole=not is_stream)
         if response.status != 200:

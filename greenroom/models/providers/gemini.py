@@ -76,7 +76,7 @@ async def generate(
     """Call `generateContent` with this head, whole or streamed. Raises UpstreamError, RequestError."""
     made, lost = to_generate_content(body, model, hidden=exchange.redactions)
     note_lost(exchange, lost)
-    request = b"%b%d\r\n\r\n%b" % (head, len(made), made)
+    request = b"%b%d\r\n%b\r\n%b" % (head, len(made), exchange.onward, made)
     is_stream = exchange.request.stream
     response = await pool.request(origin, request, limits, whole=not is_stream)
     if response.status != 200:

@@ -70,7 +70,7 @@ class OpenAICompatible:
                 note_lost(exchange, [*lost, *refused_too])
         if self._always is not None:
             exchange.sent = body = encode({**_fields.decode(body), **self._always})
-        request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+        request = b"%b%d\r\n%b\r\n%b" % (self._head, len(body), exchange.onward, body)
         response = await self._pool.request(self._origin, request, limits, whole=not exchange.request.stream)
         if response.status != 200:
             raise await refused(response, openai_error)

@@ -56,7 +56,9 @@ class Vertex:
         publisher, _, plain = checked_model(model).rpartition("/")
         if not publisher:
             publisher = "anthropic" if plain.startswith("claude") else "google"
+        onward = exchange.onward
         token = await self._tokens.get()
+        exchange.onward = onward  # meanwhile another target may have been asked beside this one
         try:
             if publisher == "google":
                 head = self._head(token, publisher, plain, STREAMED if exchange.request.stream else WHOLE)
@@ -89,6 +91,6 @@ class Vertex:
         verb = "streamRawPredict" if is_stream else "rawPredict"
         beta = {"anthropic-beta": sent.beta} if sent.beta else {}
         head = self._head(token, "anthropic", model, verb, beta)
-        request = b"%b%d\r\n\r\n%b" % (head, len(made), made)
+        request = b"%b%d\r\n%b\r\n%b" % (head, len(made), exchange.onward, made)
         response = await self._pool.request(self._origin, request, limits, whole=not is_stream)
         return await anthropic_reply(response, exchange, sent.lost, native=native)

@@ -52,7 +52,7 @@ def write(records: Iterable[Record], file: IO[str], format: Format) -> int:
             file.write(encode(record).decode() + "\n")
             count += 1
         return count
-    rows = csv.writer(file, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")  # RFC 4180
+    rows = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")  # RFC 4180
     rows.writerow(COLUMNS)
     for record in records:
         rows.writerow([safe(cell) for cell in row_of(record).values()])

@@ -1,5 +1,6 @@
 """A record as one row of a table: for spreadsheets and for queries."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,11 @@ Cell = str | int | float | None
 
 _STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What makes a spreadsheet take a text for a formula (OWASP, "CSV Injection"), full-width forms too."""
+_INSIDE = re.compile("(?<=[;\t\r\n])[ \u00a0\"']*(?=[=@＝＠]|[-+－＋][^;\t\r\n]*[(|!])")
+"""The same inside a text, where a spreadsheet that parts columns by semicolons or tabs (as one in Portuguese
+does) begins a cell: it heeds quotes only where a cell begins with them. After a sign only what can call
+something counts, so that lists of points stay as they are.
+"""
 
 
 def _model(one: Record) -> Record:
@@ -75,5 +81,8 @@ def row_of(record: Record) -> dict[str, Cell]:
 
 
 def safe(cell: Cell) -> Cell:
-    """A cell that no spreadsheet takes for a formula: such a text gets an apostrophe in front."""
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" \u00a0").startswith(_STARTS) else cell
+    """A cell where no spreadsheet finds a formula: where one would begin, an apostrophe stands before it."""
+    if not isinstance(cell, str):
+        return cell
+    guarded = _INSIDE.sub(r"'\g<0>", cell)
+    return f"'{guarded}" if cell.lstrip(" \u00a0").startswith(_STARTS) else guarded

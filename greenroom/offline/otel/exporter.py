@@ -16,7 +16,7 @@ from greenroom.store.tail import Stored, Tail
 from greenroom.wire import semconv
 from greenroom.wire.otlp.points import Measured, Points
 from greenroom.wire.otlp.signals import Log, Logs, Origin, Span, Spans
-from greenroom.wire.tracecontext import parse, trace_of
+from greenroom.wire.tracecontext import is_within, parse, trace_of
 
 BATCH = 32
 """Exchanges in one message: some 80 KB without texts, and two milliseconds to write."""
@@ -25,8 +25,6 @@ YIELD_EVERY = 8
 """Exchanges between two moments in which others may run: about half a millisecond."""
 FAREWELL_S = 2.0
 """What a last message may take when the process ends."""
-_RANDOM_BITS = 56
-"""Of a trace id, from its end: by them it is sampled (W3C Trace Context, level 2)."""
 
 
 class Marks(Protocol):
@@ -130,9 +128,7 @@ class Exporter:
         parent = parse(stored.body.trace)
         if parent is not None and not parent.is_sampled:
             return False
-        trace = trace_of(stored.row.id, stored.body.trace)
-        place = int(trace[-_RANDOM_BITS // 4 :], 16) / (1 << _RANDOM_BITS)
-        return place < self._outbox.plan.config.sample
+        return is_within(trace_of(stored.row.id, stored.body.trace), self._outbox.plan.config.sample)
 
     def _pass_scores(self) -> bool:
         """Send some scores; whether there may be more."""

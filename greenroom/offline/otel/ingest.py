@@ -77,9 +77,10 @@ class Ingest:
         read = (json_reader if is_json else protobuf_reader).read_traces
         groups = read(body, taken, self._pause)
         store = self._store()
-        if taken.taken and store.size_bytes() > self._most_bytes():
+        if taken.taken and not store.has_room(project, self._most_bytes()):
             taken.refuse(
-                "The store of spans is full. Raise otel.ingest_mb or shorten store.retention_days.",
+                "The store of spans is full, and this project has its share of it. Raise otel.ingest_mb or "
+                "shorten how long the project's spans are kept.",
                 taken.taken,
             )
             taken.taken = 0

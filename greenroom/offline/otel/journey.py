@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-from greenroom.exchange import Attempt, StepRecord
+from greenroom.exchange import NOT_CALLED, Attempt, StepRecord
 from greenroom.offline.otel.content import as_texts, content_of
 from greenroom.offline.otel.request import asked_of
 from greenroom.store.material import ESTIMATED, SEMANTIC, STREAMED, Body, Row, surface_of
@@ -37,8 +37,6 @@ _ROUTES = {
     "moderations": "/v1/moderations",
 }
 _GIVEN = frozenset({"answered", "cached"})
-NOT_CALLED = frozenset({"circuit_open", "no_place"})
-"""Errors of targets that were passed over: nobody called them."""
 CANCELLED = "cancelled"
 
 
@@ -182,7 +180,9 @@ class Teller:
             found[semconv.PROMPT_VERSION] = str(prompt.get("version"))
         if row.flags & STREAMED:
             found[semconv.STREAM] = True
-        usage = usage_of(row, body) if is_last and row.outcome in _GIVEN | {"cancelled"} else attempt.usage
+        usage = attempt.usage  # its own; that of the exchange is the sum of all that are paid for
+        if usage is None and is_last and row.outcome in _GIVEN | {"cancelled"}:
+            usage = usage_of(row, body)
         if usage is not None:
             found |= self._usage(usage)
         if not is_last or attempt.error is not None:

@@ -54,6 +54,8 @@ class OtelConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The share of traces that leave. A caller who says that a trace is not recorded is believed. Metrics and
     scores count all.
     """
+    propagate: bool = False
+    """Whether providers are sent `traceparent`, where the caller sent one or spans are exported."""
     every_s: Annotated[float, Meta(ge=0.2, le=3600)] = 5.0
     """How often spans and scores leave, in seconds."""
     metrics_every_s: Annotated[float, Meta(ge=1, le=3600)] = 60.0
@@ -67,7 +69,9 @@ class OtelConfig(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ingest: bool = True
     """Whether spans and scores of applications are taken in, at `/v1/traces` and `/v1/logs`."""
     ingest_mb: Annotated[int, Meta(ge=1)] = 1024
-    """What spans of applications may take on the disk; beyond, they are refused."""
+    """What spans of applications may take on the disk, about; beyond, a project that has less than an equal
+    share still adds.
+    """
 
 
 class Plan(NamedTuple):

@@ -57,14 +57,38 @@ def test_no_cell_of_a_table_is_a_formula_and_every_text_is_there(store: TraceSto
     rows = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
     assert list(rows[0]) == list(COLUMNS)
     prompts = [row["prompt"] for row in reversed(rows)]
-    assert prompts == [*(f"'{text}" for text in HOSTILE), "São Paulo, 10 °C"]
+    assert prompts.pop() == "São Paulo, 10 °C"
+    assert all(prompt.startswith("'") for prompt in prompts)
+    assert [prompt.replace("'", "") for prompt in prompts] == [text.replace("'", "") for text in HOSTILE]
     assert {row["reply"] for row in rows} == {'He said "olá",\nthen left.'}
     assert {(row["cost_usd"], row["user"], row["tags"]) for row in rows} == {
         ("0.000123", "ana", '{"team":"a"}')
     }
 
 
-@pytest.mark.parametrize("cell", ["plain", "a=b", "3 - 2", "", None, -1.5, 7])
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize(
+    "hidden",
+    ['hi;=HYPERLINK("http://x.example","y");', "hi\t=1", "hi\n=1+1\n", "hi;  \u00a0@SUM(A1)", 'hi;"=1+1"',
+     "hi;-cmd|' /C calc'!A0;", "hi\r\n+WEBSERVICE(A1)", "hi;＝1", "=1;=2", ";\n;=1"],
+)  # fmt: skip
+def test_a_spreadsheet_that_parts_columns_otherwise_finds_no_formula_either(
+    store: TraceStore, separator: str, hidden: str
+) -> None:
+    store.write([entry_of(make_exchange("id-x", hidden, hidden, user=hidden))])
+    out = io.StringIO(newline="")
+
+    write(records(store, TraceFilter()), out, "csv")
+
+    seen = csv.reader(io.StringIO(out.getvalue(), newline=""), delimiter=separator)
+    cells = [cell.strip(' \u00a0"') for row in seen for cell in row]
+    assert len(cells) > 10
+    assert [cell for cell in cells if cell.startswith(("=", "@", "+", "-", "＝"))] == []
+
+
+@pytest.mark.parametrize(
+    "cell", ["plain", "a=b", "3 - 2", "", None, -1.5, 7, "Two:\n- one\n- two; -3", "x != y; z"]
+)
 def test_what_is_no_formula_stays_as_it_is(cell: str | float | None) -> None:
     assert safe(cell) == cell
 
@@ -73,7 +97,7 @@ def test_a_limit_and_an_empty_store_are_kept_to(store: TraceStore, tmp_path: Pat
     assert len(all_of(store, 3)) == 3
     assert all_of(store, 0) == []
     assert export([], tmp_path / "none.csv", "csv") == 0
-    assert (tmp_path / "none.csv").read_text().startswith("id,created_at")
+    assert (tmp_path / "none.csv").read_text().startswith('"id","created_at"')
 
 
 def test_a_failure_halfway_leaves_what_was_there(tmp_path: Path) -> None:

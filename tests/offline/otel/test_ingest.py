@@ -95,11 +95,20 @@ def test_a_user_with_a_name_that_is_personal_data_can_still_be_erased(store: Spa
 
 
 def test_what_there_is_no_room_for_is_refused_in_words(store: SpanStore) -> None:
+    store.add("p", [Spans(Origin(), [Span(trace=TRACE, id="00000000000000aa", name="earlier")])])
+
     taken = taken_in(store, most=1)
 
     assert (taken.taken, taken.refused) == (0, 1)
     assert "otel.ingest_mb" in taken.why
-    assert store.count() == 0
+    assert store.count() == 1
+
+
+def test_a_project_that_fills_the_store_leaves_others_their_share(store: SpanStore) -> None:
+    store.add("loud", [Spans(Origin(), [Span(trace=TRACE, id=SPAN, name="x" * 3_000)])])
+
+    assert not store.has_room("loud", 3_000)
+    assert taken_in(store, most=3_000).taken == 1
 
 
 @pytest.mark.parametrize(

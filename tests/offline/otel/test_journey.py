@@ -156,6 +156,19 @@ def test_failed_calls_stand_beside_the_one_that_answered() -> None:
     assert semconv.INPUT_TOKENS not in calls[0].attributes
 
 
+def test_each_call_that_is_paid_for_tells_its_own_tokens() -> None:
+    exchange = make_exchange(ID)
+    exchange.attempts = [
+        Attempt(target="openai/small", status=200, ns=1, usage=Usage(input_tokens=30)),
+        Attempt(target="openai/small", status=200, ns=2, usage=Usage(input_tokens=12)),
+    ]
+    exchange.usage = Usage(input_tokens=42)  # of both
+
+    calls = [one for one in told(exchange) if one.name.startswith("chat ")]
+
+    assert [one.attributes[semconv.INPUT_TOKENS] for one in calls] == [30, 12]
+
+
 def test_a_refusal_is_an_answer_and_a_failure_an_error() -> None:
     refused, failed = make_exchange(ID, outcome="refused"), make_exchange(ID, outcome="failed")
     failed.status = 502

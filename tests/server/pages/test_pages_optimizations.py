@@ -26,7 +26,8 @@ from tests.server.pages.office import office
 
 RUN = "opt_0123456789abcdef"
 HOSTILE = "<script>hit()</script>"
-STUB = [sys.executable, "-S", "-c", f"import time; print('Run {RUN}.', flush=True); time.sleep(30)"]
+_SAYS = f"import sys, time; print('Run {RUN}.\\n', *sys.argv[1:3], flush=True); time.sleep(30)"
+STUB = [sys.executable, "-S", "-c", _SAYS]
 ASKED = {"prompt": "greet", "metric": "exact", "method": "both", "budget_usd": "0.5"}
 
 
@@ -138,6 +139,26 @@ async def test_a_run_is_begun_once_stopped_and_gone_on_with(tmp_path: Path) -> N
     assert [each.status_code for each in refused] == [403, 403, 403]
 
 
+async def test_who_begins_a_run_pays_and_who_goes_on_with_it_pays_for_the_rest(tmp_path: Path) -> None:
+    async with office(tmp_path, "", rooms) as one:
+        begun = await one.post("/optimizations", {**ASKED, "data": prepare(one.house)})
+        first, address = one.key_id, begun.headers["location"]
+        await until(lambda: paid_by(one.house) == [first])
+        await one.post(address, {"do": "stop"})
+        await until(lambda: OptimizationDesk(one.house).show(RUN)["state"] != "running")
+        await one.sign_in("admin")
+        await one.post(f"/optimizations/{RUN}", {"do": "go_on"})
+        await until(lambda: paid_by(one.house) == [one.key_id, first])
+        await one.post(f"/optimizations/{RUN}", {"do": "stop"})
+
+
+def paid_by(house: House) -> list[str]:
+    """The keys that the processes were told, the newest first."""
+    launches = Launches(house.data / "optimizing")
+    said = [launches.said(launch)[-1:] for launch in launches.all()]
+    return [line.strip().removeprefix("--key ") for lines in said for line in lines]
+
+
 async def test_another_server_knows_who_is_at_work_and_what_died(tmp_path: Path) -> None:
     here, there = Launches(tmp_path / "runs"), Launches(tmp_path / "runs")
     begun = here.begin(STUB, ("--prompt", "greet"), "key_1", {})
@@ -149,7 +170,7 @@ async def test_another_server_knows_who_is_at_work_and_what_died(tmp_path: Path)
     assert there.end(known)
     await until(lambda: not there.is_alive(known))
     assert not there.end(known)
-    assert there.said(known) == [f"Run {RUN}."]
+    assert there.said(known) == [f"Run {RUN}.", " --prompt greet"]
 
 
 def test_the_front_is_drawn_by_tokens_where_a_price_is_not_known() -> None:
