@@ -13,8 +13,8 @@ from typing import NamedTuple
 from greenroom.errors import Overloaded, QuotaExceeded, UpstreamError, UpstreamRefused, UpstreamUnavailable
 from greenroom.exchange import Attempt, Exchange, Reply
 from greenroom.models.attempt import Target, attempt, body_for, passes
-from greenroom.models.connection import Limits
 from greenroom.models.health import RetryBudget
+from greenroom.models.response import Limits
 from greenroom.models.routing import Order, Router
 from greenroom.usage import Usage
 

@@ -19,11 +19,11 @@ from greenroom.errors import (
     UpstreamRefused,
 )
 from greenroom.exchange import Exchange
-from greenroom.models.connection import Limits
 from greenroom.models.pool import Pool
 from greenroom.models.providers import Azure, Bedrock, Cohere, Gemini, OpenAICompatible, Provider, Vertex
 from greenroom.models.providers.google_token import Machine, source_of
 from greenroom.models.providers.sigv4 import Signer
+from greenroom.models.response import Limits
 from greenroom.testing import make_exchange
 from greenroom.wire.quirks import Quirks
 from tests.models.scripted import Answer, Asked, Scripted
