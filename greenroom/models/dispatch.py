@@ -51,7 +51,6 @@ class Dispatch:
         first_token_s: float = 10.0,
         patience: Patience = Patience(),  # noqa: B008  # immutable
         router: Router | None = None,
-        budget: RetryBudget | None = None,
     ) -> None:
         self.targets = tuple(targets)
         self.router = router
@@ -59,7 +58,7 @@ class Dispatch:
         self._limits = limits
         self._first_token_s = first_token_s
         self._patience = patience
-        self._budget = budget or RetryBudget()
+        self._budget = RetryBudget()
 
     def order(self, exchange: Exchange, now: float) -> Order:
         """The targets as they would be asked now."""
