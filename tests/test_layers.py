@@ -30,6 +30,9 @@ EXCEPTIONS: dict[str, str] = {}
 
 LONGEST_FILE = 400
 
+# Files that may be longer, with the reason.
+LONG_FILES: dict[str, str] = {}
+
 
 def module_name(path: Path) -> str:
     """`greenroom/models/dispatch.py` → `greenroom.models.dispatch`; a package is named without `__init__`."""
@@ -147,8 +150,12 @@ def test_a_circle_is_found_when_there_is_one() -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_no_file_grows_past_four_hundred_lines(name: str) -> None:
+def test_no_file_grows_past_four_hundred_lines_without_a_reason(name: str) -> None:
     path = MODULES[name]
     lines = len(path.read_text(encoding="utf-8").splitlines())
 
-    assert lines <= LONGEST_FILE, f"{path} has {lines} lines"
+    assert lines <= LONGEST_FILE or str(path.relative_to(ROOT)) in LONG_FILES, f"{path} has {lines} lines"
+
+
+def test_every_reason_for_a_long_file_still_has_its_file() -> None:
+    assert [name for name in LONG_FILES if not (ROOT / name).is_file()] == []
