@@ -59,18 +59,22 @@ class ScriptedServer(ABC):
         self.close()
 
 
-class _Server(ThreadingHTTPServer):
+class QuietServer(ThreadingHTTPServer):
+    """A server whose clients may hang up or be killed."""
+
     daemon_threads = True
     request_queue_size = 128
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say what broke, unless it is the connection."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            traceback.print_exc()
+
+
+class _Server(QuietServer):
     def __init__(self, scripted: ScriptedServer) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.scripted = scripted
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say what broke, unless a client hung up or was killed."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            traceback.print_exc()
 
 
 class _Handler(BaseHTTPRequestHandler):

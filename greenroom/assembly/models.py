@@ -14,7 +14,6 @@ from greenroom.config import Config, ModelConfig, ProviderConfig
 from greenroom.errors import ConfigError
 from greenroom.models.attempt import Target
 from greenroom.models.catalog import PROVIDERS, context_window, seller
-from greenroom.models.connection import Limits
 from greenroom.models.dispatch import Dispatch, Patience
 from greenroom.models.embedder import RemoteEmbedder
 from greenroom.models.health import Healths
@@ -23,6 +22,7 @@ from greenroom.models.onward import Onward, traceparent
 from greenroom.models.pool import Pool
 from greenroom.models.prices import PriceBook, free
 from greenroom.models.providers import BuiltIn, Embeds, Provider
+from greenroom.models.response import Limits
 from greenroom.models.routing import Candidate, Router
 from greenroom.offline.otel.settings import plan_of
 from greenroom.stages.language import language_of as language_of_exchange

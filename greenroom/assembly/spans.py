@@ -13,7 +13,7 @@ _LONGEST = 2_000
 """Characters shown of one value."""
 
 
-def spans_of(house: Stores, trace_id: str, *, project: str | None = None, limit: int = MOST_SHOWN) -> Record:
+def spans_of(house: Stores, trace_id: str, *, project: str | None = None) -> Record:
     """What applications told of a trace (`record["trace"]["id"]`): JSON for the page of a request.
 
     `spans`, in the order in which they began, each with `id`, `parent` ("" for none; ours among them is
@@ -25,7 +25,7 @@ def spans_of(house: Stores, trace_id: str, *, project: str | None = None, limit:
     """
     if "spans" not in vars(house) and not (house.data / FILE).exists():
         return {"spans": [], "total": 0}
-    found = house.spans.of(project, trace_id, limit)
+    found = house.spans.of(project, trace_id, MOST_SHOWN)
     return {"spans": [_shown(one) for one in found.spans], "total": found.total}
 
 

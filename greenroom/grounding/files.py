@@ -105,10 +105,10 @@ class Files:
     Raises: StoreError when the folder or the database can't be written.
     """
 
-    def __init__(self, db: Database, folder: Path, quota_bytes: int | None = None) -> None:
+    def __init__(self, db: Database, folder: Path) -> None:
         self._db = db
         self._folder = folder
-        self.quota_bytes = quota_bytes
+        self.quota_bytes: int | None = None
         """What the files of one project may take together; None means no limit."""
 
     def begin(self, limit_bytes: int, folder: Path | None = None) -> Upload:

@@ -8,7 +8,6 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 
 from greenroom.errors import GreenroomError, MalformedRequest, NotFound, TooLarge
 from greenroom.grounding.cutting import cut_document
@@ -29,9 +28,8 @@ FAREWELL_S = 5.0
 class Ingestion:
     """Reads the waiting documents of an index, from `start` to `stop`."""
 
-    def __init__(self, index: DocumentIndex, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, index: DocumentIndex) -> None:
         self._index = index
-        self._now = now
         self._stopping = threading.Event()
         self._waiting = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -56,9 +54,9 @@ class Ingestion:
         """
         self._stopping.set()
         self.wake()
-        deadline = self._now() + FAREWELL_S
+        deadline = time.monotonic() + FAREWELL_S
         for thread in self._threads:
-            thread.join(max(0.0, deadline - self._now()))
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._threads.clear()
 
     def read_next(self) -> bool:
@@ -103,8 +101,8 @@ class Ingestion:
         tidied_at = -TIDY_S
         while not self._stopping.is_set():
             try:
-                if tidies and self._now() - tidied_at >= TIDY_S:
-                    tidied_at = self._now()
+                if tidies and time.monotonic() - tidied_at >= TIDY_S:
+                    tidied_at = time.monotonic()
                     self._index.tidy()
                 while not self._stopping.is_set() and self.read_next():
                     pass

@@ -5,7 +5,7 @@ only those that words propose are looked at, by their rows in the file. Knows no
 """
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,9 +50,8 @@ class _Matrix(NamedTuple):
 class Vectors:
     """Cosines of passages. Any thread may call."""
 
-    def __init__(self, db: Database, now: Callable[[], float] = monotonic) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._now = now
         self._guard = threading.Lock()
         """Protects `_kept`."""
         self._kept: dict[tuple[int, str], _Matrix] = {}
@@ -103,7 +102,7 @@ class Vectors:
         return {passage: float(np.frombuffer(blob, "<f2") @ asked.vector) for passage, blob in rows}
 
     def _matrix(self, home: int, encoder: str) -> _Matrix:
-        state, now = self._db.state(), self._now()
+        state, now = self._db.state(), monotonic()
         with self._guard:
             kept = self._kept.get((home, encoder))
         if kept is not None and (

@@ -20,11 +20,11 @@ from greenroom.errors import (
     UpstreamTimeout,
 )
 from greenroom.exchange import Attempt, Exchange, Reply
-from greenroom.models.connection import Limits
 from greenroom.models.health import Health
 from greenroom.models.onward import Onward
 from greenroom.models.prices import Price
 from greenroom.models.providers import Provider
+from greenroom.models.response import Limits
 from greenroom.wire.openai import decode_chunk
 from greenroom.wire.openai_request import render_chat
 

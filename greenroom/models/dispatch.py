@@ -13,8 +13,8 @@ from typing import NamedTuple
 from greenroom.errors import Overloaded, QuotaExceeded, UpstreamError, UpstreamRefused, UpstreamUnavailable
 from greenroom.exchange import Attempt, Exchange, Reply
 from greenroom.models.attempt import Target, attempt, body_for, passes
-from greenroom.models.connection import Limits
 from greenroom.models.health import RetryBudget
+from greenroom.models.response import Limits
 from greenroom.models.routing import Order, Router
 from greenroom.usage import Usage
 
@@ -51,7 +51,6 @@ class Dispatch:
         first_token_s: float = 10.0,
         patience: Patience = Patience(),  # noqa: B008  # immutable
         router: Router | None = None,
-        budget: RetryBudget | None = None,
     ) -> None:
         self.targets = tuple(targets)
         self.router = router
@@ -59,7 +58,7 @@ class Dispatch:
         self._limits = limits
         self._first_token_s = first_token_s
         self._patience = patience
-        self._budget = budget or RetryBudget()
+        self._budget = RetryBudget()
 
     def order(self, exchange: Exchange, now: float) -> Order:
         """The targets as they would be asked now."""

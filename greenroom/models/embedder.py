@@ -17,9 +17,9 @@ from greenroom.errors import (
 )
 from greenroom.exchange import Attempt, Exchange
 from greenroom.models.attempt import Target
-from greenroom.models.connection import Limits
 from greenroom.models.encoder import MOST, MiniLM
 from greenroom.models.providers import Embeds
+from greenroom.models.response import Limits
 from greenroom.usage import Usage
 from greenroom.wire.openai_embeddings import (
     EmbeddingRequest,

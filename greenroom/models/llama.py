@@ -9,10 +9,10 @@ from msgspec.json import encode
 from greenroom.errors import UpstreamDisconnected, UpstreamUnreachable
 from greenroom.exchange import Exchange, Reply
 from greenroom.models.adapters import Stand
-from greenroom.models.connection import Limits
 from greenroom.models.engine import Address, Engine
 from greenroom.models.pool import Pool
 from greenroom.models.providers import OpenAICompatible
+from greenroom.models.response import Limits
 
 _HEADERS = {"Connection": "close"}
 """A connection that is kept would keep one of the engine's few threads."""

@@ -15,10 +15,11 @@ from greenroom.errors import (
     UpstreamTLS,
     UpstreamUnreachable,
 )
-from greenroom.models.connection import Connection, Limits, Response
+from greenroom.models.connection import Connection
 from greenroom.models.names import Names
 from greenroom.models.origin import Origin
 from greenroom.models.proxies import Proxies, open_through
+from greenroom.models.response import Limits, Response
 
 IDLE_KEEP_S = 30.0
 PER_ORIGIN_IDLE = 128

@@ -18,6 +18,7 @@ LEAST_CENTS: Final = 10_000_000
 """Nano-dollars: a change of less than a cent is none."""
 _LEAST_CHANGE: Final = 0.1
 _LEAST_SHARE: Final = 0.01
+_MOST: Final = 8
 
 
 class Mover(NamedTuple):
@@ -38,7 +39,7 @@ class Mover(NamedTuple):
 
 
 def movers(
-    before: Sequence[Bucket], after: Sequence[Bucket], dimension: Literal["app", "model"], most: int = 8
+    before: Sequence[Bucket], after: Sequence[Bucket], dimension: Literal["app", "model"]
 ) -> list[Mover]:
     """The largest changes first. Each bucket is one app or model over all of a time."""
     old = {getattr(one, dimension): one for one in before}
@@ -59,7 +60,7 @@ def movers(
                 weight = _size(*pair) * sqrt(money if what == "cost" else traffic)
                 found.append(Mover(dimension, name, what, *pair, weight * _IMPORTANCE[what]))
     found.sort(key=lambda one: (-one.weight, one.name, one.what))
-    return found[:most]
+    return found[:_MOST]
 
 
 _IMPORTANCE: dict[What, float] = {

@@ -33,9 +33,8 @@ def recount(
     *,
     is_unwanted: Callable[[], bool] = lambda: False,
     pause_s: float = 0.0,
-    at_once: int = AT_ONCE,
 ) -> int:
-    """Add all that is missing, the newest first, so many traces `at_once`; how many exchanges.
+    """Add all that is missing, the newest first, `AT_ONCE` traces at a time; how many exchanges.
 
     Between steps it waits `pause_s` and asks whether to end. Raises: StoreError.
     """
@@ -44,8 +43,8 @@ def recount(
     try:
         with closing(open_reader(traces)) as connection, rollups.held():
             while not is_unwanted() and (gap := rollups.gap()) is not None:
-                found = connection.execute(_SELECT, (*gap, at_once)).fetchall()
-                span = Span(found[-1][0], gap.last) if len(found) == at_once else gap
+                found = connection.execute(_SELECT, (*gap, AT_ONCE)).fetchall()
+                span = Span(found[-1][0], gap.last) if len(found) == AT_ONCE else gap
                 told = list(_told(connection, names, found))
                 rollups.add_span(told, span)
                 counted += len(told)

@@ -15,6 +15,8 @@ from greenroom.store.material import decode_body, pseudonym, search_text
 
 MAX_WORDS = 16
 PLACE_COLUMNS = "seq, project, block, place, user, session"
+_PAGES = 500
+"""Of the index, that are rewritten in one step."""
 _MARK = "\ue000"
 """Begins words that name project, user and session: a private-use character, for the tokenizer a letter."""
 
@@ -159,8 +161,8 @@ class TailScan:
         return encoded is not None and self._query.matches(search_text(decode_body(encoded)))
 
 
-def merge_step(connection: sqlite3.Connection, *, first: bool, pages: int = 500) -> bool:
+def merge_step(connection: sqlite3.Connection, *, first: bool) -> bool:
     """Rewrite a part of the index, so that nothing of erased texts stays in it; True when all is done."""
     before = connection.total_changes
-    connection.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (-pages if first else pages,))
+    connection.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (-_PAGES if first else _PAGES,))
     return connection.total_changes - before < 2

@@ -156,9 +156,9 @@ class Reference(NamedTuple):
 class ItemIds:
     """Ids for the items of one response or conversation: told apart by a base and a count."""
 
-    def __init__(self, base: str, first: int = 0) -> None:
+    def __init__(self, base: str) -> None:
         self._base = base
-        self._next = first
+        self._next = 0
 
     def new(self, type: str) -> str:
         """The next id of an item of this type."""
@@ -167,10 +167,10 @@ class ItemIds:
         return f"{_PREFIXES.get(type, 'item')}_{self._base}{number:06x}"
 
 
-def read_items(raw: bytes, ids: ItemIds, *, field: str, most: int = MAX_MESSAGES) -> list[Item | Reference]:
+def read_items(raw: bytes, ids: ItemIds, *, field: str) -> list[Item | Reference]:
     """Items of a body: a string is one user message. References stay to be looked up.
 
-    Raises: MalformedRequest naming field and place; TooLarge for more than `most` items.
+    Raises: MalformedRequest naming field and place; TooLarge for more than `MAX_MESSAGES` items.
     """
     if raw[:1] == b'"':
         try:
@@ -182,8 +182,8 @@ def read_items(raw: bytes, ids: ItemIds, *, field: str, most: int = MAX_MESSAGES
         raws = _raws.decode(raw)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(error, raw, field) from None
-    if len(raws) > most:
-        raise TooLarge(f"'{field}' has {len(raws):,} items; {most:,} are the most.", field)
+    if len(raws) > MAX_MESSAGES:
+        raise TooLarge(f"'{field}' has {len(raws):,} items; {MAX_MESSAGES:,} are the most.", field)
     return [_read(bytes(one), place, ids, field) for place, one in enumerate(raws)]
 
 

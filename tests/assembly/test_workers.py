@@ -31,8 +31,6 @@ from tests.assembly.workers import (
 from tests.server_process import ADMIN, ServerProcess, environment_of, greenroom
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-
 PRICED = """
 [models.priced]
 targets = ["there/priced"]
@@ -40,8 +38,6 @@ targets = ["there/priced"]
 input_per_mtok_usd = 1000.0
 output_per_mtok_usd = 1000.0
 """  # 2 cents a call
-
-
 APPS = """
 [apps.masked]
 model = "mock"

@@ -21,8 +21,6 @@ from tests.faults.upstream import FaultUpstream
 from tests.server_process import ADMIN, ServerProcess
 
 CPF = "390.533.447-05"
-
-
 QUESTION = f"Meu CPF é {CPF}. Qual é o prazo?"
 
 

@@ -11,15 +11,11 @@ from tests.clients.library import Library
 from tests.server_process import ADMIN, ServerProcess
 
 pytestmark = pytest.mark.slow  # each starts processes of its own
-
-
 HANDBOOKS = {
     "en": ("handbook.md", "# Leave\n\nEvery employee has thirty days of leave a year.\n\n# Travel\n\nTrains are paid.\n"),
     "pt": ("manual.md", "# Férias\n\nCada funcionário tem trinta dias de férias por ano.\n\n# Viagens\n\nO trem é pago.\n"),
     "es": ("manual-es.md", "# Vacaciones\n\nCada empleado tiene treinta días de vacaciones al año.\n\n# Viajes\n\nEl tren se paga.\n"),
 }  # fmt: skip
-
-
 QUESTIONS = {
     "en": ("How many days of leave do I have?", "thirty days of leave"),
     "pt": ("Quantos dias de férias eu tenho?", "trinta dias de férias"),

@@ -19,12 +19,12 @@ from greenroom.gateway.ledger import Ledger
 from greenroom.gateway.pipeline import App, StepEntry
 from greenroom.gateway.rooms import Rooms
 from greenroom.models.attempt import Target
-from greenroom.models.connection import Limits as CallLimits
 from greenroom.models.dispatch import Dispatch, Patience
 from greenroom.models.health import Healths
 from greenroom.models.pool import Pool
 from greenroom.models.prices import Price
 from greenroom.models.providers import OpenAICompatible, Provider
+from greenroom.models.response import Limits as CallLimits
 from greenroom.server.fronts import Front
 from greenroom.server.head import Limits
 from greenroom.server.protocol import HttpProtocol

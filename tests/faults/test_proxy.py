@@ -11,10 +11,10 @@ from typing import Self
 import pytest
 
 from greenroom.errors import UpstreamError, UpstreamTimeout, UpstreamTLS, UpstreamUnreachable
-from greenroom.models.connection import Limits
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
 from greenroom.models.proxies import Proxies
+from greenroom.models.response import Limits
 from tests.faults.certificates import OPENSSL, make_certificate
 from tests.faults.upstream import FaultUpstream
 

@@ -19,7 +19,6 @@ from greenroom.errors import (
     UpstreamRefused,
 )
 from greenroom.exchange import Exchange
-from greenroom.models.connection import Limits
 from greenroom.models.pool import Pool
 from greenroom.models.providers import (
     Anthropic,
@@ -33,6 +32,7 @@ from greenroom.models.providers import (
 )
 from greenroom.models.providers.google_token import Machine, source_of
 from greenroom.models.providers.sigv4 import Signer
+from greenroom.models.response import Limits
 from greenroom.testing import make_exchange
 from greenroom.wire.quirks import Quirks
 from tests.models.scripted import Answer, Asked, Scripted

@@ -16,20 +16,10 @@ from tests.faults.upstream import FaultUpstream
 
 # Bodies are JSON in the client's own words: Any stands for what its types would check anyway.
 Body = dict[str, Any]
-
-
 HELLO: Body = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello?"}]}
-
-
 PNG = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
-
-
 THOUGHT = {"type": "thinking", "thinking": "Let me see.", "signature": "c2lnbmVk"}
-
-
 SECRET_THOUGHT = {"type": "redacted_thinking", "data": "ZW5jcnlwdGVk"}
-
-
 USAGE = {
     "input_tokens": 11,
     "cache_creation_input_tokens": 300,
@@ -37,8 +27,6 @@ USAGE = {
     "cache_creation": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200},
     "output_tokens": 7,
 }
-
-
 TOOLS = [
     {
         "name": "weather",
@@ -48,8 +36,6 @@ TOOLS = [
         "input_examples": [{"at": "Recife"}],
     }
 ]
-
-
 FULL: Body = {
     "model": "m",
     "max_tokens": 4000,
@@ -117,8 +103,6 @@ FULL: Body = {
     "stop_sequences": ["END"],
     "inference_geo": "eu",
 }
-
-
 ANSWER: Body = {
     "id": "msg_scripted",
     "type": "message",

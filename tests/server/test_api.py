@@ -85,8 +85,6 @@ ROUTES = {  # route: the lowest role that may use it, the status it then answers
     "DELETE /api/collections/none": ("operator", 404),
     "DELETE /api/collections/none/documents/{document}": ("operator", 404),
 }
-
-
 OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json")
 
 

@@ -149,11 +149,7 @@ async def test_a_document_by_address_is_refused_where_the_provider_takes_none(
 
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"at": "Olinda"}'}}
-
-
 CALL_2 = {"id": "call_2", "type": "function", "function": {"name": "weather", "arguments": ""}}
-
-
 REASONING: Body = {
     "choices": [
         {

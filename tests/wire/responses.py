@@ -12,8 +12,6 @@ from greenroom.wire.responses_request import read_request
 from greenroom.wire.responses_stream import ResponseStream
 
 Json = dict[str, Any]
-
-
 REQUIRED = frozenset({
     "id", "object", "created_at", "completed_at", "status", "incomplete_details", "model",
     "previous_response_id", "instructions", "output", "error", "tools", "tool_choice", "truncation",
@@ -21,8 +19,6 @@ REQUIRED = frozenset({
     "temperature", "reasoning", "user", "usage", "max_output_tokens", "max_tool_calls", "store", "background",
     "service_tier", "metadata", "safety_identifier", "prompt_cache_key",
 })  # fmt: skip
-
-
 USAGE: Json = {
     "prompt_tokens": 11, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 3},
     "completion_tokens_details": {"reasoning_tokens": 2},
@@ -87,6 +83,4 @@ HARD: list[bytes] = [
     chunk({"annotations": [{"type": "file_citation", "file_citation": {"file_id": "file-1", "filename": "a.md", "index": 11, "quote": "q"}}]}, "tool_calls", greenroom={"outcome": "answered"}),
     chunk(usage=USAGE),
 ]  # fmt: skip
-
-
 SEARCH: Json = {"type": "file_search_call", "status": "completed", "queries": ["blue?"]}

@@ -27,8 +27,6 @@ MAY_BE_NULL = frozenset({
     "completed_at", "incomplete_details", "previous_response_id", "instructions", "error", "reasoning", "user",
     "usage", "max_output_tokens", "max_tool_calls", "safety_identifier", "prompt_cache_key", "conversation",
 })  # fmt: skip
-
-
 FIELDS = {
     "response.created": {"response"},
     "response.queued": {"response"},
@@ -55,8 +53,6 @@ FIELDS = {
     "response.file_search_call.searching": {"item_id", "output_index"},
     "response.file_search_call.completed": {"item_id", "output_index"},
 }  # fmt: skip
-
-
 ONE_TEXT = [
     "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
     "response.output_text.delta", "response.output_text.done", "response.content_part.done",

@@ -40,8 +40,6 @@ def merged(events: Sequence[Json]) -> list[Json]:
 
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
-
-
 places = st.lists(st.integers(0, 40), max_size=6)
 
 

@@ -126,14 +126,10 @@ json_values = st.recursive(
     lambda one: st.lists(one, max_size=4) | st.dictionaries(st.text(max_size=8), one, max_size=4),
     max_leaves=12,
 )
-
-
 kinds = st.sampled_from([
     "message", "function_call", "function_call_output", "reasoning", "compaction", "item_reference",
     "file_search_call", "web_search_call", "spell",
 ])  # fmt: skip
-
-
 items = st.dictionaries(
     st.sampled_from(["role", "content", "id", "call_id", "name", "arguments", "output", "summary", "encrypted_content", "status"]),
     json_values, max_size=5,

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from greenroom.errors import UpstreamProtocol
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits, Response
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
 from greenroom.models.providers.calls import expect_events, refused, request_head
 from greenroom.models.providers.completion import read_completion
 from greenroom.models.providers.losses import note_lost
+from greenroom.models.response import Limits, Response
 from greenroom.wire.anthropic import to_messages
 from greenroom.wire.anthropic_answer import error_from, from_message
 from greenroom.wire.anthropic_stream import StreamTranslator

@@ -6,10 +6,10 @@ Knows how Azure's addresses are made; the dialect is that of any compatible serv
 from collections.abc import Mapping
 
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits
 from greenroom.models.pool import Pool
 from greenroom.models.providers.calls import checked_model
 from greenroom.models.providers.openai_compatible import OpenAICompatible
+from greenroom.models.response import Limits
 from greenroom.wire.openai_embeddings import parse_embeddings
 
 _DEPLOYMENTS = 256

@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from greenroom.errors import UpstreamRefused
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
 from greenroom.models.providers.calls import expect_events, refused, request_head
@@ -16,6 +15,7 @@ from greenroom.models.providers.completion import read_completion
 from greenroom.models.providers.losses import is_native, note_lost
 from greenroom.models.providers.sigv4 import Signer
 from greenroom.models.providers.streams import translated
+from greenroom.models.response import Limits
 from greenroom.wire.bedrock_answer import ConverseStream, error_from, from_converse
 from greenroom.wire.bedrock_request import to_converse
 from greenroom.wire.eventstream import EventStreamParser

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits
 from greenroom.models.providers.completion import read_completion
+from greenroom.models.response import Limits
 
 
 class BuiltIn:

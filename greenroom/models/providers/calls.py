@@ -20,8 +20,8 @@ from greenroom.errors import (
     UpstreamProtocol,
     UpstreamRefused,
 )
-from greenroom.models.connection import Response
 from greenroom.models.origin import Origin
+from greenroom.models.response import Response
 
 MESSAGE_LIMIT = 500
 LONGEST_WAIT_S = 86_400.0

@@ -6,7 +6,6 @@ Knows the pool and the dialect's codec.
 from collections.abc import Mapping
 
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
 from greenroom.models.providers.calls import expect_events, refused, request_head
@@ -14,6 +13,7 @@ from greenroom.models.providers.completion import read_completion
 from greenroom.models.providers.losses import note_lost
 from greenroom.models.providers.openai_compatible import OpenAICompatible
 from greenroom.models.providers.streams import translated
+from greenroom.models.response import Limits
 from greenroom.wire.cohere_answer import CohereStream, error_from, from_chat
 from greenroom.wire.cohere_request import to_chat
 from greenroom.wire.sse import EventParser

@@ -6,7 +6,7 @@ Knows exchanges and limits; nothing of dialects or sockets.
 from typing import Protocol, runtime_checkable
 
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits
+from greenroom.models.response import Limits
 
 
 class Provider(Protocol):

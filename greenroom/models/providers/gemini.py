@@ -6,13 +6,13 @@ Knows the pool and the dialect's codec. The key goes in a header, never in an ad
 from collections.abc import Mapping
 
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
 from greenroom.models.providers.calls import Told, checked_model, expect_events, refused, request_head
 from greenroom.models.providers.completion import read_completion
 from greenroom.models.providers.losses import is_native, note_lost
 from greenroom.models.providers.streams import translated
+from greenroom.models.response import Limits
 from greenroom.wire.gemini_answer import from_generate_content, read_error
 from greenroom.wire.gemini_embeddings import from_batch, to_batch
 from greenroom.wire.gemini_request import to_generate_content

@@ -15,9 +15,9 @@ from msgspec import DecodeError, Struct
 from msgspec.json import Decoder, encode
 
 from greenroom.errors import UpstreamAuth
-from greenroom.models.connection import Limits
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
+from greenroom.models.response import Limits
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -10,12 +10,12 @@ from msgspec import Raw
 from msgspec.json import Decoder, encode
 
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits, Response
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
 from greenroom.models.providers.calls import expect_events, openai_error, refused, request_head
 from greenroom.models.providers.completion import read_completion
 from greenroom.models.providers.losses import note_lost
+from greenroom.models.response import Limits, Response
 from greenroom.wire.plain_chat import plain
 from greenroom.wire.quirks import Quirks, bent
 from greenroom.wire.source import Taker

@@ -21,16 +21,15 @@ def is_installed() -> bool:
 
 
 class Signer:
-    """Signs requests of one service in one region. No key leaves it but inside a signature."""
+    """Signs requests to Bedrock in one region. No key leaves it but inside a signature."""
 
     def __init__(
         self, region: str, *, access_key: str | None = None, secret_key: str | None = None,
-        session_token: str | None = None, profile: str | None = None, service: str = "bedrock",
+        session_token: str | None = None, profile: str | None = None,
     ) -> None:  # fmt: skip
         self._auth: Any = import_module("botocore.auth")  # Any: of an optional library
         self._request: Any = import_module("botocore.awsrequest").AWSRequest
         self._region = region
-        self._service = service
         self._session: Any = None
         self._found: Any = None
         if access_key is not None and secret_key is not None:
@@ -47,7 +46,7 @@ class Signer:
         if keys is None:
             raise UpstreamAuth("No AWS keys were found: none given, none in a profile, none of this machine.")
         request = self._request(method="POST", url=url, data=body, headers=headers)
-        self._auth.SigV4Auth(keys, self._service, self._region).add_auth(request)
+        self._auth.SigV4Auth(keys, "bedrock", self._region).add_auth(request)
         return dict(request.headers.items())
 
     def _keys(self) -> Any:  # Any: of an optional library

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Protocol, TypeVar
 
 from greenroom.exchange import Exchange
-from greenroom.models.connection import Response
 from greenroom.models.providers.losses import note_lost
+from greenroom.models.response import Response
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -10,7 +10,6 @@ from msgspec.json import Decoder
 
 from greenroom.errors import RequestError, UpstreamAuth
 from greenroom.exchange import Exchange, Reply
-from greenroom.models.connection import Limits
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
 from greenroom.models.providers.anthropic import anthropic_reply
@@ -18,6 +17,7 @@ from greenroom.models.providers.calls import checked_model, request_head
 from greenroom.models.providers.gemini import STREAMED, WHOLE, generate
 from greenroom.models.providers.google_token import Source, Tokens
 from greenroom.models.providers.losses import is_native, note_lost
+from greenroom.models.response import Limits
 from greenroom.wire.anthropic import to_messages
 from greenroom.wire.openai import encode
 

@@ -68,12 +68,11 @@ class HostedRuns:
         kept: OpenAIEvals,
         gateway: Callable[[], Gateway],
         encoder: Encoder | None,
-        at_work: int = AT_WORK,
     ) -> None:
         self._kept = kept
         self._gateway = gateway
         self._encoder = encoder
-        self._places = asyncio.Semaphore(at_work)
+        self._places = asyncio.Semaphore(AT_WORK)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watcher: asyncio.Task[None] | None = None
 

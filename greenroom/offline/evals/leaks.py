@@ -31,9 +31,7 @@ class Leak(NamedTuple):
     where: str
 
 
-def find_leaks(
-    samples: Sequence[Sample], others: Iterable[tuple[str, str]], near: float = NEAR
-) -> list[Leak]:
+def find_leaks(samples: Sequence[Sample], others: Iterable[tuple[str, str]]) -> list[Leak]:
     """The worst leak of each sample into `others`, pairs of where a text stands and the text.
 
     Linear in the texts; 100,000 questions take about 1 GB.
@@ -59,7 +57,7 @@ def find_leaks(
         )
         for id, count in shared.items():
             share = count / sizes[id]
-            if share >= near and (id not in found or found[id].share < share):
+            if share >= NEAR and (id not in found or found[id].share < share):
                 for same in equal[questions[id]]:
                     found[same] = Leak(same, "near", round(share, 3), where)
     return [found[sample.id] for sample in samples if sample.id in found]

@@ -81,8 +81,8 @@ def read_suite(path: Path) -> Suite:
     return suite if suite.name else msgspec.structs.replace(suite, name=path.stem)
 
 
-def data_of(named: str, folder: Path, store: EvalStore, project: str = "default") -> DataSet:
+def data_of(named: str, folder: Path, store: EvalStore) -> DataSet:
     """What a suite names: a file in its folder, or a kept data set. Raises: MalformedRequest; NotFound."""
     if named.lower().endswith(_FILES):
         return read_file(folder / named)
-    return kept_data(store, named, project)
+    return kept_data(store, named)

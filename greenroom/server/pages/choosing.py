@@ -16,7 +16,7 @@ from greenroom.errors import GreenroomError, MalformedRequest
 from greenroom.models.catalogue.wish import TASKS, Wish
 from greenroom.server.pages import figures
 from greenroom.server.pages.doors import Doors
-from greenroom.server.pages.rendering import Renderer, json_answer
+from greenroom.server.pages.rendering import json_answer
 from greenroom.server.pages.sessions import Session
 
 Json = dict[str, Any]  # Any: what JSON holds
@@ -55,12 +55,13 @@ class Card(NamedTuple):
 class ChoosingPage:
     """`/choose` and its JSON."""
 
-    def __init__(self, backend: Backend, render: Renderer) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._render = render
+        self._doors: Doors
 
     def routes(self, doors: Doors) -> list[BaseRoute]:
         """Return the routes."""
+        self._doors = doors
         return [
             Route("/choose", doors.page(self.show)),
             Route("/choose.json", doors.twin(self.show_json)),
@@ -75,7 +76,7 @@ class ChoosingPage:
                 found = self._backend.recommend(read_wish(asked))
             except GreenroomError as error:
                 trouble = error
-        return self._render.html(
+        return self._doors.render.html(
             "choose.html",
             status=trouble.status if trouble else 200,
             session=session,

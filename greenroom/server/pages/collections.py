@@ -33,14 +33,15 @@ _LONGEST_QUERY = 1_000
 class CollectionPages:
     """`/collections` and what is below."""
 
-    def __init__(self, desk: Desk, doors: Doors) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._index = desk.index
-        self._doors = doors
+        self._doors: Doors
 
-    def routes(self) -> list[BaseRoute]:
+    def routes(self, doors: Doors) -> list[BaseRoute]:
         """Return the routes."""
-        page, twin = self._doors.page, self._doors.twin
+        self._doors = doors
+        page, twin = doors.page, doors.twin
         return [
             Route("/collections", page(self._list), methods=["GET", "POST"]),
             Route("/collections.json", twin(self._list_json)),
@@ -49,7 +50,7 @@ class CollectionPages:
             Route("/collections/{id}/documents", page(self._upload), methods=["POST"]),
             Route("/collections/{id}/delete", page(self._delete), methods=["POST"]),
             Route("/collections/{id}/documents/{document}/delete", page(self._remove), methods=["POST"]),
-            *DocumentPages(self._desk, self._doors).routes(),
+            *DocumentPages(self._desk).routes(doors),
         ]
 
     # all of them

@@ -46,14 +46,15 @@ class Result(NamedTuple):
 class DocumentPages:
     """`/collections/{id}/documents/{document}` and what is done there; `/passages/{id}` leads there."""
 
-    def __init__(self, desk: Desk, doors: Doors) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._index = desk.index
-        self._doors = doors
+        self._doors: Doors
 
-    def routes(self) -> list[BaseRoute]:
+    def routes(self, doors: Doors) -> list[BaseRoute]:
         """Return the routes."""
-        page, twin = self._doors.page, self._doors.twin
+        self._doors = doors
+        page, twin = doors.page, doors.twin
         one = "/collections/{id}/documents/{document}"
         return [
             Route("/collections/{id}/reindex", page(self._read_all_again), methods=["POST"]),

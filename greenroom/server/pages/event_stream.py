@@ -5,7 +5,7 @@ outlet by its shape.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from msgspec.json import Encoder
@@ -87,8 +87,8 @@ class Tape:
 class EventStream(Response):
     """Has `play` fill a tape, and sends what stands on it. A browser that leaves ends it at once."""
 
-    def __init__(self, play: Callable[[Tape], Awaitable[None]], headers: Mapping[str, str] = HEADERS) -> None:
-        super().__init__(None, 200, dict(headers), "text/event-stream")
+    def __init__(self, play: Callable[[Tape], Awaitable[None]]) -> None:
+        super().__init__(None, 200, HEADERS, "text/event-stream")
         del self.headers["content-length"]
         self._play = play
 

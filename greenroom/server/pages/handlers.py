@@ -52,9 +52,6 @@ class Pages:
         self._desk = desk
         self._render = Renderer()
         self._entrance = Entrance(backend, self._render, now, shelves)
-        self._users = UserPages(backend.people, backend.requests, self._render, self._entrance.posted)
-        self._usage = UsagePage(backend, self._render)
-        self._choosing = ChoosingPage(backend, self._render)
 
     def routes(self) -> list[BaseRoute]:
         """Return all routes of the pages."""
@@ -68,16 +65,13 @@ class Pages:
             *RequestLists(self._backend.requests).routes(doors),
             *RequestPage(self._backend.requests).routes(doors),
             *SessionPages(self._backend.requests).routes(doors),
-            *(CollectionPages(self._desk, doors).routes() if self._desk is not None else ()),
+            *(CollectionPages(self._desk).routes(doors) if self._desk is not None else ()),
             Route("/audit", page(self._audit)),
             Route("/audit.json", twin(self._audit_json)),
-            *self._usage.routes(doors),
-            *self._choosing.routes(doors),
+            *UsagePage(self._backend).routes(doors),
+            *ChoosingPage(self._backend).routes(doors),
             *(route for room in self._more for route in room(doors)),
-            Route("/users", page(self._users.list)),
-            Route("/users.json", twin(self._users.list_json)),
-            Route("/users/{id:path}.json", twin(self._users.show_json)),
-            Route("/users/{id:path}", page(self._users.show), methods=["GET", "POST"]),
+            *UserPages(self._backend.people, self._backend.requests).routes(doors),
             Mount("/static", Assets()),
         ]
 

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from greenroom.server.pages import figures
 from greenroom.server.pages.doors import Doors
-from greenroom.server.pages.rendering import Renderer, json_answer
+from greenroom.server.pages.rendering import json_answer
 from greenroom.server.pages.sessions import Session
 from greenroom.store.usage import Asked, Dimension, today, total, usage_conditions
 
@@ -72,12 +72,13 @@ class Table(NamedTuple):
 class UsagePage:
     """`/usage` and its JSON."""
 
-    def __init__(self, backend: Backend, render: Renderer) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._render = render
+        self._doors: Doors
 
     def routes(self, doors: Doors) -> list[BaseRoute]:
         """Return the routes."""
+        self._doors = doors
         return [
             Route("/usage", doors.page(self.show)),
             Route("/usage.json", doors.twin(self.show_json)),
@@ -92,7 +93,7 @@ class UsagePage:
             zip(_TABLES, self._backend.usage_by(asked, [(one,) for one in _TABLES], _COUNTS), strict=True)
         )
         conditions = usage_conditions(asked)
-        return self._render.html(
+        return self._doors.render.html(
             "usage.html",
             session=session,
             days=days,

@@ -3,18 +3,20 @@
 Knows the backend by its protocol alone; doors and forms are those of the other pages.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from urllib.parse import unquote, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from greenroom.errors import Forbidden, MalformedRequest, NotFound
 from greenroom.server.filtering import term_of
 from greenroom.server.pages import figures
 from greenroom.server.pages.access import own_project
-from greenroom.server.pages.rendering import Renderer, json_answer, redirect, segment
+from greenroom.server.pages.doors import Doors
+from greenroom.server.pages.rendering import json_answer, redirect, segment
 from greenroom.server.pages.requests.backend import Json, RequestsBackend
 from greenroom.server.pages.requests.lists import lines_of
 from greenroom.server.pages.sessions import Session
@@ -22,7 +24,6 @@ from greenroom.server.routing import client_address
 from greenroom.server.users import UserAdministration, fact_id, read_fact
 from greenroom.store.listing import TraceFilter
 
-Posted = Callable[[Request, Session], Awaitable[dict[str, str]]]
 _MOST_FACTS = 500
 """Facts on one page; the rest is in the JSON."""
 DAYS = (1, 7, 30, 90)
@@ -31,21 +32,28 @@ _LATEST = 20
 
 
 class UserPages:
-    """Handlers of `/users` and `/users/{id}`, with their twins."""
+    """`/users` and `/users/{id}`, with their twins."""
 
-    def __init__(
-        self, people: UserAdministration, requests: RequestsBackend, render: Renderer, posted: Posted
-    ) -> None:
+    def __init__(self, people: UserAdministration, requests: RequestsBackend) -> None:
         self._people = people
         self._requests = requests
-        self._render = render
-        self._posted = posted
+        self._doors: Doors
 
-    def list(self, request: Request, session: Session) -> Response:
+    def routes(self, doors: Doors) -> list[BaseRoute]:
+        """Return the routes."""
+        self._doors = doors
+        return [
+            Route("/users", doors.page(self._list)),
+            Route("/users.json", doors.twin(self._list_json)),
+            Route("/users/{id:path}.json", doors.twin(self._show_json)),
+            Route("/users/{id:path}", doors.page(self._show), methods=["GET", "POST"]),
+        ]
+
+    def _list(self, request: Request, session: Session) -> Response:
         """Users by what they cost of late, and those of whom something is remembered."""
         days = _days(request)
         rows = self._rows(own_project(_asked(request)), days)
-        return self._render.html(
+        return self._doors.render.html(
             "users.html",
             session=session,
             rows=[_shown(row) for row in rows[:_MOST_USERS]],
@@ -73,16 +81,16 @@ class UserPages:
             for one in known.values()
         ]
 
-    def list_json(self, request: Request, session: Session) -> Response:
+    def _list_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         project, days = own_project(_asked(request)), _days(request)
         return json_answer({"days": days, "data": self._rows(project, days)})
 
-    async def show(self, request: Request, session: Session) -> Response:
+    async def _show(self, request: Request, session: Session) -> Response:
         """One user's facts; posted to, it changes one first."""
         user, project = _user(request), own_project(_asked(request)) or "default"
         if request.method == "POST":
-            form = await self._posted(request, session)
+            form = await self._doors.posted(request, session)
             if not session.may_write:
                 raise Forbidden("This key may look, but not change. Sign in with an admin or operator key.")
             try:
@@ -95,7 +103,7 @@ class UserPages:
             return redirect("/users" if form.get("do") == "forget" else _address(user, project))
         return await run_in_threadpool(self._page, session, project, user)
 
-    def show_json(self, request: Request, session: Session) -> Response:
+    def _show_json(self, request: Request, session: Session) -> Response:
         """The same as JSON."""
         user, project = _user(request, ".json"), own_project(_asked(request)) or "default"
         return json_answer(self._kept(project, user))
@@ -114,7 +122,7 @@ class UserPages:
     ) -> Response:
         found = self._kept(project, user, may_be_empty=bool(trouble))
         facts = found["facts"]
-        return self._render.html(
+        return self._doors.render.html(
             "user.html",
             status=status,
             session=session,

@@ -8,7 +8,7 @@ nobody outside this exchange can know, each with its date.
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import time
 from typing import Annotated, NamedTuple, Protocol
 
@@ -98,11 +98,10 @@ class Memory:
     name = "memory"
     stage: Stage = "ground"
 
-    def __init__(self, config: MemoryConfig, memories: Memories, now: Callable[[], float] = time) -> None:
+    def __init__(self, config: MemoryConfig, memories: Memories) -> None:
         self._config = config
         self._memories = memories
         self._applies = config.mode == "apply"
-        self._now = now
 
     async def __call__(self, exchange: Exchange) -> Reply | None:
         """Fills `exchange.recalled`; `exchange.context["memory"]` is what stands in the request."""
@@ -142,7 +141,7 @@ class Memory:
 
     def remember(self, exchange: Exchange) -> None:
         """Keep the newest question and its answer, with masks and redactions; for answered exchanges."""
-        pair = said(exchange, self._now())
+        pair = said(exchange, time())
         if pair is not None and exchange.user is not None:
             self._memories.remember(
                 exchange.caller.project,

@@ -57,8 +57,7 @@ class _Question(NamedTuple):
 class HeldOut:
     """The questions of evaluations, looked up in rows of training."""
 
-    def __init__(self, near: float = HELD) -> None:
-        self._near = near
+    def __init__(self) -> None:
         self._questions: list[_Question] = []
         self._equal: dict[str, str] = {}
         """Short questions, and all turns of conversations, by their plain text: the name of their set."""
@@ -87,7 +86,7 @@ class HeldOut:
         postings: defaultdict[int, list[int]] = defaultdict(list)
         for number, one in enumerate(self._questions):
             by_rarity = sorted(one.runs.tolist(), key=lambda run: (often[run], run))
-            needed = ceil(self._near * len(by_rarity))
+            needed = ceil(HELD * len(by_rarity))
             for run in by_rarity[: len(by_rarity) - needed + min(needed, _HITS)]:
                 postings[run].append(number)
         self._postings = dict(postings)
@@ -135,9 +134,9 @@ class HeldOut:
             question = self._questions[number]
             size = len(question.runs)
             is_long = len(runs) > 2 * size
-            if hits[number] >= min(ceil(self._near * size), _HITS):
+            if hits[number] >= min(ceil(HELD * size), _HITS):
                 share = shared(question.runs, runs) / size
-                if share >= (QUOTED if is_long else self._near):
+                if share >= (QUOTED if is_long else HELD):
                     found.append((question, is_long))
         return found
 

@@ -36,13 +36,13 @@ def single(rows: Sequence[Tokens]) -> list[Packed]:
     return [_joined([row]) for row in rows]
 
 
-def collate(sequences: Sequence[Packed], pad: int, *, padded_to: int | None = None) -> Batch:
+def collate(sequences: Sequence[Packed], pad: int) -> Batch:
     """`input_ids`, `labels`, and for packed rows `position_ids`, each `(sequences, tokens) int64`.
 
     What fills up stands at the end, where no token of a row looks. Places that begin anew tell the model
     where a row begins; without packed rows they are left out, and attention takes its fast way.
     """
-    longest = padded_to or max(len(sequence.ids) for sequence in sequences)
+    longest = max(len(sequence.ids) for sequence in sequences)
     shape = (len(sequences), longest)
     ids = torch.full(shape, pad)
     labels = torch.full(shape, IGNORED)
