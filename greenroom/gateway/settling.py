@@ -3,6 +3,9 @@
 from greenroom.exchange import Exchange
 from greenroom.usage import Usage
 
+_UNSENT = frozenset({"insufficient_quota", "price_unknown"})
+"""Errors of calls that were not made: a budget would not have them."""
+
 
 def estimate_usage(exchange: Exchange, argued: int = 0) -> Usage:
     """Our own count of texts and `argued` characters of tool calls: about four a token."""
@@ -27,7 +30,13 @@ def settle(exchange: Exchange) -> None:
 
 
 def settle_unanswered(exchange: Exchange) -> None:
-    """Put on the bill what has to be paid though no answer came: calls that lost, one that was cut off."""
+    """Put on the bill what has to be paid though no answer came: calls that lost, one that was cut off.
+
+    Nothing where nobody was asked: that costs 0, and is not unknown.
+    """
+    if all(one.status is None and one.error in _UNSENT for one in exchange.attempts):
+        exchange.cost_nano_usd = 0
+        return
     newest = exchange.attempts[-1]
     if exchange.outcome in {"open", "cancelled"} and newest.status is None and newest.error is None:
         exchange.usage = estimate_usage(exchange)  # the model has the prompt, and nobody waits for its answer

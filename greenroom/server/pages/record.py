@@ -92,6 +92,11 @@ class LanguageView(Struct, kw_only=True):
     code: str = ""
     confidence: float = 0.0
 
+    @property
+    def told(self) -> str:
+        """The code, "" where nothing told it."""
+        return "" if self.code == "und" else self.code
+
 
 class EntityView(Struct, kw_only=True):
     """A named thing in the prompt."""

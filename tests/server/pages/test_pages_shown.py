@@ -195,7 +195,7 @@ def test_users_words_are_marked_with_their_language(admin: Visitor) -> None:
 
 def test_a_refused_prompt_is_said_not_to_have_reached_a_model(admin: Visitor) -> None:
     assert (
-        "a check refused before any model saw it"
+        "it was refused before any model saw it"
         in admin.see("/requests/0193a7c2-6aa0-7b3e-8c11-20a4f4e7d102").text
     )
 
