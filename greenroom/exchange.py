@@ -105,6 +105,10 @@ class Passage(Struct, kw_only=True):
     """Where the piece begins in the document's text."""
 
 
+NOT_CALLED = frozenset({"circuit_open", "no_place", "insufficient_quota", "price_unknown"})
+"""Errors of attempts that called nobody: the target was left alone, or a budget would not have it."""
+
+
 class Attempt(Struct, kw_only=True, omit_defaults=True):
     """One call to one target."""
 

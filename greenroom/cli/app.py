@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, CoercionError, CycloptsError, Parameter
+from cyclopts import App, CoercionError, CycloptsError, Parameter, UnusedCliTokensError
 
 from greenroom import __version__
 from greenroom.cli.output import fail
@@ -139,6 +139,8 @@ def _drop_output() -> None:
 
 def _sentence(error: CycloptsError) -> str:
     text = " ".join(str(error).replace("...", "…").split()).rstrip(".")
+    if isinstance(error, UnusedCliTokensError):
+        text = f"Too many arguments: {' '.join(error.unused_tokens or ())}"
     before, _, kind = text.partition(" into ")
     if isinstance(error, CoercionError) and kind.removesuffix("|None") in _KINDS:
         text = f"{before.replace('unable to convert ', '')} is not {_KINDS[kind.removesuffix('|None')]}"

@@ -1,10 +1,7 @@
 """What an exchange has to pay, once it is known what was used, and by which of its calls."""
 
-from greenroom.exchange import Exchange
+from greenroom.exchange import NOT_CALLED, Exchange
 from greenroom.usage import Usage
-
-_UNSENT = frozenset({"insufficient_quota", "price_unknown"})
-"""Errors of calls that were not made: a budget would not have them."""
 
 
 def estimate_usage(exchange: Exchange, argued: int = 0) -> Usage:
@@ -34,7 +31,7 @@ def settle_unanswered(exchange: Exchange) -> None:
 
     Nothing where nobody was asked: that costs 0, and is not unknown.
     """
-    if all(one.status is None and one.error in _UNSENT for one in exchange.attempts):
+    if all(one.status is None and one.error in NOT_CALLED for one in exchange.attempts):
         exchange.cost_nano_usd = 0
         return
     newest = exchange.attempts[-1]

@@ -129,8 +129,9 @@ def test_wrong_usage_is_64(run: Run, arguments: tuple[str, ...]) -> None:
             'Invalid value for --budget-usd: "1,5" is not a number.',
         ),
         (("usage", "--since", "yesterday"), "is not a date such as 2026-11-27."),
+        (("prompts", "list", "b", "c"), "Too many arguments: b c."),
     ],
-    ids=["int", "decimal", "date"],
+    ids=["int", "decimal", "date", "too many"],
 )
 def test_a_wrong_value_is_told_in_words_and_not_in_types(
     run: Run, arguments: tuple[str, ...], said: str

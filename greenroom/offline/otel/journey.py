@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-from greenroom.exchange import Attempt, StepRecord
+from greenroom.exchange import NOT_CALLED, Attempt, StepRecord
 from greenroom.offline.otel.content import as_texts, content_of
 from greenroom.offline.otel.request import asked_of
 from greenroom.store.material import ESTIMATED, SEMANTIC, STREAMED, Body, Row, surface_of
@@ -37,8 +37,6 @@ _ROUTES = {
     "moderations": "/v1/moderations",
 }
 _GIVEN = frozenset({"answered", "cached"})
-NOT_CALLED = frozenset({"circuit_open", "no_place"})
-"""Errors of targets that were passed over: nobody called them."""
 CANCELLED = "cancelled"
 
 

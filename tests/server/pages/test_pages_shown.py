@@ -200,6 +200,21 @@ def test_a_refused_prompt_is_said_not_to_have_reached_a_model(admin: Visitor) ->
     )
 
 
+def test_what_a_budget_kept_at_home_was_sent_to_nobody(backend: FakeBackend, admin: Visitor) -> None:
+    tried = [{"target": "a/x", "status": None, "error": "insufficient_quota", "ms": 0.0}]
+    model = {"asked": "support", "used": None, "attempts": tried, "why": "the app 'support' names it"}
+    backend.records = [
+        record("dear", outcome="refused", status=429, error="insufficient_quota", cost_usd="0", model=model)
+    ]
+
+    text = admin.see("/requests/dear").text
+
+    assert "no model was reached" in text
+    assert "a budget that counts it is used up" in text
+    assert "Nothing of this left the house" in text
+    assert "What the provider got" not in text
+
+
 def test_an_unknown_price_is_never_shown_as_nothing(admin: Visitor) -> None:
     text = admin.see("/requests/0193a7c2-7c02-7a55-b1d0-9a0b1c2d3e03").text
 

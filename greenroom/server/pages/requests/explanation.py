@@ -77,8 +77,8 @@ def _refused(record: Record) -> Explanation:
         if code in _LIMITS:
             why = f"{_LIMITS[code]} ({code})"
         return Explanation("refused", f"{said}: {why}.", [])
-    when = "before any model saw it" if not record.model.attempts else "after the model had answered"
-    if step.stage in _BEFORE_MODEL and record.model.attempts:
+    when = "before any model saw it" if not record.model.is_called else "after the model had answered"
+    if step.stage in _BEFORE_MODEL and record.model.is_called:
         when = "before the answer was given"
     points = [_verdict(record, one) for one in _blocking(step)[:_MOST]]
     score = step.notes.get("score")

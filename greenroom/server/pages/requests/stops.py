@@ -108,7 +108,7 @@ def _checks(title: str, stage: str, steps: Sequence[StepView]) -> Stop:
 
 
 def _model(record: Record) -> Stop:
-    tried = record.model.attempts
+    tried = [one for one in record.model.attempts if one.is_call]
     if not tried:
         if record.outcome == "cached":
             return Stop("Model", "model", "model", "skipped", "kept answer", "not asked", "")
