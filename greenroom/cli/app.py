@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CoercionError, CycloptsError, Parameter, UnusedCliTokensError
 
 from greenroom import __version__
 from greenroom.cli.output import fail
@@ -20,6 +20,15 @@ from greenroom.errors import GreenroomError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 """What a disk says that took not all of the output."""
+_KINDS = {
+    "bool": "yes or no",
+    "int": "a whole number",
+    "float": "a number",
+    "Decimal": "a number",
+    "date": "a date such as 2026-11-27",
+    "datetime": "a time such as 2026-11-27 or 2026-11-27T15:04",
+}
+"""What an argument should have been, in words."""
 _HELP = "Every prompt prepared, grounded, checked and looked over: one program around your language models."
 
 COMMANDS = {
@@ -130,4 +139,9 @@ def _drop_output() -> None:
 
 def _sentence(error: CycloptsError) -> str:
     text = " ".join(str(error).replace("...", "…").split()).rstrip(".")
+    if isinstance(error, UnusedCliTokensError):
+        text = f"Too many arguments: {' '.join(error.unused_tokens or ())}"
+    before, _, kind = text.partition(" into ")
+    if isinstance(error, CoercionError) and kind.removesuffix("|None") in _KINDS:
+        text = f"{before.replace('unable to convert ', '')} is not {_KINDS[kind.removesuffix('|None')]}"
     return f"{text}. See 'greenroom --help'."

@@ -24,6 +24,16 @@ _EXAMPLES = {
     "prices.NAME": {"NAME": '"ollama/*"', "input_per_mtok_usd": "0"},
     "policies.NAME": {"NAME": "personal", "action": '"mask"', "category": '"personal_data"'},
     "refusals.NAME": {"NAME": "personal_data"},
+    "alerts.rules.NAME": {"NAME": "slow", "kind": '"threshold"', "metric": '"total_p95_ms"', "above": "8000"},
+    "alerts.channels.NAME": {
+        "NAME": "ops",
+        "kind": '"webhook"',
+        "url": '"https://hooks.example.com/greenroom"',
+        "secret_env": '"GREENROOM_HOOK_SECRET"',
+    },
+    "experiments.NAME": {"NAME": "cheaper", "app": '"support"', "metric": '"helpful"'},
+    "experiments.NAME.arms.NAME": {"NAME": "cheaper", "model": '"fast"', "share": "0.3"},
+    "projects.NAME": {"NAME": "clinic", "retention_days": "3"},
     "quality.NAME": {"NAME": "declines", "scorer": '"refusal"', "share": "0.2"},
 }
 _UNSET = {"base_url": '"https://…/v1"', "tls_cert": '"cert.pem"', "tls_key": '"key.pem"'}
@@ -59,7 +69,9 @@ def _table(table: reference.Table) -> str:
     lines = [_comment(table.meaning[:1].upper() + table.meaning[1:], "# "), f"{off}[{heading}]"]
     for key in table.keys:
         name = key.path.rpartition(".")[2]
-        if name == "steps":
+        if name == "steps" or not reference.TABLES.keys().isdisjoint(
+            {key.path, f"{key.path}.{reference.NAME}"}
+        ):
             continue
         value = (example or {}).get(name)
         if value is None and key.default in (None, reference.REQUIRED):

@@ -27,14 +27,19 @@ from greenroom.config import (
     ServerConfig,
     StoreConfig,
 )
+from greenroom.offline.alerts.settings import AlertsConfig, ChannelConfig, RuleConfig
 from greenroom.offline.batches.settings import BatchesConfig
+from greenroom.offline.deploy.plan import DeployConfig, Margins
 from greenroom.offline.drift.canaries import CanariesConfig
 from greenroom.offline.drift.plan import DriftConfig
+from greenroom.offline.experiments.plan import ArmConfig, ExperimentConfig
+from greenroom.offline.export.settings import ExportConfig
 from greenroom.offline.finetune.settings import FinetuneConfig
 from greenroom.offline.otel.settings import OtelConfig
 from greenroom.offline.quality.plan import QualityRule
 from greenroom.stages.check.policy import PolicyConfig
 from greenroom.stages.check.refusal import RefusalConfig
+from greenroom.store.retention import ProjectConfig
 
 NAME = "NAME"
 """Stands for a name the operator chooses: `providers.NAME.kind`."""
@@ -56,6 +61,15 @@ TABLES: Mapping[str, type[Struct]] = {
     "drift": DriftConfig,
     "canaries": CanariesConfig,
     f"quality.{NAME}": QualityRule,
+    "alerts": AlertsConfig,
+    f"alerts.rules.{NAME}": RuleConfig,
+    f"alerts.channels.{NAME}": ChannelConfig,
+    f"experiments.{NAME}": ExperimentConfig,
+    f"experiments.{NAME}.arms.{NAME}": ArmConfig,
+    "deploy": DeployConfig,
+    "deploy.margins": Margins,
+    f"projects.{NAME}": ProjectConfig,
+    "export": ExportConfig,
 }
 REQUIRED = object()
 
@@ -88,18 +102,14 @@ def find(wanted: str, known: list[Table]) -> Table | Key | None:
     parts = wanted.strip("[] ").split(".")
     if len(parts) > 3 and parts[0] == "apps" and parts[2] == "steps":
         parts = parts[2:]
-    elif len(parts) > 1 and f"{parts[0]}.{NAME}" in TABLES:
-        parts[1] = NAME
-    elif len(parts) == 1 and f"{parts[0]}.{NAME}" in TABLES:
-        parts.append(NAME)
-    name = ".".join(parts)
-    for table in known:
-        if table.path == name:
-            return table
-        for key in table.keys:
-            if key.path == name:
-                return key
-    return None
+    tables = (one for one in known if _fits(parts, one.path) or _fits([*parts, NAME], one.path))
+    keys = (one for table in known for one in table.keys if _fits(parts, one.path))
+    return next(tables, None) or next(keys, None)
+
+
+def _fits(parts: list[str], path: str) -> bool:
+    known = path.split(".")
+    return len(parts) == len(known) and all(two in (one, NAME) for one, two in zip(parts, known, strict=True))
 
 
 def nearest(wanted: str, known: list[Table]) -> str | None:
@@ -136,6 +146,8 @@ def toml(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, (tuple, list, frozenset, set)):
         return "[" + ", ".join(toml(one) for one in value) + "]"
+    if isinstance(value, Struct):
+        value = msgspec.structs.asdict(value)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + "}"
     if isinstance(value, str):
@@ -179,7 +191,7 @@ def type_words(info: shapes.Type) -> str:
             return "text"
         case shapes.VarTupleType() | shapes.ListType() | shapes.FrozenSetType() | shapes.SetType():
             return f"list of {type_words(info.item_type)}"
-        case shapes.DictType():
+        case shapes.DictType() | shapes.StructType():
             return "table"
         case _:
             return "value"

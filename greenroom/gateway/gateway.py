@@ -225,7 +225,7 @@ class Gateway:
         """Settle, count and record. Exactly once per exchange."""
         self.at_work -= 1
         exchange.total_ns = perf_counter_ns() - began_ns
-        if exchange.usage is None and exchange.attempts:
+        if exchange.usage is None:
             settle_unanswered(exchange)
         self.access.end(grant, exchange)
         if app is not None and exchange.outcome in _GIVEN:

@@ -1,6 +1,6 @@
 """What an exchange has to pay, once it is known what was used, and by which of its calls."""
 
-from greenroom.exchange import Exchange
+from greenroom.exchange import NOT_CALLED, Exchange
 from greenroom.usage import Usage
 
 
@@ -27,7 +27,13 @@ def settle(exchange: Exchange) -> None:
 
 
 def settle_unanswered(exchange: Exchange) -> None:
-    """Put on the bill what has to be paid though no answer came: calls that lost, one that was cut off."""
+    """Put on the bill what has to be paid though no answer came: calls that lost, one that was cut off.
+
+    Nothing where nobody was asked: that costs 0, and is not unknown.
+    """
+    if all(one.status is None and one.error in NOT_CALLED for one in exchange.attempts):
+        exchange.cost_nano_usd = 0
+        return
     newest = exchange.attempts[-1]
     if exchange.outcome in {"open", "cancelled"} and newest.status is None and newest.error is None:
         exchange.usage = estimate_usage(exchange)  # the model has the prompt, and nobody waits for its answer

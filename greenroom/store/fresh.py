@@ -14,7 +14,7 @@ import zstandard
 from greenroom.exchange import SURFACES
 from greenroom.store.database import explained, open_reader
 from greenroom.store.material import OUTCOMES, SURFACE_BIT, Body
-from greenroom.store.sampled import Blocks, name_of
+from greenroom.store.sampled import OVER_LIMIT, Blocks, name_of
 
 T = TypeVar("T")
 _CHATS = {SURFACES.index(one) for one in ("chat", "messages", "responses", "completions")}
@@ -60,19 +60,23 @@ def newest(path: Path) -> tuple[int, int]:
 
 
 def exchanges(path: Path, after: int, limit: int) -> tuple[list[Fresh], int]:
-    """Those after a number, tests of ours left out, and the number that was come to. Raises: StoreError."""
+    """Those after a number, and the number that was come to.
+
+    Left out are tests of ours, and what a budget or a limit refused. Raises: StoreError.
+    """
 
     def read(connection: sqlite3.Connection) -> tuple[list[Fresh], int]:
         rows = connection.execute(
-            "SELECT t.seq, t.id, p.name, a.name, t.outcome, t.flags, EXISTS (SELECT 1 FROM tags g"
+            "SELECT t.seq, t.id, p.name, a.name, t.outcome, t.status, t.flags, EXISTS (SELECT 1 FROM tags g"
             " WHERE g.seq = t.seq AND g.tag LIKE 'eval=%') FROM traces t JOIN names p ON p.number = t.project"
             " JOIN names a ON a.number = t.app WHERE t.seq > ? ORDER BY t.seq LIMIT ?",
             (after, limit),
         ).fetchall()
         found = [
             Fresh(seq, id, project, app)
-            for seq, id, project, app, outcome, flags, is_test in rows
+            for seq, id, project, app, outcome, status, flags, is_test in rows
             if not is_test
+            and status != OVER_LIMIT
             and OUTCOMES[outcome] in ("answered", "cached", "refused")
             and flags >> SURFACE_BIT in _CHATS
         ]

@@ -23,6 +23,8 @@ from greenroom.store.material import OUTCOMES, SURFACE_BIT, Body, decode_body
 
 _SOUND = tuple(OUTCOMES.index(one) for one in ("answered", "cached", "refused"))
 _CHATS = {SURFACES.index(one) for one in ("chat", "messages", "responses", "completions")}
+OVER_LIMIT = 429
+"""The status of what a budget or a limit refused: it says nothing of what was asked."""
 _PAGE = 2_000
 _PAUSE_S = 0.002
 """Between pages, so that who answers requests gets the interpreter."""
@@ -47,7 +49,9 @@ Group = tuple[str, str]
 
 
 def sample(path: Path, since_ns: int, until_ns: int, most: int) -> dict[Group, list[Sampled]]:
-    """Up to `most` exchanges of each app among those that came in a span of time, evaluations left out.
+    """Up to `most` exchanges of each app among those that came in a span of time.
+
+    Left out are evaluations, and what a budget or a limit refused.
 
     Raises: StoreError.
     """
@@ -70,8 +74,8 @@ def _sample(
     while at < end:
         rows = connection.execute(
             "SELECT seq, id, project, app, coalesce(session, user, id), outcome, flags, created_ns"
-            " FROM traces WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?",
-            (at, end, _PAGE),
+            " FROM traces WHERE seq >= ? AND seq < ? AND status IS NOT ? ORDER BY seq LIMIT ?",
+            (at, end, OVER_LIMIT, _PAGE),
         ).fetchall()
         if not rows:
             break

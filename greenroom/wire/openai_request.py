@@ -251,6 +251,10 @@ def malformed(error: Exception, raw: bytes, within: str = "") -> MalformedReques
         return MalformedRequest(f"The body is not valid JSON{_fault(raw)}.")
     message, _, path = str(error).partition(" - at `$")
     param = (within + path.rstrip("`")).lstrip(".") or None
+    said, _, missing = message.partition("missing required field ")
+    if missing and said == "Object ":
+        param = f"{param}.{missing.strip('`')}" if param else missing.strip("`")
+        return MalformedRequest(f"'{param}' is missing.", param)
     return MalformedRequest(f"'{param}': {message}." if param else f"{message}.", param)
 
 

@@ -67,6 +67,22 @@ async def test_what_a_rule_draws_is_scored_after_it_was_answered(tmp_path: Path,
         assert means(house, "declines") == {("support", "box/sound", "code"): (3, 1.0)}
 
 
+async def test_what_a_budget_refused_costs_nothing_and_is_not_scored(
+    tmp_path: Path, talking: Talking
+) -> None:
+    spent = '[budgets.spent]\nusd = 0.00002\nproject = "default"\n'
+    async with running(tmp_path, DECLINES + spent, talking) as house:
+        scoring = Scoring(house)
+        await scoring.turn(time.time())
+        answered = await stored(house, await ask(house, text="Hello."))
+        refused = await stored(house, await ask(house, text="And again."))
+        work = await worked(house, scoring)
+
+        assert work == {"declines": {"scored": 1}}
+        assert answered["outcome"] == "answered"
+        assert (refused["outcome"], refused["status"], refused["cost_usd"]) == ("refused", 429, "0")
+
+
 async def test_a_judge_scores_within_its_money_and_is_not_judged_itself(
     tmp_path: Path, talking: Talking
 ) -> None:

@@ -88,6 +88,9 @@ def test_the_file_of_init_holds_with_all_its_comments_taken_away(run: Run, folde
         ("steps.pii.action", ('"mask"',)),
         ("apps.support.steps.pii.action", ("steps.pii.action", '"mask"')),
         ("steps.fit", ("steps.fit.mode", "steps.fit.on_error")),
+        ("alerts.rules.slow.above", ("alerts.rules.NAME.above", "fires while the figure is above")),
+        ("experiments.a.arms.b", ("experiments.NAME.arms.NAME.share", "required")),
+        ("deploy.margins", ("deploy.margins.failed", "default 0.01")),
     ],
 )
 def test_a_key_is_explained(run: Run, key: str, told: tuple[str, ...]) -> None:
@@ -114,6 +117,17 @@ def test_explain_alone_lists_all_tables(run: Run) -> None:
         "steps.pii",
         "steps.unmask",
     }
+
+
+def test_every_table_of_the_file_is_explained_and_written_by_init(run: Run, folder: Path) -> None:
+    run("init")
+    written = tomllib.loads(
+        re.sub(r"^#(?! )", "", (folder / "greenroom.toml").read_text(), flags=re.MULTILINE)
+    )
+    tables = set(Config.__struct_fields__)
+
+    assert tables <= {one.path.partition(".")[0] for one in reference.tables(step_configs())}
+    assert tables <= set(written)
 
 
 def test_every_table_says_what_it_is_for() -> None:

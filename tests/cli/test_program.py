@@ -120,6 +120,25 @@ def test_wrong_usage_is_64(run: Run, arguments: tuple[str, ...]) -> None:
     assert done.out == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("serve", "--port", "many"), 'Invalid value for --port: "many" is not a whole number.'),
+        (
+            ("keys", "create", "x", "--budget-usd", "1,5"),
+            'Invalid value for --budget-usd: "1,5" is not a number.',
+        ),
+        (("usage", "--since", "yesterday"), "is not a date such as 2026-11-27."),
+        (("prompts", "list", "b", "c"), "Too many arguments: b c."),
+    ],
+    ids=["int", "decimal", "date", "too many"],
+)
+def test_a_wrong_value_is_told_in_words_and_not_in_types(
+    run: Run, arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in run(*arguments).err
+
+
 @pytest.mark.parametrize("name", app.COMMANDS)
 def test_every_command_has_help(run: Run, name: str) -> None:
     done = run(name, "--help")

@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from greenroom.cli import main as command
 from greenroom.server.pages.navigation import GROUPS
 from tests.furnished import furnish
 from tests.seeded import answering
@@ -24,6 +25,15 @@ INSIDE = {
     "collection": "/collections", "user": "/users",
 }  # fmt: skip
 """A page each that a list leads to."""
+ASKED = {"choose": "?languages=pt"}
+"""What stands behind the path of a page, so that it has something to show."""
+PLAYED = """
+document.querySelector('[name=question]').value = 'What is the capital of France?';
+for (let columns = 1; columns < 3; columns++) document.querySelector('[data-add]').click();
+document.querySelectorAll('[data-field=model]').forEach((one, place) => one.value = ['fast', 'careful', 'support'][place]);
+document.querySelector('[data-run]').click();
+"""
+"""One question for three of those who answer, side by side."""
 
 
 def take(server: ServerProcess, folder: Path) -> list[str]:
@@ -38,8 +48,11 @@ def take(server: ServerProcess, folder: Path) -> list[str]:
         paths["why"] = "/overview/why"
         for place, (name, path) in enumerate(sorted(paths.items())):
             browser.prefer("dark" if place % 3 == 0 else "light")
-            browser.go(server.url + path)
+            browser.go(server.url + path + ASKED.get(name, ""))
             time.sleep(0.6)  # charts are drawn when their script has come
+            if name == "playground":
+                browser.value(PLAYED)
+                time.sleep(4)
             browser.look(folder / f"{name}.webp", most=TALLEST, dark=place % 3 == 0)
         return browser.problems
 
@@ -48,6 +61,9 @@ def main(count: int) -> int:
     """Seed, serve, take the pictures; 1 where the browser complained."""
     with tempfile.TemporaryDirectory() as made, answering() as url:
         config = furnish(Path(made), count).read_text(encoding="utf-8").replace("{url}", url)
+        look = Path(made) / "look.toml"
+        look.write_text(config, encoding="utf-8")
+        command(["--config", str(look), "--data", str(Path(made) / "data"), "drift", "look"])
         with ServerProcess(Path(made) / "data", config) as server:
             for _ in range(2):
                 server.ask()

@@ -146,7 +146,7 @@ def test_thinking_without_a_signature_is_kept_as_reasoning_only() -> None:
         ({**SMALL, "messages": said()}, "messages"),
         ({**SMALL, "messages": [{"role": "bot", "content": "x"}]}, "messages[0].role"),
         ({**SMALL, "messages": said({"text": "x"})}, "messages[0].content[0].type"),
-        ({**SMALL, "messages": said({"type": "text"})}, "messages[0].content[0]"),
+        ({**SMALL, "messages": said({"type": "text"})}, "messages[0].content[0].text"),
         ({**SMALL, "messages": said({"type": "text", "text": 1})}, "messages[0].content[0].text"),
         ({**SMALL, "messages": said({"type": "tool_use", "id": "t", "name": "f", "input": {}})},
          "messages[0].content[0]"),
@@ -157,12 +157,12 @@ def test_thinking_without_a_signature_is_kept_as_reasoning_only() -> None:
         ({**SMALL, "messages": said(
             {"type": "image", "source": {"type": "base64", "media_type": "image/png;x,", "data": "A"}}
         )}, "messages[0].content[0].source.media_type"),
-        ({**SMALL, "messages": said({"type": "tool_result", "content": "9"})}, "messages[0].content[0]"),
+        ({**SMALL, "messages": said({"type": "tool_result", "content": "9"})}, "messages[0].content[0].tool_use_id"),
         ({**SMALL, "messages": [*SMALL["messages"], {"role": "assistant", "content": [
             {"type": "tool_use", "id": "t", "name": "f", "input": "text"}]}]},
          "messages[1].content[0].input"),
         ({**SMALL, "system": [{"type": "image"}]}, "system[0]"),
-        ({**SMALL, "tools": [{"name": "f"}]}, "tools[0]"),
+        ({**SMALL, "tools": [{"name": "f"}]}, "tools[0].input_schema"),
         ({**SMALL, "tools": [{"type": "web_search_20260318", "name": "web_search"}]}, "tools[0].type"),
         ({**SMALL, "tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "tool"}},
          "tool_choice.name"),

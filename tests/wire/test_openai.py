@@ -82,6 +82,7 @@ def test_parts_arguments_and_added_messages_are_written_where_they_belong() -> N
         ),
         pytest.param(body(n=0), "'n'", id="n zero"),
         pytest.param(body(model=""), "'model'", id="empty model"),
+        pytest.param(b'{"messages":[{"role":"user","content":"x"}]}', "'model' is missing.", id="no model"),
         pytest.param(body(temperature=None)[:-1].replace(b"null", b"NaN") + b"}", "not valid JSON", id="NaN"),
         pytest.param(body().replace(b'"m"', b'"m","temperature":1e400'), "temperature", id="1e400"),
         pytest.param(

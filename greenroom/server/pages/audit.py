@@ -1,7 +1,7 @@
 """The page of the audit log: what may be asked for, and its lines ready to show."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -69,12 +69,22 @@ def _finding(one: Json) -> AuditLine:
 
 def _change(one: Json) -> AuditLine:
     after = one.get("after")
-    detail = json.dumps(after, ensure_ascii=False)[:_SHOWN] if after is not None else ""
+    detail = ", ".join(_facts(after))[:_SHOWN]
     return AuditLine(
         "change", _text(one, "number"), figures.short_clock(_text(one, "at")), _text(one, "at"),
         _text(one, "what"), detail, _text(one, "who"), _text(one, "address"), "", "", "", "", "",
         _text(one, "hash"),
     )  # fmt: skip
+
+
+def _facts(after: object, name: str = "") -> Iterator[str]:
+    """What a change left behind, as `name value`; what is not set is left out."""
+    if isinstance(after, dict):
+        for key, value in after.items():
+            yield from _facts(value, f"{name}.{key}" if name else str(key))
+    elif after not in (None, "", []):
+        told = after if isinstance(after, str) else json.dumps(after, ensure_ascii=False)
+        yield f"{name} {told}".strip()
 
 
 def _text(one: Json, name: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from greenroom.exchange import NOT_CALLED
+
 _FOREIGN = frozenset({"request", "sent"})
 """Bodies of others, kept as they are."""
 
@@ -76,6 +78,11 @@ class AttemptView(Struct, kw_only=True):
     cost_usd: str | None = None
     """What was paid for it though its answer was not given."""
 
+    @property
+    def is_call(self) -> bool:
+        """Whether anybody was called: a budget or an open circuit keeps an attempt at home."""
+        return self.status is not None or self.error not in NOT_CALLED
+
 
 class ModelView(Struct, kw_only=True):
     """Which model was asked for, which answered, and why."""
@@ -85,12 +92,22 @@ class ModelView(Struct, kw_only=True):
     attempts: list[AttemptView] = field(default_factory=list)
     why: str | None = None
 
+    @property
+    def is_called(self) -> bool:
+        """Whether a model was called at all."""
+        return any(one.is_call for one in self.attempts)
+
 
 class LanguageView(Struct, kw_only=True):
     """The language of the newest user text."""
 
     code: str = ""
     confidence: float = 0.0
+
+    @property
+    def told(self) -> str:
+        """The code, "" where nothing told it."""
+        return "" if self.code == "und" else self.code
 
 
 class EntityView(Struct, kw_only=True):

@@ -66,6 +66,7 @@ class Renderer:
             score=figures.score,
             size=figures.size,
             clock=figures.clock,
+            shortclock=figures.short_clock,
             ago=figures.ago,
             line=one_line,
             runs=runs,

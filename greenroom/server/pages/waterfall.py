@@ -54,7 +54,7 @@ def waterfall(record: Record) -> Waterfall:
     worked = sum(step.ms for step in record.stages)
     own = max(timing.overhead or 0.0, worked)
     tried = sum(attempt.ms for attempt in record.model.attempts)
-    waited = max((timing.total or 0.0) - own, 0.0) if record.model.attempts else 0.0
+    waited = max((timing.total or 0.0) - own, 0.0) if record.model.is_called else 0.0
     provider = max(waited, tried)
     whole = own + provider
     return Waterfall(
@@ -86,7 +86,8 @@ TONES = frozenset({"preprocess", "ground", "check", "postprocess"})
 def _provider_lane(record: Record, provider: float) -> Lane:
     bars: list[Bar] = []
     at = 0.0
-    for attempt in record.model.attempts[:50]:
+    calls = [one for one in record.model.attempts if one.is_call]
+    for attempt in calls[:50]:
         is_good = attempt.error is None and (attempt.status is None or attempt.status < 400)
         bars.append(
             _bar(attempt.target, "model" if is_good else "failed", at, attempt.ms, provider,
@@ -98,7 +99,7 @@ def _provider_lane(record: Record, provider: float) -> Lane:
     if bars and provider and first:
         before = sum(step.ms for step in record.stages if step.stage != "postprocess")
         tick = f"{min(max((first - before) / provider * 100, 0.0), 100.0):.2f}%"
-    return Lane(bars, figures.duration(provider), tick, max(len(record.model.attempts) - 50, 0))
+    return Lane(bars, figures.duration(provider), tick, max(len(calls) - 50, 0))
 
 
 def _bar(label: str, tone: str, at: float, ms: float, whole: float, outcome: str = "") -> Bar:

@@ -14,7 +14,7 @@ FINDING = {
 }  # fmt: skip
 CHANGE = {
     "kind": "change", "number": 3, "at": "2026-11-24T15:04:04+00:00", "who": "key_9", "what": "key.create",
-    "before": None, "after": {"name": "<script>"}, "address": "10.0.0.1", "hash": "e" * 64,
+    "before": None, "after": {"name": "<script>", "limits": {"parallel": None, "requests_per_minute": 60}}, "address": "10.0.0.1", "hash": "e" * 64,
 }  # fmt: skip
 
 
@@ -31,9 +31,10 @@ def test_findings_and_changes_are_shown_with_policy_and_shadow(backend: FakeBack
         "shadow: trial would block",
         "key.create",
         "10.0.0.1",
-        '{"name": "<script>"}',
+        "name <script>, limits.requests_per_minute 60",
     ):
         assert said in seen.text
+    assert "parallel" not in seen.text
     assert "<b>" not in page.text.replace("<b>x", "") or "strict &lt;b&gt;" in page.text
     assert seen.all("a", href="/requests/abc")
     assert admin.client.get("/audit.json").json() == {"data": [FINDING, CHANGE], "next": None}

@@ -76,6 +76,14 @@ def test_what_refused_before_any_step_is_told_by_its_error() -> None:
     assert told.sentence == "It was refused before any step ran: budget_exceeded."
 
 
+def test_what_a_budget_refused_is_told_in_words_and_no_step_is_blamed() -> None:
+    ran = [{"stage": "check", "step": "pii", "outcome": "unchanged"}]
+    told = explain(seen(record("x", outcome="refused", error="insufficient_quota", stages=ran)))
+
+    assert told is not None
+    assert told.sentence == "No step refused it: a budget that counts it is used up (insufficient_quota)."
+
+
 def test_a_failure_tells_the_calls_that_were_made() -> None:
     tried = [{"target": "a/x", "status": 503, "error": "upstream_error", "ms": 4.0}] * 2
     row = record("f", outcome="failed", model={"asked": "fast", "used": None, "why": "", "attempts": [

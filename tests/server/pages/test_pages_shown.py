@@ -195,9 +195,24 @@ def test_users_words_are_marked_with_their_language(admin: Visitor) -> None:
 
 def test_a_refused_prompt_is_said_not_to_have_reached_a_model(admin: Visitor) -> None:
     assert (
-        "a check refused before any model saw it"
+        "it was refused before any model saw it"
         in admin.see("/requests/0193a7c2-6aa0-7b3e-8c11-20a4f4e7d102").text
     )
+
+
+def test_what_a_budget_kept_at_home_was_sent_to_nobody(backend: FakeBackend, admin: Visitor) -> None:
+    tried = [{"target": "a/x", "status": None, "error": "insufficient_quota", "ms": 0.0}]
+    model = {"asked": "support", "used": None, "attempts": tried, "why": "the app 'support' names it"}
+    backend.records = [
+        record("dear", outcome="refused", status=429, error="insufficient_quota", cost_usd="0", model=model)
+    ]
+
+    text = admin.see("/requests/dear").text
+
+    assert "no model was reached" in text
+    assert "a budget that counts it is used up" in text
+    assert "Nothing of this left the house" in text
+    assert "What the provider got" not in text
 
 
 def test_an_unknown_price_is_never_shown_as_nothing(admin: Visitor) -> None:

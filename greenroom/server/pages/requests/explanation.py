@@ -12,6 +12,15 @@ from greenroom.server.pages.record import AttemptView, Record, StepView, Verdict
 _MOST = 8
 _LONGEST = 160
 _BEFORE_MODEL = frozenset({"preprocess", "ground", "check"})
+_LIMITS = {
+    "insufficient_quota": "a budget that counts it is used up",
+    "rate_limit_exceeded": "its key had reached a limit",
+    "price_unknown": "a budget counts it, and what its model costs is not known",
+    "not_allowed": "its key may not do this",
+    "model_not_found": "nothing goes by the name of the model it asked for",
+    "context_length_exceeded": "it is longer than the model's window",
+}
+"""What refuses without being a step, by the code of the error."""
 
 
 class Point(NamedTuple):
@@ -62,10 +71,14 @@ def explain(record: Record) -> Explanation | None:
 def _refused(record: Record) -> Explanation:
     step = next((one for one in record.stages if one.outcome == "refused"), None)
     if step is None:
-        why = record.error or "a limit, a budget or a rule of the key"
-        return Explanation("refused", f"It was refused before any step ran: {why}.", [])
-    when = "before any model saw it" if not record.model.attempts else "after the model had answered"
-    if step.stage in _BEFORE_MODEL and record.model.attempts:
+        said = "No step refused it" if record.stages else "It was refused before any step ran"
+        code = record.error or ""
+        why = code or "a limit, a budget or a rule of the key"
+        if code in _LIMITS:
+            why = f"{_LIMITS[code]} ({code})"
+        return Explanation("refused", f"{said}: {why}.", [])
+    when = "before any model saw it" if not record.model.is_called else "after the model had answered"
+    if step.stage in _BEFORE_MODEL and record.model.is_called:
         when = "before the answer was given"
     points = [_verdict(record, one) for one in _blocking(step)[:_MOST]]
     score = step.notes.get("score")

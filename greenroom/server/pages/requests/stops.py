@@ -33,7 +33,7 @@ def stops(record: Record, balances: Sequence[tuple[int, int]]) -> list[Stop]:
     reply = (record.reply.text or record.reply.raw or "") if record.reply else ""
     return [
         Stop("Came in", "came-in", "in", "fine", f"{len(asked):,} characters",
-             record.language.code if record.language else "", ""),
+             record.language.told if record.language else "", ""),
         _steps("Preprocess", "preprocess", by["preprocess"], balance, "as it came"),
         _ground(record, by["ground"]),
         _checks("Safety in", "check", by["check"]),
@@ -108,7 +108,7 @@ def _checks(title: str, stage: str, steps: Sequence[StepView]) -> Stop:
 
 
 def _model(record: Record) -> Stop:
-    tried = record.model.attempts
+    tried = [one for one in record.model.attempts if one.is_call]
     if not tried:
         if record.outcome == "cached":
             return Stop("Model", "model", "model", "skipped", "kept answer", "not asked", "")

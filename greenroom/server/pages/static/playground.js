@@ -28,6 +28,21 @@ function duration(ms) {
   return ms < 1 ? `${Math.round(ms * 1000)} µs` : ms < 1000 ? `${ms.toPrecision(3)} ms` : `${(ms / 1000).toFixed(2)} s`;
 }
 
+// As `figures.dollars` writes amounts on every other page.
+function money(amount) {
+  const value = Number(amount);
+  if (amount === null || !Number.isFinite(value)) {
+    return "unknown";
+  }
+  if (value === 0) {
+    return "$0";
+  }
+  if (value < 5e-7) {
+    return "< $0.000001";
+  }
+  return `$${value.toFixed(value >= 1 ? 2 : value >= 0.1 ? 4 : 6).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
+}
+
 function fields(column) {
   const sent = new URLSearchParams();
   for (const name of ["csrf", "question", "values", "temperature", "max_tokens"]) {
@@ -70,7 +85,7 @@ function showSteps(column, steps) {
 function showFacts(column, facts) {
   const rows = [
     ["Outcome", facts.outcome],
-    ["Cost", facts.cost_usd === null ? "unknown" : `$${facts.cost_usd}`],
+    ["Cost", money(facts.cost_usd)],
     ["Total", duration(facts.total_ms)],
     ["First token", duration(facts.first_token_ms)],
     ["Overhead", duration(facts.overhead_ms)],
