@@ -8,16 +8,7 @@ from greenroom.assembly.canaries import decide, rules_of
 from greenroom.errors import ConfigError, Conflict, MalformedRequest, NotFound
 from greenroom.offline.deploy.plan import Candidate, Margins, Policy, Rules, kind_of
 from greenroom.server.deployments import NewDeployment
-from greenroom.store.deployments import (
-    CANARY,
-    OPEN,
-    PROMOTED,
-    ROLLED_BACK,
-    SHADOW,
-    Deployment,
-    Event,
-    said,
-)
+from greenroom.store.deployments import CANARY, OPEN, PROMOTED, ROLLED_BACK, SHADOW, Deployment, Event, said
 from greenroom.store.material import stamp
 
 if TYPE_CHECKING:

@@ -11,14 +11,7 @@ from time import perf_counter_ns
 from greenroom.errors import GreenroomError, UpstreamDisconnected, UpstreamRefused
 from greenroom.exchange import Exchange
 from greenroom.gateway.chain import Chain
-from greenroom.gateway.pipeline import (
-    App,
-    Postprocess,
-    annotations_of,
-    answered,
-    facts_of,
-    output_refusal,
-)
+from greenroom.gateway.pipeline import App, Postprocess, annotations_of, answered, facts_of, output_refusal
 from greenroom.gateway.settling import estimate_usage, settle
 from greenroom.gateway.tool_calls import HeldCalls, broken_of, note_broken
 from greenroom.usage import Usage

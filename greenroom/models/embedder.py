@@ -21,12 +21,7 @@ from greenroom.models.encoder import MOST, MiniLM
 from greenroom.models.providers import Embeds
 from greenroom.models.response import Limits
 from greenroom.usage import Usage
-from greenroom.wire.openai_embeddings import (
-    EmbeddingRequest,
-    decode_answer,
-    embeddings,
-    render_embeddings,
-)
+from greenroom.wire.openai_embeddings import EmbeddingRequest, decode_answer, embeddings, render_embeddings
 
 MOST_TOKENS = 300_000
 """Tokens of one request, as at OpenAI; 40 s of work here."""

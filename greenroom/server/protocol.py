@@ -11,14 +11,7 @@ from typing import Any
 import httptools
 
 from greenroom.server.connection import Connection
-from greenroom.server.head import (
-    HEADER_LIMIT_BYTES,
-    URL_LIMIT_BYTES,
-    Refusal,
-    Refused,
-    Request,
-    check_fields,
-)
+from greenroom.server.head import HEADER_LIMIT_BYTES, URL_LIMIT_BYTES, Refusal, Refused, Request, check_fields
 from greenroom.server.shared import Shared
 
 log = logging.getLogger("greenroom.server")

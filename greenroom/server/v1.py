@@ -12,12 +12,7 @@ from typing import Any
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
-from greenroom.errors import (
-    GreenroomError,
-    Overloaded,
-    QuotaExceeded,
-    UpstreamError,
-)
+from greenroom.errors import GreenroomError, Overloaded, QuotaExceeded, UpstreamError
 from greenroom.exchange import Exchange, usd
 from greenroom.gateway.access import Grant
 from greenroom.gateway.gateway import Gateway

@@ -33,13 +33,7 @@ from greenroom.store.rollup_file import (
     SINGLE,
     SPANS,
 )
-from greenroom.store.rollup_reading import (
-    PLAIN,
-    WITH_DETAILS,
-    RollupReader,
-    add_row,
-    minutes_since,
-)
+from greenroom.store.rollup_reading import PLAIN, WITH_DETAILS, RollupReader, add_row, minutes_since
 
 FLUSH_S: Final = 5.0
 """Cells of memory go to the file as often as this, while there are any."""

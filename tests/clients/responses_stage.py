@@ -10,13 +10,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from tests.faults.recipes import (
-    Recipe,
-    openai_events,
-    openai_reply,
-    streamed,
-    whole,
-)
+from tests.faults.recipes import Recipe, openai_events, openai_reply, streamed, whole
 from tests.faults.upstream import FaultUpstream
 from tests.server_process import ADMIN, ServerProcess
 

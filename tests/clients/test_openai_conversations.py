@@ -9,16 +9,7 @@ import openai
 import pytest
 
 from tests.clients.responses_stage import CPF, QUESTION, Stage, says, words
-from tests.faults.recipes import (
-    Chunk,
-    Head,
-    LastChunk,
-    Recipe,
-    Stall,
-    Wait,
-    openai_events,
-    recipe,
-)
+from tests.faults.recipes import Chunk, Head, LastChunk, Recipe, Stall, Wait, openai_events, recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 

@@ -9,12 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.clients.responses_stage import CPF, QUESTION, Stage, says, words
-from tests.faults.recipes import (
-    openai_events,
-    openai_reply,
-    streamed,
-    whole,
-)
+from tests.faults.recipes import openai_events, openai_reply, streamed, whole
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 

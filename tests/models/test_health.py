@@ -4,14 +4,7 @@ import asyncio
 
 import pytest
 
-from greenroom.models.health import (
-    FIRST_BREAK_S,
-    LONGEST_BREAK_S,
-    TOO_MANY,
-    Health,
-    Healths,
-    RetryBudget,
-)
+from greenroom.models.health import FIRST_BREAK_S, LONGEST_BREAK_S, TOO_MANY, Health, Healths, RetryBudget
 
 
 def broken(now: float = 100.0) -> Health:

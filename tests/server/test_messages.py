@@ -5,11 +5,7 @@ import json
 import anthropic
 import pytest
 
-from tests.faults.recipes import (
-    openai_reply,
-    streamed,
-    whole,
-)
+from tests.faults.recipes import openai_reply, streamed, whole
 from tests.faults.upstream import FaultUpstream
 from tests.server.messages import (
     ANSWER,

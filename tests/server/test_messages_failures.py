@@ -11,16 +11,7 @@ from greenroom.gateway.keys import Key
 from greenroom.server.head import Limits
 from greenroom.server.messages import MESSAGES, Messages
 from tests.faults.rawclient import request_bytes
-from tests.faults.recipes import (
-    Chunk,
-    LastChunk,
-    Wait,
-    error,
-    openai_events,
-    recipe,
-    streamed,
-    whole,
-)
+from tests.faults.recipes import Chunk, LastChunk, Wait, error, openai_events, recipe, streamed, whole
 from tests.faults.room import KEY, Room
 from tests.faults.test_stream_faults import SSE
 from tests.faults.upstream import FaultUpstream

@@ -12,13 +12,7 @@ import pytest
 from greenroom.errors import StorageFull, StoreError
 from greenroom.store.conversations import MOST_ITEMS, ConversationFull, StoredConversations
 from greenroom.store.response_file import ResponseFile
-from greenroom.store.responses import (
-    MOST_BEFORE,
-    MOST_CONTEXT_BYTES,
-    Kept,
-    StoredResponses,
-    TooLong,
-)
+from greenroom.store.responses import MOST_BEFORE, MOST_CONTEXT_BYTES, Kept, StoredResponses, TooLong
 
 
 class Kit:

@@ -10,18 +10,7 @@ from greenroom.wire.responses_draft import Draft
 from greenroom.wire.responses_items import ItemIds
 from greenroom.wire.responses_stream import ResponseStream
 from greenroom.wire.responses_talk import unpacked
-from tests.wire.responses import (
-    HARD,
-    REQUIRED,
-    SEARCH,
-    Json,
-    call,
-    chunk,
-    decoded,
-    ends,
-    skeleton,
-    told,
-)
+from tests.wire.responses import HARD, REQUIRED, SEARCH, Json, call, chunk, decoded, ends, skeleton, told
 
 MAY_BE_NULL = frozenset({
     "completed_at", "incomplete_details", "previous_response_id", "instructions", "error", "reasoning", "user",

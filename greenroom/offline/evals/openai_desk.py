@@ -29,13 +29,7 @@ from greenroom.offline.evals.data_source import (
 from greenroom.offline.evals.graders import read_criteria
 from greenroom.offline.evals.hosted import TAG, HostedRuns
 from greenroom.offline.evals.row import Means
-from greenroom.offline.evals.summary import (
-    place_of,
-    statuses,
-    told_eval,
-    told_item,
-    told_run,
-)
+from greenroom.offline.evals.summary import place_of, statuses, told_eval, told_item, told_run
 from greenroom.stages.postprocess.json_schema import Schema
 from greenroom.store.listing import TraceFilter
 from greenroom.store.openai_evals import AT_WORK, EvalRow, HostedRun, Listing, OpenAIEvals, new_id

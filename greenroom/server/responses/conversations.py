@@ -14,12 +14,7 @@ from greenroom.server.responses.paging import listed, page_of, paged, told_item
 from greenroom.server.routing import Doc, json_answer, read_body
 from greenroom.store.conversations import MOST_ITEMS, Conversation, ConversationFull
 from greenroom.wire.responses_items import Item, ItemIds, Reference
-from greenroom.wire.responses_request import (
-    ConversationChange,
-    NewConversation,
-    NewItems,
-    read_new_items,
-)
+from greenroom.wire.responses_request import ConversationChange, NewConversation, NewItems, read_new_items
 
 _ALL = "/v1/conversations"
 _ONE = _ALL + "/{conversation_id}"

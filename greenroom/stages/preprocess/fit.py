@@ -14,13 +14,7 @@ from msgspec.json import Decoder
 from greenroom.contracts import StepConfig
 from greenroom.errors import ContextTooLong
 from greenroom.exchange import ChatRequest, Exchange, Reply, Stage, StepRecord, Text
-from greenroom.stages.preprocess.tokens import (
-    PER_MESSAGE,
-    PER_REQUEST,
-    count_exact,
-    encoding_of,
-    estimate,
-)
+from greenroom.stages.preprocess.tokens import PER_MESSAGE, PER_REQUEST, count_exact, encoding_of, estimate
 
 _YARDSTICK = "o200k_base"
 """Encoding that stands in for models whose own is not public."""

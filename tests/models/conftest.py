@@ -1,0 +1,3 @@
+from tests.models.calling import pool
+
+__all__ = ["pool"]
