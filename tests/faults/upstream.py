@@ -177,6 +177,13 @@ class FaultUpstream:
         """Forget a connection."""
         self._open.pop(number, None)
 
+    def forget(self) -> None:
+        """Be as one that was asked nothing and told no recipe: for a test behind others of the same server."""
+        self.log.events.clear()
+        self.requests.clear()
+        self._recipes.clear()
+        self._served.clear()
+
     async def stop_listening(self) -> None:
         """Refuse new connections from now on; those that are open stay."""
         if self._server is not None:
