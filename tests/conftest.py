@@ -28,5 +28,15 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)  # after the tests were shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What opens hundreds of connections at once goes first, while the process is young."""
-    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+    """What opens hundreds of connections at once goes first, while the process is young.
+
+    Then what needs a browser or PyTorch: mostly in one process, which has them once; and no other waits for the longest
+    tests at the end.
+    """
+    items.sort(
+        key=lambda item: (_has(item, "early"), _has(item, "browser"), _has(item, "finetune")), reverse=True
+    )
+
+
+def _has(item: pytest.Item, marker: str) -> bool:
+    return item.get_closest_marker(marker) is not None
