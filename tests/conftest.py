@@ -6,6 +6,11 @@ from collections.abc import Callable, Generator, Mapping
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
+
+# Both go by the clock, which says nothing of a test on a machine that has other things to do.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_asyncio_loop_factories(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.patience import within
+from tests.patience import slowness, within
 from tests.scripted import Json, Reply, ScriptedServer, reply
 from tests.server_process import ADMIN, ServerProcess
 
@@ -138,7 +138,7 @@ def new_key(server: ServerProcess, **limits: object) -> str:
     )
     assert status in {200, 201}, made
     key = str(made["key"])
-    time.sleep(1.0)
+    time.sleep(slowness())
     assert within(1.0, lambda: {call(server, "GET", "/api/keys", key=key)[0] for _ in range(40)} == {403})
     return key
 

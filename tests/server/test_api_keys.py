@@ -45,8 +45,9 @@ def test_usage_is_summed_up_by_what_is_asked(office: Office) -> None:
     office.wait_for("/v1/models", made["key"], 200)
 
     answered = office.ask("POST /v1/chat/completions", made["key"], chat)
-    time.sleep(0.2)
-    answer = office.ask("GET /api/usage?by=project,key,user,model&project=lab", ADMIN).json
+    usage = "GET /api/usage?by=project,key,user,model&project=lab"
+    assert within(1.0, lambda: bool(office.ask(usage, ADMIN).json["data"]))
+    answer = office.ask(usage, ADMIN).json
 
     (row,) = answer["data"]
     assert answered.status == 200
