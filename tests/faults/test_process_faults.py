@@ -231,7 +231,7 @@ async def test_c12_bodies_being_read_are_bounded_in_sum(upstream: FaultUpstream)
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not holds():  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
 

@@ -95,7 +95,7 @@ class Log:
             if event.kind in kinds and (connection is None or event.connection == connection)
         ]
 
-    async def wait(self, *kinds: Kind, count: int = 1, timeout_s: float = 5.0) -> Event:
+    async def wait(self, *kinds: Kind, count: int = 1, timeout_s: float = 20.0) -> Event:
         """Wait until so many events of these kinds have happened; the last of them. Raises: TimeoutError."""
         async with asyncio.timeout(timeout_s):
             while len(found := self.of(*kinds)) < count:

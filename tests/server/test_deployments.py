@@ -41,7 +41,7 @@ class Behind:
         self._thread.start()
 
     def run(self, one: Any) -> Any:  # Any: a coroutine and what it gives
-        return asyncio.run_coroutine_threadsafe(one, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(one, self.loop).result(60)
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -73,7 +73,7 @@ def office(tmp_path_factory: pytest.TempPathFactory, models: Scripted) -> Iterat
         yield made
 
 
-def until(look: Callable[[], bool], seconds: float = 30.0) -> float:
+def until(look: Callable[[], bool], seconds: float = 60.0) -> float:
     """Seconds until a look is true."""
     began = time.monotonic()
     while not look():
