@@ -56,6 +56,8 @@ run: $(RUN_STAMP)
 # PYTEST=-n0 runs them in this one.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BESIDE := -n $(shell expr $(CORES) + $(CORES) / 2) --dist worksteal
+# Hundreds of servers are started: without compiled files beside the sources each compiles nine hundred modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 test: $(DEV_STAMP)
 	$(BIN)/python -m pytest $(BESIDE) $(PYTEST)

@@ -36,7 +36,7 @@ def greenroom(
         [sys.executable, "-m", "greenroom", "--data", str(data), *arguments],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
         env=environment_of() | (environment or {}),
         cwd=data.parent,
@@ -87,7 +87,7 @@ class ServerProcess:
 
     def _read_greeting(self) -> None:
         assert self.process.stdout is not None
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while "curl" not in self.greeting:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
@@ -114,7 +114,7 @@ class ServerProcess:
         """One chat request: its status and its decoded body."""
         body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}]})
         headers = {"Authorization": f"Bearer {key or self.local_key}", "Content-Type": "application/json"}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("POST", "/v1/chat/completions", body, headers)
             answer = connection.getresponse()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.patience import slowness, within
 from tests.scripted import Json, Reply, ScriptedServer, reply
 from tests.server_process import ADMIN, ServerProcess
 
@@ -136,8 +137,10 @@ def new_key(server: ServerProcess, **limits: object) -> str:
         server, "POST", "/api/keys", {"project": "default", "name": "limited"} | limits, key=ADMIN
     )
     assert status in {200, 201}, made
-    time.sleep(1.0)
-    return str(made["key"])
+    key = str(made["key"])
+    time.sleep(slowness())
+    assert within(1.0, lambda: {call(server, "GET", "/api/keys", key=key)[0] for _ in range(40)} == {403})
+    return key
 
 
 def metrics(server: ServerProcess) -> dict[str, float]:

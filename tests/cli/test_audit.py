@@ -1,6 +1,7 @@
 """`greenroom audit`: the log listed, exported and verified."""
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -11,12 +12,22 @@ from tests.cli.conftest import Run
 CPF = "390.533.447-05"
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test leaves its data for the others."""
+    return tmp_path_factory.mktemp("audit") / "data"
+
+
 @pytest.fixture
-def asked(run: Run) -> Run:
+def asked(run: Run, folder: Path, kept: Path) -> Run:
     """A key made, and two questions asked, each with a finding."""
+    if kept.exists():
+        shutil.copytree(kept, folder / "data")
+        return run
     run("keys", "create", "bot")
     run("ask", f"meu CPF é {CPF}")
     run("ask", "e o e-mail maria@exemplo.com.br")
+    shutil.copytree(folder / "data", kept)
     return run
 
 

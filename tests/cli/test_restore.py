@@ -1,7 +1,8 @@
 """A copy of a running server's folder, and its way back: refused while a server runs, whole afterwards."""
 
 import json
-import time
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from greenroom.store.database import check
 from greenroom.store.listing import TraceFilter
 from greenroom.store.traces import TraceStore
+from tests.patience import within
 from tests.server_process import ServerProcess, greenroom
 
 pytestmark = pytest.mark.slow  # starts processes of its own
@@ -18,7 +20,7 @@ def test_a_running_servers_folder_is_copied_and_put_back(tmp_path: Path) -> None
     data, copy = tmp_path / "data", tmp_path / "copy"
     with ServerProcess(data) as server:
         server.ask("How do I add a provider?")
-        time.sleep(0.3)  # it is stored within 50 ms
+        assert within(1.0, lambda: _stored(data) == 1)
         made = greenroom(data, "db", "backup", str(copy), "--json")
         refused = greenroom(data, "db", "restore", str(copy))
         server.ask("What is kept, and for how long?")
@@ -34,3 +36,9 @@ def test_a_running_servers_folder_is_copied_and_put_back(tmp_path: Path) -> None
     store = TraceStore(data / "traces.db")
     assert len(store.list(TraceFilter(limit=9)).rows) == 1
     store.close()
+
+
+def _stored(data: Path) -> int:
+    with closing(sqlite3.connect(f"{(data / 'traces.db').as_uri()}?mode=ro", uri=True)) as db:
+        found: int = db.execute("SELECT count(*) FROM traces").fetchone()[0]
+    return found

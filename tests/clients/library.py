@@ -23,7 +23,7 @@ class Library:
     def client_of(self, **wanted: object) -> openai.OpenAI:
         made = self.admin.post("/keys", body={"name": "k", **wanted}, cast_to=dict[str, Any])
         client = openai.OpenAI(base_url=f"{self.server.url}/v1", api_key=made["key"], max_retries=0)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while True:
             try:
                 client.models.list()

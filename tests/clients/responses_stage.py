@@ -31,7 +31,7 @@ class Stage:
         """A client with a key of its own."""
         made: Any = await self.admin.post("/keys", body={"name": "k", **limits}, cast_to=dict[str, Any])
         client = self.client.with_options(api_key=made["key"])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 try:
                     await client.models.list()
@@ -56,7 +56,7 @@ class Stage:
 
     async def trace(self, id: str) -> Any:  # Any: JSON
         """The stored record, once it is there."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 try:
                     return await self.admin.get(f"/traces/{id}", cast_to=dict[str, Any])

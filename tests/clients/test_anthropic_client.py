@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -16,7 +15,7 @@ from tests.faults.recipes import openai_events, openai_reply, streamed, whole
 from tests.faults.upstream import FaultUpstream
 from tests.server_process import ADMIN, ServerProcess
 
-pytestmark = pytest.mark.slow  # each starts processes of its own
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 CPF = "390.533.447-05"
 HELLO: Any = [{"role": "user", "content": "Say good morning."}]
@@ -40,7 +39,7 @@ class Stage:
 
     async def trace(self, id: str) -> dict[str, Any]:
         """The stored record, once it is there."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while True:
             try:
                 return await self.admin.get(f"/traces/{id}", cast_to=dict[str, Any])
@@ -55,8 +54,8 @@ class Stage:
         await self.admin.close()
 
 
-@pytest_asyncio.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with FaultUpstream() as upstream:
         config = (
             f'[providers.up]\nkind = "openai_compatible"\nbase_url = "{upstream.base_url}"\n'
@@ -64,10 +63,17 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
             '[models.main]\ntargets = ["up/scripted"]\n[apps.bare]\nmodel = "main"\nground = []\n'
             '[apps.native]\nmodel = "claude/scripted"\nground = []\n'
         )
-        with ServerProcess(tmp_path / "data", config) as server:
+        with ServerProcess(tmp_path_factory.mktemp("anthropic") / "data", config) as server:
             made = Stage(server, upstream)
             yield made
             await made.close()
+
+
+@pytest.fixture
+def stage(running: Stage) -> Stage:
+    """The same for a test that wants to know what the provider got of it."""
+    running.upstream.forget()
+    return running
 
 
 async def asked(stage: Stage, messages: Any, *, stream: bool) -> tuple[Any, str]:
@@ -220,8 +226,13 @@ async def test_a_count_is_a_request_of_the_key(stage: Stage) -> None:
     async with anthropic.AsyncAnthropic(
         base_url=stage.server.url, api_key=made["key"], max_retries=0
     ) as client:
-        await asyncio.sleep(1.1)  # by then the server has noticed the key
-        await client.messages.count_tokens(model="default", messages=HELLO)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await client.messages.count_tokens(model="default", messages=HELLO)
+                    break
+                except anthropic.AuthenticationError:
+                    await asyncio.sleep(0.05)  # until the server has noticed the key
         with pytest.raises(anthropic.RateLimitError):
             await client.messages.count_tokens(model="default", messages=HELLO)
 

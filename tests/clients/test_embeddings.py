@@ -5,7 +5,6 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -18,7 +17,9 @@ from tests.faults.upstream import FaultUpstream
 from tests.server_process import ADMIN, ServerProcess, greenroom
 
 pytest.importorskip("onnxruntime", reason=INSTALL)
-pytestmark = pytest.mark.slow  # each starts processes of its own
+pytestmark = pytest.mark.slow
+with_others = pytest.mark.asyncio(loop_scope="module")
+"""For tests that share a server and its clients."""
 
 MODEL = "greenroom/minilm"
 VECTORS = {
@@ -52,7 +53,7 @@ class Stage:
         return openai.AsyncOpenAI(base_url=f"{self.server.url}/v1", api_key=key, max_retries=0)
 
     async def trace(self, id: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while True:
             try:
                 return await self.admin.get(f"/traces/{id}", cast_to=dict[str, Any])
@@ -61,18 +62,26 @@ class Stage:
                 await asyncio.sleep(0.02)
 
 
-@pytest_asyncio.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with FaultUpstream() as upstream:
         config = (
             f'[providers.up]\nkind = "openai_compatible"\nbase_url = "{upstream.base_url}"\n'
             '[models.vectors]\ntargets = ["up/embedder", "up/another"]\n'
+            '[models.lost]\ntargets = ["up/failing", "up/another"]\n'
         )
-        with ServerProcess(tmp_path / "data", config) as server:
+        with ServerProcess(tmp_path_factory.mktemp("vectors") / "data", config) as server:
             made = Stage(server, upstream)
             yield made
             await made.client.close()
             await made.admin.close()
+
+
+@pytest.fixture
+def stage(running: Stage) -> Stage:
+    """The same for a test that wants to know what the provider got of it."""
+    running.upstream.forget()
+    return running
 
 
 def cosine(one: list[float], other: list[float]) -> float:
@@ -145,6 +154,7 @@ def test_the_model_is_listed(local: openai.OpenAI) -> None:
         local.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "a"}])
 
 
+@with_others
 async def test_the_record_holds_what_was_asked_for_and_never_the_texts(stage: Stage) -> None:
     raw = await stage.client.embeddings.with_raw_response.create(
         model=MODEL, input=["My secret plan."], extra_headers={"x-greenroom-session": "s1"}
@@ -161,6 +171,7 @@ async def test_the_record_holds_what_was_asked_for_and_never_the_texts(stage: St
     assert "secret plan" not in json.dumps(record)
 
 
+@with_others
 async def test_a_providers_answer_passes_as_it_came(stage: Stage) -> None:
     stage.upstream.script("embedder", whole(json.dumps(VECTORS).encode()))
 
@@ -179,15 +190,17 @@ async def test_a_providers_answer_passes_as_it_came(stage: Stage) -> None:
     assert record["usage"]["input_tokens"] == 7
 
 
+@with_others
 async def test_vectors_of_another_model_never_stand_in(stage: Stage) -> None:
-    stage.upstream.script("embedder", error(500))
+    stage.upstream.script("failing", error(500))
 
     with pytest.raises(openai.APIStatusError):
-        await stage.client.embeddings.create(model="vectors", input="a")
+        await stage.client.embeddings.create(model="lost", input="a")
 
     assert stage.upstream.asked("another") == []
 
 
+@with_others
 async def test_an_answer_that_is_none_is_the_providers_fault(stage: Stage) -> None:
     stage.upstream.script("other", whole(b'{"hello": 1}'))
 
@@ -197,6 +210,7 @@ async def test_an_answer_that_is_none_is_the_providers_fault(stage: Stage) -> No
     assert broken.value.code == "upstream_protocol"
 
 
+@with_others
 async def test_fewer_vectors_than_inputs_are_the_providers_fault(stage: Stage) -> None:
     stage.upstream.script("embedder", whole(json.dumps(VECTORS).encode()))
 
@@ -206,6 +220,7 @@ async def test_fewer_vectors_than_inputs_are_the_providers_fault(stage: Stage) -
     assert broken.value.code == "upstream_protocol"
 
 
+@with_others
 async def test_fields_that_are_null_do_not_reach_the_provider(stage: Stage) -> None:
     stage.upstream.script("embedder", whole(json.dumps(VECTORS).encode()))
 
@@ -218,6 +233,7 @@ async def test_fields_that_are_null_do_not_reach_the_provider(stage: Stage) -> N
     assert stage.upstream.requests[-1].json() == {"model": "embedder", "input": "a"}
 
 
+@with_others
 async def test_keys_and_their_limits_hold(stage: Stage) -> None:
     stranger = stage.with_key("gr-nobody")
     with pytest.raises(openai.AuthenticationError):
@@ -226,7 +242,7 @@ async def test_keys_and_their_limits_hold(stage: Stage) -> None:
         greenroom(stage.server.data, "keys", "create", "once", "--requests-per-minute", "1", "--json").stdout
     )
     limited = stage.with_key(made["key"])
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while True:
         try:
             await limited.embeddings.create(model=MODEL, input="a")
@@ -241,6 +257,7 @@ async def test_keys_and_their_limits_hold(stage: Stage) -> None:
     await limited.close()
 
 
+@with_others
 async def test_a_long_request_lets_others_pass(stage: Stage) -> None:
     long = asyncio.ensure_future(
         stage.client.embeddings.create(model=MODEL, input=[f"passage {n} " * 100 for n in range(40)])

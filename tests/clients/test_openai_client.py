@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -15,7 +14,7 @@ from tests.faults.recipes import error, openai_events, openai_reply, streamed, w
 from tests.faults.upstream import FaultUpstream
 from tests.server_process import ADMIN, ServerProcess
 
-pytestmark = pytest.mark.slow  # each starts processes of its own
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 CPF = "390.533.447-05"
 
@@ -31,7 +30,7 @@ class Stage:
 
     async def trace(self, id: str) -> dict[str, Any]:
         """The stored record, once it is there."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while True:
             try:
                 return await self.admin.get(f"/traces/{id}", cast_to=dict[str, Any])
@@ -40,18 +39,25 @@ class Stage:
                 await asyncio.sleep(0.02)
 
 
-@pytest_asyncio.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with FaultUpstream() as upstream:
         config = (
             f'[providers.up]\nkind = "openai_compatible"\nbase_url = "{upstream.base_url}"\n'
             '[models.main]\ntargets = ["up/scripted"]\n'
         )
-        with ServerProcess(tmp_path / "data", config) as server:
+        with ServerProcess(tmp_path_factory.mktemp("client") / "data", config) as server:
             made = Stage(server, upstream)
             yield made
             await made.client.close()
             await made.admin.close()
+
+
+@pytest.fixture
+def stage(running: Stage) -> Stage:
+    """The same for a test that wants to know what the provider got of it."""
+    running.upstream.forget()
+    return running
 
 
 HELLO: Any = [{"role": "user", "content": "Say good morning."}]

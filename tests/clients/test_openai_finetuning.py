@@ -42,7 +42,7 @@ class Room:
             base_url=f"{self.server.url}/v1", api_key=made["key"], admin_api_key=made["key"], max_retries=0,
             _strict_response_validation=True,
         )  # fmt: skip
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while True:
             try:
                 client.models.list()

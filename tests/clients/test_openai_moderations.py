@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -14,7 +13,7 @@ from greenroom.wire.moderation import CATEGORIES
 from tests.faults.upstream import FaultUpstream
 from tests.server_process import ADMIN, ServerProcess
 
-pytestmark = pytest.mark.slow  # each starts processes of its own
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 CPF = "390.533.447-05"
 CARD = "4237 8565 3357 7492"
@@ -51,29 +50,37 @@ class Stage:
         self.client = openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=server.local_key, max_retries=0)
         self.admin = openai.AsyncOpenAI(base_url=f"{server.url}/api", api_key=ADMIN, max_retries=0)
 
-    async def audit(self, at_least: int, **query: str) -> list[dict[str, Any]]:
-        """Lines of the audit log, once there are enough."""
-        deadline = time.monotonic() + 5
+    async def audit(self, exchanges: set[str], **query: str) -> list[dict[str, Any]]:
+        """Lines of the audit log about these exchanges, once each has one."""
+        deadline = time.monotonic() + 20
         while True:
             found = await self.admin.get("/audit", cast_to=dict[str, Any], options={"params": query})
-            if len(found["data"]) >= at_least:
-                return list(found["data"])
+            lines = [line for line in found["data"] if line["exchange"] in exchanges]
+            if {line["exchange"] for line in lines} == exchanges:
+                return lines
             assert time.monotonic() < deadline, found
             await asyncio.sleep(0.02)
 
 
-@pytest_asyncio.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with FaultUpstream() as upstream:
         config = (
             f'[providers.up]\nkind = "openai_compatible"\nbase_url = "{upstream.base_url}"\n'
             '[models.main]\ntargets = ["up/scripted"]\n[models.near]\ntargets = ["up/near"]\n' + POLICIES
         )
-        with ServerProcess(tmp_path / "data", config) as server:
+        with ServerProcess(tmp_path_factory.mktemp("moderations") / "data", config) as server:
             made = Stage(server, upstream)
             yield made
             await made.client.close()
             await made.admin.close()
+
+
+@pytest.fixture
+def stage(running: Stage) -> Stage:
+    """The same for a test that wants to know what the provider got of it."""
+    running.upstream.forget()
+    return running
 
 
 async def said(stage: Stage, text: str, model: str = "default") -> Any:
@@ -142,9 +149,9 @@ async def test_images_and_apps_without_checks_are_refused_and_not_called_clean(s
 async def test_each_text_has_a_record_and_lines_in_the_audit_log(stage: Stage) -> None:
     judged = await stage.client.moderations.create(input=[f"CPF {CPF}", f"card {CARD}"], model="strict")
 
-    lines = await stage.audit(2, app="strict")
     ours: list[Any] = [one.model_extra["greenroom"] for one in judged.results if one.model_extra]
-    assert {line["exchange"] for line in lines} == {one["id"] for one in ours}
+    lines = await stage.audit({one["id"] for one in ours}, app="strict")
+    assert len(lines) == len(ours) == 2
     assert {(line["rule"], line["policy"], line["action"]) for line in lines} == {
         ("br.cpf", "strict", "block"), ("credit_card", "cards", "block"),
     }  # fmt: skip
@@ -168,9 +175,12 @@ async def test_a_policy_sends_personal_data_to_another_model(stage: Stage) -> No
 
 
 async def test_a_shadow_policy_is_recorded_and_not_told(stage: Stage) -> None:
-    answer = await said(stage, f"write to {MAIL}")
+    raw = await stage.client.chat.completions.with_raw_response.create(
+        model="default", messages=[{"role": "user", "content": f"write to {MAIL}"}]
+    )
+    answer = raw.parse()
 
-    (line,) = await stage.audit(1, rule="email")
+    (line,) = await stage.audit({raw.headers["x-request-id"]}, rule="email")
     assert (line["action"], line["shadow"], line["would"]) == ("mask", "trial", "block")
     assert answer.choices[0].finish_reason == "stop"
     assert "trial" not in answer.model_dump_json()

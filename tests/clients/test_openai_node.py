@@ -21,7 +21,8 @@ SCRIPT = "check.mjs"
 NODE, NPM = shutil.which("node"), shutil.which("npm")
 
 pytestmark = [
-    pytest.mark.slow,  # each starts processes of its own
+    pytest.mark.slow,
+    pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(NODE is None or NPM is None, reason="node and npm are not installed"),
 ]
 
@@ -74,15 +75,22 @@ class Stage:
         return json.loads(out)
 
 
-@pytest_asyncio.fixture
-async def stage(tmp_path: Path, installed: Path) -> AsyncIterator[Stage]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with FaultUpstream() as upstream:
         config = (
             f'[providers.up]\nkind = "openai_compatible"\nbase_url = "{upstream.base_url}"\n'
             '[models.main]\ntargets = ["up/scripted"]\n'
         )
-        with ServerProcess(tmp_path / "data", config) as server:
+        with ServerProcess(tmp_path_factory.mktemp("node") / "data", config) as server:
             yield Stage(server, upstream, installed)
+
+
+@pytest.fixture
+def stage(running: Stage) -> Stage:
+    """The same for a test that wants to know what the provider got of it."""
+    running.upstream.forget()
+    return running
 
 
 async def test_a_whole_chat_has_its_usage_request_id_and_facts(stage: Stage) -> None:

@@ -1,8 +1,7 @@
 """Stored prompts over HTTP: the real `openai` client names them, and a running server notices what changes."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from greenroom.prompts import dumps
 from tests.clients.test_openai_client import Stage
 from tests.faults.recipes import openai_events, openai_reply, streamed, whole
 from tests.faults.upstream import FaultUpstream
+from tests.patience import within
 from tests.prompts.making import prompt
 from tests.server_process import ServerProcess, greenroom
 
@@ -48,24 +48,37 @@ async def get(stage: Stage, path: str) -> Json:
     return await stage.admin.get(path, cast_to=dict[str, Any])
 
 
-def within_a_second(asked: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 1.5  # half a second for a machine that has other things to do
-    while not asked():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+async def settled(stage: Stage, version: str = "1") -> None:
+    """Until the server has this version of the prompt: it looks twice a second."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await stage.client.responses.create(prompt={"id": "support", "version": version})
+            except openai.NotFoundError:
+                await asyncio.sleep(0.05)
+            except openai.BadRequestError as missing:
+                assert missing.code == "invalid_prompt"  # noqa: PT017  # its variables are not given
+                return
 
 
-async def settled() -> None:
-    """Until the server has what was stored: it looks twice a second."""
-    await asyncio.sleep(0.8)
+async def known(client: openai.AsyncOpenAI, path: str) -> None:
+    """Until the server knows the client's key."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await client.get(path, cast_to=dict[str, Any])
+            except openai.AuthenticationError:
+                await asyncio.sleep(0.05)
+            except openai.PermissionDeniedError:
+                return
+            else:
+                return
 
 
 async def test_responses_fill_a_prompt_by_id_version_and_variables(stage: Stage) -> None:
     await put(stage, label="production")
     await put(stage, messages=[{"role": "user", "text": "Second: {{question}}"}])
-    await settled()
+    await settled(stage, "2")
     stage.upstream.script(
         "scripted",
         whole(openai_reply("One.")),
@@ -101,7 +114,7 @@ async def test_responses_fill_a_prompt_by_id_version_and_variables(stage: Stage)
 
 async def test_errors_name_prompt_and_variable(stage: Stage) -> None:
     await put(stage)
-    await settled()
+    await settled(stage)
 
     with pytest.raises(openai.NotFoundError) as unknown:
         await stage.client.responses.create(prompt={"id": "suport"})
@@ -114,13 +127,13 @@ async def test_errors_name_prompt_and_variable(stage: Stage) -> None:
 
 async def test_a_key_for_some_apps_names_only_the_prompts_it_may(stage: Stage) -> None:
     await put(stage)
-    await settled()
+    await settled(stage)
     stage.upstream.script("scripted", whole(openai_reply("Hi.")))
     made = await stage.admin.post(
         "/keys", body={"name": "k", "apps": ["default", "prompt:allowed"]}, cast_to=dict[str, Any]
     )
-    await settled()
     client = openai.AsyncOpenAI(base_url=f"{stage.server.url}/v1", api_key=made["key"], max_retries=0)
+    await known(client, "/models")
 
     with pytest.raises(openai.PermissionDeniedError, match="may not name the prompt 'support'"):
         await client.responses.create(prompt={"id": "support", "variables": {"question": "?"}})
@@ -175,7 +188,8 @@ async def test_wrong_bodies_conflicts_and_roles_are_refused(stage: Stage) -> Non
         roles[role] = openai.AsyncOpenAI(
             base_url=f"{stage.server.url}/api", api_key=made["key"], max_retries=0
         )
-    await settled()
+    for client in roles.values():
+        await known(client, "/traces")
     with pytest.raises(openai.PermissionDeniedError):
         await roles["viewer"].get("/prompts", cast_to=dict[str, Any])
     rows = await roles["operator"].get("/prompts", cast_to=dict[str, Any])
@@ -199,4 +213,4 @@ def test_a_running_server_takes_what_the_command_line_changes_within_a_second(tm
         added = greenroom(tmp_path / "data", "prompts", "add", str(tmp_path / "p.toml"))
 
         assert added.returncode == 0, added.stderr
-        assert within_a_second(lambda: server.ask(model="support")[0] == 200)
+        assert within(1.0, lambda: server.ask(model="support")[0] == 200)

@@ -98,7 +98,7 @@ def client_of(server: ServerProcess, project: str, role: str) -> openai.OpenAI:
     _, secret = keys.create(project, "test", role=role)  # type: ignore[arg-type]  # one of the roles
     keys.close()
     one = openai.OpenAI(base_url=f"{server.url}/v1", api_key=secret, max_retries=0)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:
             one.models.list()

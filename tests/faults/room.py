@@ -61,7 +61,7 @@ class Kept:
 
     async def next(self, count: int = 1) -> Exchange:
         """The newest, once there are `count`."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(self.exchanges) < count:  # noqa: ASYNC110  # keeps `put` plain
                 await asyncio.sleep(0.01)
         return self.exchanges[-1]

@@ -83,7 +83,7 @@ async def ask(room: Room, request: bytes) -> Answer:
 
 
 async def written(ledger: Ledger) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while ledger.has_work:  # noqa: ASYNC110  # a thread writes; it has no event for this
             await asyncio.sleep(0.005)
 

@@ -95,7 +95,7 @@ class Log:
             if event.kind in kinds and (connection is None or event.connection == connection)
         ]
 
-    async def wait(self, *kinds: Kind, count: int = 1, timeout_s: float = 5.0) -> Event:
+    async def wait(self, *kinds: Kind, count: int = 1, timeout_s: float = 20.0) -> Event:
         """Wait until so many events of these kinds have happened; the last of them. Raises: TimeoutError."""
         async with asyncio.timeout(timeout_s):
             while len(found := self.of(*kinds)) < count:
@@ -176,6 +176,13 @@ class FaultUpstream:
     def gone(self, number: int) -> None:
         """Forget a connection."""
         self._open.pop(number, None)
+
+    def forget(self) -> None:
+        """Be as one that was asked nothing and told no recipe: for a test behind others of the same server."""
+        self.log.events.clear()
+        self.requests.clear()
+        self._recipes.clear()
+        self._served.clear()
 
     async def stop_listening(self) -> None:
         """Refuse new connections from now on; those that are open stay."""

@@ -69,7 +69,7 @@ class Office:
         row: dict[str, Any] = made.json
         return row
 
-    def wait_for(self, path: str, key: str, status: int, seconds: float = 5.0) -> float:
+    def wait_for(self, path: str, key: str, status: int, seconds: float = 20.0) -> float:
         """Seconds until a key is answered with this status."""
         began = time.monotonic()
         while (found := self.ask(f"GET {path}", key)).status != status:

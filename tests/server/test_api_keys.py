@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import within
 from tests.server.office import Office
 from tests.server_process import ADMIN
 
@@ -13,12 +14,10 @@ from tests.server_process import ADMIN
 def test_a_new_key_works_within_a_second_and_a_revoked_one_stops_within_a_second(office: Office) -> None:
     made = office.create(name="short-lived", role="viewer", apps=["default"], budget_usd=0.5)
 
-    took_s = office.wait_for("/api/traces", made["key"], 200)
+    assert within(1.0, lambda: office.ask("GET /api/traces", made["key"]).status == 200)
     revoked = office.ask(f"DELETE /api/keys/{made['id']}", ADMIN)
-    ended_s = office.wait_for("/api/traces", made["key"], 401)
+    assert within(1.0, lambda: office.ask("GET /api/traces", made["key"]).status == 401)
 
-    assert took_s < 1.0
-    assert ended_s < 1.0
     assert revoked.json == {"id": made["id"], "object": "key", "deleted": True}
 
 
@@ -46,8 +45,9 @@ def test_usage_is_summed_up_by_what_is_asked(office: Office) -> None:
     office.wait_for("/v1/models", made["key"], 200)
 
     answered = office.ask("POST /v1/chat/completions", made["key"], chat)
-    time.sleep(0.2)
-    answer = office.ask("GET /api/usage?by=project,key,user,model&project=lab", ADMIN).json
+    usage = "GET /api/usage?by=project,key,user,model&project=lab"
+    assert within(1.0, lambda: bool(office.ask(usage, ADMIN).json["data"]))
+    answer = office.ask(usage, ADMIN).json
 
     (row,) = answer["data"]
     assert answered.status == 200
@@ -153,7 +153,7 @@ def test_projects_tell_their_keys_and_what_they_cost(office: Office) -> None:
         rows = office.ask("GET /api/projects", ADMIN).json["data"]
         return next(one for one in rows if one["id"] == "counted")
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while found()["usage"] is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert found()["keys"] == 2

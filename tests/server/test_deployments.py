@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.scripted import Load, Scripted
+from tests.patience import slowness
 from tests.server.office import Office
 from tests.server_process import ADMIN, ServerProcess, greenroom
 
@@ -40,7 +41,7 @@ class Behind:
         self._thread.start()
 
     def run(self, one: Any) -> Any:  # Any: a coroutine and what it gives
-        return asyncio.run_coroutine_threadsafe(one, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(one, self.loop).result(60)
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -68,11 +69,11 @@ def office(tmp_path_factory: pytest.TempPathFactory, models: Scripted) -> Iterat
     folder = tmp_path_factory.mktemp("deployments")
     with ServerProcess(folder / "data", config(models.base_url)) as server:
         made = Office(server, roles=("operator",))
-        time.sleep(1)  # until the other process knows the key, too
+        time.sleep(slowness())  # until the other process knows the key, too
         yield made
 
 
-def until(look: Callable[[], bool], seconds: float = 30.0) -> float:
+def until(look: Callable[[], bool], seconds: float = 60.0) -> float:
     """Seconds until a look is true."""
     began = time.monotonic()
     while not look():
@@ -97,12 +98,12 @@ def test_no_request_fails_from_canary_to_rollback(office: Office, behind: Behind
         post(office, "", {"name": "healthy", "app": "support", "share": 0.6}, 201)
         until(lambda: models.asked["healthy"] > 60)
         post(office, "/support/promote", {"force": "a test"})
-        time.sleep(1.2)  # the other process follows within a second
+        time.sleep(1.2 * slowness())  # the other process follows within a second
         before = models.asked["sound"]
         time.sleep(0.7)
         stayed = models.asked["sound"] - before
         post(office, "/support/rollback", {})
-        time.sleep(1.2)
+        time.sleep(1.2 * slowness())
         after = models.asked["healthy"]
         time.sleep(0.5)
     finally:
@@ -120,7 +121,7 @@ def test_errors_roll_a_canary_back_while_it_is_watched(office: Office, behind: B
     try:
         post(office, "", {"name": "errors", "app": "support", "no_gate": "a test", "share": 0.2}, 201)
         took = until(lambda: office.ask("GET /api/deployments/support", ADMIN).json["open"] is None, 60)
-        time.sleep(1.2)
+        time.sleep(1.2 * slowness())
         failed = len(load.failed)
         time.sleep(0.5)
     finally:
@@ -140,7 +141,7 @@ def test_a_command_beside_the_server_is_followed_by_both_processes_and_audited(o
 
     assert command("canary", "healthy", "--to", "support", "--no-gate", "a test") == 0
     assert command("promote", "support", "--force", "a test") == 0
-    time.sleep(1.2)
+    time.sleep(1.2 * slowness())
     body = {"model": "support", "messages": [{"role": "user", "content": "Hello."}]}
     used = {office.ask("POST /v1/chat/completions", ADMIN, body).json["model"] for _ in range(12)}
     assert command("rollback", "support") == 0

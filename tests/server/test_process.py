@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from greenroom.store.database import lock_folder
 from tests.faults.rawclient import RawClient, chat_bytes, request_bytes
 from tests.faults.recipes import error, openai_reply, recipe, whole
 from tests.faults.upstream import FaultUpstream
+from tests.patience import within
 from tests.server_process import ADMIN, ServerProcess, environment_of, greenroom
 
 pytestmark = pytest.mark.slow  # each starts processes of its own
@@ -39,16 +39,6 @@ def config_for(upstream: FaultUpstream, *more: str) -> str:
             "",
         ]
     )
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    """Whether something comes true in so much time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_the_first_start_prints_an_admin_key_once_and_it_works(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def client_of(server: ServerProcess) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=server.local_key, max_retries=0)
 
 
-async def until(asked: Callable[[], Awaitable[bool]], timeout_s: float = 8.0) -> None:
+async def until(asked: Callable[[], Awaitable[bool]], timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not await asked():  # noqa: ASYNC110  # asks over the wire
             await asyncio.sleep(0.02)
@@ -128,12 +128,12 @@ async def test_a_deleted_response_stops_and_does_not_come_back(
     with ServerProcess(tmp_path / "data", config(upstream)) as server:
         async with client_of(server) as client:
             id = (await client.responses.create(model="main", input="Tell of herons.", background=True)).id
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not upstream.requests:  # noqa: ASYNC110  # as below
                     await asyncio.sleep(0.02)
             await client.responses.delete(id)
             connection = upstream.requests[-1].connection
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not upstream.log.of("gone", connection=connection):  # noqa: ASYNC110  # the peer's log has no event for it
                     await asyncio.sleep(0.02)
             with pytest.raises(openai.NotFoundError):

@@ -197,7 +197,7 @@ def plan(name: str = "house", *, is_short: bool = False, threads: int | None = N
         start="from_scratch",
         scratch=Scratch(size=2 if is_short else 4, steps=10 if is_short else 30),
         hyperparameters=Hyperparameters(
-            epochs=4,
+            epochs=2 if is_short else 4,
             batch_size=16,
             learning_rate=6e-3 if is_short else 3e-3,
             checkpoint_every=100,

@@ -139,7 +139,7 @@ def test_streams_are_bounded_and_their_places_come_back(client: httpx2.Client) -
         finally:
             for one in opened:
                 one.__exit__(None, None, None)
-        until = time.monotonic() + 5
+        until = time.monotonic() + 20
         while live_module._open.total() and time.monotonic() < until:
             time.sleep(0.02)
         assert live_module._open.total() == 0
