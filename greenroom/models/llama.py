@@ -51,7 +51,7 @@ class Llama:
             address = await engine.address(max(0.001, wait_s - (monotonic() - began)))
             engine.enter(address)
             left_s = max(0.001, limits.total_s - (monotonic() - began))
-            reply = await self._ask(engine, self._at(address, place), exchange, body, limits, left_s)
+            reply = await self._ask(engine, address, place, exchange, body, limits, left_s)
         except BaseException:
             engine.end(address)
             raise
@@ -75,15 +75,15 @@ class Llama:
         return self._service
 
     async def _ask(
-        self, engine: Engine, service: OpenAICompatible, exchange: Exchange, body: bytes, limits: Limits,
-        left_s: float,
+        self, engine: Engine, address: Address, place: int | None, exchange: Exchange, body: bytes,
+        limits: Limits, left_s: float,
     ) -> Reply:  # fmt: skip
         first_byte_s = limits.first_byte_s if exchange.request.stream else left_s
         within = limits._replace(first_byte_s=first_byte_s, total_s=left_s)
         try:
-            return await service.call(exchange, self.model, body, within)
+            return await self._at(address, place).call(exchange, self.model, body, within)
         except (UpstreamDisconnected, UpstreamUnreachable):
-            await engine.settle()
+            await engine.settle(address)
             raise
 
 
