@@ -69,7 +69,7 @@ async def test_who_does_not_read_is_answered_no_further(upstream: FaultUpstream)
         Room([upstream.base_url]) as room,
         room.client(receive_bytes=4096, timeout_s=30) as client,
     ):
-        sending = asyncio.ensure_future(client.send(refused * 30_000))
+        sending = asyncio.ensure_future(client.send(refused * 15_000))
         sizes = [0, 0]
         while sizes[-1] != sizes[-2] or not sizes[-1]:
             await asyncio.sleep(0.1)
@@ -77,7 +77,7 @@ async def test_who_does_not_read_is_answered_no_further(upstream: FaultUpstream)
                 one.transport.get_write_buffer_size() for one in room.shared.connections if one.transport
             ]
         assert sizes[-1] < 1_000_000
-        for _ in range(30_000):
+        for _ in range(15_000):
             await client.read_until(b"}}")
         await sending
         await client.send(HELLO)
