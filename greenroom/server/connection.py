@@ -332,12 +332,9 @@ class Connection(Outgoing):
             self._close()
 
     def shutdown(self) -> None:
-        """Uvicorn asks every connection to end: now if idle, else after the running answer.
-
-        A request whose head is whole is at work as well: its body may come until the drain limit.
-        """
+        """Uvicorn asks every connection to end: now if idle, else after the running answer."""
         self._keep_alive = False
-        if self._run is None and (self._request is None or self._closing):
+        if self._run is None:
             self._close()
 
     def cut(self) -> None:

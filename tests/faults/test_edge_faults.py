@@ -281,22 +281,6 @@ async def test_over_tls_too_whoever_is_refused_while_sending_reads_the_answer(
     assert b"connection: close\r\n" in head
 
 
-async def test_a_body_on_its_way_when_the_server_ends_is_still_answered(upstream: FaultUpstream) -> None:
-    async with Room([upstream.base_url]) as room, room.client() as client, room.client() as silent:
-        await client.send(HELLO[:-10])
-        await silent.send(HELLO[:-10])
-        await asyncio.sleep(0.02)
-        room.shared.draining = room.server.should_exit = True
-        await asyncio.sleep(0.05)
-        await client.send(HELLO[-10:])
-        answer = await client.answer()
-        for connection in list(room.shared.connections):
-            connection.cut()
-        assert await silent.closed_within(1)
-
-    assert (answer.status, answer.header("connection")) == (200, "close")
-
-
 async def short(scope: Any, receive: Any, send: Any) -> None:  # Any: ASGI
     """An app that ends before its answer does, in the way its path says."""
     if scope["path"] == "/nothing":
