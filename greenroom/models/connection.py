@@ -134,8 +134,13 @@ class Connection(asyncio.Protocol):
 
     # httptools callbacks
 
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._keep = False  # the beginning of an answer that nobody asked for
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields.append((name.lower(), value))
+        if not self._has_head:  # what stands behind a body is not looked at
+            self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         parser = self._parser
@@ -233,8 +238,16 @@ class Connection(asyncio.Protocol):
     # one request
 
     def send(self, data: bytes, limits: Limits, whole: bool) -> Signal[Response]:
-        """Write a request. The signal brings the head of its answer, or all of it."""
-        assert self.transport is not None
+        """Write a request. The signal brings the head of its answer, or all of it.
+
+        Raises: UpstreamDisconnected when the connection is gone already.
+        """
+        transport = self.transport
+        if (
+            transport is None or transport.is_closing()
+        ):  # it was closed, or spoke, between its opening and this request
+            self.pool.forget(self)
+            raise UpstreamDisconnected("The connection was closed before the request was sent.")
         if self.used:
             self._got_bytes = self._has_head = self._complete = self._paused = self._is_between = False
             self._header_bytes = self._held = self._size = self._unended = 0
@@ -250,7 +263,7 @@ class Connection(asyncio.Protocol):
         self._kept_parser = None
         head: Signal[Response] = Signal(self.pool.loop)
         self._head = head
-        self.transport.write(data)
+        transport.write(data)
         return head
 
     async def next_piece(self) -> bytes | None:
@@ -317,6 +330,7 @@ class Connection(asyncio.Protocol):
             self.abort()  # answered before the request was sent whole: the rest would be taken for a new one
         else:
             self._kept_parser = parser
+            self.resume()  # who took the body may have stopped it behind its last byte
             self.pool.give_back(self)
 
     def check_time(self, now: float) -> None:
@@ -329,8 +343,8 @@ class Connection(asyncio.Protocol):
             self.expire()
 
     def expire(self) -> None:
-        """The deadline has passed. A stream that a slow client holds back is not the provider's fault."""
-        if self._paused:
+        """The deadline has passed. What a slow client holds back is not the provider's fault."""
+        if self._paused or self._complete:
             return
         if not self._has_head:
             self._fail(UpstreamTimeout("The provider did not begin to answer in time."))

@@ -186,13 +186,17 @@ class Engine:
         if self._process is None and self._rest_s() <= 0:
             self._start()
 
-    async def settle(self) -> None:
-        """After a broken connection: wait a moment, so that the end of the process is known if it was one."""
+    async def settle(self, address: Address) -> bool:
+        """After a broken connection to a process: wait a moment, so that its end is known if it was one.
+
+        Returns whether it has ended, was let go, or another has taken its place.
+        """
         broken = self._process
         for _ in range(100):
-            if broken is None or broken.is_over or self._process is not broken:
-                return
+            if broken is None or broken.is_over or self._process is not broken or self._address != address:
+                return True
             await asyncio.sleep(SETTLE_S / 100)
+        return False
 
     def begin(self) -> None:
         """A request is at work."""

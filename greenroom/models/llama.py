@@ -40,8 +40,17 @@ class Llama:
     async def call(self, exchange: Exchange, model: str, body: bytes, limits: Limits) -> Reply:
         """Start the engine where need be, and ask it. Raises UpstreamError.
 
-        A whole answer may take all the time there is: it comes at once, at its end, however long it is.
+        A whole answer may take all the time there is: it comes at once, at its end, however long it is. Where
+        the process had ended before the request came to it, the next one is asked.
         """
+        began = monotonic()
+        try:
+            return await self._call(exchange, body, limits)
+        except _EndedBefore:
+            left_s = max(0.001, limits.total_s - (monotonic() - began))
+            return await self._call(exchange, body, limits._replace(total_s=left_s))
+
+    async def _call(self, exchange: Exchange, body: bytes, limits: Limits) -> Reply:
         began = monotonic()
         wait_s = min(limits.first_byte_s, limits.total_s)
         engine, place = await self._running(wait_s)
@@ -51,7 +60,7 @@ class Llama:
             address = await engine.address(max(0.001, wait_s - (monotonic() - began)))
             engine.enter(address)
             left_s = max(0.001, limits.total_s - (monotonic() - began))
-            reply = await self._ask(engine, self._at(address, place), exchange, body, limits, left_s)
+            reply = await self._ask(engine, address, place, exchange, body, limits, left_s)
         except BaseException:
             engine.end(address)
             raise
@@ -75,16 +84,24 @@ class Llama:
         return self._service
 
     async def _ask(
-        self, engine: Engine, service: OpenAICompatible, exchange: Exchange, body: bytes, limits: Limits,
-        left_s: float,
+        self, engine: Engine, address: Address, place: int | None, exchange: Exchange, body: bytes,
+        limits: Limits, left_s: float,
     ) -> Reply:  # fmt: skip
         first_byte_s = limits.first_byte_s if exchange.request.stream else left_s
         within = limits._replace(first_byte_s=first_byte_s, total_s=left_s)
         try:
-            return await service.call(exchange, self.model, body, within)
-        except (UpstreamDisconnected, UpstreamUnreachable):
-            await engine.settle()
+            return await self._at(address, place).call(exchange, self.model, body, within)
+        except UpstreamDisconnected:
+            await engine.settle(address)
             raise
+        except UpstreamUnreachable as error:
+            if await engine.settle(address):
+                raise _EndedBefore(*error.args) from None
+            raise
+
+
+class _EndedBefore(UpstreamUnreachable):
+    """The process had ended when the request was to be sent to it."""
 
 
 class Adapter(Llama):

@@ -24,6 +24,8 @@ class AsgiCycle:
         self._head: bytes | None = None
         self._chunked = False
         self._is_whole = False
+        self._left: int | None = None
+        """Bytes of the body that are announced and still to come; None where nothing was announced."""
         self._no_body = request.method == b"HEAD"
 
     async def run(self) -> None:
@@ -35,8 +37,11 @@ class AsgiCycle:
         try:
             await self._connection.app(self._scope(), self._receive, self._send)
         except Exception:  # whatever it was: an app that answered whole has told and logged it
-            if not self._is_whole:
+            if not self._is_whole or self._left:
                 raise
+        if not self._is_whole or self._left:
+            # The client would take the next answer for the rest of this one.
+            raise RuntimeError("the app ended before its answer did")
 
     def _scope(self) -> dict[str, Any]:
         request = self._request
@@ -80,8 +85,11 @@ class AsgiCycle:
         has_length = False
         for name, value in message.get("headers", ()):
             lines.append(b"%b: %b\r\n" % (name, value))
-            has_length = has_length or name.lower() == b"content-length"
+            if name.lower() == b"content-length":
+                has_length, self._left = True, int(value)
         self._no_body = self._no_body or status in {204, 304}
+        if self._no_body:
+            self._left = None
         if not has_length and not self._no_body:
             self._chunked = True
             lines.append(b"transfer-encoding: chunked\r\n")
@@ -96,6 +104,9 @@ class AsgiCycle:
             piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             data = head + piece + (b"" if more else b"0\r\n\r\n")
         else:
+            if self._left is not None:
+                body = body[: self._left]
+                self._left -= len(body)
             data = head + body
         if data:
             self._connection.raw(data)

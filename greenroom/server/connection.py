@@ -6,6 +6,7 @@ Knows when, not how: what is read comes from `protocol.py`, what is written goes
 import asyncio
 import errno
 import logging
+from abc import abstractmethod
 from collections import deque
 from typing import Any, cast
 
@@ -21,8 +22,13 @@ log = logging.getLogger("greenroom.server")
 
 PIPELINE_LIMIT = 16
 NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
-LINGER_S = 2.0
-"""How long a client that is still sending may take to see that it was refused."""
+LINGER_S = 30.0
+"""How long a client that is still sending may take to see that it was refused; nginx's lingering_time."""
+LINGER_QUIET_S = 5.0
+"""How long it may pause meanwhile; nginx's lingering_timeout."""
+LINGER_SPARE_S = 2.0
+"""How long in all on a connection too many: there are few of those, and they tell of the server's health."""
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Connection(Outgoing):
@@ -46,6 +52,10 @@ class Connection(Outgoing):
         """Whether a head is being read."""
         self._request: Request | None = None
         """What is being read, once its head is whole."""
+        self._pieces: list[bytes] = []
+        """What has come of its body."""
+        self._held = 0
+        """What has come of a body that is not whole yet, and is counted by `Shared.room`."""
         self._path = b""
         """Of the last head that was looked at."""
         self._queue: deque[Request] = deque()
@@ -58,7 +68,13 @@ class Connection(Outgoing):
         self._refusal: Refusal | None = None
         """What is said, as the last thing, when the requests before were answered."""
         self._parts_at = 0.0
-        """When the connection ends whose client is still sending what is not read."""
+        """When the connection ends at the latest, once it is closing."""
+        self._lingers = False
+        """Whether its client may still be sending: what comes is dropped until it pauses."""
+        self._awaits_go = False
+        """Whether the client of what is being read waits to be told to send the body."""
+        self._in_turn = False
+        """Whether `_answer_waiting` is at work."""
         self._is_spare = False
         """Whether there were too many connections when it came: it may ask for the server's health only."""
 
@@ -82,6 +98,7 @@ class Connection(Outgoing):
         self.shared.connections.discard(self)
         self.server_state.connections.discard(self)
         self.transport = None
+        self._let_go()
         self._closing = True
         if self._source is not None:
             self._source.pause()
@@ -90,11 +107,16 @@ class Connection(Outgoing):
         if self._run is not None:
             self._run.cancel()
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._queue and self._run is None:
+            self._ended(None)
+
     # requests, one after the other
 
     def _dispatch(self, request: Request) -> None:
-        """Start answering, or wait for the answers before."""
-        if self._run is None:
+        """Start answering, or wait for the answers before, and until the client reads them."""
+        if self._run is None and self._writable is None:
             if not self._closing:
                 self._start(request)
             return
@@ -105,7 +127,10 @@ class Connection(Outgoing):
     def _start(self, request: Request) -> None:
         self._started = False
         self._is_head = request.method == b"HEAD"
+        if request.is_last:
+            self._keep_alive = False
         if not request.is_fast:
+            self._tell_to_go()
             # The one place where a task outlives its maker: it ends with its connection, see connection_lost.
             task = self._run = self.loop.create_task(AsgiCycle(self, request).run())
             task.add_done_callback(self._task_ended)
@@ -120,32 +145,49 @@ class Connection(Outgoing):
         self._ended(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     def _ended(self, error: BaseException | None) -> None:
-        is_half_read = self._request is not None and self._half_read() is not None
-        if is_half_read:
+        if self._request is not None and self._half_read() is not None:
             self._keep_alive = False  # what is left of the body is nobody's
         self._run = None
         if error is not None:
             self._end_badly(error)
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return
         self._has_served = True
-        queue = self._queue
-        if queue:
-            request = queue.popleft()
-            if len(queue) == PIPELINE_LIMIT - 1:
-                transport.resume_reading()
-            self._start(request)
+        if self._in_turn:
+            return
+        if self._queue:
+            self._answer_waiting()
+            if self._queue and self._keep_alive:
+                return
+        transport = self.transport
+        if self._run is not None or transport is None or transport.is_closing():
+            return
+        if not self._keep_alive:
+            self._close(lingers=self._begun or bool(self._queue) or self._refusal is not None)
         elif self._refusal is not None:
             self._end_with(self._refusal)
-        elif self._keep_alive:
-            self._since = self.loop.time()
         else:
-            self._closing = True
-            if is_half_read:
-                self._part()
-            else:
-                transport.close()
+            self._since = self.loop.time()
+            if self._awaits_go:
+                self._tell_to_go()
+
+    def _answer_waiting(self) -> None:
+        """Start what waits, one after the other as long as they are answered at once.
+
+        A loop, not each out of the end of the last: thousands may have come in one read. Behind an answer
+        that was said to be the last none is looked at.
+        """
+        queue = self._queue
+        self._in_turn = True
+        try:
+            while queue and self._run is None and self._writable is None and self._keep_alive:
+                request = queue.popleft()
+                transport = self.transport
+                if transport is None or transport.is_closing():
+                    return
+                if len(queue) == PIPELINE_LIMIT - 1:
+                    transport.resume_reading()
+                self._start(request)
+        finally:
+            self._in_turn = False
 
     def _end_badly(self, error: BaseException) -> None:
         """The edge: nothing that an answer raises may end the server."""
@@ -155,7 +197,7 @@ class Connection(Outgoing):
                 self.abort()
             elif not self._started:
                 self.respond(*fast.refusal(503, "The server is shutting down. Try again.", self._path))
-            self.shutdown_after_cut()
+            self._close()
             return
         log.error("request failed", exc_info=error)
         if self._started:
@@ -169,6 +211,12 @@ class Connection(Outgoing):
     def _overloaded(self, message: str) -> Refusal:
         refusal = self.shared.fast.refusal(503, message, self._path, "overloaded")
         return refusal._replace(headers=b"retry-after: 1\r\n" + refusal.headers)
+
+    def _tell_to_go(self) -> None:
+        if self._awaits_go and self.transport is not None:
+            self._awaits_go = False
+            if self._request is not None and not self._pieces:
+                self.transport.write(CONTINUE)
 
     # an upload that is read while it comes
 
@@ -210,39 +258,59 @@ class Connection(Outgoing):
         if self._closing or self.transport is None:
             return
         self._closing = True
+        self._let_go()
+        self._pieces = []
         if self._run is None:
             self._end_with(refusal)
             return
         self._refusal = refusal
         if self._queue and self._queue[-1] is self._request:
             self._queue.pop()  # it is what is refused
+        self._request = None
+
+    @abstractmethod
+    def _asks_head(self) -> bool:
+        """Whether what is being read is a HEAD, whose answer has no body."""
+
+    def _let_go(self) -> None:
+        self.shared.room += self._held
+        self._held = 0
 
     def _end_with(self, refusal: Refusal) -> None:
-        self._keep_alive = self._is_head = False
+        self._keep_alive = False
+        self._is_head = self._asks_head()
         self.respond(*refusal)
-        if refusal.status in {413, 503}:
-            self._part()
-        elif self.transport is not None:
-            self.transport.close()
+        self._close(lingers=refusal.status != 408)  # who was too slow gets no more time
 
-    def _part(self) -> None:
-        """Close behind an answer to a client that is still sending, whom a reset would cost the answer.
+    def _close(self, *, lingers: bool = False) -> None:
+        """Close once what was written has left.
 
-        Our side ends first; what still comes is read and dropped for a short while.
+        `lingers`: the client may still be sending, and a reset would cost it the answer. Our side ends first,
+        where TLS does not forbid it; what still comes is read and dropped for a while.
         """
+        self._closing = True
+        self._queue.clear()
         transport = self.transport
-        if transport is None or self.secure:
-            self.shutdown_after_cut()
+        if transport is None:
             return
-        self._parts_at = self.loop.time() + LINGER_S
-        transport.write_eof()
+        now = self._since = self.loop.time()
+        self._lingers = lingers and not transport.is_closing()
+        if not self._lingers:
+            self._parts_at = now + self.shared.limits.write_s
+            transport.close()
+            return
+        self._parts_at = now + (LINGER_SPARE_S if self._is_spare else LINGER_S)
+        if not self.secure:
+            transport.write_eof()
         transport.resume_reading()
 
     def check_time(self, now: float) -> None:
         """Close what has taken too long; called twice a second."""
         limits = self.shared.limits
         if self._parts_at:
-            if now > self._parts_at:
+            if self._lingers and (now > self._parts_at or now - self._since > LINGER_QUIET_S):
+                self._close()
+            elif now > self._parts_at:
                 self.abort()
             return
         if self._writable is not None and now - self._blocked_since > limits.write_s:
@@ -260,14 +328,14 @@ class Connection(Outgoing):
         elif self._begun:
             if waited > limits.header_s:
                 self._refuse(408, "The request's head did not come in time.")
-        elif waited > (limits.idle_s if self._has_served else limits.header_s) and self.transport is not None:
-            self.transport.close()
+        elif waited > (limits.idle_s if self._has_served else limits.header_s):
+            self._close()
 
     def shutdown(self) -> None:
         """Uvicorn asks every connection to end: now if idle, else after the running answer."""
         self._keep_alive = False
-        if self._run is None and self.transport is not None:
-            self.transport.close()
+        if self._run is None:
+            self._close()
 
     def cut(self) -> None:
         """The drain limit has passed: end the running answer."""
@@ -276,9 +344,5 @@ class Connection(Outgoing):
         self._queue.clear()
         if self._run is not None:
             self._run.cancel()
-
-    def shutdown_after_cut(self) -> None:
-        """Close once what was written has left."""
-        if self.transport is not None:
-            self._closing = True
-            self.transport.close()
+        else:
+            self._close()

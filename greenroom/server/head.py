@@ -46,6 +46,8 @@ class Request(Struct, eq=False):
     body: bytes = b""
     incoming: "Incoming | None" = None
     """Where the body comes from piece by piece if it is an upload: the app starts before it is whole."""
+    is_last: bool = False
+    """Whether the client wants the connection closed behind its answer."""
     context: object = None
     """What `FastRoutes.admit` left for `FastRoutes.answer`."""
 

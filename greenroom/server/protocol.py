@@ -43,22 +43,18 @@ class HttpProtocol(Connection):
         self._known_host: bytes | None = None
         self._is_chunked = False
         self._fields: list[tuple[bytes, bytes]] = []
-        self._pieces: list[bytes] = []
         self._head_bytes = 0
         self._body_size = 0
         self._limit = 0
         """What the body that is being read may take, in bytes."""
-        self._held = 0
-        """What has come of a body that is not whole yet, and is counted by `Shared.room`."""
+        self._is_offer = False
+        """Whether the head that was read last offers another protocol."""
 
     # asyncio.Protocol
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._let_go()
-        super().connection_lost(exc)
-
     def data_received(self, data: bytes) -> None:
         if self._closing:
+            self._since = self.loop.time()
             return
         if self._request is None:
             self._head_bytes += len(data)
@@ -66,12 +62,19 @@ class HttpProtocol(Connection):
                 self._since = self.loop.time()
         else:
             self._since = self.loop.time()
+            self._awaits_go = False
+            if self._is_chunked:
+                self._head_bytes += len(data)
+        read = None
         try:
-            self._parser.feed_data(data)
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                read = offer.args[0]
+            if read is not None:  # outside of the handler, which would change the cause of further errors
+                self._decline(memoryview(data)[read:])
             if self._pieces:
                 self._hold(len(data))
-        except httptools.HttpParserUpgrade:
-            self._refuse(400, "Upgrading the connection is not supported.")
         except Refused as refused:
             self._refuse(refused.status, refused.message)
         except httptools.HttpParserCallbackError as error:
@@ -84,8 +87,35 @@ class HttpProtocol(Connection):
         except httptools.HttpParserError:
             if not self._closing:
                 self._refuse(400, "The request is not valid HTTP/1.1.")
-        if self._head_bytes > HEADER_LIMIT_BYTES and self._request is None:
-            self._refuse(431, "The request's head is too large.")
+        if self._head_bytes > HEADER_LIMIT_BYTES and (self._request is None or self._is_chunked):
+            self._refuse(431, "The request's head is too large, or what its chunks say beside the body.")
+
+    def _decline(self, rest: memoryview) -> None:
+        """Go on in HTTP/1.1 with a client that offers another protocol, as Java's does in clear text.
+
+        The parser takes the offer for the end of HTTP: a new one reads the body behind a head without it.
+        """
+        while True:
+            parser = self._parser = httptools.HttpRequestParser(self)
+            if self._is_offer:
+                parser.feed_data(self._head_without_offer())
+            try:
+                parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as offer:
+                read = offer.args[0]
+            else:
+                return
+            rest = rest[read:]
+
+    def _head_without_offer(self) -> bytes:
+        request = self._request
+        assert request is not None, "an offer stands in a head"
+        self._begun = False
+        names = (b"content-length", b"transfer-encoding")
+        framing = b"".join(
+            b"%b: %b\r\n" % (name, request.headers[name]) for name in names if name in request.headers
+        )
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, self._url, framing)
 
     def eof_received(self) -> bool:
         return False
@@ -104,6 +134,11 @@ class HttpProtocol(Connection):
         self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        if self._closing:
+            raise Refused(0, "")  # nothing more is looked at
+        if self._request is not None:
+            self._is_offer = False  # the head that `_decline` made
+            return
         fields = self._fields
         headers = dict(fields)
         if len(headers) < len(fields) or len(fields) > 32 or self._head_bytes > HEADER_LIMIT_BYTES:
@@ -118,6 +153,7 @@ class HttpProtocol(Connection):
             self._check_framing(headers)
         elif length is not None and not length.isdigit():
             raise Refused(400, "The Content-Length is not a number.")
+        self._fields = []  # what comes behind the body is not looked at
         request = Request(method, self._path, self._query, headers, fields)
         refusal = self._spared() if self._is_spare else self.shared.fast.admit(request)
         limits = self.shared.limits
@@ -129,14 +165,16 @@ class HttpProtocol(Connection):
                     raise self._too_large()
                 if size > self.shared.room and request.incoming is None:
                     raise self._no_room()
-            if b"expect" in headers and self._run is None:
-                self._expect(headers[b"expect"])
         else:
             if self._is_spare or self._is_chunked or (length is not None and length != b"0"):
                 self._refuse_with(refusal)
                 raise Refused(0, "")
             request.context = refusal
+        request.is_last = not self._parser.should_keep_alive()
+        self._is_offer = b"upgrade" in headers and self._parser.should_upgrade()
         self._request = request
+        if b"expect" in headers and refusal is None:
+            self._expect(headers[b"expect"])
         if request.incoming is not None:
             request.incoming.attach(self._pause_reading, self._resume_reading)
             self._dispatch(request)
@@ -144,6 +182,7 @@ class HttpProtocol(Connection):
     def on_body(self, body: bytes) -> None:
         if self._is_chunked:
             self._body_size += len(body)
+            self._head_bytes = 0
             if self._body_size > self._limit:
                 raise self._too_large()
         request = self._request
@@ -153,6 +192,8 @@ class HttpProtocol(Connection):
             self._pieces.append(body)
 
     def on_message_complete(self) -> None:
+        if self._is_offer:
+            return  # the body is still to come, see `_decline`
         request = self._request
         assert request is not None, "a head comes before its end"
         pieces = self._pieces
@@ -162,14 +203,14 @@ class HttpProtocol(Connection):
             if self._held:
                 self._let_go()
         self._request = None
-        self._fields = []
+        self._awaits_go = False
+        if self._fields:
+            self._fields = []
         self._head_bytes = 0
         self._begun = False
         if self._is_chunked:
             self._is_chunked = False
             self._body_size = 0
-        if not self._parser.should_keep_alive():
-            self._keep_alive = False
         if request.incoming is not None:
             request.incoming.end()
         else:
@@ -202,10 +243,14 @@ class HttpProtocol(Connection):
         if not is_chunked or b"content-length" in headers or self._parser.get_http_version() != "1.1":
             raise Refused(400, "The request's framing is ambiguous.")
         self._is_chunked = True
+        self._head_bytes = 0
 
     def _expect(self, what: bytes) -> None:
-        if what.lower() == b"100-continue" and self.transport is not None:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if what.lower() != b"100-continue" or self._parser.get_http_version() != "1.1":
+            return
+        self._awaits_go = True
+        if self._run is None:
+            self._tell_to_go()  # else behind the answers before
 
     def _spared(self) -> Refusal | None:
         """What a connection too many is told, unless it asks how the server is."""
@@ -226,9 +271,8 @@ class HttpProtocol(Connection):
             self._pieces = []
             raise self._no_room()
 
-    def _let_go(self) -> None:
-        self.shared.room += self._held
-        self._held = 0
+    def _asks_head(self) -> bool:
+        return self._begun and self._parser.get_method() == b"HEAD"
 
     def _no_room(self) -> Refused:
         return Refused(503, "Too many bodies are being read here at once. Try again in a second.")

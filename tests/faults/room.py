@@ -110,6 +110,7 @@ class Room:
         patience: Patience = NO_RETRY,
         parallel: int | None = None,
         total_s: float = CALL.total_s,
+        first_token_s: float = 1.0,
         fronts: Mapping[bytes, Front] = MappingProxyType({}),
         ledger: Ledger | None = None,
         price: Price | None = None,
@@ -124,6 +125,7 @@ class Room:
         self._asgi = app
         self._parallel = parallel
         self._call = CALL._replace(total_s=total_s)
+        self._first_token_s = first_token_s
         self.healths = Healths()
         self._patience = patience
         self.kept = Kept()
@@ -182,7 +184,12 @@ class Room:
             for one in providers
         ]
         return App(
-            name, name, self._steps, self._post, Dispatch(targets, self._call, 1.0, self._patience), "a test"
+            name,
+            name,
+            self._steps,
+            self._post,
+            Dispatch(targets, self._call, self._first_token_s, self._patience),
+            "a test",
         )
 
     async def __aexit__(

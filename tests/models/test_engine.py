@@ -133,6 +133,23 @@ async def test_a_crash_that_nobody_saw_yet_is_seen_by_who_asks(make: Make) -> No
     assert await engine.address(20) != before
 
 
+async def test_a_broken_connection_waits_for_no_process_that_took_the_place_of_its_own(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenroom.models.engine.SETTLE_S", 100.0)
+    engine = make()
+    before = await engine.address(20)
+    assert engine.pid is not None
+    async with asyncio.timeout(30):
+        os.kill(engine.pid, signal.SIGKILL)
+        assert await engine.settle(before)
+        after = await engine.address(20)
+        assert after != before
+        assert await engine.settle(before)
+    monkeypatch.setattr("greenroom.models.engine.SETTLE_S", 0.01)
+    assert not await engine.settle(after)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
