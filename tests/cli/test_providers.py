@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.faults.upstream import FaultUpstream
-from tests.server.test_process import within
+from tests.patience import within
 from tests.server_process import ServerProcess, greenroom
 
 KEY = "sk-canary-5Qn2vT8xWzLp"

@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 
 from greenroom.errors import UpstreamDisconnected
-from greenroom.models.connection import Limits
 from greenroom.models.origin import Origin
 from greenroom.models.pool import Pool
+from greenroom.models.response import Limits
 from tests.faults.rawclient import chat_bytes
 from tests.faults.recipes import (
     Chunk,

@@ -21,7 +21,8 @@ from greenroom.store.database import check
 from greenroom.store.listing import TraceFilter
 from greenroom.store.soundness import refuse_damaged
 from greenroom.store.traces import TraceStore
-from tests.server.test_process import STRACE, can_trace, within
+from tests.patience import within
+from tests.server.test_process import STRACE, can_trace
 from tests.server_process import ADMIN, ServerProcess, greenroom
 from tests.store.exchanges import make_exchange
 

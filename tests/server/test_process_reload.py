@@ -12,7 +12,8 @@ import pytest
 from tests.faults.rawclient import RawClient, chat_bytes
 from tests.faults.recipes import openai_events, streamed
 from tests.faults.upstream import FaultUpstream
-from tests.server.test_process import config_for, within
+from tests.patience import within
+from tests.server.test_process import config_for
 from tests.server_process import ServerProcess, greenroom
 
 pytestmark = pytest.mark.slow  # each starts processes of its own
