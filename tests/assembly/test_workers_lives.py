@@ -115,7 +115,8 @@ def test_one_killed_is_replaced_and_the_others_go_on(tmp_path: Path, model: Mode
         )
     assert kinds == ["unclean_shutdown"]  # the one that was killed; the parent and the other ended well
     assert stored + lost >= len(seen)
-    assert lost <= 4
+    # Those at work, and what was answered within the promise.
+    assert lost <= 4 + sum(killed_at - 0.1 < at < killed_at + 0.1 for at, _ in seen)
 
 
 def test_the_first_signal_drains_and_the_port_is_free_at_once(tmp_path: Path, model: Model) -> None:

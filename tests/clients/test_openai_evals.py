@@ -323,9 +323,9 @@ def test_a_cancelled_run_stops_asking(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped in order"])
 def test_a_run_goes_on_after_a_restart_and_asks_nothing_twice(tmp_path: Path, number: int) -> None:
-    texts = [f"row {n}" for n in range(16)]
+    texts = [f"row {n}" for n in range(48)]
     source: Any = {"type": "completions", "model": "main", "source": rows(*texts), "input_messages": ASK}
-    with LabellingModel(delay_s=0.03) as model:
+    with LabellingModel(delay_s=0.06) as model:
         with ServerProcess(tmp_path / "data", model.config) as server:
             client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.local_key, max_retries=0)
             made = client.evals.create(data_source_config=CUSTOM, testing_criteria=[SAME, LABEL])
@@ -338,9 +338,9 @@ def test_a_run_goes_on_after_a_restart_and_asks_nothing_twice(tmp_path: Path, nu
             client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.local_key, max_retries=0)
             done = ended(client, made.id, run.id)
 
-    assert before < 16
-    assert (done.status, done.result_counts.total, done.result_counts.passed) == ("completed", 16, 16)
+    assert before < 48
+    assert (done.status, done.result_counts.total, done.result_counts.passed) == ("completed", 48, 48)
     on_their_way = 4
-    assert 16 <= model.answers.total() <= 16 + on_their_way
-    assert 16 <= model.labels.total() <= 16 + on_their_way
+    assert 48 <= model.answers.total() <= 48 + on_their_way
+    assert 48 <= model.labels.total() <= 48 + on_their_way
     assert max(*model.answers.values(), *model.labels.values()) <= 2

@@ -95,7 +95,7 @@ def chat_with(field: bytes) -> bytes:
         pytest.param(b"null", "object", id="null"),
         pytest.param(b'"x"', "object", id="a string"),
         pytest.param(b'{"model":1}', "'model'", id="number model"),
-        pytest.param(b'{"model":"m"}', "`messages`", id="no messages"),
+        pytest.param(b'{"model":"m"}', "'messages' is missing", id="no messages"),
         pytest.param(b'{"model":"m","messages":[]}', "'messages'", id="empty messages"),
         pytest.param(b'{"model":"m","messages":"x"}', "'messages'", id="string messages"),
         pytest.param(
