@@ -26,11 +26,12 @@ from tests.assembly.workers import (
     wait_until,
     workers_of,
 )
+from tests.patience import slowness
 from tests.server_process import ServerProcess, greenroom
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-GRACE_S = 0.25  # 50 ms is the promise; a shared machine may take the writer's turn away
+GRACE_S = 0.1
 
 
 def posted(server: ServerProcess, worker: int) -> int:
@@ -88,6 +89,8 @@ def test_one_killed_is_replaced_and_the_others_go_on(tmp_path: Path, model: Mode
             thread.start()
         time.sleep(1.0)
         victim, other = workers_of(server)
+        slow = slowness()
+        grace_s = GRACE_S * slow
         killed_at = time.monotonic()
         os.kill(victim, signal.SIGKILL)
 
@@ -101,8 +104,8 @@ def test_one_killed_is_replaced_and_the_others_go_on(tmp_path: Path, model: Mode
 
         # Callers that the dead one had accepted fail, once each; later ones wait for its successor.
         assert len(failed) <= 4
-        assert all(at - killed_at < 5.0 for at in failed)
-        due = {id for at, id in seen if not killed_at - GRACE_S < at < killed_at + GRACE_S}
+        assert all(at - killed_at < slow for at in failed)
+        due = {id for at, id in seen if not killed_at - grace_s < at < killed_at + grace_s}
         assert wait_until(lambda: due <= {row["id"] for row in traces(server)}, 5)
         assert metrics(server)["greenroom_worker_restarts_total"] == 1
         assert server.process.poll() is None
@@ -118,7 +121,7 @@ def test_one_killed_is_replaced_and_the_others_go_on(tmp_path: Path, model: Mode
     assert kinds == ["unclean_shutdown"]  # the one that was killed; the parent and the other ended well
     assert stored + lost >= len(seen)
     # Those at work, and what was answered within the promise.
-    assert lost <= 4 + sum(killed_at - GRACE_S < at < killed_at + GRACE_S for at, _ in seen)
+    assert lost <= 4 + sum(killed_at - grace_s < at < killed_at + grace_s for at, _ in seen)
 
 
 def test_the_first_signal_drains_and_the_port_is_free_at_once(tmp_path: Path, model: Model) -> None:

@@ -1,4 +1,4 @@
-from tests.clients.library import library
+from tests.clients.files_stage import library
 from tests.clients.responses_stage import stage
 
 __all__ = ["library", "stage"]

@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.clients.library import Library
+from tests.clients.files_stage import Library
 from tests.server_process import ADMIN, ServerProcess
 
 pytestmark = pytest.mark.slow  # each starts processes of its own

@@ -16,6 +16,7 @@ import pytest
 from openai.types import Batch
 
 from tests.assembly.bulk import CHAT, BulkModel, line, lines
+from tests.clients.keyed import client_of
 from tests.server_process import ADMIN, ServerProcess, greenroom
 
 pytestmark = pytest.mark.slow  # starts processes
@@ -33,17 +34,7 @@ class Room:
         self.client = self.client_of(project="one")
 
     def client_of(self, **wanted: object) -> openai.OpenAI:
-        admin = openai.OpenAI(base_url=f"{self.server.url}/api", api_key=ADMIN)
-        made = admin.post("/keys", body={"name": "k", **wanted}, cast_to=dict[str, Any])
-        client = client_for(self.server, made["key"])
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                client.models.list()
-                return client
-            except openai.AuthenticationError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        return client_of(self.server, wanted)
 
 
 def client_for(server: ServerProcess, key: str) -> openai.OpenAI:

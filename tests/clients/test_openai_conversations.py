@@ -62,12 +62,7 @@ async def test_background_goes_on_without_its_client_and_is_resumed(stage: Stage
         *[action for one in openai_events([*"Slowly."]) for action in (Chunk(one), Wait(0.05))], LastChunk(),
     ))  # fmt: skip
     stream = await stage.client.responses.create(model="main", input="Tell.", background=True, stream=True)
-    seen: list[Any] = []
-    async for event in stream:
-        seen.append(event)
-        if event.type == "response.output_text.delta":
-            break
-    await stream.close()
+    seen = await until_its_first_words(stream)
     id = seen[0].response.id
     assert [event.type for event in seen[:3]] == [
         "response.created",
@@ -95,12 +90,7 @@ async def test_background_goes_on_without_its_client_and_is_resumed(stage: Stage
 async def test_background_is_cancelled_where_it_stands(stage: Stage) -> None:
     stage.upstream.script("scripted", stalled("Half of it is", " done, and no more", " than that"))
     stream = await stage.client.responses.create(model="main", input="Tell.", background=True, stream=True)
-    seen: list[Any] = []
-    async for event in stream:
-        seen.append(event)
-        if event.type == "response.output_text.delta":
-            break
-    await stream.close()
+    seen = await until_its_first_words(stream)
     cancelled = await stage.client.responses.cancel(seen[0].response.id)
 
     assert cancelled.status == "cancelled"
@@ -269,3 +259,14 @@ async def test_all_of_a_user_is_erased(stage: Stage) -> None:
     assert not stage.stored("bees in the attic")
     with pytest.raises(openai.NotFoundError):
         await stage.client.responses.retrieve(answer.id)
+
+
+async def until_its_first_words(stream: Any) -> list[Any]:  # Any: the client's stream and its events
+    """What comes of a response until some of its text is there; then the client leaves."""
+    seen: list[Any] = []
+    async for event in stream:
+        seen.append(event)
+        if event.type == "response.output_text.delta":
+            break
+    await stream.close()
+    return seen

@@ -12,6 +12,7 @@ from typing import Any
 import openai
 import pytest
 
+from tests.clients.keyed import client_of
 from tests.clients.labelling_model import LabellingModel
 from tests.server_process import ADMIN, ServerProcess
 
@@ -40,21 +41,7 @@ class Room:
         self.client = self.client_of(project="one")
 
     def client_of(self, **wanted: object) -> openai.OpenAI:
-        made = self._admin.post("/keys", body={"name": "k", **wanted}, cast_to=dict[str, Any])
-        client = openai.OpenAI(
-            base_url=f"{self.server.url}/v1",
-            api_key=made["key"],
-            max_retries=0,
-            _strict_response_validation=True,
-        )
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                client.models.list()
-                return client
-            except openai.AuthenticationError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        return client_of(self.server, wanted)
 
 
 def rows(*texts: str, **sample: object) -> Any:

@@ -13,6 +13,7 @@ import openai
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 
+from tests.clients.keyed import client_of
 from tests.server_process import ADMIN, ServerProcess, greenroom
 
 pytestmark = pytest.mark.slow  # starts processes
@@ -35,21 +36,7 @@ class Room:
         self.other = self.client_of(project="two")
 
     def client_of(self, **wanted: object) -> openai.OpenAI:
-        made = openai.OpenAI(base_url=f"{self.server.url}/api", api_key=ADMIN).post(
-            "/keys", body={"name": "k", **wanted}, cast_to=dict[str, Any]
-        )
-        client = openai.OpenAI(
-            base_url=f"{self.server.url}/v1", api_key=made["key"], admin_api_key=made["key"], max_retries=0,
-            _strict_response_validation=True,
-        )  # fmt: skip
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                client.models.list()
-                return client
-            except openai.AuthenticationError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        return client_of(self.server, wanted)
 
     def script(self, **what: Any) -> None:
         folder = self.server.data / "finetune"

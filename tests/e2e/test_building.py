@@ -22,19 +22,7 @@ def text(browser: Browser, selector: str = "main") -> str:
     return str(browser.value(f"document.querySelector({json.dumps(selector)}).textContent"))
 
 
-def test_a_canary_is_rolled_back_by_one_click_and_a_false_alarm_marked_by_one(
-    seeded: ServerProcess, browser: Browser
-) -> None:
-    _canary(seeded, browser)
-    _false_alarm(seeded, browser)
-
-
-def test_documents_and_requests_become_passages_and_rows(seeded: ServerProcess, browser: Browser) -> None:
-    _document(seeded, browser)
-    _data_set(seeded, browser)
-
-
-def _canary(seeded: ServerProcess, browser: Browser) -> None:
+def test_a_canary_is_rolled_back_by_one_click(seeded: ServerProcess, browser: Browser) -> None:
     browser.go(f"{seeded.url}/deployments?app=tutor")
     fill(browser, app="support", name="careful", share="10", no_gate="seen by hand")
     browser.value("document.querySelector('[aria-labelledby=begin-title] details').open = true")
@@ -51,7 +39,9 @@ def _canary(seeded: ServerProcess, browser: Browser) -> None:
     assert browser.problems == []
 
 
-def _false_alarm(seeded: ServerProcess, browser: Browser) -> None:
+def test_a_false_alarm_is_marked_by_one_click_and_unmarked_by_another(
+    seeded: ServerProcess, browser: Browser
+) -> None:
     browser.go(f"{seeded.url}/safety?days=30&rule=br.cpf")
     rule = "[...document.querySelectorAll('table td:first-child a')].find(a => a.textContent === 'br.cpf')"
     counted = f"{rule}.closest('tr').lastElementChild.textContent"
@@ -67,7 +57,7 @@ def _false_alarm(seeded: ServerProcess, browser: Browser) -> None:
     assert browser.problems == []
 
 
-def _document(seeded: ServerProcess, browser: Browser) -> None:
+def test_a_document_becomes_passages_that_are_found(seeded: ServerProcess, browser: Browser) -> None:
     browser.go(f"{seeded.url}/collections")
     browser.run_and_wait(
         "[...document.querySelectorAll('a.strong')].find(a => a.textContent === 'handbook').click()"
@@ -86,7 +76,7 @@ def _document(seeded: ServerProcess, browser: Browser) -> None:
     assert "It is being read again." in text(browser, "body")
 
 
-def _data_set(seeded: ServerProcess, browser: Browser) -> None:
+def test_requests_become_rows_of_a_data_set(seeded: ServerProcess, browser: Browser) -> None:
     browser.go(f"{seeded.url}/datasets")
     fill(browser, **{"requests-name": "from-requests", "app": "support", "limit": "60"})
     browser.run_and_wait("document.getElementById('q').form.requestSubmit()")

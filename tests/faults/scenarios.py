@@ -296,7 +296,7 @@ class Asked:
             assert said in {"", "So", "So far", *(TEXT[:end] for end in range(len(TEXT) + 1))}
 
 
-async def _scenario(loop: VirtualLoop) -> None:
+async def _scenario(loop: VirtualLoop) -> int:
     random = loop.random
     model = "m"
     streams = random.random() < 0.5
@@ -342,6 +342,7 @@ async def _scenario(loop: VirtualLoop) -> None:
                     group.create_task(_healthy(room, random))
             for one in asked:
                 one.check()
+    return len(asked)
 
 
 async def _healthy(room: VirtualRoom, random: Random) -> None:
@@ -357,13 +358,13 @@ async def _healthy(room: VirtualRoom, random: Random) -> None:
     assert loop.time() - began < 0.5, "I7: a healthy request had to wait"
 
 
-def play(seed: int) -> None:
-    """Run the scenario of a seed. Raises AssertionError, Stuck or whatever broke."""
+def play(seed: int) -> int:
+    """Run the scenario of a seed; how many clients got what they may get. Raises AssertionError, Stuck or whatever broke."""
     loops: list[VirtualLoop] = []
 
-    async def work(loop: VirtualLoop) -> None:
+    async def work(loop: VirtualLoop) -> int:
         loops.append(loop)
-        await _scenario(loop)
+        return await _scenario(loop)
 
     def clock() -> float:
         return loops[0].now
@@ -377,7 +378,7 @@ def play(seed: int) -> None:
         patch("greenroom.models.dispatch.random", spread),
         patch("greenroom.models.health.random", spread),
     ):
-        run(seed, work)
+        return run(seed, work)
 
 
 __all__ = ["play"]

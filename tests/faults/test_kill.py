@@ -12,9 +12,10 @@ import pytest
 from greenroom.store.database import check
 from greenroom.store.ledger import LedgerStore
 from greenroom.store.traces import TraceStore
+from tests.patience import slowness
 from tests.server_process import ADMIN, ServerProcess
 
-GRACE_S = 0.25  # 50 ms is the promise; a shared machine may take the writer's turn away
+GRACE_S = 0.05
 LIVES = 3
 CALLERS = 4
 BODY = json.dumps({"model": "default", "messages": [{"role": "user", "content": "How do I add a provider?"}]})
@@ -84,13 +85,14 @@ def test_c3_three_kills_on_one_folder_lose_nothing_older_than_the_promise(tmp_pa
             load = Load(server)
             load.start()
             time.sleep(0.8 + 0.137 * life)
+            grace_s = GRACE_S * slowness()
             killed_at = time.monotonic()
             server.process.kill()
             server.process.wait(5)
             load.wait()
         assert load.acknowledged
         acknowledged |= {id for _, id in load.acknowledged}
-        due |= {id for at, id in load.acknowledged if at < killed_at - GRACE_S}
+        due |= {id for at, id in load.acknowledged if at < killed_at - grace_s}
 
         with ServerProcess(data) as server:
             assert server.ask()[0] == 200
