@@ -243,9 +243,8 @@ class Connection(asyncio.Protocol):
         Raises: UpstreamDisconnected when the connection is gone already.
         """
         transport = self.transport
-        if (
-            transport is None or transport.is_closing()
-        ):  # it was closed, or spoke, between its opening and this request
+        # It may have been closed, or have spoken, between its opening and this request.
+        if transport is None or transport.is_closing():
             self.pool.forget(self)
             raise UpstreamDisconnected("The connection was closed before the request was sent.")
         if self.used:
