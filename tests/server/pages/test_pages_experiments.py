@@ -28,7 +28,7 @@ async def test_an_experiment_shows_its_arms_against_each_other(
     tmp_path: Path, upstream: FaultUpstream
 ) -> None:
     async with office(tmp_path, GUARDED, rooms, upstream) as one:
-        asked = [await ask(one.house, f"user-{n}") for n in range(30)]
+        asked = [await ask(one.house, f"user-{n}") for n in range(60)]  # the arms are drawn anew each time
         for exchange in asked:
             await stored(one.house, exchange)
             better = float(arm_of(exchange) == "other")
@@ -40,7 +40,7 @@ async def test_an_experiment_shows_its_arms_against_each_other(
 
     assert listed.all("a", href=ONE)
     assert twin["winner"] == "other"
-    assert sum(arm["units"] for arm in twin["arms"]) == 30
+    assert sum(arm["units"] for arm in twin["arms"]) == 60
     assert "surely better" in page.text
     assert "holds so far" in page.text
     assert "bar-better" in page.text
